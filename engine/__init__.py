@@ -1,0 +1,1 @@
+"""What Onsale does, without HTTP: holds, purchases, recovery, the ledger."""

@@ -1,0 +1,1 @@
+"""The hot core: manifests, keys, scripts, lanes, holds, purchases, recovery."""

@@ -1,0 +1,103 @@
+"""The facts that scripts write into a show's streams, and how they are packed.
+
+A fact is past tense: it has happened. `seats_sold` goes to the `sales` stream, for the recorder;
+changes of seats go to the `deltas` stream, for live maps. Stream ids are `<epoch>-<n>`.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from engine.platform.ids import HoldId
+
+FORMAT: Final = 1
+
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class StreamId(NamedTuple):
+    """A place in a show's stream: epochs are ordered first, so ids rise across fail-overs."""
+
+    epoch: int
+    n: int
+
+    @classmethod
+    def parse(cls, text: bytes | str) -> "StreamId":
+        """Read `<epoch>-<n>` as Redis writes it."""
+        epoch, _, n = (text.decode() if isinstance(text, bytes) else text).partition("-")
+        return cls(int(epoch), int(n))
+
+    def __str__(self) -> str:
+        """Write it as Redis reads it."""
+        return f"{self.epoch}-{self.n}"
+
+
+class SeatsSold(msgspec.Struct, frozen=True):
+    """One purchase, as the script decided it: the order that the ledger is to record.
+
+    Times are milliseconds since 1970 on Redis' clock; fingerprints are 48-bit integers.
+    """
+
+    hold: HoldId
+    buyer: str
+    seats: tuple[int, ...]
+    areas: tuple[tuple[int, int], ...]
+    price_version: int
+    sold_at_ms: int
+    key_fp: int
+    body_fp: int
+    payment_reference: str
+    hold_fp: int
+
+
+class FactError(ValueError):
+    """A stream entry is not a fact of a format that this version reads."""
+
+
+def read_sale(fields: dict[bytes, bytes]) -> SeatsSold:
+    """Read an entry of the `sales` stream.
+
+    Raises:
+        FactError: not a fact of a known format.
+    """
+    try:
+        packed = _decode(fields[b"f"])
+        if packed[0] != FORMAT:
+            msg = f"sales fact of format {packed[0]!r}: this version reads {FORMAT}"
+            raise FactError(msg)
+        _, buyer, seats, areas, price_version, sold_at_ms, *rest = packed
+        key_fp, body_fp, payment_reference, hold_fp = rest
+        return SeatsSold(
+            hold=HoldId(fields[b"h"]),
+            buyer=buyer,
+            seats=tuple(seats),
+            areas=tuple((area, count) for area, count in areas),
+            price_version=price_version,
+            sold_at_ms=sold_at_ms,
+            key_fp=key_fp,
+            body_fp=body_fp,
+            payment_reference=payment_reference,
+            hold_fp=hold_fp,
+        )
+    except (KeyError, ValueError, TypeError, IndexError, msgspec.DecodeError) as error:
+        msg = f"not a sales fact: {error}"
+        raise FactError(msg) from error
+
+
+def write_sale(sale: SeatsSold) -> dict[bytes, bytes]:
+    """Pack a sale as the script does: for tests, and for re-delivering a fact."""
+    packed = msgspec.msgpack.encode(
+        [
+            FORMAT,
+            sale.buyer,
+            sale.seats,
+            sale.areas,
+            sale.price_version,
+            sale.sold_at_ms,
+            sale.key_fp,
+            sale.body_fp,
+            sale.payment_reference,
+            sale.hold_fp,
+        ]
+    )
+    return {b"h": sale.hold, b"f": packed}

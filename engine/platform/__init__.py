@@ -1,0 +1,1 @@
+"""The ground the rest stands on: settings, ids, money, time, connections."""

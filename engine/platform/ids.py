@@ -1,0 +1,163 @@
+"""Identifiers: what they look like outside, what they carry, how holds derive theirs.
+
+Outside, every id reads `{prefix}_{region}_{hex}`, so that anyone who sees one knows what it names
+and which cell owns it. Inside, an entity (reseller, show, API key) is a positive 63-bit integer
+and a hold, an order or a ticket is 16 bytes.
+
+A hold's id derives from reseller, show and idempotency key, so a repeated request names the same
+hold without a look-up. Its last 4 bytes are a MAC: an invented id is refused before any store is
+asked.
+"""
+
+import hmac
+import re
+import secrets
+from enum import StrEnum
+from hashlib import blake2b
+from typing import NewType
+
+EntityId = NewType("EntityId", int)
+"""A reseller, show or API key: 1 to 2**63 - 1."""
+
+HoldId = NewType("HoldId", bytes)
+"""16 bytes. An order has the 16 bytes of the hold that it came from."""
+
+_REGION = re.compile(r"[a-z][a-z0-9]{1,7}")
+_ENTITY_HEX_DIGITS = 16
+_HOLD_HEX_DIGITS = 32
+_DIGEST_BYTES = 12
+_MAC_BYTES = 4
+_FINGERPRINT_BYTES = 6
+
+
+class IdError(ValueError):
+    """The text is not an id of the kind that was asked for, or belongs to another region."""
+
+
+class Prefix(StrEnum):
+    """What an id names."""
+
+    RESELLER = "rsl"
+    SHOW = "shw"
+    API_KEY = "key"
+    HOLD = "hld"
+    ORDER = "ord"
+    TICKET = "tkt"
+
+
+def new_entity_id() -> EntityId:
+    """Return a random positive 63-bit integer."""
+    return EntityId(secrets.randbits(63) or 1)
+
+
+def entity_hex(entity: int) -> str:
+    """Return the 16 hex digits of an entity id, as they stand in ids and in Redis key names."""
+    return f"{entity:016x}"
+
+
+def fingerprint(content: bytes) -> int:
+    """Return 48 bits that stand for a request's body: small enough for a Lua number (a double)."""
+    return int.from_bytes(blake2b(content, digest_size=_FINGERPRINT_BYTES).digest(), "big")
+
+
+class Ids:
+    """Reads and writes the ids of one region, and derives hold ids with that region's secret."""
+
+    def __init__(self, region: str, secret: bytes) -> None:
+        """Take a region code (2 to 8 lower-case letters and digits) and a secret of 16 bytes up.
+
+        Raises:
+            ValueError: the region code or the secret does not fit.
+        """
+        if not _REGION.fullmatch(region):
+            msg = f"region code {region!r}: 2 to 8 lower-case letters and digits, a letter first"
+            raise ValueError(msg)
+        if len(secret) < 16:  # noqa: PLR2004 - 128 bits
+            msg = "the secret needs at least 16 bytes"
+            raise ValueError(msg)
+        self.region = region
+        self._id_key = blake2b(secret, person=b"onsale hold id", digest_size=32).digest()
+        self._mac_key = blake2b(secret, person=b"onsale hold mac", digest_size=32).digest()
+
+    def entity(self, prefix: Prefix, entity: int) -> str:
+        """Return the outside form of an entity id."""
+        return f"{prefix}_{self.region}_{entity_hex(entity)}"
+
+    def parse_entity(self, prefix: Prefix, text: str) -> EntityId:
+        """Read an entity id.
+
+        Raises:
+            IdError: not such an id, or another region's.
+        """
+        entity = int(self._hex(prefix, text, _ENTITY_HEX_DIGITS), 16)
+        if not 0 < entity < 2**63:
+            msg = f"{text!r} is out of range"
+            raise IdError(msg)
+        return EntityId(entity)
+
+    def hold(self, hold: bytes) -> str:
+        """Return the outside form of a hold id."""
+        return f"{Prefix.HOLD}_{self.region}_{hold.hex()}"
+
+    def order(self, show: int, order: bytes) -> str:
+        """Return the outside form of an order id, which names its show too."""
+        return f"{Prefix.ORDER}_{self.region}_{entity_hex(show)}{order.hex()}"
+
+    def ticket(self, ticket: bytes) -> str:
+        """Return the outside form of a ticket id."""
+        return f"{Prefix.TICKET}_{self.region}_{ticket.hex()}"
+
+    def derive_hold(self, reseller: int, show: int, idempotency_key: str) -> HoldId:
+        """Return the id of the hold that this reseller's key makes on this show."""
+        scope = _scope(reseller, show)
+        digest = blake2b(
+            scope + idempotency_key.encode(), key=self._id_key, digest_size=_DIGEST_BYTES
+        ).digest()
+        return HoldId(digest + self._mac(scope, digest))
+
+    def parse_hold(self, reseller: int, show: int, text: str) -> HoldId:
+        """Read a hold id and check that this reseller could have made it on this show.
+
+        Raises:
+            IdError: not a hold id, another region's, or one that was never handed out here.
+        """
+        hold = bytes.fromhex(self._hex(Prefix.HOLD, text, _HOLD_HEX_DIGITS))
+        self._check_mac(reseller, show, hold)
+        return HoldId(hold)
+
+    def parse_order(self, reseller: int, text: str) -> tuple[EntityId, HoldId]:
+        """Read an order id: its show, and the hold that it came from.
+
+        Raises:
+            IdError: not an order id, another region's, or one that was never handed out here.
+        """
+        digits = self._hex(Prefix.ORDER, text, _ENTITY_HEX_DIGITS + _HOLD_HEX_DIGITS)
+        show = EntityId(int(digits[:_ENTITY_HEX_DIGITS], 16))
+        hold = bytes.fromhex(digits[_ENTITY_HEX_DIGITS:])
+        if not 0 < show < 2**63:
+            msg = f"{text!r} is out of range"
+            raise IdError(msg)
+        self._check_mac(reseller, show, hold)
+        return show, HoldId(hold)
+
+    def _check_mac(self, reseller: int, show: int, hold: bytes) -> None:
+        expected = self._mac(_scope(reseller, show), hold[:_DIGEST_BYTES])
+        if not hmac.compare_digest(hold[_DIGEST_BYTES:], expected):
+            msg = "no such hold was ever handed out on this show"
+            raise IdError(msg)
+
+    def _mac(self, scope: bytes, digest: bytes) -> bytes:
+        return blake2b(scope + digest, key=self._mac_key, digest_size=_MAC_BYTES).digest()
+
+    def _hex(self, prefix: Prefix, text: str, digits: int) -> str:
+        head = f"{prefix}_{self.region}_"
+        body = text[len(head) :]
+        if text.startswith(head) and re.fullmatch(rf"[0-9a-f]{{{digits}}}", body):
+            return body
+        expected = f"{head}<{digits} hex digits>"
+        msg = f"{text!r} is not an id of the form {expected}"
+        raise IdError(msg)
+
+
+def _scope(reseller: int, show: int) -> bytes:
+    return reseller.to_bytes(8, "big") + show.to_bytes(8, "big")

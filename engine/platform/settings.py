@@ -1,0 +1,142 @@
+"""Every setting, in one place, read from `ONSALE_*` environment variables.
+
+docs/SETTINGS.md describes each; a test holds the two together.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+PREFIX: Final = "ONSALE_"
+
+OWNER_ROLE: Final = "onsale_owner"
+APP_ROLE: Final = "onsale_app"
+RECORDER_ROLE: Final = "onsale_recorder"
+AUDITOR_ROLE: Final = "onsale_auditor"
+
+
+class SettingsError(ValueError):
+    """A setting is missing or does not fit; the message names the variable and the way out."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process needs to know about its surroundings. Times end in their unit."""
+
+    redis_url: str
+    """The inventory store: `redis://`, `rediss://` or `unix://`. Wants `appendfsync always`."""
+    database_url: str
+    """PostgreSQL: `postgresql://user:password@host:port/name`. Runs the migrations; the
+    processes take on a lesser role after connecting unless they have a URL of their own."""
+    secret: str
+    """Keys the ids' MAC. Changing it makes every open hold's id unknown. 32 characters or more."""
+    queue_redis_url: str = ""
+    """A plain server for ARQ's jobs; empty: the same as `redis_url`."""
+    app_database_url: str = ""
+    """A log-in for the API; empty: `database_url` with the role `onsale_app`."""
+    recorder_database_url: str = ""
+    """A log-in for workers; empty: `database_url` with the role `onsale_recorder`."""
+    auditor_database_url: str = ""
+    """A log-in that only reads; empty: `database_url` with the role `onsale_auditor`."""
+    region: str = "dev"
+    """This cell's code: 2 to 8 lower-case letters and digits. Every id carries it."""
+    host: str = "127.0.0.1"
+    """The address that the API listens on."""
+    port: int = 8000
+    """The port that the API listens on."""
+    api_workers: int = 1
+    """API processes."""
+    batch_max: int = 64
+    """Commands in one script call."""
+    lane_backlog_max: int = 4096
+    """Commands that wait in one process for one show; beyond it: `overloaded`."""
+    batch_timeout_ms: int = 2000
+    """A batch that Redis reaches later than this changes nothing."""
+    confirm_timeout_ms: int = 1500
+    """How long a purchase waits for its row before it answers `recording`."""
+    sales_kept_s: int = 900
+    """How far behind the ledger the sales stream is trimmed."""
+    log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
+
+    def queue_url(self) -> str:
+        """Return the URL of the server that ARQ uses."""
+        return self.queue_redis_url or self.redis_url
+
+    def database_login(self, role: str) -> tuple[str, str]:
+        """Return the URL to connect with and the role to take on, for one of the four roles."""
+        own = {
+            APP_ROLE: self.app_database_url,
+            RECORDER_ROLE: self.recorder_database_url,
+            AUDITOR_ROLE: self.auditor_database_url,
+            OWNER_ROLE: "",
+        }[role]
+        return own or self.database_url, role
+
+
+_REQUIRED: Final = ("redis_url", "database_url", "secret")
+_SCHEMES: Final = {
+    "redis_url": ("redis", "rediss", "unix"),
+    "queue_redis_url": ("redis", "rediss", "unix"),
+    "database_url": ("postgresql", "postgres"),
+    "app_database_url": ("postgresql", "postgres"),
+    "recorder_database_url": ("postgresql", "postgres"),
+    "auditor_database_url": ("postgresql", "postgres"),
+}
+_SECRET_CHARACTERS_MIN: Final = 32
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the settings from an environment.
+
+    Raises:
+        SettingsError: a required one is missing, or a value does not fit.
+    """
+    given = {
+        field: environment[variable(field)]
+        for field in Settings.__struct_fields__
+        if environment.get(variable(field), "") != ""
+    }
+    for field in _REQUIRED:
+        if field not in given:
+            msg = (
+                f"{variable(field)} is not set. `./onsale up` sets it for the servers that it "
+                "brings; for servers of your own see docs/SETTINGS.md."
+            )
+            raise SettingsError(msg)
+    try:
+        settings = msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        field = str(error).partition("$.")[2].rstrip("`") or "setting"
+        msg = f"{variable(field)}: {error}"
+        raise SettingsError(msg) from error
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    for field, schemes in _SCHEMES.items():
+        url = getattr(settings, field)
+        if url and urlsplit(url).scheme not in schemes:
+            msg = f"{variable(field)} must start with one of {', '.join(s + '://' for s in schemes)}"
+            raise SettingsError(msg)
+    if len(settings.secret) < _SECRET_CHARACTERS_MIN:
+        msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
+        raise SettingsError(msg)
+    for field in ("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"):
+        if getattr(settings, field) < 1:
+            msg = f"{variable(field)} must be 1 or more"
+            raise SettingsError(msg)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return the environment variables that make `load_settings` return these settings."""
+    return {
+        variable(field): str(getattr(settings, field)) for field in Settings.__struct_fields__
+    }

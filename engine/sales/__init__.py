@@ -1,0 +1,1 @@
+"""Orders: what a sale costs, and how it is recorded in the ledger."""

@@ -1,0 +1,1 @@
+"""Resellers and their credentials."""
