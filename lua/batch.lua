@@ -1,0 +1,475 @@
+--[[
+Decides a batch of commands on one show, each all or nothing, in their order.
+
+It reads, decides every command on a view of the store with the earlier commands' changes on top,
+then writes in few calls, the sales first. Nothing can raise after the first write, since Redis
+does not roll back; a malformed command gets a status and harms no neighbour.
+
+KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 deltas
+ARGV:
+  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max, {command, ...}}
+  2 the commands' hold ids, 16 bytes each
+  3 msgpack {[level] = {{from, to}, ...}} of the price levels searched, or empty
+  4 the wake channel
+  5 the message that wakes the recorder
+
+Commands and what each may answer, in order of precedence; positions count from 0:
+  {1, buyer, ttl ms, fp, seats, areas {{index, count}}, best {{level, count}}}    hold
+      malformed, key-reused, held (a replay), purchased (a replay), released, expired,
+      not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
+      seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, held
+  {2, selection fp, seats, areas, best}                                            replace
+      malformed, unknown, released, expired, already-purchased, held (a replay), then as hold
+  {3}                                                                              release
+      malformed, already-purchased, inconsistent, done (also when repeated, and for an unknown hold)
+  {4, key, body fp, payment reference}                                             purchase
+      malformed, key-reused, unknown, released, expired, purchased (a replay), already-purchased,
+      inconsistent, purchased
+  {5}                                                                              look
+      unknown, released, expired, held, purchased
+
+Returns msgpack {status, now ms, {answer, ...}, inconsistent}; status in order of precedence:
+too-late, fenced, stale, ok. `inconsistent` tells that a record claims a seat that the store does not
+hold: the show must be recovered.
+  held:      {'held', buyer, deadline ms, price version, seats, areas}
+  purchased: {'purchased', buyer, epoch, n, sold at ms, price version, seats, areas}
+
+Facts: seats_sold to sales, one per purchase; seat and area changes to deltas, one per batch.
+--]]
+--- include read_meta
+--- include read_time
+--- include read_guard
+--- include refuse_batch
+--- include call_in_chunks
+--- include states
+--- include records
+--- include view_seats
+--- include view_areas
+--- include view_buyers
+--- include view_holds
+--- include find_together
+--- include check_selection
+--- include take_selection
+
+local names = {
+  seats = KEYS[1], areas = KEYS[2], holds = KEYS[3], expiry = KEYS[4], buyers = KEYS[5],
+  keys = KEYS[6], meta = KEYS[7], sales = KEYS[8], deltas = KEYS[9],
+}
+local header = cmsgpack.unpack(ARGV[1])
+local epoch, version, price_version, not_after, sweep_max, commands = unpack(header, 1, 6)
+local hold_ids, packed_levels, wake_channel, wake_message = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+
+local ID_BYTES = 16
+local SWEEP_FIRST = 32
+local DELTAS_KEPT = 10000
+local TEXT_BYTES_MAX = 512
+local FP_OF_UNKNOWN = 0 -- no body's fingerprint: the release came before its hold
+local RELEASE_OF_UNKNOWN_KEPT_MS = 3600000 + KEPT_AFTER_DEADLINE_MS
+
+local meta = read_meta(names.meta, {
+  'state', 'epoch', 'version', 'run_id', 'replid', 'time', 'sale_state', 'opens_at', 'closes_at',
+  'max_per_hold', 'max_per_buyer', 'misses',
+})
+local now = read_time(meta.time)
+local refusal = refuse_batch(meta, now, epoch, version, not_after)
+if refusal then
+  return cmsgpack.pack({ refusal, now, {} })
+end
+
+local view = {
+  names = names,
+  now = now,
+  sweep_max = sweep_max,
+  swept = 0,
+  swept_all = false,
+  span = '',
+  span_from = 0,
+  levels = packed_levels ~= '' and cmsgpack.unpack(packed_levels) or {},
+  misses = meta.misses and meta.misses ~= '' and cmsgpack.unpack(meta.misses) or {},
+  misses_changed = false,
+  seats = {}, -- position to state, where a command changed it
+  before = {}, -- position to the state that the store has
+  log = {}, -- positions, in the order of their changes
+  windows = {},
+  records = {},
+  changed_records = {},
+  buyers = {},
+  changed_buyers = {},
+  areas = {},
+  changed_areas = {},
+  inconsistent = false,
+}
+local keys_used, changed_keys = {}, {}
+local sales = {}
+
+-- Reading -----------------------------------------------------------------------------------------
+
+local function hold_id(i)
+  return string.sub(hold_ids, (i - 1) * ID_BYTES + 1, i * ID_BYTES)
+end
+
+local ids = {}
+for i = 1, #commands do
+  ids[i] = hold_id(i)
+end
+if #ids > 0 then
+  for i, packed in ipairs(redis.call('HMGET', names.holds, unpack(ids))) do
+    view.records[ids[i]] = packed and decode_record(packed)
+  end
+end
+
+-- One read covers every seat that a command names, and every range that one searches.
+local lowest, highest
+local function cover(position)
+  if is_position(position) then
+    lowest = math.min(lowest or position, position)
+    highest = math.max(highest or position, position)
+  end
+end
+local function cover_all(seats)
+  if type(seats) == 'table' then
+    for _, position in ipairs(seats) do
+      cover(position)
+    end
+  end
+end
+for i, command in ipairs(commands) do
+  if type(command) == 'table' then
+    cover_all(command[1] == 1 and command[5] or command[3])
+  end
+  local record = view.records[ids[i]]
+  cover_all(record and record.seats)
+end
+for _, ranges in pairs(view.levels) do
+  for _, range in ipairs(ranges) do
+    cover(range[1])
+    cover(range[2])
+  end
+end
+if lowest then
+  view.span_from = lowest
+  view.span = redis.call('GETRANGE', names.seats, lowest, highest)
+end
+
+-- Deciding ----------------------------------------------------------------------------------------
+
+local function is_text(value, least)
+  return type(value) == 'string' and #value >= least and #value <= TEXT_BYTES_MAX
+end
+
+local function tell(record)
+  if record.state == LIVE then
+    return {
+      'held', record.buyer, record.deadline, record.price_version, record.seats, record.areas,
+    }
+  end
+  return {
+    'purchased', record.buyer, record.epoch, record.n, record.sold_at, record.price_version,
+    record.seats, record.areas,
+  }
+end
+
+-- Returns the answer for a hold that has ended or never was, or nil for a live or purchased one.
+local function tell_ended(record)
+  if not record then
+    return { 'unknown' }
+  elseif record.state == RELEASED then
+    return { 'released' }
+  elseif record.state == EXPIRED then
+    return { 'expired' }
+  end
+  return nil
+end
+
+-- Returns why a new selection may not be held now, or nil.
+local function refuse_selection(buyer, count, instead_of)
+  local most_per_hold, most_per_buyer = tonumber(meta.max_per_hold), tonumber(meta.max_per_buyer)
+  if meta.sale_state ~= 'on_sale' then
+    return { 'not-on-sale' }
+  elseif now < tonumber(meta.opens_at) then
+    return { 'too-early', tonumber(meta.opens_at) }
+  elseif tonumber(meta.closes_at) > 0 and now >= tonumber(meta.closes_at) then
+    return { 'too-late-to-hold', tonumber(meta.closes_at) }
+  elseif count > most_per_hold then
+    return { 'over-hold-limit', most_per_hold }
+  end
+  local has = view_buyer(view, buyer)
+  while has.held + has.bought - instead_of + count > most_per_buyer do
+    if not sweep_overdue(view, SWEEP_ON) then
+      return { 'over-buyer-limit', most_per_buyer, has.held + has.bought - instead_of }
+    end
+  end
+  return nil
+end
+
+local function hold(id, command)
+  local buyer, ttl, fp, seats, areas, best = unpack(command, 2, 7)
+  if not is_text(buyer, 1) or not is_count(ttl, 1) or not is_count(fp, 0) then
+    return { 'malformed' }
+  end
+  local count = check_selection(view, seats, areas, best)
+  if not count then
+    return { 'malformed' }
+  end
+  local record = view_record(view, id)
+  if record then
+    if record.fp ~= fp and record.fp ~= FP_OF_UNKNOWN then
+      return { 'key-reused' }
+    end
+    return tell_ended(record) or tell(record)
+  end
+  local refused = refuse_selection(buyer, count, 0)
+  if refused then
+    return refused
+  end
+  local taken
+  taken, refused = take_selection(view, seats, areas, best)
+  if not taken then
+    return refused
+  end
+  local has = view_buyer(view, buyer)
+  if has.held == 0 or has.deadline <= now then
+    has.deadline = now + ttl
+  end
+  count_held(view, buyer, count)
+  record = {
+    state = LIVE, deadline = has.deadline, fp = fp, buyer = buyer, price_version = price_version,
+    selection_fp = fp, seats = taken, areas = areas,
+  }
+  put_record(view, id, record)
+  return tell(record)
+end
+
+local function replace(id, command)
+  local fp, seats, areas, best = unpack(command, 2, 5)
+  if not is_count(fp, 0) then
+    return { 'malformed' }
+  end
+  local count = check_selection(view, seats, areas, best)
+  if not count then
+    return { 'malformed' }
+  end
+  local record = view_record(view, id)
+  local ended = tell_ended(record)
+  if ended then
+    return ended
+  elseif record.state == PURCHASED then
+    return { 'already-purchased' }
+  elseif record.selection_fp == fp then
+    return tell(record)
+  end
+  local before = count_tickets(record.seats, record.areas)
+  local refused = refuse_selection(record.buyer, count, before)
+  if refused then
+    return refused
+  end
+  -- The old selection opens in the view, so that the new one may overlap it, and is taken again
+  -- when the new one is refused.
+  for _, position in ipairs(record.seats) do
+    set_seat(view, position, OPEN)
+  end
+  for _, area in ipairs(record.areas) do
+    move_places(view, area[1], 'held', 'open', area[2])
+  end
+  local taken
+  taken, refused = take_selection(view, seats, areas, best)
+  if not taken then
+    for _, position in ipairs(record.seats) do
+      set_seat(view, position, HELD)
+    end
+    for _, area in ipairs(record.areas) do
+      move_places(view, area[1], 'open', 'held', area[2])
+    end
+    return refused
+  end
+  count_held(view, record.buyer, count - before)
+  local replaced = {
+    state = LIVE, deadline = record.deadline, fp = record.fp, buyer = record.buyer,
+    price_version = price_version, selection_fp = fp, seats = taken, areas = areas,
+  }
+  put_record(view, id, replaced)
+  return tell(replaced)
+end
+
+local function release(id)
+  local record = view_record(view, id)
+  if not record then
+    put_record(view, id, {
+      state = RELEASED, deadline = now + RELEASE_OF_UNKNOWN_KEPT_MS, fp = FP_OF_UNKNOWN,
+    })
+  elseif record.state == PURCHASED then
+    return { 'already-purchased' }
+  elseif record.state == LIVE and not end_hold(view, id, record, RELEASED) then
+    return { 'inconsistent' }
+  end
+  return { 'done' }
+end
+
+local function view_key(key)
+  if keys_used[key] == nil then
+    keys_used[key] = redis.call('HGET', names.keys, key)
+  end
+  return keys_used[key]
+end
+
+local function purchase(id, command)
+  local key, body_fp, payment_reference = unpack(command, 2, 4)
+  if not is_text(key, 1) or not is_count(body_fp, 0) or not is_text(payment_reference, 0) then
+    return { 'malformed' }
+  end
+  local used_for = view_key(key)
+  if used_for and used_for ~= id then
+    return { 'key-reused' }
+  end
+  local record = view_record(view, id)
+  local ended = tell_ended(record)
+  if ended then
+    return ended
+  elseif record.state == PURCHASED then
+    if record.key ~= key then
+      return { 'already-purchased' }
+    elseif record.body_fp ~= body_fp then
+      return { 'key-reused' }
+    end
+    return tell(record)
+  end
+  for _, position in ipairs(record.seats) do
+    if seat_state(view, position) ~= HELD then
+      view.inconsistent = true
+      return { 'inconsistent' }
+    end
+  end
+  for _, position in ipairs(record.seats) do
+    set_seat(view, position, SOLD)
+  end
+  for _, area in ipairs(record.areas) do
+    move_places(view, area[1], 'held', 'sold', area[2])
+  end
+  local count = count_tickets(record.seats, record.areas)
+  local buyer = view_buyer(view, record.buyer)
+  buyer.bought = buyer.bought + count
+  count_held(view, record.buyer, -count)
+  keys_used[key], changed_keys[key] = id, true
+  local sold = {
+    state = PURCHASED, deadline = record.deadline, fp = record.fp, buyer = record.buyer,
+    price_version = record.price_version, selection_fp = record.selection_fp,
+    seats = record.seats, areas = record.areas, key = key, body_fp = body_fp, epoch = epoch,
+    sold_at = now,
+  }
+  put_record(view, id, sold)
+  local sale = { id = id, record = sold, payment_reference = payment_reference }
+  sales[#sales + 1] = sale
+  return sale
+end
+
+local function look(id)
+  local record = view_record(view, id)
+  return tell_ended(record) or tell(record)
+end
+
+local deciders = { hold, replace, release, purchase, look }
+
+sweep_overdue(view, SWEEP_FIRST)
+local answers = {}
+for i, command in ipairs(commands) do
+  local decide = type(command) == 'table' and deciders[command[1]]
+  answers[i] = decide and #ids[i] == ID_BYTES and decide(ids[i], command) or { 'malformed' }
+end
+
+-- Writing: nothing below may fail -----------------------------------------------------------------
+
+local stream_id = string.format('%d-*', epoch)
+for _, sale in ipairs(sales) do
+  local r = sale.record
+  local fact = cmsgpack.pack({
+    1, r.buyer, r.seats, r.areas, r.price_version, r.sold_at, r.key, r.body_fp,
+    sale.payment_reference, r.fp,
+  })
+  local added = redis.call('XADD', names.sales, stream_id, 'h', sale.id, 'f', fact)
+  r.n = tonumber(string.match(added, '%-(%d+)$'))
+end
+for i, answer in ipairs(answers) do
+  if answer.record then
+    answers[i] = tell(answer.record)
+  elseif answer[1] == 'purchased' and not answer[4] then
+    answers[i] = tell(view.records[ids[i]])
+  end
+end
+
+local seat_writes, seat_deltas = {}, {}
+for position, before in pairs(view.before) do
+  local state = view.seats[position]
+  if state ~= before then
+    local n = #seat_writes
+    seat_writes[n + 1], seat_writes[n + 2] = 'SET', 'u8'
+    seat_writes[n + 3], seat_writes[n + 4] = string.format('#%d', position), state
+    seat_deltas[#seat_deltas + 1] = { position, state }
+  end
+end
+local area_writes, area_deltas = {}, {}
+for index in pairs(view.changed_areas) do
+  local area = view.areas[index]
+  area_writes[#area_writes + 1] = index
+  area_writes[#area_writes + 1] = encode_area(area)
+  area_deltas[#area_deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
+end
+if #seat_deltas > 0 or #area_deltas > 0 then
+  redis.call(
+    'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,
+    'd', cmsgpack.pack({ 1, now, seat_deltas, area_deltas })
+  )
+end
+call_in_chunks('BITFIELD', names.seats, seat_writes, 4)
+call_in_chunks('HSET', names.areas, area_writes, 2)
+
+local kept, forgotten, scheduled, unscheduled = {}, {}, {}, {}
+for id in pairs(view.changed_records) do
+  local record = view.records[id]
+  if record then
+    kept[#kept + 1] = id
+    kept[#kept + 1] = encode_record(record)
+  else
+    forgotten[#forgotten + 1] = id
+  end
+  if record and record.state ~= PURCHASED then
+    scheduled[#scheduled + 1] = string.format('%d', record.deadline)
+    scheduled[#scheduled + 1] = id
+  else
+    unscheduled[#unscheduled + 1] = id
+  end
+end
+call_in_chunks('HSET', names.holds, kept, 2)
+call_in_chunks('HDEL', names.holds, forgotten, 1)
+call_in_chunks('ZADD', names.expiry, scheduled, 2)
+call_in_chunks('ZREM', names.expiry, unscheduled, 1)
+
+local buyers_kept, buyers_gone = {}, {}
+for name in pairs(view.changed_buyers) do
+  local buyer = view.buyers[name]
+  if buyer.held + buyer.bought > 0 then
+    buyers_kept[#buyers_kept + 1] = name
+    buyers_kept[#buyers_kept + 1] = encode_buyer(buyer)
+  else
+    buyers_gone[#buyers_gone + 1] = name
+  end
+end
+call_in_chunks('HSET', names.buyers, buyers_kept, 2)
+call_in_chunks('HDEL', names.buyers, buyers_gone, 1)
+
+local keys_kept = {}
+for key in pairs(changed_keys) do
+  keys_kept[#keys_kept + 1] = key
+  keys_kept[#keys_kept + 1] = keys_used[key]
+end
+call_in_chunks('HSET', names.keys, keys_kept, 2)
+
+local TIME_KEPT_WITHIN_MS = 1000
+local wrote = next(view.changed_records) ~= nil
+if wrote or view.misses_changed or now - (tonumber(meta.time) or 0) > TIME_KEPT_WITHIN_MS then
+  redis.call('HSET', names.meta, 'time', string.format('%d', now), 'misses',
+    next(view.misses) and cmsgpack.pack(view.misses) or '')
+end
+if #sales > 0 then
+  redis.call('PUBLISH', wake_channel, wake_message)
+end
+return cmsgpack.pack({ 'ok', now, answers, view.inconsistent })

@@ -1,0 +1,84 @@
+--[[
+Applies what the house decided: seats and places withheld or given back, and the rules of the sale.
+
+KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 deltas
+ARGV: 1 msgpack {epoch, version now, version after, not_after ms, {seat to block, ...},
+      {seat to unblock, ...}, {{area, places to block (below 0: to unblock)}, ...},
+      {meta field, value, ...}}
+Returns msgpack, in order of precedence:
+  {'too-late'}, {'fenced'}, {'stale'}
+  {'refused', {seat that is held or sold, or not blocked, ...}, {{area, open, blocked}, ...}}
+  {'changed', now ms}
+Facts: seat and area changes to deltas.
+--]]
+--- include read_meta
+--- include read_time
+--- include read_guard
+--- include refuse_batch
+--- include call_in_chunks
+--- include states
+--- include view_areas
+local names = {
+  seats = KEYS[1], areas = KEYS[2], meta = KEYS[7], deltas = KEYS[9],
+}
+local epoch, version, version_after, not_after, block, unblock, area_changes, fields =
+  unpack(cmsgpack.unpack(ARGV[1]), 1, 8)
+local DELTAS_KEPT = 10000
+
+local meta = read_meta(names.meta, { 'state', 'epoch', 'version', 'run_id', 'replid', 'time' })
+local now = read_time(meta.time)
+local refusal = refuse_batch(meta, now, epoch, version, not_after)
+if refusal then
+  return cmsgpack.pack({ refusal })
+end
+
+local view = { names = names, areas = {}, changed_areas = {} }
+local seats = redis.call('GET', names.seats) or ''
+local writes, deltas, refused = {}, {}, {}
+local function change(positions, from, to)
+  for _, position in ipairs(positions) do
+    local state = string.byte(seats, position + 1)
+    if state == from then
+      local n = #writes
+      writes[n + 1], writes[n + 2] = 'SET', 'u8'
+      writes[n + 3], writes[n + 4] = string.format('#%d', position), to
+      deltas[#deltas + 1] = { position, to }
+    elseif state ~= to then
+      refused[#refused + 1] = position
+    end
+  end
+end
+change(block, OPEN, BLOCKED)
+change(unblock, BLOCKED, OPEN)
+
+local refused_areas = {}
+for _, pair in ipairs(area_changes) do
+  local index, count = pair[1], pair[2]
+  local area = view_area(view, index)
+  if not area or area.open < count or area.blocked < -count then
+    refused_areas[#refused_areas + 1] =
+      { index, area and area.open or 0, area and area.blocked or 0 }
+  else
+    move_places(view, index, 'open', 'blocked', count)
+  end
+end
+if #refused > 0 or #refused_areas > 0 then
+  return cmsgpack.pack({ 'refused', refused, refused_areas })
+end
+
+local area_writes, area_deltas = {}, {}
+for index in pairs(view.changed_areas) do
+  local area = view.areas[index]
+  area_writes[#area_writes + 1] = index
+  area_writes[#area_writes + 1] = encode_area(area)
+  area_deltas[#area_deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
+end
+redis.call(
+  'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, string.format('%d-*', epoch),
+  'd', cmsgpack.pack({ 1, now, deltas, area_deltas })
+)
+call_in_chunks('BITFIELD', names.seats, writes, 4)
+call_in_chunks('HSET', names.areas, area_writes, 2)
+redis.call('HSET', names.meta, 'version', string.format('%d', version_after),
+  'time', string.format('%d', now), 'misses', '', unpack(fields))
+return cmsgpack.pack({ 'changed', now })

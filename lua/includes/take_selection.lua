@@ -1,0 +1,68 @@
+-- Takes open seats and places for a hold: all or nothing. Before it refuses, it sweeps on, since
+-- an overdue hold no longer stands in anybody's way.
+-- Returns the seats taken, or nil and the refusal: seats-taken, area-short or none-together.
+local SWEEP_ON = 64
+
+local function list_taken(view, seats)
+  local taken = {}
+  for _, position in ipairs(seats) do
+    if seat_state(view, position) ~= OPEN then
+      taken[#taken + 1] = position
+    end
+  end
+  return taken
+end
+
+local function list_short(view, areas)
+  local short = {}
+  for _, pair in ipairs(areas) do
+    local open = view_area(view, pair[1]).open
+    if open < pair[2] then
+      short[#short + 1] = { pair[1], open }
+    end
+  end
+  return short
+end
+
+local function take_selection(view, seats, areas, best)
+  local taken = list_taken(view, seats)
+  while #taken > 0 and sweep_overdue(view, SWEEP_ON) do
+    taken = list_taken(view, seats)
+  end
+  if #taken > 0 then
+    return nil, { 'seats-taken', taken }
+  end
+  local short = list_short(view, areas)
+  while #short > 0 and sweep_overdue(view, SWEEP_ON) do
+    short = list_short(view, areas)
+  end
+  if #short > 0 then
+    return nil, { 'area-short', short }
+  end
+
+  local all = {}
+  for i, position in ipairs(seats) do
+    set_seat(view, position, HELD)
+    all[i] = position
+  end
+  for _, pair in ipairs(best) do
+    local first = find_together(view, pair[1], pair[2])
+    while not first and sweep_overdue(view, SWEEP_ON) do
+      first = find_together(view, pair[1], pair[2])
+    end
+    if not first then
+      for _, position in ipairs(all) do
+        set_seat(view, position, OPEN)
+      end
+      return nil, { 'none-together', pair[1], pair[2] }
+    end
+    for position = first, first + pair[2] - 1 do
+      set_seat(view, position, HELD)
+      all[#all + 1] = position
+    end
+  end
+  for _, pair in ipairs(areas) do
+    move_places(view, pair[1], 'open', 'held', pair[2])
+  end
+  return all
+end

@@ -1,0 +1,27 @@
+-- General admission areas as the batch sees them: counts of open, held, sold and blocked places.
+local function view_area(view, index)
+  local area = view.areas[index]
+  if area == nil then
+    local packed = redis.call('HGET', view.names.areas, index)
+    if packed then
+      local counts = cmsgpack.unpack(string.sub(packed, 2))
+      area = { open = counts[1], held = counts[2], sold = counts[3], blocked = counts[4] }
+    else
+      area = false
+    end
+    view.areas[index] = area
+  end
+  return area
+end
+
+local function encode_area(area)
+  return '\1' .. cmsgpack.pack({ area.open, area.held, area.sold, area.blocked })
+end
+
+-- Moves places from one state to another.
+local function move_places(view, index, from, to, count)
+  local area = view_area(view, index)
+  area[from] = area[from] - count
+  area[to] = area[to] + count
+  view.changed_areas[index] = true
+end

@@ -1,0 +1,23 @@
+-- Seats as the batch sees them: what the store holds, with the earlier commands' changes on top.
+local function seat_state(view, position)
+  local state = view.seats[position]
+  if state then
+    return state
+  end
+  local offset = position - view.span_from
+  if offset >= 0 and offset < #view.span then
+    return string.byte(view.span, offset + 1)
+  end
+  return string.byte(redis.call('GETRANGE', view.names.seats, position, position))
+end
+
+local function set_seat(view, position, state)
+  if view.before[position] == nil then
+    view.before[position] = seat_state(view, position)
+  end
+  view.seats[position] = state
+  view.log[#view.log + 1] = position
+  if state == OPEN and next(view.misses) then
+    view.misses, view.misses_changed = {}, true
+  end
+end
