@@ -1,0 +1,1 @@
+"""The command line, the embedded servers, their supervision, and the doctor."""

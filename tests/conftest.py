@@ -1,0 +1,25 @@
+"""The real servers that the tests share: one set for each xdist process, started when first asked.
+
+Tests keep out of each other's way by fresh ids, not by flushing.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A Valkey and a migrated PostgreSQL, without API and worker."""
+    directory = tmp_path_factory.mktemp("servers")
+    with Stack(directory, with_api=False, with_worker=False, environment={}) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole platform: servers, API and worker."""
+    with Stack(tmp_path_factory.mktemp("stack"), environment={}) as stack:
+        yield stack
