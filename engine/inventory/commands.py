@@ -1,0 +1,261 @@
+"""What the batch script is asked, and what it answers.
+
+Commands and outcomes are values. Each command knows how it is packed for `lua/batch.lua`, whose
+header lists what may be answered, in order of precedence. Seats are positions in the manifest,
+areas are indexes in it; times are milliseconds since 1970 on Redis' clock.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+
+from engine.inventory.facts import StreamId
+from engine.platform.ids import HoldId
+
+Areas = tuple[tuple[int, int], ...]
+"""Pairs of area index and count."""
+
+
+class Selection(Struct, frozen=True):
+    """What a buyer wants: seats by position, places by area, seats together by price level.
+
+    `best` pairs an index in the manifest's levels with how many seats next to each other.
+    """
+
+    seats: tuple[int, ...] = ()
+    areas: Areas = ()
+    best: tuple[tuple[int, int], ...] = ()
+
+    def packed(self) -> list[Any]:
+        """Return the three lists that a command ends with."""
+        return [self.seats, self.areas, self.best]
+
+
+class Hold(Struct, frozen=True):
+    """Claim a selection for a buyer, for `ttl_ms`. `fingerprint` stands for the request's body."""
+
+    hold: HoldId
+    buyer: str
+    ttl_ms: int
+    fingerprint: int
+    selection: Selection
+
+    def packed(self) -> list[Any]:
+        """Return the command as `batch.lua` reads it."""
+        return [1, self.buyer, self.ttl_ms, self.fingerprint, *self.selection.packed()]
+
+
+class Replace(Struct, frozen=True):
+    """Put another selection in the place of a hold's; its deadline stays."""
+
+    hold: HoldId
+    fingerprint: int
+    selection: Selection
+
+    def packed(self) -> list[Any]:
+        """Return the command as `batch.lua` reads it."""
+        return [2, self.fingerprint, *self.selection.packed()]
+
+
+class Release(Struct, frozen=True):
+    """Give a hold's seats back."""
+
+    hold: HoldId
+
+    def packed(self) -> list[Any]:
+        """Return the command as `batch.lua` reads it."""
+        return [3]
+
+
+class Purchase(Struct, frozen=True):
+    """Turn a hold into a sale. `key` stands for the idempotency key, `fingerprint` for the body."""
+
+    hold: HoldId
+    key: str
+    fingerprint: int
+    payment_reference: str
+
+    def packed(self) -> list[Any]:
+        """Return the command as `batch.lua` reads it."""
+        return [4, self.key, self.fingerprint, self.payment_reference]
+
+
+class Look(Struct, frozen=True):
+    """Ask how a hold stands."""
+
+    hold: HoldId
+
+    def packed(self) -> list[Any]:
+        """Return the command as `batch.lua` reads it."""
+        return [5]
+
+
+Command = Hold | Replace | Release | Purchase | Look
+
+
+class Held(Struct, frozen=True):
+    """The hold stands until its deadline, at the prices of `price_version`."""
+
+    buyer: str
+    deadline_ms: int
+    price_version: int
+    seats: tuple[int, ...]
+    areas: Areas
+
+
+class Purchased(Struct, frozen=True):
+    """The hold is sold; `position` is where its fact stands in the sales stream."""
+
+    buyer: str
+    position: StreamId
+    sold_at_ms: int
+    price_version: int
+    seats: tuple[int, ...]
+    areas: Areas
+
+
+class Done(Struct, frozen=True):
+    """The hold is released, or was before."""
+
+
+class Unknown(Struct, frozen=True):
+    """Redis knows no such hold: the ledger may."""
+
+
+class Released(Struct, frozen=True):
+    """The hold was released."""
+
+
+class Expired(Struct, frozen=True):
+    """The hold's deadline has passed."""
+
+
+class KeyReused(Struct, frozen=True):
+    """The same idempotency key came with another body."""
+
+
+class AlreadyPurchased(Struct, frozen=True):
+    """The hold has become an order by another purchase."""
+
+
+class NotOnSale(Struct, frozen=True):
+    """The house has closed the sale, or has not opened it."""
+
+
+class TooEarly(Struct, frozen=True):
+    """The on-sale is still to come."""
+
+    opens_at_ms: int
+
+
+class SalesEnded(Struct, frozen=True):
+    """The sales window is over."""
+
+    closed_at_ms: int
+
+
+class OverHoldLimit(Struct, frozen=True):
+    """More tickets than one hold may have."""
+
+    most: int
+
+
+class OverBuyerLimit(Struct, frozen=True):
+    """More tickets than one buyer may have; `has` counts what they hold and bought."""
+
+    most: int
+    has: int
+
+
+class SeatsTaken(Struct, frozen=True):
+    """Somebody else has these seats, or the house withholds them."""
+
+    seats: tuple[int, ...]
+
+
+class AreaShort(Struct, frozen=True):
+    """Pairs of an area that has too few places left and how many those are."""
+
+    areas: Areas
+
+
+class NoneTogether(Struct, frozen=True):
+    """The price level has not that many open seats next to each other."""
+
+    level: int
+    count: int
+
+
+class Malformed(Struct, frozen=True):
+    """The script could not read the command: an error of this program, which harmed nobody."""
+
+
+class Recovering(Struct, frozen=True):
+    """The show is being recovered: come back in a moment, with the same key."""
+
+
+class InDoubt(Struct, frozen=True):
+    """The answer was lost: repeat with the same key to learn what happened."""
+
+
+class Overloaded(Struct, frozen=True):
+    """Nothing was done, because too much is waiting: come back, with the same key."""
+
+
+Refusal = (
+    NotOnSale
+    | TooEarly
+    | SalesEnded
+    | OverHoldLimit
+    | OverBuyerLimit
+    | SeatsTaken
+    | AreaShort
+    | NoneTogether
+    | KeyReused
+    | Malformed
+)
+"""Nothing was changed; decided afresh when it is asked again."""
+
+Unavailable = Recovering | InDoubt | Overloaded
+"""Not decided, or not known: to be repeated with the same key."""
+
+Ended = Unknown | Released | Expired
+
+Outcome = Held | Purchased | Done | Ended | AlreadyPurchased | Refusal | Unavailable
+
+
+def _pairs(pairs: list[list[int]]) -> Areas:
+    return tuple((first, second) for first, second in pairs)
+
+
+_READERS: Final[dict[str, Callable[..., Outcome]]] = {
+    "held": lambda buyer, deadline, version, seats, areas: Held(
+        buyer, deadline, version, tuple(seats), _pairs(areas)
+    ),
+    "purchased": lambda buyer, epoch, n, sold_at, version, seats, areas: Purchased(
+        buyer, StreamId(epoch, n), sold_at, version, tuple(seats), _pairs(areas)
+    ),
+    "done": Done,
+    "unknown": Unknown,
+    "released": Released,
+    "expired": Expired,
+    "key-reused": KeyReused,
+    "already-purchased": AlreadyPurchased,
+    "not-on-sale": NotOnSale,
+    "too-early": TooEarly,
+    "too-late-to-hold": SalesEnded,
+    "over-hold-limit": OverHoldLimit,
+    "over-buyer-limit": OverBuyerLimit,
+    "seats-taken": lambda seats: SeatsTaken(tuple(seats)),
+    "area-short": lambda areas: AreaShort(_pairs(areas)),
+    "none-together": NoneTogether,
+    "malformed": Malformed,
+    "inconsistent": Recovering,
+}
+
+
+def read_outcome(answer: list[Any]) -> Outcome:
+    """Read one answer of `batch.lua`."""
+    status, *rest = answer
+    return _READERS[status](*rest)

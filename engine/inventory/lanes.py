@@ -1,0 +1,230 @@
+"""Batch lanes: requests that arrive while a script call is under way form the next batch.
+
+One lane per show and process, one batch in flight. Under load the round trip, the fsync and the
+script's fixed cost are shared by dozens of buyers; when idle, a batch has one member and adds no
+wait. A lane has no task while nothing waits in it.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from engine.inventory.commands import (
+    Command,
+    Hold,
+    InDoubt,
+    Outcome,
+    Overloaded,
+    Recovering,
+    Replace,
+    read_outcome,
+)
+from engine.inventory.keys import WAKE_CHANNEL
+from engine.inventory.scripts import load_script
+from engine.inventory.shows import Show
+from engine.platform.ids import entity_hex
+
+SWEEP_MAX: Final = 512
+"""Overdue holds that one batch releases at the most."""
+
+_RELOADS_MAX: Final = 5
+_RELOAD_PAUSE_S: Final = 0.02
+_LANES_MAX: Final = 4096
+
+_log = structlog.get_logger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class ShowSource(Protocol):
+    """Where a lane gets its show from."""
+
+    async def current(self) -> Show:
+        """Return the show as this process knows it."""
+        ...
+
+    async def reload(self) -> Show:
+        """Read the show again."""
+        ...
+
+
+class ServerClock:
+    """An estimate of Redis' clock that never runs ahead of it by more than its drift."""
+
+    def __init__(self, redis: "Redis[bytes]") -> None:
+        """Take the connection to ask."""
+        self._redis = redis
+        self._offset_ms: int | None = None
+
+    async def now_ms(self) -> int:
+        """Return the server's time in ms since 1970, asked for once and carried on from there."""
+        if self._offset_ms is None:
+            seconds, micros = await self._redis.time()
+            self.seen(seconds * 1000 + micros // 1000)
+        return _monotonic_ms() + (self._offset_ms or 0)
+
+    def seen(self, server_ms: int) -> None:
+        """Learn from an answer, which was true a little before now."""
+        self._offset_ms = server_ms - _monotonic_ms()
+
+
+class Lane:
+    """Carries one show's commands from this process to the script, in batches."""
+
+    def __init__(
+        self,
+        redis: "Redis[bytes]",
+        clock: ServerClock,
+        source: ShowSource,
+        *,
+        batch_max: int,
+        backlog_max: int,
+        timeout_ms: int,
+    ) -> None:
+        """Take the connections and the bounds; `timeout_ms` is how late a batch may still act."""
+        self._redis = redis
+        self._clock = clock
+        self._source = source
+        self._batch_max = batch_max
+        self._backlog_max = backlog_max
+        self._timeout_ms = timeout_ms
+        self._waiting: deque[tuple[Command, asyncio.Future[Outcome]]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._script = load_script("batch")
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits in it or is under way."""
+        return self._task is None
+
+    async def submit(self, command: Command) -> Outcome:
+        """Return what becomes of a command.
+
+        Never raises for what the stores do: a lost answer is `InDoubt`, and so on.
+        """
+        if len(self._waiting) >= self._backlog_max:
+            return Overloaded()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((command, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), self._batch_max)
+                batch = [self._waiting.popleft() for _ in range(count)]
+                # A caller that has gone away before its command was sent wants nothing any more.
+                batch = [pair for pair in batch if not pair[1].done()]
+                if batch:
+                    await self._carry(batch)
+        finally:
+            self._task = None
+
+    async def _carry(self, batch: list[tuple[Command, asyncio.Future[Outcome]]]) -> None:
+        try:
+            outcomes = await self._decide([command for command, _ in batch])
+        except Exception as error:
+            # Callers must hear of it: an unanswered future would wait for ever.
+            _log.exception("batch failed", commands=len(batch))
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+
+    async def _decide(self, commands: list[Command]) -> Sequence[Outcome]:
+        show = await self._source.current()
+        for attempt in range(_RELOADS_MAX):
+            try:
+                status, now_ms, answers, *rest = await self._call(show, commands)
+            except (RedisError, OSError, TimeoutError) as error:
+                _log.warning("batch unanswered", show=entity_hex(show.id), error=repr(error))
+                return [InDoubt()] * len(commands)
+            self._clock.seen(now_ms)
+            if status == "ok":
+                if rest[0]:
+                    _log.error("a hold claims what the store does not hold", show=show.id)
+                    await self._ask_for_recovery(show)
+                return [read_outcome(answer) for answer in answers]
+            # Nothing was changed. Another process may have recovered or changed the show since
+            # this one read it; what was too late may be tried again with a fresh clock.
+            before = (show.epoch, show.inventory_version)
+            if status != "too-late":
+                if attempt:
+                    await asyncio.sleep(_RELOAD_PAUSE_S * attempt)
+                show = await self._source.reload()
+            if status == "fenced" and (show.epoch, show.inventory_version) == before:
+                break
+        else:
+            if status == "too-late":
+                return [Overloaded()] * len(commands)
+        await self._ask_for_recovery(show)
+        return [Recovering()] * len(commands)
+
+    async def _call(self, show: Show, commands: list[Command]) -> list[Any]:
+        levels = {
+            level: show.manifest.levels[level].ranges
+            for command in commands
+            if isinstance(command, Hold | Replace)
+            for level, _ in command.selection.best
+        }
+        header = [
+            show.epoch,
+            show.inventory_version,
+            show.price_version,
+            await self._clock.now_ms() + self._timeout_ms,
+            SWEEP_MAX,
+            [command.packed() for command in commands],
+        ]
+        reply = await self._script.call(
+            self._redis,
+            show.keys.inventory(),
+            _encode(header),
+            b"".join(command.hold for command in commands),
+            _encode(levels) if levels else b"",
+            WAKE_CHANNEL,
+            f"record:{entity_hex(show.id)}",
+        )
+        return _decode(reply)
+
+    async def _ask_for_recovery(self, show: Show) -> None:
+        try:
+            await self._redis.publish(WAKE_CHANNEL, f"recover:{entity_hex(show.id)}")
+        except (RedisError, OSError) as error:
+            # The workers look at every show each second: this only makes it quicker.
+            _log.warning("could not wake the workers", error=repr(error))
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+class Lanes:
+    """One lane per show, made when first asked for; idle ones are forgotten first."""
+
+    def __init__(self, redis: "Redis[bytes]", **bounds: int) -> None:
+        """Take the connection, and the bounds that every lane gets."""
+        self._redis = redis
+        self._clock = ServerClock(redis)
+        self._bounds = bounds
+        self._lanes: dict[int, Lane] = {}
+
+    def lane(self, show: int, source: ShowSource) -> Lane:
+        """Return the show's lane."""
+        lane = self._lanes.get(show)
+        if lane is None:
+            if len(self._lanes) >= _LANES_MAX:
+                self._lanes = {key: one for key, one in self._lanes.items() if not one.idle}
+            lane = self._lanes[show] = Lane(self._redis, self._clock, source, **self._bounds)
+        return lane

@@ -1,0 +1,195 @@
+"""What a show's inventory must be: computed from the ledger, the blocks and the surviving holds.
+
+Pure: a recovery reads, this decides, a recovery writes. What the ledger has sold is sold; of the
+surviving holds, one whose order is in the ledger becomes that order, one whose seats are its own
+stays with its deadline put off by the outage, any other ends. Counts are computed afresh, never
+carried over.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from engine.inventory.manifest import Manifest
+from engine.inventory.records import (
+    KEPT_AFTER_DEADLINE_MS,
+    AreaCounts,
+    HoldRecord,
+    HoldState,
+    SaleRecord,
+    Tombstone,
+    pack_area,
+    pack_buyer,
+    pack_record,
+)
+
+OPEN: Final = ord("o")
+HELD: Final = ord("h")
+SOLD: Final = ord("s")
+BLOCKED: Final = ord("b")
+
+
+class LedgerOrder(Struct, frozen=True, kw_only=True):
+    """An order as the ledger has it; one in conflict owns no seats."""
+
+    hold: bytes
+    buyer: str
+    owns: bool
+    seats: tuple[int, ...]
+    areas: tuple[tuple[int, int], ...]
+    price_version: int
+    hold_fingerprint: int
+    sale: SaleRecord
+
+
+class HouseBlocks(Struct, frozen=True):
+    """What the house withholds: seats by position, places by area."""
+
+    seats: tuple[int, ...] = ()
+    areas: tuple[tuple[int, int], ...] = ()
+
+
+class Inventory(Struct, frozen=True, kw_only=True):
+    """The content of a show's keys, field by field as Redis stores it."""
+
+    seats: bytes
+    areas: dict[str, bytes]
+    holds: dict[bytes, bytes]
+    expiry: dict[bytes, int]
+    buyers: dict[str, bytes]
+    keys: dict[str, bytes]
+    holds_kept: int
+    holds_voided: int
+
+
+class ContradictionError(RuntimeError):
+    """The ledger sold a seat that the manifest has not, or twice: nothing may be opened on it."""
+
+
+class _Buyer:
+    def __init__(self) -> None:
+        self.held = 0
+        self.bought = 0
+        self.deadline_ms = 0
+
+
+class _Places:
+    """Seats and areas while they are being filled, each place once."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.seats = bytearray(manifest.layout, "ascii")
+        self.areas = [Counter(open=area.capacity) for area in manifest.areas]
+
+    def has(self, seats: Iterable[int], areas: Iterable[tuple[int, int]]) -> bool:
+        return all(
+            0 <= seat < len(self.seats) and self.seats[seat] == OPEN for seat in seats
+        ) and all(
+            0 <= area < len(self.areas) and self.areas[area]["open"] >= count
+            for area, count in areas
+        )
+
+    def take(self, seats: Iterable[int], areas: Iterable[tuple[int, int]], state: int) -> None:
+        word = {HELD: "held", SOLD: "sold", BLOCKED: "blocked"}[state]
+        for seat in seats:
+            self.seats[seat] = state
+        for area, count in areas:
+            self.areas[area]["open"] -= count
+            self.areas[area][word] += count
+
+
+def rebuild(
+    manifest: Manifest,
+    orders: Iterable[LedgerOrder],
+    blocks: HouseBlocks,
+    survivors: Mapping[bytes, HoldRecord | Tombstone],
+    outage_ms: int,
+) -> Inventory:
+    """Return what the show's keys must hold.
+
+    Raises:
+        ContradictionError: the ledger contradicts the manifest or itself.
+    """
+    places = _Places(manifest)
+    buyers: dict[str, _Buyer] = {}
+    records: dict[bytes, HoldRecord | Tombstone] = {}
+    keys: dict[str, bytes] = {}
+
+    for order in orders:
+        record = _purchased(order)
+        if order.owns:
+            if not places.has(order.seats, order.areas):
+                msg = f"order {order.hold.hex()} owns what is not there, or is another's"
+                raise ContradictionError(msg)
+            places.take(order.seats, order.areas, SOLD)
+            buyers.setdefault(order.buyer, _Buyer()).bought += record.tickets
+        records[order.hold] = record
+        keys[order.sale.key] = order.hold
+
+    # A seat sold before it was withheld stays sold; the house's other blocks come before holds.
+    places.take([s for s in blocks.seats if places.seats[s] == OPEN], (), BLOCKED)
+    places.take(
+        (),
+        [(area, min(count, places.areas[area]["open"])) for area, count in blocks.areas],
+        BLOCKED,
+    )
+
+    kept = voided = 0
+    for hold, record in survivors.items():
+        if hold in records:
+            continue
+        if isinstance(record, Tombstone):
+            forgotten_at = record.forgotten_at_ms + outage_ms
+            records[hold] = replace(record, forgotten_at_ms=forgotten_at)
+            continue
+        deadline = record.deadline_ms + outage_ms
+        if record.sale is None and places.has(record.seats, record.areas):
+            places.take(record.seats, record.areas, HELD)
+            buyer = buyers.setdefault(record.buyer, _Buyer())
+            buyer.held += record.tickets
+            buyer.deadline_ms = deadline
+            records[hold] = replace(record, deadline_ms=deadline)
+            kept += 1
+        else:
+            records[hold] = Tombstone(
+                HoldState.EXPIRED, deadline + KEPT_AFTER_DEADLINE_MS, record.fingerprint
+            )
+            voided += 1
+
+    return Inventory(
+        seats=bytes(places.seats),
+        areas={
+            str(index): pack_area(
+                AreaCounts(area["open"], area["held"], area["sold"], area["blocked"])
+            )
+            for index, area in enumerate(places.areas)
+        },
+        holds={hold: pack_record(record) for hold, record in records.items()},
+        expiry={
+            hold: record.forgotten_at_ms if isinstance(record, Tombstone) else record.deadline_ms
+            for hold, record in records.items()
+            if isinstance(record, Tombstone) or record.sale is None
+        },
+        buyers={
+            name: pack_buyer(buyer.held, buyer.bought, buyer.deadline_ms)
+            for name, buyer in buyers.items()
+        },
+        keys=keys,
+        holds_kept=kept,
+        holds_voided=voided,
+    )
+
+
+def _purchased(order: LedgerOrder) -> HoldRecord:
+    return HoldRecord(
+        deadline_ms=order.sale.sold_at_ms,
+        fingerprint=order.hold_fingerprint,
+        buyer=order.buyer,
+        price_version=order.price_version,
+        selection_fingerprint=order.hold_fingerprint,
+        seats=order.seats,
+        areas=order.areas,
+        sale=order.sale,
+    )

@@ -1,0 +1,208 @@
+"""What a process knows of a show: its manifest, prices and rules, as PostgreSQL has them.
+
+It is only a cache: every batch carries the epoch and the inventory version that it was made with,
+and the script answers `stale` when they are no longer the show's.
+"""
+
+import asyncio
+from collections import OrderedDict
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import RowMapping, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.inventory.compile_manifest import compile_manifest
+from engine.inventory.keys import ShowKeys, show_keys
+from engine.inventory.manifest import Manifest
+from engine.inventory.seating_plan_format import SeatingPlan
+from engine.platform.database import tenant_transaction
+from engine.platform.ids import EntityId
+from engine.platform.tables import fee_schedules, manifests, price_versions, shows
+
+_SEATS_CACHED_MAX: Final = 2_000_000
+_PRICE_VERSIONS_CACHED_MAX: Final = 4096
+
+
+class Show(Struct, frozen=True, kw_only=True):
+    """One show, as of an epoch and an inventory version. Times are ms since 1970, UTC."""
+
+    id: EntityId
+    reseller: EntityId
+    manifest_id: int
+    name: str
+    venue: str
+    starts_at_ms: int
+    opens_at_ms: int
+    closes_at_ms: int | None
+    state: str
+    currency: str
+    tax_bps: int
+    fee_bps: int
+    fee_fixed: int
+    max_per_hold: int
+    max_per_buyer: int
+    epoch: int
+    inventory_version: int
+    price_version: int
+    manifest: Manifest
+    keys: ShowKeys
+
+    def rules(self) -> list[str]:
+        """Return what the scripts read of it from `meta`: field, value, field, value, ..."""
+        return [
+            *("version", str(self.inventory_version)),
+            *("sale_state", self.state),
+            *("opens_at", str(self.opens_at_ms)),
+            *("closes_at", str(self.closes_at_ms or 0)),
+            *("max_per_hold", str(self.max_per_hold)),
+            *("max_per_buyer", str(self.max_per_buyer)),
+        ]
+
+
+class Prices(Struct, frozen=True):
+    """Face values of one price version: minor units of the show's currency, by level slug."""
+
+    version: int
+    face_values: dict[str, int]
+
+
+class UnknownShowError(LookupError):
+    """No such show, or not one that the caller may see."""
+
+
+class ShowBook:
+    """Shows by id, loaded from PostgreSQL when first asked for, the least used forgotten first."""
+
+    def __init__(self, *, seats_cached_max: int = _SEATS_CACHED_MAX) -> None:
+        """Take the bound on the cached manifests' seats, summed."""
+        self._shows: OrderedDict[int, Show] = OrderedDict()
+        self._manifests: OrderedDict[int, Manifest] = OrderedDict()
+        self._prices: OrderedDict[tuple[int, int], Prices] = OrderedDict()
+        self._loading: dict[int, asyncio.Lock] = {}
+        self._seats_cached_max = seats_cached_max
+
+    async def get(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
+        """Return a reseller's show, from memory where it is there.
+
+        Raises:
+            UnknownShowError: the reseller has no such show.
+            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+        """
+        known = self._shows.get(show)
+        if known is None:
+            return await self.reload(app, reseller, show)
+        if known.reseller != reseller:
+            raise UnknownShowError(show)
+        self._shows.move_to_end(show)
+        return known
+
+    async def reload(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
+        """Read a reseller's show again. Raises as `get`."""
+        lock = self._loading.setdefault(show, asyncio.Lock())
+        try:
+            async with lock, tenant_transaction(app, reseller) as connection:
+                found = await self.read(connection, show)
+                self._shows[show] = found
+                self._forget_the_least_used()
+                return found
+        finally:
+            if not lock.locked():
+                self._loading.pop(show, None)
+
+    async def read(self, connection: AsyncConnection, show: int) -> Show:
+        """Read a show through the caller's connection, and compile its manifest if need be.
+
+        Raises:
+            UnknownShowError: the connection sees no such show.
+        """
+        query = (
+            select(shows, fee_schedules.c.fee_bps, fee_schedules.c.fee_fixed)
+            .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
+            .where(shows.c.id == show)
+        )
+        row = (await connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise UnknownShowError(show)
+        manifest = await self._manifest(connection, row["manifest_id"])
+        return _show(row, manifest)
+
+    async def prices(self, connection: AsyncConnection, show: int, version: int) -> Prices:
+        """Read a price version, which never changes, or return it from memory.
+
+        Raises:
+            LookupError: the connection sees no such version.
+        """
+        known = self._prices.get((show, version))
+        if known is None:
+            query = select(price_versions.c.prices).where(
+                price_versions.c.show_id == show, price_versions.c.version == version
+            )
+            face_values = (await connection.execute(query)).scalar_one_or_none()
+            if face_values is None:
+                msg = f"price version {version}"
+                raise LookupError(msg)
+            known = Prices(version, face_values)
+            self._prices[show, version] = known
+            if len(self._prices) > _PRICE_VERSIONS_CACHED_MAX:
+                self._prices.popitem(last=False)
+        return known
+
+    def known_prices(self, show: int, version: int) -> Prices | None:
+        """Return a price version if it is in memory."""
+        return self._prices.get((show, version))
+
+    async def _manifest(self, connection: AsyncConnection, manifest_id: int) -> Manifest:
+        known = self._manifests.get(manifest_id)
+        if known is None:
+            query = select(manifests.c.plan).where(manifests.c.id == manifest_id)
+            plan: Any = (await connection.execute(query)).scalar_one()
+            # Seconds of work for the largest halls: beside the event loop, not on it.
+            known = await asyncio.to_thread(_compile, plan)
+            self._manifests[manifest_id] = known
+        self._manifests.move_to_end(manifest_id)
+        return known
+
+    def _forget_the_least_used(self) -> None:
+        while (
+            len(self._shows) > 1
+            and sum(m.seat_count for m in self._manifests.values()) > self._seats_cached_max
+        ):
+            self._shows.popitem(last=False)
+            used = {show.manifest_id for show in self._shows.values()}
+            for manifest_id in [m for m in self._manifests if m not in used]:
+                del self._manifests[manifest_id]
+
+
+def _compile(plan: object) -> Manifest:
+    return compile_manifest(msgspec.convert(plan, SeatingPlan))
+
+
+def _show(row: RowMapping, manifest: Manifest) -> Show:
+    return Show(
+        id=row["id"],
+        reseller=row["reseller_id"],
+        manifest_id=row["manifest_id"],
+        name=row["name"],
+        venue=row["venue"],
+        starts_at_ms=_ms(row["starts_at"]),
+        opens_at_ms=_ms(row["opens_at"]),
+        closes_at_ms=_ms(row["closes_at"]) if row["closes_at"] else None,
+        state=row["state"],
+        currency=row["currency"],
+        tax_bps=row["tax_bps"],
+        fee_bps=row["fee_bps"],
+        fee_fixed=row["fee_fixed"],
+        max_per_hold=row["max_per_hold"],
+        max_per_buyer=row["max_per_buyer"],
+        epoch=row["epoch"],
+        inventory_version=row["inventory_version"],
+        price_version=row["price_version"],
+        manifest=manifest,
+        keys=show_keys(row["id"]),
+    )
+
+
+def _ms(moment: Any) -> int:  # noqa: ANN401 - a column's datetime
+    return round(moment.timestamp() * 1000)
