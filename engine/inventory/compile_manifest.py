@@ -39,6 +39,7 @@ class _Layout:
         self.rows: list[Row] = []
         self.ranges: list[list[tuple[int, int]]] = [[] for _ in level_of]
         self._last_level = -1
+        self._shared: dict[str, str] = {}
         self._separate()
 
     def add(self, row: _PlacedRow) -> None:
@@ -62,7 +63,8 @@ class _Layout:
         self._last_level = level
         self.layout.append(OPEN)
         self.labels.append(seat.seat_guid)
-        self.numbers.append(seat.seat_number)
+        # Every row has a seat 1: one string is enough for all of them.
+        self.numbers.append(self._shared.setdefault(seat.seat_number, seat.seat_number))
 
     def _separate(self) -> None:
         self.layout.append(SEPARATOR)
