@@ -1,0 +1,83 @@
+"""The seat map and the counts of a show, read in one moment."""
+
+from typing import Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from engine.inventory.commands import Recovering
+from engine.inventory.lanes import ShowSource
+from engine.inventory.records import AreaCounts, unpack_area
+from engine.inventory.scripts import load_script
+from engine.inventory.shows import Show
+
+_RELOADS_MAX: Final = 3
+
+
+class SeatCounts(Struct, frozen=True):
+    """Places by state: capacity - sold - held - blocked = open."""
+
+    capacity: int
+    sold: int
+    held: int
+    blocked: int
+    open: int
+
+
+class InventoryState(Struct, frozen=True):
+    """A show's seats and areas at one moment; `sequence` is its last change's place in `deltas`."""
+
+    show: Show
+    as_of_ms: int
+    sequence: str
+    seats: bytes
+    areas: tuple[AreaCounts, ...]
+
+    def level_counts(self, level: int) -> SeatCounts:
+        """Return the counts of a price level's numbered seats."""
+        ranges = self.show.manifest.levels[level].ranges
+        return _count(b"".join(self.seats[start:end] for start, end in ranges))
+
+    def area_counts(self, area: int) -> SeatCounts:
+        """Return the counts of an area."""
+        counts = self.areas[area]
+        return SeatCounts(
+            capacity=self.show.manifest.areas[area].capacity,
+            sold=counts.sold,
+            held=counts.held,
+            blocked=counts.blocked,
+            open=counts.open,
+        )
+
+
+async def read_inventory(redis: "Redis[bytes]", source: ShowSource) -> InventoryState | Recovering:
+    """Return how the show stands.
+
+    Raises:
+        redis.RedisError: the store could not be asked.
+    """
+    show = await source.current()
+    for _ in range(_RELOADS_MAX):
+        status, *rest = await load_script("read_show").call(
+            redis, show.keys.inventory(), show.epoch, show.inventory_version
+        )
+        if status == b"ok":
+            now_ms, seats, sequence, areas = rest
+            found = dict(zip(areas[::2], areas[1::2], strict=True))
+            return InventoryState(
+                show=show,
+                as_of_ms=now_ms,
+                sequence=sequence.decode(),
+                seats=seats,
+                areas=tuple(
+                    unpack_area(found[str(index).encode()])
+                    for index in range(len(show.manifest.areas))
+                ),
+            )
+        show = await source.reload()
+    return Recovering()
+
+
+def _count(states: bytes) -> SeatCounts:
+    sold, held, blocked, opened = (states.count(state) for state in (b"s", b"h", b"b", b"o"))
+    return SeatCounts(sold + held + blocked + opened, sold, held, blocked, opened)

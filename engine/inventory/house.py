@@ -1,0 +1,174 @@
+"""What the house decides about a show's inventory: seats and places withheld or given back.
+
+PostgreSQL has it before Redis when it means more for sale, after it when it means less, and both
+before it is acknowledged: a rebuild never puts a house seat on sale. Each change makes the next
+inventory version. Where the two part, because a process died in between, the workers see two
+versions and recover the show to what PostgreSQL says.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.inventory.commands import Areas, Recovering
+from engine.inventory.scripts import load_script
+from engine.inventory.shows import Show
+from engine.platform.database import tenant_transaction
+from engine.platform.tables import area_blocks, seat_blocks, shows
+
+_LATE_MS: Final = 5000
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class Places(Struct, frozen=True):
+    """Seats by position and places by area index."""
+
+    seats: tuple[int, ...] = ()
+    areas: Areas = ()
+
+
+class BlocksChanged(Struct, frozen=True):
+    """Both stores have it."""
+
+    inventory_version: int
+
+
+class BlocksRefused(Struct, frozen=True):
+    """Nothing was changed: these seats are held or sold, these areas have too few such places."""
+
+    seats: tuple[int, ...]
+    areas: tuple[int, ...]
+
+
+class _Refused(Exception):
+    def __init__(self, refusal: BlocksRefused | Recovering) -> None:
+        self.refusal = refusal
+
+
+async def block(
+    app: AsyncEngine, redis: "Redis[bytes]", show: Show, places: Places, reason: str
+) -> BlocksChanged | BlocksRefused | Recovering:
+    """Withhold open seats and places, all or none; those withheld already stay so.
+
+    Raises:
+        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+            If it was after Redis had it, the workers take the show back to what it was.
+    """
+    try:
+        async with tenant_transaction(app, show.reseller) as connection:
+            epoch, version = await _lock(connection, show.id)
+            await _write_blocks(connection, show, places, reason)
+            await _raise_version(connection, show.id)
+            await _apply(redis, show, epoch, version, block=places)
+    except _Refused as refused:
+        return refused.refusal
+    return BlocksChanged(version + 1)
+
+
+async def unblock(
+    app: AsyncEngine, redis: "Redis[bytes]", show: Show, places: Places
+) -> BlocksChanged | BlocksRefused | Recovering:
+    """Give withheld seats and places back, all or none; open seats stay open.
+
+    Raises as `block`. If it was after PostgreSQL had it, the workers complete it.
+    """
+    try:
+        async with tenant_transaction(app, show.reseller) as connection:
+            epoch, version = await _lock(connection, show.id)
+            await _erase_blocks(connection, show, places)
+            await _raise_version(connection, show.id)
+        await _apply(redis, show, epoch, version, unblock=places)
+    except _Refused as refused:
+        return refused.refusal
+    return BlocksChanged(version + 1)
+
+
+async def _lock(connection: AsyncConnection, show: int) -> tuple[int, int]:
+    query = select(shows.c.epoch, shows.c.inventory_version).where(shows.c.id == show)
+    epoch, version = (await connection.execute(query.with_for_update())).one()
+    return epoch, version
+
+
+async def _raise_version(connection: AsyncConnection, show: int) -> None:
+    await connection.execute(
+        update(shows)
+        .where(shows.c.id == show)
+        .values(inventory_version=shows.c.inventory_version + 1)
+    )
+
+
+async def _write_blocks(
+    connection: AsyncConnection, show: Show, places: Places, reason: str
+) -> None:
+    of_show = {"show_id": show.id, "reseller_id": show.reseller}
+    if places.seats:
+        rows = [{**of_show, "seat_index": seat, "reason": reason} for seat in places.seats]
+        await connection.execute(insert(seat_blocks).on_conflict_do_nothing(), rows)
+    for area, count in places.areas:
+        added = insert(area_blocks).values(**of_show, area_index=area, count=count)
+        await connection.execute(
+            added.on_conflict_do_update(
+                index_elements=["show_id", "area_index"],
+                set_={"count": area_blocks.c.count + added.excluded["count"]},
+            )
+        )
+
+
+async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places) -> None:
+    of_show = seat_blocks.c.show_id == show.id
+    await connection.execute(
+        delete(seat_blocks).where(of_show, seat_blocks.c.seat_index == func.any(list(places.seats)))
+    )
+    short = []
+    for area, count in places.areas:
+        this_one = (area_blocks.c.show_id == show.id, area_blocks.c.area_index == area)
+        had = await connection.scalar(select(area_blocks.c["count"]).where(*this_one))
+        if (had or 0) < count:
+            short.append(area)
+        elif had == count:
+            await connection.execute(delete(area_blocks).where(*this_one))
+        else:
+            await connection.execute(
+                update(area_blocks).where(*this_one).values(count=had - count)
+            )
+    if short:
+        raise _Refused(BlocksRefused((), tuple(short)))
+
+
+async def _apply(
+    redis: "Redis[bytes]",
+    show: Show,
+    epoch: int,
+    version: int,
+    *,
+    block: Places = Places(),
+    unblock: Places = Places(),
+) -> None:
+    seconds, micros = await redis.time()
+    change = [
+        epoch,
+        version,
+        version + 1,
+        seconds * 1000 + micros // 1000 + _LATE_MS,
+        block.seats,
+        unblock.seats,
+        [
+            *((area, count) for area, count in block.areas),
+            *((area, -count) for area, count in unblock.areas),
+        ],
+        # The rules as they are; only the version is new, and the script sets it.
+        ["sale_state", show.state],
+    ]
+    reply = await load_script("change_inventory").call(
+        redis, show.keys.inventory(), msgspec.msgpack.encode(change)
+    )
+    status, *rest = _decode(reply)
+    if status == "refused":
+        raise _Refused(BlocksRefused(tuple(rest[0]), tuple(area for area, _, _ in rest[1])))
+    if status != "changed":
+        raise _Refused(Recovering())

@@ -1,0 +1,79 @@
+"""Releases the overdue holds of quiet shows, which no batch would release otherwise.
+
+It also carries `meta`'s highest time along while anything is held, so that a recovery can tell
+for how long the show was out.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from engine.inventory.keys import WAKE_CHANNEL, show_keys
+from engine.inventory.lanes import SWEEP_MAX
+from engine.inventory.scripts import load_script
+from engine.platform.ids import entity_hex
+
+_LATE_MS: Final = 5000
+_ROUNDS_MAX: Final = 200
+
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class SweptShow(Struct, frozen=True):
+    """The show to sweep, as PostgreSQL has it."""
+
+    id: int
+    epoch: int
+    inventory_version: int
+    price_version: int
+
+
+async def shows_with_holds(
+    redis: "Redis[bytes]", shows: Iterable[SweptShow]
+) -> list[SweptShow]:
+    """Return those with anything in their expiry, asked in one round trip."""
+    shows = list(shows)
+    pipeline = redis.pipeline(transaction=False)
+    for show in shows:
+        pipeline.exists(show_keys(show.id).expiry)
+    return [show for show, found in zip(shows, await pipeline.execute(), strict=True) if found]
+
+
+async def sweep(redis: "Redis[bytes]", show: SweptShow) -> bool:
+    """Release a show's overdue holds; False if it is fenced or newer than `show` says.
+
+    Raises:
+        redis.RedisError: the store could not be asked.
+    """
+    keys = show_keys(show.id)
+    batch = load_script("batch")
+    for _ in range(_ROUNDS_MAX):
+        # An empty batch: it sweeps, and keeps the time.
+        header = [
+            show.epoch,
+            show.inventory_version,
+            show.price_version,
+            time.time_ns() // 1_000_000 + _LATE_MS,
+            SWEEP_MAX,
+            [],
+        ]
+        reply = await batch.call(
+            redis,
+            keys.inventory(),
+            msgspec.msgpack.encode(header),
+            b"",
+            b"",
+            WAKE_CHANNEL,
+            f"record:{entity_hex(show.id)}",
+        )
+        status, now_ms, *_ = _decode(reply)
+        if status != "ok":
+            return False
+        overdue = await redis.zrangebyscore(keys.expiry, "-inf", now_ms, start=0, num=1)
+        if not overdue:
+            return True
+    return True

@@ -1,0 +1,176 @@
+"""Waits until a sale's row is committed, told by the recorder over pub/sub.
+
+After each commit the recorder publishes, per show, the position that it has recorded and which
+holds up to it were not confirmed. A message may be lost: whoever waits too long, or asks about a
+sale from before this process listened, has to ask the ledger.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from engine.inventory.facts import StreamId
+from engine.inventory.keys import show_keys
+
+_FAILED_KEPT: Final = 1000
+_CHANNELS_MAX: Final = 4096
+_POLL_S: Final = 1.0
+_RETRY_S: Final = 0.5
+
+_log = structlog.get_logger(__name__)
+_decode = msgspec.msgpack.Decoder(tuple[int, int, list[str]]).decode
+
+
+class Word(StrEnum):
+    """What has been heard of a sale."""
+
+    CONFIRMED = "confirmed"
+    FAILED = "failed"
+    NOTHING = "nothing"
+    """Ask the ledger."""
+
+
+class _Channel:
+    """What was heard of one show since this process listens to it."""
+
+    def __init__(self) -> None:
+        self.since: StreamId | None = None
+        self.position: StreamId | None = None
+        self.failed: deque[bytes] = deque(maxlen=_FAILED_KEPT)
+        self.waiters: list[tuple[StreamId, bytes, asyncio.Future[Word]]] = []
+
+    def word(self, position: StreamId, hold: bytes) -> Word | None:
+        """Return what is known of a sale; None: nothing yet, wait."""
+        if self.position is None or position > self.position:
+            return None
+        # Earlier sales may have failed in a message from before this process listened.
+        if self.since is None or position <= self.since or len(self.failed) == _FAILED_KEPT:
+            return Word.NOTHING
+        return Word.FAILED if hold in self.failed else Word.CONFIRMED
+
+    def hear(self, position: StreamId, failed: list[bytes]) -> None:
+        self.failed.extend(failed)
+        if self.position is None or position > self.position:
+            self.position = position
+        if self.since is None:
+            self.since = position
+        self.tell()
+
+    def tell(self) -> None:
+        waiting = []
+        for position, hold, future in self.waiters:
+            word = self.word(position, hold)
+            if word is None:
+                waiting.append((position, hold, future))
+            elif not future.done():
+                future.set_result(word)
+        self.waiters = [waiter for waiter in waiting if not waiter[2].done()]
+
+    def forget(self) -> None:
+        """Start over after a gap: what was published meanwhile is unknown."""
+        self.since = self.position = None
+        self.failed.clear()
+
+
+class Confirmations:
+    """Listens for all shows that this process sells; one connection, one task."""
+
+    def __init__(self, redis: "Redis[bytes]") -> None:
+        """Take a client for subscriptions."""
+        self._redis = redis
+        self._channels: dict[bytes, _Channel] = {}
+        self._pubsub: PubSub | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._task = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def wait(
+        self, show: int, position: StreamId, hold: bytes, timeout_ms: int
+    ) -> Word:
+        """Return what is heard of the sale at this position within `timeout_ms`."""
+        channel = await self._channel(show)
+        word = channel.word(position, hold)
+        if word is not None:
+            return word
+        future: asyncio.Future[Word] = asyncio.get_running_loop().create_future()
+        channel.waiters.append((position, hold, future))
+        try:
+            return await asyncio.wait_for(future, timeout_ms / 1000)
+        except TimeoutError:
+            return Word.NOTHING
+
+    async def listen_to(self, show: int) -> None:
+        """Listen to a show from now on, so that the word of its next sale is not missed."""
+        await self._channel(show)
+
+    async def _channel(self, show: int) -> _Channel:
+        name = show_keys(show).recorded.encode()
+        channel = self._channels.get(name)
+        if channel is None:
+            if len(self._channels) >= _CHANNELS_MAX:
+                await self._drop_idle_channels()
+            channel = self._channels[name] = _Channel()
+            if self._pubsub is not None:
+                with suppress(RedisError, OSError):  # the listener subscribes anew to all
+                    await self._pubsub.subscribe(name)
+        return channel
+
+    async def _drop_idle_channels(self) -> None:
+        idle = [name for name, channel in self._channels.items() if not channel.waiters]
+        for name in idle:
+            del self._channels[name]
+        if self._pubsub is not None and idle:
+            with suppress(RedisError, OSError):
+                await self._pubsub.unsubscribe(*idle)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    # Subscribed to something at all times: reading needs it.
+                    await pubsub.subscribe("onsale:confirmations", *self._channels)
+                    self._pubsub = pubsub
+                    while True:
+                        message = await pubsub.get_message(
+                            ignore_subscribe_messages=True, timeout=_POLL_S
+                        )
+                        if message is not None:
+                            self._hear(message)
+            except (RedisError, OSError, TimeoutError) as error:
+                _log.warning("confirmations interrupted", error=repr(error))
+            finally:
+                self._pubsub = None
+                for channel in self._channels.values():
+                    channel.forget()
+            await asyncio.sleep(_RETRY_S)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        channel = self._channels.get(message["channel"])
+        if channel is None:
+            return
+        try:
+            epoch, n, failed = _decode(message["data"])
+            holds = [bytes.fromhex(hold) for hold in failed]
+        except (msgspec.DecodeError, ValueError) as error:
+            _log.error("unreadable word from the recorder", error=repr(error))
+            channel.forget()
+            return
+        channel.hear(StreamId(epoch, n), holds)
