@@ -1,0 +1,53 @@
+"""The command line: each command is a module of ops/commands, found by its file's name."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import click
+
+from engine.platform.settings import SettingsError
+from ops.child import StackError
+from ops.running import NotRunningError
+
+_COMMANDS: Final = Path(__file__).parent / "commands"
+_EXPECTED: Final = (StackError, NotRunningError, SettingsError)
+
+
+class CommandsByFile(click.Group):
+    """Loads a command when it is called, so that none waits for the imports of another.
+
+    The module `ops/commands/<name>.py` offers a click command named `command`. Its help's first
+    sentence is shown in the list.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(
+            path.stem.removesuffix("_") for path in _COMMANDS.glob("*.py") if path.stem[0] != "_"
+        )
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        # `import.py` could not be imported by a plain statement: such a file may be `import_.py`.
+        stem = cmd_name if (_COMMANDS / f"{cmd_name}.py").exists() else f"{cmd_name}_"
+        return import_module(f"ops.commands.{stem}").command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except _EXPECTED as error:
+            # What a user can mend is said in a sentence, without a traceback.
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Onsale, a ticket inventory engine.
+
+    \b
+    Examples:
+      ./onsale up            run the platform on this machine
+      ./onsale test -k hold  run some of the tests
+      ./onsale doctor        say what is wrong and how to mend it
+    """

@@ -1,0 +1,28 @@
+"""`./onsale test`."""
+
+import os
+import sys
+
+import click
+
+from ops.places import ROOT
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+def command(pytest_args: tuple[str, ...]) -> None:
+    """Run the tests against real servers that they start themselves.
+
+    Everything after `test` goes to pytest. Without `-n` the tests run in two processes, each with
+    servers of its own; the tests of one module stay together.
+
+    \b
+    Examples:
+      ./onsale test
+      ./onsale test tests/ops -k restarts -n 0
+    """
+    words = [sys.executable, "-m", "pytest"]
+    if not any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in pytest_args):
+        words += ["-n", "2", "--dist", "loadscope"]
+    os.chdir(ROOT)
+    os.execv(sys.executable, [*words, *pytest_args])  # noqa: S606 -- pytest takes our place
