@@ -25,6 +25,8 @@ _WORDS: Final = {
     "null": "null",
 }
 
+_LIST_TOO_LONG: Final = re.compile(r"Expected `array` of length <= \d+")
+
 
 def find_shape_faults(document: object, kind: type[Struct], faults: Faults) -> None:
     """Add a fault for each place where a decoded JSON document is not of the given struct."""
@@ -37,6 +39,10 @@ def _find(value: object, kind: Any, pointer: str, faults: Faults) -> None:  # no
     except ValidationError as error:
         before = faults.count
         reason = _reason(value, kind, str(error))
+        if _LIST_TOO_LONG.fullmatch(str(error)):
+            # Its million entries are not looked at.
+            faults.add(pointer, reason)
+            return
         for option in _options(kind):
             if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Struct):
                 _find_in_object(cast("dict[str, object]", value), option, pointer, faults)

@@ -1,0 +1,534 @@
+"""Reading seating plans: what is accepted, what is refused and where, what is written back."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.inventory.compile_manifest import compile_manifest
+from engine.inventory.seating_plan import SeatingPlanError, export_plan, read_plan
+from loadtests.generated_plans import arena_plan
+
+Json = dict[str, Any]
+
+REAL_HALL = Path(__file__).parents[2] / "loadtests/data/riethsporthalle.seatingplan.json"
+
+
+def seat(label: str, x: float, category: str = "Stalls") -> Json:
+    return {
+        "seat_guid": label,
+        "seat_number": label.rpartition("-")[2],
+        "position": {"x": x, "y": 0},
+        "category": category,
+    }
+
+
+def small_plan() -> Json:
+    """Return two rows of two seats, a stage, and a floor for 100."""
+    return {
+        "name": "Small hall",
+        "size": {"width": 100, "height": 100},
+        "categories": [{"name": "Stalls", "color": "#fff"}, {"name": "Standing"}],
+        "zones": [
+            {
+                "name": "Main",
+                "position": {"x": 0, "y": 0},
+                "rows": [
+                    {
+                        "row_number": "A",
+                        "position": {"x": 0, "y": 20},
+                        "seats": [seat("A-1", 0), seat("A-2", 10)],
+                    },
+                    {
+                        "row_number": "B",
+                        "position": {"x": 0, "y": 40},
+                        "seats": [seat("B-1", 0), seat("B-2", 10)],
+                    },
+                ],
+                "areas": [
+                    {
+                        "shape": "rectangle",
+                        "rectangle": {"width": 20, "height": 5},
+                        "position": {"x": 0, "y": 0},
+                        "text": {"text": "Stage", "position": {"x": 10, "y": 2}},
+                    },
+                    {
+                        "shape": "circle",
+                        "circle": {"radius": 5},
+                        "position": {"x": 50, "y": 50},
+                        "area_id": "floor",
+                        "capacity": 100,
+                        "category": "Standing",
+                    },
+                ],
+            }
+        ],
+    }
+
+
+def refusal(document: bytes | str | Json) -> SeatingPlanError:
+    content = json.dumps(document) if isinstance(document, dict) else document
+    with pytest.raises(SeatingPlanError) as caught:
+        read_plan(content)
+    return caught.value
+
+
+def row(plan: Json, n: int = 0) -> Json:
+    return plan["zones"][0]["rows"][n]
+
+
+def area(plan: Json, n: int) -> Json:
+    return plan["zones"][0]["areas"][n]
+
+
+def test_the_real_hall_is_read_and_written_back_unchanged() -> None:
+    """The export has the same fields with the same values as the plan that was imported."""
+    document = REAL_HALL.read_bytes()
+    plan = read_plan(document)
+    assert json.loads(export_plan(plan)) == json.loads(document)
+    assert read_plan(export_plan(plan)) == plan
+
+
+def test_the_first_published_format_is_read_and_written_back_unchanged() -> None:
+    """Plans of pretix's first schema have other fields on zones, rows and areas, and no size."""
+    plan = small_plan()
+    del plan["size"]
+    zone = plan["zones"][0]
+    zone["displayed"] = True
+    zone["rows"][0] |= {"number_of_seats": 2, "seats_spacing": 10}
+    del zone["rows"][1]["position"]
+    zone["areas"] = [
+        {"width": 10, "height": 5, "position": {"x": 0, "y": 0}, "text": "Stage", "rotation": 1.5}
+    ]
+    assert json.loads(export_plan(read_plan(json.dumps(plan)))) == plan
+
+
+def test_every_optional_field_of_the_newest_format_is_kept_and_null_stays_null() -> None:
+    """An absent field and one that is null are told apart."""
+    plan = small_plan()
+    plan["zones"][0] |= {"zone_id": "m", "uuid": "1"}
+    row(plan, 0).update(row_label="Row %s", seat_label=None, uuid="2", row_number_position=None)
+    row(plan, 1).update(row_label=None, row_number_position="start")
+    row(plan)["seats"][0] |= {"uuid": "3", "radius": 4.5, "start_direction": "<>"}
+    row(plan)["seats"][1] |= {"start_direction": None}
+    text = {"text": "Bar\nSnacks", "position": {"x": 1, "y": 1}, "color": "red", "size": 12}
+    points = [{"x": 0, "y": 0}, {"x": 5, "y": 0}, {"x": 0, "y": 5.5}]
+    plan["zones"][0]["areas"] += [
+        {"shape": "polygon", "polygon": {"points": points}, "color": "a", "border_color": "b"},
+        {"shape": "ellipse", "ellipse": {"radius": {"x": 3, "y": 2}}, "rotation": 45, "uuid": "4"},
+        {"shape": "text", "text": text, "position": {"x": 0.5, "y": -1}},
+    ]
+    assert json.loads(export_plan(read_plan(json.dumps(plan)))) == plan
+
+
+def test_a_plan_may_start_with_a_byte_order_mark() -> None:
+    """Editors on Windows write one."""
+    assert read_plan(b"\xef\xbb\xbf" + json.dumps(small_plan()).encode()).name == "Small hall"
+
+
+def _set(*path: str | int, to: object) -> Callable[[Json], None]:
+    def change(plan: Json) -> None:
+        place: Any = plan
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = to
+
+    return change
+
+
+def _drop(*path: str | int) -> Callable[[Json], None]:
+    def change(plan: Json) -> None:
+        place: Any = plan
+        for step in path[:-1]:
+            place = place[step]
+        del place[path[-1]]
+
+    return change
+
+
+A1 = ("zones", 0, "rows", 0, "seats", 0)
+A2 = ("zones", 0, "rows", 0, "seats", 1)
+STAGE = ("zones", 0, "areas", 0)
+FLOOR = ("zones", 0, "areas", 1)
+B1_AT = "/zones/0/rows/1/seats/0"
+A1_AT = "/zones/0/rows/0/seats/0"
+A2_AT = "/zones/0/rows/0/seats/1"
+STAGE_AT = "/zones/0/areas/0"
+FLOOR_AT = "/zones/0/areas/1"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "reason"),
+    [
+        # shape: fields
+        (_set("prices", to=1), "/prices", "unknown field"),
+        (_set(*A1, "a/b~c", to=1), f"{A1_AT}/a~1b~0c", "unknown field"),
+        (_set(*A1, "position", "z", to=1), f"{A1_AT}/position/z", "known here are x, y"),
+        (_set(*STAGE, "text", "font", to="x"), f"{STAGE_AT}/text/font", "unknown field"),
+        (_drop("name"), "", "lacks the field 'name'"),
+        (_drop("zones"), "", "lacks the field 'zones'"),
+        (_drop(*A1, "seat_guid"), A1_AT, "lacks the field 'seat_guid'"),
+        (_drop("zones", 0, "position", "x"), "/zones/0/position", "lacks the field 'x'"),
+        # shape: types
+        (_set("zones", to={}), "/zones", "expected an array, found an object"),
+        (_set("zones", 0, to=None), "/zones/0", "expected an object, found null"),
+        (_set("zones", 0, "name", to=None), "/zones/0/name", "expected a string, found null"),
+        (
+            _set(*A1, "seat_number", to=1),
+            f"{A1_AT}/seat_number",
+            "expected a string, found a whole",
+        ),
+        (
+            _set(*A1, "position", "x", to="1"),
+            f"{A1_AT}/position/x",
+            "expected a number, found a str",
+        ),
+        (
+            _set(*A1, "position", "x", to=True),
+            f"{A1_AT}/position/x",
+            "expected a number, found true",
+        ),
+        (_set(*FLOOR, "capacity", to=1.5), f"{FLOOR_AT}/capacity", "expected a whole number"),
+        (_set(*STAGE, "text", to=[]), f"{STAGE_AT}/text", "expected a string or an object"),
+        (_set(*STAGE, "shape", to="star"), f"{STAGE_AT}/shape", "'star' is none of polygon, rect"),
+        # sizes of one value
+        (_set(*A1, "seat_guid", to=""), f"{A1_AT}/seat_guid", "is empty"),
+        (_set(*A1, "seat_guid", to="   "), f"{A1_AT}/seat_guid", "nothing but blanks"),
+        (_set(*A1, "seat_guid", to="A\n1"), f"{A1_AT}/seat_guid", "control characters"),
+        (_set(*A1, "seat_guid", to="A1\n"), f"{A1_AT}/seat_guid", "control characters"),
+        (_set(*A1, "seat_guid", to="A\x00"), f"{A1_AT}/seat_guid", "control characters"),
+        (_set(*A1, "seat_guid", to="x" * 65), f"{A1_AT}/seat_guid", "more than 64 characters"),
+        (_set("name", to="x" * 201), "/name", "more than 200 characters"),
+        (_set("name", to=""), "/name", "is empty"),
+        (_set("zones", 0, "name", to="x" * 201), "/zones/0/name", "more than 200 characters"),
+        (_set("zones", 0, "uuid", to="\x00"), "/zones/0/uuid", "control characters"),
+        (_set(*STAGE, "text", "text", to="\x00"), f"{STAGE_AT}/text/text", "control characters"),
+        (_set(*A1, "position", "x", to=1_000_001), f"{A1_AT}/position/x", "more than 1000000"),
+        (_set(*A1, "position", "x", to=-1e7), f"{A1_AT}/position/x", "less than -1000000"),
+        (_set(*A1, "position", "x", to=10**40), f"{A1_AT}/position/x", "more than 1000000"),
+        (_set(*A1, "radius", to=-1), f"{A1_AT}/radius", "less than 0"),
+        (_set(*FLOOR, "capacity", to=0), f"{FLOOR_AT}/capacity", "less than 1"),
+        (_set(*FLOOR, "capacity", to=1_000_001), f"{FLOOR_AT}/capacity", "more than 1000000"),
+        # absurd sizes
+        (
+            _set("zones", 0, "rows", 0, "seats", to=[seat(f"A-{n}", n) for n in range(2001)]),
+            "/zones/0/rows/0/seats",
+            "more than 2000 entries",
+        ),
+        (
+            _set("categories", to=[{"name": str(n)} for n in range(251)]),
+            "/categories",
+            "more than 250 entries",
+        ),
+        (
+            _set("zones", to=[{"position": {"x": 0, "y": 0}, "rows": []}] * 10_001),
+            "/zones",
+            "more than 10000 entries",
+        ),
+        (
+            _set("zones", 0, "areas", to=[{}] * 2001),
+            "/zones/0/areas",
+            "more than 2000 entries",
+        ),
+        # rules
+        (_set(*A2, "seat_guid", to="A-1"), f"{A2_AT}/seat_guid", f"already the seat at {A1_AT}"),
+        (
+            _set("zones", 0, "rows", 1, "seats", 0, "seat_guid", to="A-1"),
+            f"{B1_AT}/seat_guid",
+            f"'A-1' is already the seat at {A1_AT}",
+        ),
+        (
+            _set(*A2, "position", "x", to=0),
+            f"{A2_AT}/position",
+            f"the seat at {A1_AT} has the same",
+        ),
+        (
+            _set("zones", 0, "rows", 1, "position", to={"x": 10.0, "y": 20.0}),
+            f"{B1_AT}/position",
+            f"the seat at {A2_AT} has the same place in the plan, (10, 20)",
+        ),
+        (_set(*A1, "category", to="Box"), f"{A1_AT}/category", "no category is called 'Box'"),
+        (_set(*FLOOR, "category", to="Box"), f"{FLOOR_AT}/category", "no category is called 'Box'"),
+        (
+            _set("categories", to=[{"name": n} for n in ("Stalls", "Standing", "Stalls")]),
+            "/categories/2/name",
+            "'Stalls' is already the category at /categories/0",
+        ),
+        (
+            _set("categories", to=[{"name": n} for n in ("Stalls", "Standing", "STALLS!")]),
+            "/categories/2/name",
+            "same slug as the category at /categories/0: stalls",
+        ),
+        (
+            _set("categories", to=[{"name": n} for n in ("Stalls", "Standing", "★★")]),
+            "/categories/2/name",
+            "no letter or digit",
+        ),
+        (_set("zones", 0, "rows", 1, "seats", to=[]), "/zones/0/rows/1", "row 'B' has no seats"),
+        (_set("zones", to=[]), "/zones", "no seat and no area with a capacity"),
+        (_drop(*FLOOR, "category"), FLOOR_AT, "needs a category"),
+        (_drop(*FLOOR, "capacity"), FLOOR_AT, "needs a capacity"),
+        (_drop(*FLOOR, "area_id"), FLOOR_AT, "needs an area_id or a text"),
+        (
+            _set(*STAGE, to={"capacity": 1, "category": "Standing", "text": "Floor"}),
+            FLOOR_AT,
+            f"the area at {STAGE_AT} has the same slug: floor",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_reason(
+    change: Callable[[Json], None], pointer: str, reason: str
+) -> None:
+    """One fault in a good plan gives one fault, with the JSON pointer and the reason."""
+    plan = small_plan()
+    change(plan)
+    error = refusal(plan)
+    assert [fault.pointer for fault in error.faults] == [pointer]
+    assert reason in error.faults[0].reason
+    assert error.more == 0
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (b"", "is not JSON"),
+        (b"seats: 3", "is not JSON"),
+        (b'{"name": "x"', "is not JSON"),
+        (b'{"name": NaN}', "is not JSON"),
+        (b'{"name": "\xff"}', "is not JSON"),
+        (b'{"name": "\\ud800"}', "is not JSON"),
+        ("\ud800", "is not valid Unicode"),
+        (b"[]", "expected an object, found an array"),
+        (b"null", "expected an object, found null"),
+        (b"[" * 100_000, "is nested too deeply"),
+        (b'{"a":' * 100_000, "is nested too deeply"),
+        (b'{"zones":[' * 100_000, "is nested too deeply"),
+    ],
+)
+def test_what_is_no_plan_at_all_is_refused_as_a_whole(document: bytes | str, reason: str) -> None:
+    """The pointer of such a fault is the whole document's."""
+    error = refusal(document)
+    assert [fault.pointer for fault in error.faults] == [""]
+    assert reason in error.faults[0].reason
+
+
+def test_a_number_beyond_all_floats_is_named_by_its_place() -> None:
+    """1e999 is JSON, and no number that anything here could hold."""
+    plan = small_plan()
+    row(plan)["seats"][1]["position"]["x"] = "huge"
+    error = refusal(json.dumps(plan).replace('"huge"', "1e999"))
+    assert error.faults[0].pointer == f"{A2_AT}/position/x"
+
+
+def test_all_faults_of_a_shape_are_told_at_once() -> None:
+    """Each is listed, in document order, those of one object together."""
+    plan = small_plan()
+    plan["zones"][0]["colour"] = "red"
+    row(plan)["seats"][0]["seat_number"] = 5
+    row(plan, 1)["seats"][1]["position"] = {"x": None, "z": 0}
+    del area(plan, 0)["rectangle"]["width"]
+    assert {fault.pointer for fault in refusal(plan).faults} == {
+        "/zones/0/colour",
+        f"{A1_AT}/seat_number",
+        "/zones/0/rows/1/seats/1/position/x",
+        "/zones/0/rows/1/seats/1/position/z",
+        "/zones/0/rows/1/seats/1/position",
+        "/zones/0/areas/0/rectangle",
+    }
+
+
+def test_all_broken_rules_are_told_at_once() -> None:
+    """Each is listed, in document order."""
+    plan = small_plan()
+    plan["categories"].append({"name": "Stalls"})
+    row(plan)["seats"].append(seat("A-1", 20, "Box"))
+    row(plan, 1)["seats"] = []
+    del area(plan, 1)["category"]
+    assert [fault.pointer for fault in refusal(plan).faults] == [
+        "/categories/2/name",
+        "/zones/0/rows/0/seats/2/seat_guid",
+        "/zones/0/rows/0/seats/2/category",
+        "/zones/0/rows/1",
+        "/zones/0/areas/1",
+    ]
+
+
+def test_the_first_hundred_faults_are_listed_and_the_others_counted() -> None:
+    """A long list helps nobody, and the message stays short."""
+    plan = small_plan()
+    row(plan)["seats"] = [seat("A-1", n) for n in range(151)]
+    error = refusal(plan)
+    assert len(error.faults) == 100
+    assert error.more == 50
+    assert str(error).endswith("(and 149 more)")
+
+
+def test_more_than_150_000_seats_are_refused_at_once() -> None:
+    """The count is given, and nothing else is looked at."""
+    plan = small_plan()
+    plan["zones"][0]["rows"] = [row(plan) | {"seats": [seat("A-1", 0)] * 1000}] * 151
+    error = refusal(plan)
+    assert error.faults[0].reason == "has 151000 seats: 150000 at most"
+
+
+def test_a_long_text_in_a_fault_is_cut() -> None:
+    """A hostile plan does not choose the length of our answer."""
+    plan = small_plan()
+    plan["x" * 100_000] = 1
+    row(plan)["seats"][0]["category"] = "y" * 200
+    assert all(len(f.pointer) + len(f.reason) < 300 for f in refusal(plan).faults)
+    del plan["x" * 100_000]
+    assert all(len(f.pointer) + len(f.reason) < 300 for f in refusal(plan).faults)
+
+
+@pytest.mark.parametrize(
+    ("head", "repeated", "times", "tail", "pointer", "reason"),
+    [
+        (b"", b" ", 64 * 1024**2 + 1, b"", "", "has more than 64 MiB"),
+        (b"[", b"{},", 2_000_000, b"{}]", "", "has more than 4000000 values"),
+        (b"", b"[", 3_000_000, b"", "", "is nested too deeply"),
+        (
+            b'{"name":"x","categories":[],"zones":[',
+            b"{},",
+            1_900_000,
+            b"{}]}",
+            "/zones",
+            "has more than 10000 entries",
+        ),
+        (
+            b'{"name":"x","zones":[],"categories":[',
+            b'{"name":"a"},',
+            1_300_000,
+            b"1]}",
+            "/categories",
+            "has more than 250 entries",
+        ),
+        (
+            b'{"name":"x","categories":[],"zones":[{"position":{"x":0,"y":0},"rows":[',
+            b'{"row_number":"1","seats":[{},{},{}]},',
+            9_999,
+            b"1]}]}",
+            "/zones/0/rows/0/seats/0",
+            "lacks the field 'seat_guid'",
+        ),
+        (
+            b'{"zones":[],"categories":[],"name":"',
+            b"a",
+            60_000_000,
+            b'"}',
+            "/name",
+            "has more than 200 characters",
+        ),
+    ],
+)
+def test_a_hostile_plan_is_refused_within_seconds(  # noqa: PLR0913 - a document and its fault
+    head: bytes, repeated: bytes, times: int, tail: bytes, pointer: str, reason: str
+) -> None:
+    """Whatever is sent, the answer is a clear refusal, and soon."""
+    document = head + repeated * times + tail
+    started = time.monotonic()
+    error = refusal(document)
+    assert time.monotonic() - started < 5
+    assert (error.faults[0].pointer, error.faults[0].reason) == (pointer, reason)
+
+
+def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    found = [path]
+    if isinstance(value, dict):
+        for key, member in value.items():  # pyright: ignore[reportUnknownVariableType]
+            found += _places(member, (*path, key))  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(value, list):
+        for n, item in enumerate(value):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            found += _places(item, (*path, n))  # pyright: ignore[reportUnknownArgumentType]
+    return found
+
+
+def _resolve(document: object, pointer: str) -> object:
+    """Follow a JSON pointer, as RFC 6901 says."""
+    place: Any = document
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        place = place[int(name)] if isinstance(place, list) else place[name]
+    return place  # pyright: ignore[reportUnknownVariableType]
+
+
+SMALL_PLACES = [place for place in _places(small_plan()) if place]
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["Stalls", "A-1", "", "rectangle", "/", "~"])
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["x", "y", "name", "seats", "capacity", "a/b", "~"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(SMALL_PLACES), JSON_VALUES), min_size=1, max_size=4))
+def test_whatever_stands_in_a_plan_is_read_whole_or_refused_by_places_that_exist(
+    changes: list[tuple[tuple[str | int, ...], object]],
+) -> None:
+    """A plan with arbitrary values in it compiles and is written back, or every fault resolves."""
+    plan = small_plan()
+    for place, value in changes:
+        # A place may be gone with an earlier change.
+        if place in _places(plan):
+            _set(*place, to=value)(plan)
+    try:
+        read = read_plan(json.dumps(plan))
+    except SeatingPlanError as error:
+        for fault in error.faults:
+            _resolve(plan, fault.pointer)
+            assert fault.reason
+        return
+    assert json.loads(export_plan(read)) == plan
+    compile_manifest(read)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_bytes_at_all_are_refused_as_a_fault(document: bytes) -> None:
+    """No input makes anything but a refusal."""
+    assert refusal(document).faults
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_plan_with_a_damaged_byte_is_read_or_refused(data: st.DataObject) -> None:
+    """Damage on the way gives a refusal, or another plan that is sound."""
+    document = bytearray(json.dumps(small_plan()).encode())
+    at = data.draw(st.integers(0, len(document) - 1))
+    document[at] = data.draw(st.integers(0, 255))
+    try:
+        compile_manifest(read_plan(bytes(document)))
+    except SeatingPlanError as error:
+        assert error.faults
+
+
+@pytest.mark.parametrize("seats", [0, 1, 7, 1222, 20_000])
+def test_a_generated_arena_has_exactly_the_seats_that_were_asked_for(seats: int) -> None:
+    """It is a sound plan of any size, the same each time, with its standing areas."""
+    document = arena_plan(seats, floor_areas=3, floor_capacity=250)
+    assert document == arena_plan(seats, floor_areas=3, floor_capacity=250)
+    manifest = compile_manifest(read_plan(document))
+    assert manifest.seat_count == seats
+    assert manifest.capacity == seats + 750
+
+
+def test_a_generated_arena_has_limits() -> None:
+    """One too large or with nothing to sell is a mistake of the caller."""
+    for seats in (-1, 0, 150_001):
+        with pytest.raises(ValueError, match="an arena has"):
+            arena_plan(seats)
