@@ -7,7 +7,8 @@ ARGV: 1 msgpack {epoch, version now, version after, not_after ms, {seat to block
       {meta field, value, ...}}
 Returns msgpack, in order of precedence:
   {'too-late'}, {'fenced'}, {'stale'}
-  {'refused', {seat that is held or sold, or not blocked, ...}, {{area, open, blocked}, ...}}
+  {'refused', {seat to block that is held or sold, ...}, {{area, open, blocked}, ...}}
+                 a seat blocked already, or to unblock and not blocked, is left as it is
   {'changed', now ms}
 Facts: seat and area changes to deltas.
 --]]
@@ -43,7 +44,7 @@ local function change(positions, from, to)
       writes[n + 1], writes[n + 2] = 'SET', 'u8'
       writes[n + 3], writes[n + 4] = string.format('#%d', position), to
       deltas[#deltas + 1] = { position, to }
-    elseif state ~= to then
+    elseif from == OPEN and state ~= BLOCKED then
       refused[#refused + 1] = position
     end
   end

@@ -35,7 +35,8 @@ class StreamId(NamedTuple):
 class SeatsSold(msgspec.Struct, frozen=True):
     """One purchase, as the script decided it: the order that the ledger is to record.
 
-    Times are milliseconds since 1970 on Redis' clock; fingerprints are 48-bit integers.
+    Times are milliseconds since 1970 on Redis' clock; fingerprints are 48-bit integers;
+    `purchase_key` stands for the Idempotency-Key of the purchase.
     """
 
     hold: HoldId
@@ -44,7 +45,7 @@ class SeatsSold(msgspec.Struct, frozen=True):
     areas: tuple[tuple[int, int], ...]
     price_version: int
     sold_at_ms: int
-    key_fp: int
+    purchase_key: str
     body_fp: int
     payment_reference: str
     hold_fp: int
@@ -66,7 +67,7 @@ def read_sale(fields: dict[bytes, bytes]) -> SeatsSold:
             msg = f"sales fact of format {packed[0]!r}: this version reads {FORMAT}"
             raise FactError(msg)
         _, buyer, seats, areas, price_version, sold_at_ms, *rest = packed
-        key_fp, body_fp, payment_reference, hold_fp = rest
+        purchase_key, body_fp, payment_reference, hold_fp = rest
         return SeatsSold(
             hold=HoldId(fields[b"h"]),
             buyer=buyer,
@@ -74,7 +75,7 @@ def read_sale(fields: dict[bytes, bytes]) -> SeatsSold:
             areas=tuple((area, count) for area, count in areas),
             price_version=price_version,
             sold_at_ms=sold_at_ms,
-            key_fp=key_fp,
+            purchase_key=purchase_key,
             body_fp=body_fp,
             payment_reference=payment_reference,
             hold_fp=hold_fp,
@@ -94,7 +95,7 @@ def write_sale(sale: SeatsSold) -> dict[bytes, bytes]:
             sale.areas,
             sale.price_version,
             sale.sold_at_ms,
-            sale.key_fp,
+            sale.purchase_key,
             sale.body_fp,
             sale.payment_reference,
             sale.hold_fp,

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 from redis.asyncio import Redis
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -121,9 +121,8 @@ async def _write_blocks(
 
 async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places) -> None:
     of_show = seat_blocks.c.show_id == show.id
-    await connection.execute(
-        delete(seat_blocks).where(of_show, seat_blocks.c.seat_index == func.any(list(places.seats)))
-    )
+    given_back = any_(literal(list(places.seats), ARRAY(Integer)))
+    await connection.execute(delete(seat_blocks).where(of_show, seat_blocks.c.seat_index == given_back))
     short = []
     for area, count in places.areas:
         this_one = (area_blocks.c.show_id == show.id, area_blocks.c.area_index == area)

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 from redis.asyncio import Redis
 
 from engine.inventory.keys import WAKE_CHANNEL, show_keys
 from engine.inventory.lanes import SWEEP_MAX
 from engine.inventory.scripts import load_script
+from engine.inventory.tending import TendedShow
 from engine.platform.ids import entity_hex
 
 _LATE_MS: Final = 5000
@@ -23,18 +23,9 @@ _ROUNDS_MAX: Final = 200
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
-class SweptShow(Struct, frozen=True):
-    """The show to sweep, as PostgreSQL has it."""
-
-    id: int
-    epoch: int
-    inventory_version: int
-    price_version: int
-
-
 async def shows_with_holds(
-    redis: "Redis[bytes]", shows: Iterable[SweptShow]
-) -> list[SweptShow]:
+    redis: "Redis[bytes]", shows: Iterable[TendedShow]
+) -> list[TendedShow]:
     """Return those with anything in their expiry, asked in one round trip."""
     shows = list(shows)
     pipeline = redis.pipeline(transaction=False)
@@ -43,7 +34,7 @@ async def shows_with_holds(
     return [show for show, found in zip(shows, await pipeline.execute(), strict=True) if found]
 
 
-async def sweep(redis: "Redis[bytes]", show: SweptShow) -> bool:
+async def sweep(redis: "Redis[bytes]", show: TendedShow) -> bool:
     """Release a show's overdue holds; False if it is fenced or newer than `show` says.
 
     Raises:

@@ -1,0 +1,75 @@
+"""Which shows need a recovery: those whose state in Redis is not what PostgreSQL says.
+
+Looked at all together: one query and one round trip, however many shows there are.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory.keys import show_keys
+from engine.platform.tables import shows
+
+_FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
+
+
+class TendedShow(Struct, frozen=True):
+    """A show as PostgreSQL has it."""
+
+    id: int
+    epoch: int
+    inventory_version: int
+    price_version: int
+
+
+class Ailing(Struct, frozen=True):
+    """A show to recover, and why."""
+
+    show: TendedShow
+    reason: str
+
+
+async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
+    """Return every show that was ever put on sale, as the recorder's role sees them."""
+    query = select(
+        shows.c.id, shows.c.epoch, shows.c.inventory_version, shows.c.price_version
+    ).where(shows.c.state != "draft")
+    async with engine.connect() as connection:
+        return [TendedShow(*row) for row in await connection.execute(query)]
+
+
+async def find_ailing(redis: "Redis[bytes]", tended: list[TendedShow]) -> list[Ailing]:
+    """Return the shows that can't sell as they stand.
+
+    Raises:
+        redis.RedisError: the store could not be asked.
+    """
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.info("server", "replication")
+    for show in tended:
+        pipeline.hmget(show_keys(show.id).meta, *_FIELDS)
+    info, *metas = await pipeline.execute()
+    ailing: list[Ailing] = []
+    for show, meta in zip(tended, metas, strict=True):
+        reason = _reason(show, info, [value and value.decode() for value in meta])
+        if reason is not None:
+            ailing.append(Ailing(show, reason))
+    return ailing
+
+
+def _reason(show: TendedShow, info: dict[str, str], meta: list[str | None]) -> str | None:
+    state, epoch, version, run_id, replid = meta
+    if state is None:
+        return "the store does not know it"
+    if state != "open":
+        return "a recovery was not finished"
+    if run_id != info["run_id"] or replid != info["master_replid"]:
+        return "the server restarted or is another"
+    if epoch != str(show.epoch):
+        return f"epoch {epoch} in the store, {show.epoch} in the ledger"
+    if version != str(show.inventory_version):
+        return f"inventory version {version} in the store, {show.inventory_version} in the ledger"
+    return None

@@ -1,0 +1,117 @@
+"""The composition root: the one place that opens connections and puts the engine together."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from msgspec import Struct
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory.lanes import Lanes
+from engine.inventory.recovery import Recoverer
+from engine.inventory.shows import ShowBook
+from engine.platform.database import create_engine
+from engine.platform.ids import Ids
+from engine.platform.redis import connect_redis, subscribe_redis
+from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
+from engine.sales.box_office import BoxOffice
+from engine.sales.confirmations import Confirmations
+from engine.sales.recorder import Recorder
+from engine.sales.terms import LedgerTerms
+
+_REDIS_CONNECTIONS_MAX = 64
+
+
+class Serving(Struct, frozen=True):
+    """What an API process works with."""
+
+    settings: Settings
+    ids: Ids
+    redis: "Redis[bytes]"
+    app_engine: AsyncEngine
+    book: ShowBook
+    box_office: BoxOffice
+
+
+class Working(Struct, frozen=True):
+    """What a worker process works with."""
+
+    settings: Settings
+    redis: "Redis[bytes]"
+    subscriber: "Redis[bytes]"
+    recorder_engine: AsyncEngine
+    recorder: Recorder
+    recoverer: Recoverer
+
+
+@asynccontextmanager
+async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
+    """Open what an API process needs; nothing is asked of the stores yet."""
+    async with AsyncExitStack() as stack:
+        redis = _redis(settings)
+        stack.push_async_callback(redis.aclose)
+        subscriber = subscribe_redis(settings.redis_url)
+        stack.push_async_callback(subscriber.aclose)
+        app_engine = create_engine(settings, APP_ROLE)
+        stack.push_async_callback(app_engine.dispose)
+        ids = Ids(settings.region, settings.secret.encode())
+        book = ShowBook()
+        confirmations = Confirmations(subscriber)
+        await confirmations.start()
+        stack.push_async_callback(confirmations.stop)
+        lanes = Lanes(
+            redis,
+            batch_max=settings.batch_max,
+            backlog_max=settings.lane_backlog_max,
+            timeout_ms=settings.batch_timeout_ms,
+        )
+        yield Serving(
+            settings=settings,
+            ids=ids,
+            redis=redis,
+            app_engine=app_engine,
+            book=book,
+            box_office=BoxOffice(
+                ids=ids,
+                redis=redis,
+                app=app_engine,
+                book=book,
+                lanes=lanes,
+                confirmations=confirmations,
+                confirm_timeout_ms=settings.confirm_timeout_ms,
+            ),
+        )
+
+
+@asynccontextmanager
+async def open_working(settings: Settings) -> AsyncGenerator[Working]:
+    """Open what a worker process needs; nothing is asked of the stores yet."""
+    async with AsyncExitStack() as stack:
+        redis = _redis(settings)
+        stack.push_async_callback(redis.aclose)
+        subscriber = subscribe_redis(settings.redis_url)
+        stack.push_async_callback(subscriber.aclose)
+        engine = create_engine(settings, RECORDER_ROLE)
+        stack.push_async_callback(engine.dispose)
+        book = ShowBook()
+        recorder = Recorder(engine, redis, LedgerTerms(engine, book))
+
+        async def drain(show: int) -> int:
+            return (await recorder.record(show, drain=True)).count
+
+        yield Working(
+            settings=settings,
+            redis=redis,
+            subscriber=subscriber,
+            recorder_engine=engine,
+            recorder=recorder,
+            recoverer=Recoverer(redis, engine, book, drain),
+        )
+
+
+def _redis(settings: Settings) -> "Redis[bytes]":
+    return connect_redis(
+        settings.redis_url,
+        answer_timeout_ms=settings.batch_timeout_ms,
+        connections_max=_REDIS_CONNECTIONS_MAX,
+    )

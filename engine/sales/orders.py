@@ -1,0 +1,91 @@
+"""Reads orders from the ledger. Callers bring a connection that sees the reseller's rows."""
+
+from collections import Counter
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.platform.tables import orders, stranded_facts, tickets
+
+
+class OrderState(StrEnum):
+    """How an order stands, as its buyer is told."""
+
+    CONFIRMED = "confirmed"
+    """Sold: the row is in the ledger."""
+    RECORDING = "recording"
+    """Decided, and on its way to the ledger. Not yet sold."""
+    FAILED = "failed"
+    """Another order has a place of it: nothing was sold, nothing is to be captured."""
+    REFUNDED = "refunded"
+    """Sold once, and given back."""
+
+
+class RecordedOrder(Struct, frozen=True, kw_only=True):
+    """An order as the ledger has it, with its places: seats by position, areas by index."""
+
+    id: UUID
+    state: OrderState
+    buyer: str
+    sold_at_ms: int
+    payment_reference: str
+    purchase_key: str
+    body_fp: int
+    price_version: int
+    seats: tuple[int, ...]
+    areas: tuple[tuple[int, int], ...]
+
+
+_STATES: Final = {
+    "confirmed": OrderState.CONFIRMED,
+    "conflict": OrderState.FAILED,
+    "refunded": OrderState.REFUNDED,
+}
+_ORDER: Final = select(orders).where(
+    orders.c.id == bindparam("order"), orders.c.show_id == bindparam("show")
+)
+_PLACES: Final = select(tickets.c.seat_index, tickets.c.area_index).where(
+    tickets.c.order_id == bindparam("order")
+)
+_STRANDED: Final = select(stranded_facts.c.hold_id).where(
+    stranded_facts.c.hold_id == bindparam("order"), stranded_facts.c.show_id == bindparam("show")
+)
+
+
+async def find_order(
+    connection: AsyncConnection, show: int, order: bytes
+) -> RecordedOrder | None:
+    """Return a show's order by its id, which is also its hold's; None if it is not recorded."""
+    named = {"order": UUID(bytes=order), "show": show}
+    row = (await connection.execute(_ORDER, named)).mappings().one_or_none()
+    if row is None:
+        return None
+    places = (await connection.execute(_PLACES, {"order": row["id"]})).all()
+    areas = Counter(area for _, area in places if area is not None)
+    return RecordedOrder(
+        id=row["id"],
+        state=_STATES[row["status"]],
+        buyer=row["buyer"],
+        sold_at_ms=_ms(row["sold_at"]),
+        payment_reference=row["payment_reference"],
+        purchase_key=row["purchase_key"],
+        body_fp=row["body_fp"],
+        price_version=row["price_version"],
+        seats=tuple(sorted(seat for seat, _ in places if seat is not None)),
+        areas=tuple(sorted(areas.items())),
+    )
+
+
+async def is_stranded(connection: AsyncConnection, show: int, order: bytes) -> bool:
+    """Tell whether this sale's fact could not be recorded, and is kept aside."""
+    named = {"order": UUID(bytes=order), "show": show}
+    return (await connection.execute(_STRANDED, named)).first() is not None
+
+
+def _ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
