@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.lanes import Lanes
@@ -12,7 +11,7 @@ from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.platform.database import create_engine
 from engine.platform.ids import Ids
-from engine.platform.redis import connect_redis, subscribe_redis
+from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
@@ -27,7 +26,7 @@ class Serving(Struct, frozen=True):
 
     settings: Settings
     ids: Ids
-    redis: "Redis[bytes]"
+    redis: Store
     app_engine: AsyncEngine
     book: ShowBook
     box_office: BoxOffice
@@ -37,8 +36,8 @@ class Working(Struct, frozen=True):
     """What a worker process works with."""
 
     settings: Settings
-    redis: "Redis[bytes]"
-    subscriber: "Redis[bytes]"
+    redis: Store
+    subscriber: Store
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
@@ -109,7 +108,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         )
 
 
-def _redis(settings: Settings) -> "Redis[bytes]":
+def _redis(settings: Settings) -> Store:
     return connect_redis(
         settings.redis_url,
         answer_timeout_ms=settings.batch_timeout_ms,

@@ -73,7 +73,7 @@ local meta = read_meta(names.meta, {
 local now = read_time(meta.time)
 local refusal = refuse_batch(meta, now, epoch, version, not_after)
 if refusal then
-  return cmsgpack.pack({ refusal, now, {} })
+  return cmsgpack.pack({ refusal, now, {}, false })
 end
 
 local view = {

@@ -4,7 +4,6 @@ import asyncio
 from typing import Final
 
 import structlog
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -12,6 +11,7 @@ from engine.inventory.keys import WAKE_CHANNEL
 from engine.inventory.recovery import SupersededError
 from engine.inventory.tending import Ailing, find_ailing, tended_shows
 from engine.platform.ids import entity_hex
+from engine.platform.redis import Subscription
 from engine.runtime import Working
 
 _PAUSE_S: Final = 1.0
@@ -59,12 +59,12 @@ async def _recover(working: Working, ailing: Ailing, limit: asyncio.Semaphore) -
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # The next look, in a second, starts over.
             _log.warning("recovery failed", show=entity_hex(show), error=repr(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, and tried again in a second
             # One show that can't be recovered must not keep the others from it.
             _log.exception("recovery impossible", show=entity_hex(show))
 
 
-async def _woken(pubsub: PubSub) -> None:
+async def _woken(pubsub: Subscription) -> None:
     """Wait for a lane's call, or for the pause to pass."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _PAUSE_S

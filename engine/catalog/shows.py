@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +16,7 @@ from engine.inventory.seating_plan import SeatingPlan, export_plan
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, entity_hex, new_entity_id
 from engine.platform.money import MoneyError, check_currency
+from engine.platform.redis import Store
 from engine.platform.tables import fee_schedules, manifests, price_versions, shows
 
 PAGE_MAX: Final = 200
@@ -77,7 +77,7 @@ class ListedShow(Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
-def check_show(new: NewShow, manifest: Manifest) -> None:
+def check_show(new: NewShow, manifest: Manifest) -> None:  # noqa: C901 - a list of checks
     """Check what a plan alone can't tell.
 
     Raises:
@@ -113,9 +113,7 @@ def check_show(new: NewShow, manifest: Manifest) -> None:
         raise ShowFaultsError(faults)
 
 
-async def create_show(
-    app: AsyncEngine, redis: "Redis[bytes]", reseller: EntityId, new: NewShow
-) -> EntityId:
+async def create_show(app: AsyncEngine, redis: Store, reseller: EntityId, new: NewShow) -> EntityId:
     """Create a show that is on sale from its `opens_at`, and wake the worker that opens it.
 
     Raises:

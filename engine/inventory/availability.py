@@ -3,13 +3,13 @@
 from typing import Final
 
 from msgspec import Struct
-from redis.asyncio import Redis
 
 from engine.inventory.commands import Recovering
 from engine.inventory.lanes import ShowSource
 from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
+from engine.platform.redis import Store
 
 _RELOADS_MAX: Final = 3
 
@@ -50,7 +50,7 @@ class InventoryState(Struct, frozen=True):
         )
 
 
-async def read_inventory(redis: "Redis[bytes]", source: ShowSource) -> InventoryState | Recovering:
+async def read_inventory(redis: Store, source: ShowSource) -> InventoryState | Recovering:
     """Return how the show stands.
 
     Raises:

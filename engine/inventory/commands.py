@@ -5,9 +5,9 @@ header lists what may be answered, in order of precedence. Seats are positions i
 areas are indexes in it; times are milliseconds since 1970 on Redis' clock.
 """
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from engine.inventory.facts import StreamId
@@ -94,7 +94,7 @@ class Look(Struct, frozen=True):
 Command = Hold | Replace | Release | Purchase | Look
 
 
-class Held(Struct, frozen=True):
+class Held(Struct, frozen=True, array_like=True, tag="held"):
     """The hold stands until its deadline, at the prices of `price_version`."""
 
     buyer: str
@@ -104,91 +104,101 @@ class Held(Struct, frozen=True):
     areas: Areas
 
 
-class Purchased(Struct, frozen=True):
-    """The hold is sold; `position` is where its fact stands in the sales stream."""
+class Purchased(Struct, frozen=True, array_like=True, tag="purchased"):
+    """The hold is sold; `epoch` and `n` are where its fact stands in the sales stream."""
 
     buyer: str
-    position: StreamId
+    epoch: int
+    n: int
     sold_at_ms: int
     price_version: int
     seats: tuple[int, ...]
     areas: Areas
 
+    @property
+    def position(self) -> StreamId:
+        """Return where its fact stands in the sales stream."""
+        return StreamId(self.epoch, self.n)
 
-class Done(Struct, frozen=True):
+
+class Done(Struct, frozen=True, array_like=True, tag="done"):
     """The hold is released, or was before."""
 
 
-class Unknown(Struct, frozen=True):
+class Unknown(Struct, frozen=True, array_like=True, tag="unknown"):
     """Redis knows no such hold: the ledger may."""
 
 
-class Released(Struct, frozen=True):
+class Released(Struct, frozen=True, array_like=True, tag="released"):
     """The hold was released."""
 
 
-class Expired(Struct, frozen=True):
+class Expired(Struct, frozen=True, array_like=True, tag="expired"):
     """The hold's deadline has passed."""
 
 
-class KeyReused(Struct, frozen=True):
+class KeyReused(Struct, frozen=True, array_like=True, tag="key-reused"):
     """The same idempotency key came with another body."""
 
 
-class AlreadyPurchased(Struct, frozen=True):
+class AlreadyPurchased(Struct, frozen=True, array_like=True, tag="already-purchased"):
     """The hold has become an order by another purchase."""
 
 
-class NotOnSale(Struct, frozen=True):
+class NotOnSale(Struct, frozen=True, array_like=True, tag="not-on-sale"):
     """The house has closed the sale, or has not opened it."""
 
 
-class TooEarly(Struct, frozen=True):
+class TooEarly(Struct, frozen=True, array_like=True, tag="too-early"):
     """The on-sale is still to come."""
 
     opens_at_ms: int
 
 
-class SalesEnded(Struct, frozen=True):
+class SalesEnded(Struct, frozen=True, array_like=True, tag="too-late-to-hold"):
     """The sales window is over."""
 
     closed_at_ms: int
 
 
-class OverHoldLimit(Struct, frozen=True):
+class OverHoldLimit(Struct, frozen=True, array_like=True, tag="over-hold-limit"):
     """More tickets than one hold may have."""
 
     most: int
 
 
-class OverBuyerLimit(Struct, frozen=True):
+class OverBuyerLimit(Struct, frozen=True, array_like=True, tag="over-buyer-limit"):
     """More tickets than one buyer may have; `has` counts what they hold and bought."""
 
     most: int
     has: int
 
 
-class SeatsTaken(Struct, frozen=True):
+class SeatsTaken(Struct, frozen=True, array_like=True, tag="seats-taken"):
     """Somebody else has these seats, or the house withholds them."""
 
     seats: tuple[int, ...]
 
 
-class AreaShort(Struct, frozen=True):
+class AreaShort(Struct, frozen=True, array_like=True, tag="area-short"):
     """Pairs of an area that has too few places left and how many those are."""
 
     areas: Areas
 
 
-class NoneTogether(Struct, frozen=True):
+class NoneTogether(Struct, frozen=True, array_like=True, tag="none-together"):
     """The price level has not that many open seats next to each other."""
 
     level: int
     count: int
 
 
-class Malformed(Struct, frozen=True):
+class Malformed(Struct, frozen=True, array_like=True, tag="malformed"):
     """The script could not read the command: an error of this program, which harmed nobody."""
+
+
+class Inconsistent(Struct, frozen=True, array_like=True, tag="inconsistent"):
+    """The hold claims what the store does not hold: the show must be recovered."""
 
 
 class Recovering(Struct, frozen=True):
@@ -225,37 +235,41 @@ Ended = Unknown | Released | Expired
 Outcome = Held | Purchased | Done | Ended | AlreadyPurchased | Refusal | Unavailable
 
 
-def _pairs(pairs: list[list[int]]) -> Areas:
-    return tuple((first, second) for first, second in pairs)
+Answer = (
+    Held
+    | Purchased
+    | Done
+    | Unknown
+    | Released
+    | Expired
+    | KeyReused
+    | AlreadyPurchased
+    | NotOnSale
+    | TooEarly
+    | SalesEnded
+    | OverHoldLimit
+    | OverBuyerLimit
+    | SeatsTaken
+    | AreaShort
+    | NoneTogether
+    | Malformed
+    | Inconsistent
+)
+"""What the script answers to one command, told apart by the status word that comes first."""
 
 
-_READERS: Final[dict[str, Callable[..., Outcome]]] = {
-    "held": lambda buyer, deadline, version, seats, areas: Held(
-        buyer, deadline, version, tuple(seats), _pairs(areas)
-    ),
-    "purchased": lambda buyer, epoch, n, sold_at, version, seats, areas: Purchased(
-        buyer, StreamId(epoch, n), sold_at, version, tuple(seats), _pairs(areas)
-    ),
-    "done": Done,
-    "unknown": Unknown,
-    "released": Released,
-    "expired": Expired,
-    "key-reused": KeyReused,
-    "already-purchased": AlreadyPurchased,
-    "not-on-sale": NotOnSale,
-    "too-early": TooEarly,
-    "too-late-to-hold": SalesEnded,
-    "over-hold-limit": OverHoldLimit,
-    "over-buyer-limit": OverBuyerLimit,
-    "seats-taken": lambda seats: SeatsTaken(tuple(seats)),
-    "area-short": lambda areas: AreaShort(_pairs(areas)),
-    "none-together": NoneTogether,
-    "malformed": Malformed,
-    "inconsistent": Recovering,
-}
+class Reply(Struct, frozen=True, array_like=True):
+    """What the script answers to a batch; with any status but `ok` it changed nothing."""
+
+    status: Literal["ok", "too-late", "fenced", "stale"]
+    now_ms: int
+    answers: tuple[Answer, ...]
+    inconsistent: bool
 
 
-def read_outcome(answer: list[Any]) -> Outcome:
-    """Read one answer of `batch.lua`."""
-    status, *rest = answer
-    return _READERS[status](*rest)
+read_reply: Final = msgspec.msgpack.Decoder(Reply).decode
+
+
+def outcome_of(answer: Answer) -> Outcome:
+    """Return what an answer means to who asked."""
+    return Recovering() if isinstance(answer, Inconsistent) else answer

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -19,6 +18,7 @@ from engine.inventory.commands import Areas, Recovering
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
 from engine.platform.database import tenant_transaction
+from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, seat_blocks, shows
 
 _LATE_MS: Final = 5000
@@ -45,13 +45,15 @@ class BlocksRefused(Struct, frozen=True):
     areas: tuple[int, ...]
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
+    """Rolls the transaction back, and carries why."""
+
     def __init__(self, refusal: BlocksRefused | Recovering) -> None:
         self.refusal = refusal
 
 
 async def block(
-    app: AsyncEngine, redis: "Redis[bytes]", show: Show, places: Places, reason: str
+    app: AsyncEngine, redis: Store, show: Show, places: Places, reason: str
 ) -> BlocksChanged | BlocksRefused | Recovering:
     """Withhold open seats and places, all or none; those withheld already stay so.
 
@@ -64,14 +66,14 @@ async def block(
             epoch, version = await _lock(connection, show.id)
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
-            await _apply(redis, show, epoch, version, block=places)
-    except _Refused as refused:
+            await _apply(redis, show, (epoch, version), block=places, unblock=Places())
+    except _RefusedError as refused:
         return refused.refusal
     return BlocksChanged(version + 1)
 
 
 async def unblock(
-    app: AsyncEngine, redis: "Redis[bytes]", show: Show, places: Places
+    app: AsyncEngine, redis: Store, show: Show, places: Places
 ) -> BlocksChanged | BlocksRefused | Recovering:
     """Give withheld seats and places back, all or none; open seats stay open.
 
@@ -82,8 +84,8 @@ async def unblock(
             epoch, version = await _lock(connection, show.id)
             await _erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
-        await _apply(redis, show, epoch, version, unblock=places)
-    except _Refused as refused:
+        await _apply(redis, show, (epoch, version), block=Places(), unblock=places)
+    except _RefusedError as refused:
         return refused.refusal
     return BlocksChanged(version + 1)
 
@@ -122,32 +124,28 @@ async def _write_blocks(
 async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places) -> None:
     of_show = seat_blocks.c.show_id == show.id
     given_back = any_(literal(list(places.seats), ARRAY(Integer)))
-    await connection.execute(delete(seat_blocks).where(of_show, seat_blocks.c.seat_index == given_back))
-    short = []
+    await connection.execute(
+        delete(seat_blocks).where(of_show, seat_blocks.c.seat_index == given_back)
+    )
+    short: list[int] = []
     for area, count in places.areas:
         this_one = (area_blocks.c.show_id == show.id, area_blocks.c.area_index == area)
-        had = await connection.scalar(select(area_blocks.c["count"]).where(*this_one))
-        if (had or 0) < count:
+        counted = select(area_blocks.c["count"]).where(*this_one)
+        had = int((await connection.execute(counted)).scalar() or 0)
+        if had < count:
             short.append(area)
         elif had == count:
             await connection.execute(delete(area_blocks).where(*this_one))
         else:
-            await connection.execute(
-                update(area_blocks).where(*this_one).values(count=had - count)
-            )
+            await connection.execute(update(area_blocks).where(*this_one).values(count=had - count))
     if short:
-        raise _Refused(BlocksRefused((), tuple(short)))
+        raise _RefusedError(BlocksRefused((), tuple(short)))
 
 
 async def _apply(
-    redis: "Redis[bytes]",
-    show: Show,
-    epoch: int,
-    version: int,
-    *,
-    block: Places = Places(),
-    unblock: Places = Places(),
+    redis: Store, show: Show, now: tuple[int, int], *, block: Places, unblock: Places
 ) -> None:
+    epoch, version = now
     seconds, micros = await redis.time()
     change = [
         epoch,
@@ -168,6 +166,6 @@ async def _apply(
     )
     status, *rest = _decode(reply)
     if status == "refused":
-        raise _Refused(BlocksRefused(tuple(rest[0]), tuple(area for area, _, _ in rest[1])))
+        raise _RefusedError(BlocksRefused(tuple(rest[0]), tuple(area for area, _, _ in rest[1])))
     if status != "changed":
-        raise _Refused(Recovering())
+        raise _RefusedError(Recovering())

@@ -9,11 +9,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from engine.inventory.commands import (
@@ -24,12 +23,15 @@ from engine.inventory.commands import (
     Overloaded,
     Recovering,
     Replace,
-    read_outcome,
+    Reply,
+    outcome_of,
+    read_reply,
 )
 from engine.inventory.keys import WAKE_CHANNEL
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
 from engine.platform.ids import entity_hex
+from engine.platform.redis import Store
 
 SWEEP_MAX: Final = 512
 """Overdue holds that one batch releases at the most."""
@@ -40,7 +42,6 @@ _LANES_MAX: Final = 4096
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class ShowSource(Protocol):
@@ -58,7 +59,7 @@ class ShowSource(Protocol):
 class ServerClock:
     """An estimate of Redis' clock that never runs ahead of it by more than its drift."""
 
-    def __init__(self, redis: "Redis[bytes]") -> None:
+    def __init__(self, redis: Store) -> None:
         """Take the connection to ask."""
         self._redis = redis
         self._offset_ms: int | None = None
@@ -78,9 +79,9 @@ class ServerClock:
 class Lane:
     """Carries one show's commands from this process to the script, in batches."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, and its bounds by name
         self,
-        redis: "Redis[bytes]",
+        redis: Store,
         clock: ServerClock,
         source: ShowSource,
         *,
@@ -132,7 +133,7 @@ class Lane:
     async def _carry(self, batch: list[tuple[Command, asyncio.Future[Outcome]]]) -> None:
         try:
             outcomes = await self._decide([command for command, _ in batch])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to every caller
             # Callers must hear of it: an unanswered future would wait for ever.
             _log.exception("batch failed", commands=len(batch))
             for _, future in batch:
@@ -145,34 +146,36 @@ class Lane:
 
     async def _decide(self, commands: list[Command]) -> Sequence[Outcome]:
         show = await self._source.current()
+        too_late = 0
         for attempt in range(_RELOADS_MAX):
             try:
-                status, now_ms, answers, *rest = await self._call(show, commands)
+                reply = await self._call(show, commands)
             except (RedisError, OSError, TimeoutError) as error:
                 _log.warning("batch unanswered", show=entity_hex(show.id), error=repr(error))
                 return [InDoubt()] * len(commands)
-            self._clock.seen(now_ms)
-            if status == "ok":
-                if rest[0]:
+            self._clock.seen(reply.now_ms)
+            if reply.status == "ok":
+                if reply.inconsistent:
                     _log.error("a hold claims what the store does not hold", show=show.id)
                     await self._ask_for_recovery(show)
-                return [read_outcome(answer) for answer in answers]
+                return [outcome_of(answer) for answer in reply.answers]
             # Nothing was changed. Another process may have recovered or changed the show since
             # this one read it; what was too late may be tried again with a fresh clock.
             before = (show.epoch, show.inventory_version)
-            if status != "too-late":
+            if reply.status == "too-late":
+                too_late += 1
+            else:
                 if attempt:
                     await asyncio.sleep(_RELOAD_PAUSE_S * attempt)
                 show = await self._source.reload()
-            if status == "fenced" and (show.epoch, show.inventory_version) == before:
+            if reply.status == "fenced" and (show.epoch, show.inventory_version) == before:
                 break
-        else:
-            if status == "too-late":
-                return [Overloaded()] * len(commands)
+        if too_late == _RELOADS_MAX:
+            return [Overloaded()] * len(commands)
         await self._ask_for_recovery(show)
         return [Recovering()] * len(commands)
 
-    async def _call(self, show: Show, commands: list[Command]) -> list[Any]:
+    async def _call(self, show: Show, commands: list[Command]) -> Reply:
         levels = {
             level: show.manifest.levels[level].ranges
             for command in commands
@@ -196,7 +199,7 @@ class Lane:
             WAKE_CHANNEL,
             f"record:{entity_hex(show.id)}",
         )
-        return _decode(reply)
+        return read_reply(reply)
 
     async def _ask_for_recovery(self, show: Show) -> None:
         try:
@@ -213,7 +216,7 @@ def _monotonic_ms() -> int:
 class Lanes:
     """One lane per show, made when first asked for; idle ones are forgotten first."""
 
-    def __init__(self, redis: "Redis[bytes]", **bounds: int) -> None:
+    def __init__(self, redis: Store, **bounds: int) -> None:
         """Take the connection, and the bounds that every lane gets."""
         self._redis = redis
         self._clock = ServerClock(redis)

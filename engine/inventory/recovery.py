@@ -17,7 +17,6 @@ from uuid import UUID
 import msgspec
 import structlog
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -27,6 +26,7 @@ from engine.inventory.records import HoldRecord, SaleRecord, Tombstone, unpack_r
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.ids import entity_hex, new_entity_id
+from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, orders, recoveries, seat_blocks, shows, tickets
 
 OUTAGE_MS_MAX: Final = 3_600_000
@@ -59,9 +59,7 @@ class SupersededError(RuntimeError):
 class Recoverer:
     """Recovers shows, one call each; holds no state of its own."""
 
-    def __init__(
-        self, redis: "Redis[bytes]", engine: AsyncEngine, book: ShowBook, drain: Drain
-    ) -> None:
+    def __init__(self, redis: Store, engine: AsyncEngine, book: ShowBook, drain: Drain) -> None:
         """Take the inventory store, the ledger as the recorder sees it, and how to drain."""
         self._redis = redis
         self._engine = engine

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
+
+from engine.platform.redis import Store
 
 FOLDER: Final = Path(__file__).parents[2] / "lua"
 _INCLUDE = re.compile(r"^--- include (\w+)$", re.MULTILINE)
@@ -25,9 +26,7 @@ class Script(msgspec.Struct, frozen=True):
     body: str
     sha: str
 
-    async def call(
-        self, redis: "Redis[bytes]", keys: tuple[str, ...], *args: bytes | str | int
-    ) -> Any:  # noqa: ANN401 - what a script returns is decoded by its caller
+    async def call(self, redis: Store, keys: tuple[str, ...], *args: bytes | str | int) -> Any:  # noqa: ANN401 - what a script returns is decoded by its caller
         """Run the script; load it first where the server does not know it.
 
         Raises:

@@ -6,26 +6,23 @@ for how long the show was out.
 
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from redis.asyncio import Redis
 
+from engine.inventory.commands import read_reply
 from engine.inventory.keys import WAKE_CHANNEL, show_keys
 from engine.inventory.lanes import SWEEP_MAX
 from engine.inventory.scripts import load_script
 from engine.inventory.tending import TendedShow
 from engine.platform.ids import entity_hex
+from engine.platform.redis import Store
 
 _LATE_MS: Final = 5000
 _ROUNDS_MAX: Final = 200
 
-_decode = msgspec.msgpack.Decoder(list[Any]).decode
 
-
-async def shows_with_holds(
-    redis: "Redis[bytes]", shows: Iterable[TendedShow]
-) -> list[TendedShow]:
+async def shows_with_holds(redis: Store, shows: Iterable[TendedShow]) -> list[TendedShow]:
     """Return those with anything in their expiry, asked in one round trip."""
     shows = list(shows)
     pipeline = redis.pipeline(transaction=False)
@@ -34,7 +31,7 @@ async def shows_with_holds(
     return [show for show, found in zip(shows, await pipeline.execute(), strict=True) if found]
 
 
-async def sweep(redis: "Redis[bytes]", show: TendedShow) -> bool:
+async def sweep(redis: Store, show: TendedShow) -> bool:
     """Release a show's overdue holds; False if it is fenced or newer than `show` says.
 
     Raises:
@@ -44,7 +41,7 @@ async def sweep(redis: "Redis[bytes]", show: TendedShow) -> bool:
     batch = load_script("batch")
     for _ in range(_ROUNDS_MAX):
         # An empty batch: it sweeps, and keeps the time.
-        header = [
+        header: list[object] = [
             show.epoch,
             show.inventory_version,
             show.price_version,
@@ -61,10 +58,10 @@ async def sweep(redis: "Redis[bytes]", show: TendedShow) -> bool:
             WAKE_CHANNEL,
             f"record:{entity_hex(show.id)}",
         )
-        status, now_ms, *_ = _decode(reply)
-        if status != "ok":
+        answered = read_reply(reply)
+        if answered.status != "ok":
             return False
-        overdue = await redis.zrangebyscore(keys.expiry, "-inf", now_ms, start=0, num=1)
+        overdue = await redis.zrangebyscore(keys.expiry, "-inf", answered.now_ms, start=0, num=1)
         if not overdue:
             return True
     return True

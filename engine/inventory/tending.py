@@ -6,11 +6,11 @@ Looked at all together: one query and one round trip, however many shows there a
 from typing import Final
 
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
+from engine.platform.redis import Store
 from engine.platform.tables import shows
 
 _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
@@ -41,7 +41,7 @@ async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
         return [TendedShow(*row) for row in await connection.execute(query)]
 
 
-async def find_ailing(redis: "Redis[bytes]", tended: list[TendedShow]) -> list[Ailing]:
+async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
     """Return the shows that can't sell as they stand.
 
     Raises:
@@ -50,7 +50,7 @@ async def find_ailing(redis: "Redis[bytes]", tended: list[TendedShow]) -> list[A
     pipeline = redis.pipeline(transaction=False)
     pipeline.info("server", "replication")
     for show in tended:
-        pipeline.hmget(show_keys(show.id).meta, *_FIELDS)
+        pipeline.hmget(show_keys(show.id).meta, list(_FIELDS))
     info, *metas = await pipeline.execute()
     ailing: list[Ailing] = []
     for show, meta in zip(tended, metas, strict=True):

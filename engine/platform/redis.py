@@ -1,6 +1,12 @@
-"""Connections to Redis or Valkey: bounded pools, a time-out on every wait, no hidden repeats."""
+"""Connections to Redis or Valkey: bounded pools, a time-out on every wait, no hidden repeats.
 
-from typing import Final
+`Store` says which commands the engine uses and what they answer, since the client's own types
+don't. Everything beside `connect_redis` and `subscribe_redis` takes a `Store`.
+"""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -9,16 +15,161 @@ from redis.backoff import NoBackoff
 _CONNECT_TIMEOUT_S: Final = 2
 _POOL_TIMEOUT_S: Final = 2
 _ANSWER_MARGIN_S: Final = 1
+_HEALTH_CHECK_S: Final = 15
+
+Text = str | bytes
+Value = str | bytes | int
+StreamEntries = list[tuple[bytes, dict[bytes, bytes]]]
 
 
-def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> "Redis[bytes]":
+class Subscription(Protocol):
+    """A connection that listens. Use it as a context manager."""
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        """Close it."""
+        ...
+
+    async def subscribe(self, *channels: Text) -> None:
+        """Listen to channels."""
+        ...
+
+    async def unsubscribe(self, *channels: Text) -> None:
+        """Stop listening to channels."""
+        ...
+
+    async def get_message(
+        self,
+        *,
+        ignore_subscribe_messages: bool,
+        timeout: float,  # noqa: ASYNC109 - the client's name
+    ) -> dict[str, Any] | None:
+        """Return the next message, its `channel` and `data` as bytes; None when none came."""
+        ...
+
+
+class Pipeline(Protocol):
+    """Commands that go out together."""
+
+    def info(self, *sections: str) -> object:
+        """Ask about the server."""
+        ...
+
+    def hmget(self, name: str, keys: list[str]) -> object:
+        """Read fields of a hash."""
+        ...
+
+    def exists(self, name: str) -> object:
+        """Ask whether there is such a key."""
+        ...
+
+    async def execute(self) -> list[Any]:
+        """Send them and return their answers."""
+        ...
+
+
+class Store(Protocol):
+    """The commands that the engine uses. All may raise `redis.RedisError` or `OSError`."""
+
+    async def evalsha(self, sha: str, numkeys: int, *keys_and_args: Value) -> Any:  # noqa: ANN401
+        """Run a loaded script."""
+        ...
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: Value) -> Any:  # noqa: ANN401
+        """Load and run a script."""
+        ...
+
+    async def time(self) -> tuple[int, int]:
+        """Return the server's time: seconds and microseconds."""
+        ...
+
+    async def ping(self) -> bool:
+        """Answer."""
+        ...
+
+    async def publish(self, channel: Text, message: Text) -> int:
+        """Tell a channel's listeners; return how many there are."""
+        ...
+
+    async def set(self, name: str, value: bytes, *, ex: int) -> bool:
+        """Write a string that expires."""
+        ...
+
+    async def delete(self, *names: str) -> int:
+        """Remove keys."""
+        ...
+
+    async def expire(self, name: str, time: int) -> bool:
+        """Let a key expire."""
+        ...
+
+    async def hset(self, name: str, *, mapping: Mapping[Any, Any]) -> int:
+        """Write fields of a hash."""
+        ...
+
+    async def hscan(self, name: str, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
+        """Read a part of a hash."""
+        ...
+
+    async def zadd(self, name: str, mapping: Mapping[Any, int]) -> int:
+        """Write members of a sorted set."""
+        ...
+
+    async def zrangebyscore(
+        self,
+        name: str,
+        min: float | str,  # noqa: A002 - the client's name
+        max: float | str,  # noqa: A002 - the client's name
+        start: int,
+        num: int,
+    ) -> list[bytes]:
+        """Read members by their scores."""
+        ...
+
+    async def xrange(
+        self,
+        name: str,
+        min: str,  # noqa: A002 - the client's name
+        max: str,  # noqa: A002 - the client's name
+        count: int,
+    ) -> StreamEntries:
+        """Read a part of a stream."""
+        ...
+
+    async def xtrim(self, name: str, *, minid: str, approximate: bool) -> int:
+        """Remove a stream's entries before an id."""
+        ...
+
+    def pipeline(self, transaction: bool) -> Pipeline:  # noqa: FBT001 - the client's form
+        """Collect commands that go out together."""
+        ...
+
+    def pubsub(self) -> Subscription:
+        """Return a connection that listens."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
     """Return a client that opens connections as it needs them.
 
     It never repeats a command by itself: after a lost answer only the caller knows whether the
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
     acts any more.
     """
-    pool = BlockingConnectionPool.from_url(
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
         url,
         max_connections=connections_max,
         timeout=_POOL_TIMEOUT_S,
@@ -27,15 +178,16 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
     )
-    return Redis(connection_pool=pool)
+    return cast("Store", Redis(connection_pool=pool))
 
 
-def subscribe_redis(url: str) -> "Redis[bytes]":
+def subscribe_redis(url: str) -> Store:
     """Return a client for subscriptions, which wait as long as their reader says."""
-    return Redis.from_url(
+    client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
-        health_check_interval=15,
+        health_check_interval=_HEALTH_CHECK_S,
     )
+    return cast("Store", client)

@@ -122,9 +122,11 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 def _check(settings: Settings) -> None:
     for field, schemes in _SCHEMES.items():
-        url = getattr(settings, field)
-        if url and urlsplit(url).scheme not in schemes:
-            msg = f"{variable(field)} must start with one of {', '.join(s + '://' for s in schemes)}"
+        url: str = getattr(settings, field)
+        if url and urlsplit(str(url)).scheme not in schemes:
+            msg = (
+                f"{variable(field)} must start with one of {', '.join(s + '://' for s in schemes)}"
+            )
             raise SettingsError(msg)
     if len(settings.secret) < _SECRET_CHARACTERS_MIN:
         msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
@@ -137,6 +139,4 @@ def _check(settings: Settings) -> None:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """Return the environment variables that make `load_settings` return these settings."""
-    return {
-        variable(field): str(getattr(settings, field)) for field in Settings.__struct_fields__
-    }
+    return {variable(field): str(getattr(settings, field)) for field in Settings.__struct_fields__}

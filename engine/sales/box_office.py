@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory import commands, house
@@ -27,13 +26,13 @@ from engine.inventory.commands import (
     Refusal,
     Selection,
     Unavailable,
-    Unknown,
 )
 from engine.inventory.lanes import Lanes
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, HoldId, Ids
+from engine.platform.redis import Store
 from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import OrderState, RecordedOrder, find_order, is_stranded
 from engine.sales.pricing import FeeSchedule, Quote, Tariff, quote
@@ -117,7 +116,7 @@ class BoxOffice:
         self,
         *,
         ids: Ids,
-        redis: "Redis[bytes]",
+        redis: Store,
         app: AsyncEngine,
         book: ShowBook,
         lanes: Lanes,
@@ -143,7 +142,7 @@ class BoxOffice:
             return await self._book.get(self._app, reseller, show)
 
     async def hold(  # noqa: PLR0913 - a request's parts
-        self, show: Show, key: str, buyer: str, ttl_ms: int, wanted: Wanted, fingerprint: int
+        self, show: Show, key: str, *, buyer: str, ttl_ms: int, wanted: Wanted, fingerprint: int
     ) -> Decided:
         """Hold a selection for a buyer; the same key gets the same hold."""
         selection = _resolve(show, wanted)
@@ -153,9 +152,7 @@ class BoxOffice:
         command = commands.Hold(hold, buyer, ttl_ms, fingerprint, selection)
         return await self._tell(show, hold, await self._submit(show, command))
 
-    async def replace(
-        self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
-    ) -> Decided:
+    async def replace(self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int) -> Decided:
         """Put another selection in the place of a hold's, or leave it as it is."""
         selection = _resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
@@ -288,9 +285,7 @@ class BoxOffice:
             show.id, sale.position, hold, self._confirm_timeout_ms
         )
         if word is Word.CONFIRMED:
-            return await self._view_sale(
-                show, hold, sale, OrderState.CONFIRMED, payment_reference
-            )
+            return await self._view_sale(show, hold, sale, OrderState.CONFIRMED, payment_reference)
         return await self._recorded(show, hold) or await self._view_sale(
             show, hold, sale, await self._unrecorded(show, hold), payment_reference
         )
@@ -343,9 +338,7 @@ class BoxOffice:
             async with tenant_transaction(self._app, show.reseller) as connection:
                 return await find_order(connection, show.id, order)
 
-    async def _view_recorded(
-        self, show: Show, order: HoldId, found: RecordedOrder
-    ) -> OrderView:
+    async def _view_recorded(self, show: Show, order: HoldId, found: RecordedOrder) -> OrderView:
         tariff = await self.prices(show, found.price_version)
         return OrderView(
             order=order,

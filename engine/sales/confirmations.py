@@ -13,12 +13,11 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import show_keys
+from engine.platform.redis import Store, Subscription
 
 _FAILED_KEPT: Final = 1000
 _CHANNELS_MAX: Final = 4096
@@ -38,6 +37,9 @@ class Word(StrEnum):
     """Ask the ledger."""
 
 
+_Waiter = tuple[StreamId, bytes, asyncio.Future[Word]]
+
+
 class _Channel:
     """What was heard of one show since this process listens to it."""
 
@@ -45,7 +47,7 @@ class _Channel:
         self.since: StreamId | None = None
         self.position: StreamId | None = None
         self.failed: deque[bytes] = deque(maxlen=_FAILED_KEPT)
-        self.waiters: list[tuple[StreamId, bytes, asyncio.Future[Word]]] = []
+        self.waiters: list[_Waiter] = []
 
     def word(self, position: StreamId, hold: bytes) -> Word | None:
         """Return what is known of a sale; None: nothing yet, wait."""
@@ -65,7 +67,7 @@ class _Channel:
         self.tell()
 
     def tell(self) -> None:
-        waiting = []
+        waiting: list[_Waiter] = []
         for position, hold, future in self.waiters:
             word = self.word(position, hold)
             if word is None:
@@ -83,11 +85,11 @@ class _Channel:
 class Confirmations:
     """Listens for all shows that this process sells; one connection, one task."""
 
-    def __init__(self, redis: "Redis[bytes]") -> None:
+    def __init__(self, redis: Store) -> None:
         """Take a client for subscriptions."""
         self._redis = redis
         self._channels: dict[bytes, _Channel] = {}
-        self._pubsub: PubSub | None = None
+        self._pubsub: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
 
@@ -102,9 +104,7 @@ class Confirmations:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def wait(
-        self, show: int, position: StreamId, hold: bytes, timeout_ms: int
-    ) -> Word:
+    async def wait(self, show: int, position: StreamId, hold: bytes, timeout_ms: int) -> Word:
         """Return what is heard of the sale at this position within `timeout_ms`."""
         channel = await self._channel(show)
         word = channel.word(position, hold)
