@@ -21,12 +21,14 @@ class CommandsByFile(click.Group):
     sentence is shown in the list.
     """
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's interface
+        """Return the names for the help."""
         return sorted(
             path.stem.removesuffix("_") for path in _COMMANDS.glob("*.py") if path.stem[0] != "_"
         )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
         # `import.py` could not be imported by a plain statement: such a file may be `import_.py`.
@@ -34,16 +36,16 @@ class CommandsByFile(click.Group):
         return import_module(f"ops.commands.{stem}").command
 
     def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what a user can mend is said in a sentence, without a traceback."""
         try:
             return super().invoke(ctx)
         except _EXPECTED as error:
-            # What a user can mend is said in a sentence, without a traceback.
             raise click.ClickException(str(error)) from error
 
 
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Onsale, a ticket inventory engine.
+    r"""Onsale, a ticket inventory engine.
 
     \b
     Examples:

@@ -55,9 +55,7 @@ def find_running(directory: Path = HOME) -> Running | None:
     return running if _is_alive(running.pid) else None
 
 
-def find_settings(
-    environment: Mapping[str, str] | None = None, directory: Path = HOME
-) -> Settings:
+def find_settings(environment: Mapping[str, str] | None = None, directory: Path = HOME) -> Settings:
     """Return the settings from the environment, else those of the stack that runs here.
 
     Raises:

@@ -201,8 +201,7 @@ def postgres(directory: Path, sockets: Path, report: Report) -> Child:
 
 def create_database(sockets: Path) -> None:
     """Create the database `onsale` unless it is there."""
-    there = _psql(sockets, f"SELECT count(*) FROM pg_database WHERE datname = '{DATABASE}'")
-    if there.strip() == "0":
+    if DATABASE not in _psql(sockets, "SELECT datname FROM pg_database").split():
         _psql(sockets, f"CREATE DATABASE {DATABASE}")
 
 

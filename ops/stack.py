@@ -333,7 +333,7 @@ def _secret(directory: Path) -> str:
     if not path.exists():
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        with open(fresh, "x", opener=_private, encoding="ascii") as file:  # noqa: PTH123 -- the opener
+        with open(fresh, "x", opener=_private, encoding="ascii") as file:
             file.write(secrets.token_urlsafe(48))
         fresh.rename(path)
     return path.read_text(encoding="ascii").strip()

@@ -19,7 +19,7 @@ _TIMEOUT_S = 600
 @click.command()
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that fit.")
 def command(*, upgrade: bool) -> None:
-    """Pin what pyproject.toml asks for, with hashes, into requirements/.
+    r"""Pin what pyproject.toml asks for, with hashes, into requirements/.
 
     \b
     Examples:

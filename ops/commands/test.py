@@ -11,7 +11,7 @@ from ops.places import ROOT
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def command(pytest_args: tuple[str, ...]) -> None:
-    """Run the tests against real servers that they start themselves.
+    r"""Run the tests against real servers that they start themselves.
 
     Everything after `test` goes to pytest. Without `-n` the tests run in two processes, each with
     servers of its own; the tests of one module stay together.

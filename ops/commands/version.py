@@ -11,7 +11,7 @@ from ops.places import ROOT
 
 @click.command()
 def command() -> None:
-    """Print the versions of Onsale, of Python and of the servers it brings.
+    r"""Print the versions of Onsale, of Python and of the servers it brings.
 
     \b
     Example:
