@@ -11,5 +11,10 @@ def migrate(settings: Settings) -> None:
 
     Works from within an event loop too: the migrations' own loop runs in a thread of its own.
     """
+    migrate_database(settings.database_url)
+
+
+def migrate_database(database_url: str) -> None:
+    """Do the same for a database of which nothing but the URL is known."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(upgrade, settings.database_url).result()
+        thread.submit(upgrade, database_url).result()
