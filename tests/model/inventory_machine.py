@@ -1,0 +1,365 @@
+"""Drives the scripts and the reference model side by side, and compares all that they say and keep.
+
+Each step is a batch of one to eight commands, a change by the house, a refused batch, a recovery,
+or time passing. The domains are small on purpose: few holds, buyers, keys and seats, so that
+commands meet each other all the time.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import redis
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from engine.inventory.commands import Hold, Look, Purchase, Release, Replace, Selection
+from engine.inventory.facts import StreamId
+from engine.inventory.manifest import Manifest
+from engine.inventory.rebuild import HouseBlocks, Inventory, LedgerOrder, rebuild
+from engine.inventory.records import AreaCounts, HoldRecord, HoldState, SaleRecord, Tombstone
+from engine.inventory.scripts import Script
+from tests.lua.show_room import (
+    START_MS,
+    Contents,
+    Raw,
+    Rules,
+    ShowRoom,
+    hold_id,
+    make_manifest,
+)
+from tests.model.reference_inventory import Claim, Ended, ReferenceInventory
+
+HALLS: Final = (
+    # Three levels, the last row split between two of them, an aisle of two separators.
+    make_manifest("|oooo|ooooo|oo||oooooo|", [[(1, 11)], [(12, 18)], [(18, 22)]], [6, 3]),
+    # One level whose rows are not in one range, best first.
+    make_manifest("|oooooo|ooo|oo|", [[(8, 11), (1, 7), (12, 14)]], [2]),
+    # Seats only.
+    make_manifest("|ooooooooo|"),
+)
+HOLDS: Final = 8
+BUYERS: Final = ("ann", "bob", "Zoë")
+KEYS: Final = ("k1", "k2", "k3")
+MINUTE_MS: Final = 60_000
+
+_MALFORMED: Final[tuple[Any, ...]] = (
+    [],
+    [9],
+    7,
+    [1, "ann"],
+    [1, "", 60_000, 1, [1], [], []],
+    [1, "x" * 513, 60_000, 1, [1], [], []],
+    [1, "ann", 0, 1, [1], [], []],
+    [1, "ann", 60_000, 1.5, [1], [], []],
+    [1, "ann", 60_000, 1, [0], [], []],
+    [1, "ann", 60_000, 1, [1, 1], [], []],
+    [1, "ann", 60_000, 1, [99_999], [], []],
+    [1, "ann", 60_000, 1, [-1], [], []],
+    [1, "ann", 60_000, 1, ["1"], [], []],
+    [1, "ann", 60_000, 1, 1, [], []],
+    [1, "ann", 60_000, 1, [], [[9, 1]], []],
+    [1, "ann", 60_000, 1, [], [[0, 0]], []],
+    [1, "ann", 60_000, 1, [], [0], []],
+    [1, "ann", 60_000, 1, [], [], [[7, 1]]],
+    [1, "ann", 60_000, 1, [], [], []],
+    [2, -1, [1], [], []],
+    [2, 1, [1]],
+    [4, "", 1, "ref"],
+    [4, "k1", "1", "ref"],
+    [4, "k1", 1, None],
+)
+
+
+def _selections(manifest: Manifest) -> st.SearchStrategy[Selection]:
+    seats = st.sampled_from(range(len(manifest.layout)))  # separators, too
+    empty = st.just(())
+    some_seats = st.lists(seats, min_size=1, max_size=3).map(tuple)
+    areas: st.SearchStrategy[Any] = empty
+    if manifest.areas:
+        pair = st.tuples(st.sampled_from(range(len(manifest.areas))), st.integers(1, 3))
+        areas = empty | empty | st.lists(pair, min_size=1, max_size=2).map(tuple)
+    pair = st.tuples(st.sampled_from(range(len(manifest.levels))), st.integers(1, 4))
+    best = empty | st.lists(pair, min_size=1, max_size=2).map(tuple)
+    return st.builds(Selection, seats=empty | some_seats, areas=areas, best=best)
+
+
+def _commands(manifest: Manifest) -> st.SearchStrategy[Any]:
+    hold = st.integers(1, HOLDS).map(hold_id)
+    body = st.sampled_from((1, 1, 1, 2))
+    selection = _selections(manifest)
+    holds = st.builds(
+        Hold,
+        hold=hold,
+        buyer=st.sampled_from(BUYERS),
+        ttl_ms=st.sampled_from((30_000, 60_000, 600_000)),
+        fingerprint=body,
+        selection=selection,
+    )
+    replaces = st.builds(
+        Replace, hold=hold, fingerprint=st.integers(1, 3), selection=selection
+    )
+    purchases = st.builds(
+        Purchase,
+        hold=hold,
+        key=st.sampled_from(KEYS),
+        fingerprint=body,
+        payment_reference=st.sampled_from(("", "ref-1")),
+    )
+    releases = st.builds(Release, hold=hold)
+    looks = st.builds(Look, hold=hold)
+    raw = st.builds(Raw, hold=hold, words=st.sampled_from(_MALFORMED))
+    return st.one_of(holds, holds, holds, replaces, purchases, purchases, releases, looks, raw)
+
+
+class InventoryMachine(RuleBasedStateMachine):
+    """One show, from its opening on."""
+
+    client: "redis.Redis"
+    batch_script: Script | None = None
+
+    room: ShowRoom
+    model: ReferenceInventory
+    now_ms: int
+    mirror_at: StreamId
+    mirror: list[str]
+    mirror_areas: dict[int, AreaCounts]
+
+    @initialize(hall=st.sampled_from(HALLS), per_hold=st.integers(3, 6), per_buyer=st.integers(4, 9))
+    def opens(self, hall: Manifest, per_hold: int, per_buyer: int) -> None:
+        """Open a show in one of the halls."""
+        rules = Rules(max_per_hold=per_hold, max_per_buyer=per_buyer)
+        self.room = ShowRoom(self.client, hall, batch_script=self.batch_script).open(rules=rules)
+        self.model = ReferenceInventory(hall, rules)
+        self.now_ms = START_MS
+        self._forget_mirror()
+        self._draw_commands = st.lists(_commands(hall), min_size=1, max_size=8)
+
+    # ------------------------------------------------------------ what happens
+
+    @rule(data=st.data())
+    def decides_a_batch(self, data: st.DataObject) -> None:
+        """Let the script and the model decide the same commands."""
+        commands = data.draw(self._draw_commands)
+        reply = self.room.batch(*commands)
+        assert (reply.status, reply.now_ms) == ("ok", self.now_ms)
+        assert not reply.inconsistent
+        self.model.pass_time(self.now_ms)
+        for command, told in zip(commands, reply.answers, strict=True):
+            expected = self.model.decide(command, self.now_ms, told)
+            note(f"{command} -> {told}")
+            assert told == expected, f"{command} at {self.now_ms}"
+
+    @rule(data=st.data())
+    def decides_another_batch(self, data: st.DataObject) -> None:
+        """Be chosen more often than the other rules."""
+        self.decides_a_batch(data)
+
+    @rule(ms=st.sampled_from((1, 29_999, 30_000, MINUTE_MS, 10 * MINUTE_MS, 70 * MINUTE_MS)))
+    def passes_time(self, ms: int) -> None:
+        """Move time forward."""
+        self._move_time(self.now_ms + ms)
+
+    @precondition(lambda self: self.model.expiry())
+    @rule(data=st.data(), before_ms=st.sampled_from((0, 0, 1)))
+    def passes_time_to_a_deadline(self, data: st.DataObject, before_ms: int) -> None:
+        """Move time to the very millisecond at which something is due, or to the one before."""
+        due_ms = data.draw(st.sampled_from(sorted(set(self.model.expiry().values()))))
+        self._move_time(max(self.now_ms, due_ms - before_ms))
+
+    @rule(data=st.data())
+    def the_house_withholds_and_gives_back(self, data: st.DataObject) -> None:
+        """Block and unblock seats and places."""
+        manifest = self.room.manifest
+        position = st.sampled_from(sorted(manifest.positions()))
+        block = data.draw(st.lists(position, max_size=2, unique=True))
+        unblock = [p for p in data.draw(st.lists(position, max_size=4, unique=True)) if p not in block]
+        area = st.tuples(st.sampled_from(range(len(manifest.areas) or 1)), st.integers(-2, 2))
+        areas = data.draw(st.lists(area, max_size=1)) if manifest.areas else []
+        status, *rest = self.room.change(block=block, unblock=unblock, areas=areas)
+        expected = self.model.change(block, unblock, areas)
+        assert (status == "changed") == expected, (status, rest)
+
+    @rule(
+        rules=st.builds(
+            dict,
+            sale_state=st.sampled_from(("on_sale", "on_sale", "on_sale", "closed")),
+            opens_in_ms=st.sampled_from((0, 0, 0, 1)),
+            closes_in_ms=st.sampled_from((None, None, 0, 1, MINUTE_MS)),
+        )
+    )
+    def the_house_sets_the_window(self, rules: dict[str, Any]) -> None:
+        """Close the sale, or move its window."""
+        opens_in_ms, closes_in_ms = rules["opens_in_ms"], rules["closes_in_ms"]
+        self.model.rules = Rules(
+            sale_state=rules["sale_state"],
+            opens_at_ms=self.now_ms + opens_in_ms if opens_in_ms else 0,
+            closes_at_ms=0 if closes_in_ms is None else self.now_ms + closes_in_ms,
+            max_per_hold=self.model.rules.max_per_hold,
+            max_per_buyer=self.model.rules.max_per_buyer,
+        )
+        assert self.room.change(rules=self.model.rules.fields())[0] == "changed"
+
+    @rule(data=st.data(), why=st.sampled_from(("too-late", "fenced", "stale", "stale epoch")))
+    def is_refused_a_batch(self, data: st.DataObject, why: str) -> None:
+        """Send a batch that must change nothing."""
+        commands = data.draw(self._draw_commands)
+        run_id = self.room.meta()["run_id"]
+        if why == "too-late":
+            reply = self.room.batch(*commands, not_after_ms=self.now_ms - 1)
+        elif why == "stale":
+            reply = self.room.batch(*commands, version=self.room.version - 1)
+        elif why == "stale epoch":
+            reply = self.room.batch(*commands, epoch=self.room.epoch - 1)
+        else:
+            self.room.set_meta(run_id="another server's")
+            reply = self.room.batch(*commands)
+            self.room.set_meta(run_id=run_id)
+        assert reply.status == why.partition(" ")[0]
+        assert reply.answers == ()
+
+    @rule()
+    def is_recovered(self) -> None:
+        """Rebuild the show from its orders, the blocks and the surviving holds."""
+        before = self.room.read()
+        self.room.open(inventory=rebuilt(self.room.manifest, self.model, before.records),
+                       rules=self.model.rules)
+        self.model.epoch = self.room.epoch
+        self._forget_mirror()
+
+    # ------------------------------------------------------------ what must be so
+
+    @invariant()
+    def keeps_the_same(self) -> None:
+        """Compare every key of the show with the model."""
+        found, model = self.room.read(), self.model
+        assert found.seats == model.seats()
+        assert found.areas == model.areas()
+        assert found.buyers == model.buyers()
+        assert found.keys == model.keys
+        assert found.expiry == model.expiry()
+        assert found.sales == model.facts
+        assert set(found.records) == set(model.holds)
+        for hold, record in found.records.items():
+            _compare(record, model.holds[hold])
+        self._follow(found)
+
+    def _follow(self, found: Contents) -> None:
+        """Check that whoever follows the deltas sees the same seats and areas."""
+        for delta in found.deltas:
+            if delta.at > self.mirror_at:
+                self.mirror_at = delta.at
+                for position, state in delta.seats:
+                    assert self.mirror[position] != chr(state), "a delta that changes nothing"
+                    self.mirror[position] = chr(state)
+                self.mirror_areas.update(delta.areas)
+        assert "".join(self.mirror) == found.seats
+        assert self.mirror_areas == found.areas
+
+    def _forget_mirror(self) -> None:
+        found = self.room.read()
+        self.mirror_at = found.deltas[-1].at
+        self.mirror = list(found.seats)
+        self.mirror_areas = found.areas
+
+    def _move_time(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+        self.room.set_time(now_ms)
+
+    def teardown(self) -> None:
+        """Remove the show."""
+        if hasattr(self, "room"):
+            self.room.close()
+
+
+def rebuilt(
+    manifest: Manifest,
+    model: ReferenceInventory,
+    survivors: dict[bytes, HoldRecord | Tombstone],
+    *,
+    outage_ms: int = 0,
+) -> Inventory:
+    """Rebuild from what a ledger that recorded all of the model's sales would have."""
+    orders = [
+        LedgerOrder(
+            hold=hold,
+            buyer=claim.buyer,
+            owns=True,
+            seats=tuple(sorted(claim.seats)),
+            areas=claim.areas,
+            price_version=claim.price_version,
+            hold_fingerprint=claim.fingerprint,
+            sale=_sale(claim),
+        )
+        for hold, claim in model.holds.items()
+        if isinstance(claim, Claim) and claim.sale is not None
+    ]
+    blocks = HouseBlocks(tuple(model.blocked_seats), tuple(model.blocked_places.items()))
+    return rebuild(manifest, orders, blocks, survivors, outage_ms)
+
+
+def _sale(claim: Claim) -> SaleRecord:
+    sale = claim.sale
+    assert sale is not None
+    return SaleRecord(sale.key, sale.body, sale.at.epoch, sale.at.n, sale.sold_at_ms)
+
+
+def _compare(record: HoldRecord | Tombstone, what: Claim | Ended) -> None:
+    if isinstance(what, Ended):
+        assert isinstance(record, Tombstone)
+        assert HoldState(record.state).name.lower() == type(what.outcome).__name__.lower()
+        assert record.forgotten_at_ms == what.forgotten_at_ms
+        assert what.fingerprint in {None, record.fingerprint}
+        return
+    assert isinstance(record, HoldRecord)
+    assert record.buyer == what.buyer
+    assert record.fingerprint == what.fingerprint
+    assert record.price_version == what.price_version
+    assert record.areas == what.areas
+    if what.sale is None:
+        assert record.sale is None
+        assert record.seats == what.seats
+        assert record.deadline_ms == what.deadline_ms
+        assert record.selection_fingerprint == what.selection_fingerprint
+    else:
+        # A rebuilt one has its seats in order: the ledger does not keep in which they were asked.
+        assert set(record.seats) == set(what.seats)
+        assert record.sale == _sale(what)
+
+
+def run_machine(
+    client: "redis.Redis",
+    batch_script: Script | None = None,
+    *,
+    examples: int,
+    steps: int = 25,
+    derandomize: bool = True,
+    shrink: bool = True,
+) -> None:
+    """Run the machine; raises what the first difference raises."""
+    machine = type(
+        "Machine", (InventoryMachine,), {"client": client, "batch_script": batch_script}
+    )
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+    factory: Callable[[], RuleBasedStateMachine] = machine
+    run_state_machine_as_test(
+        factory,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            derandomize=derandomize,
+            deadline=None,
+            database=None,
+            phases=phases,
+            print_blob=not derandomize,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
