@@ -99,6 +99,7 @@ class Lane:
         self._waiting: deque[tuple[Command, asyncio.Future[Outcome]]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("batch")
+        self._silent_since: int | None = None
 
     @property
     def idle(self) -> bool:
@@ -151,8 +152,9 @@ class Lane:
             try:
                 reply = await self._call(show, commands)
             except (RedisError, OSError, TimeoutError) as error:
-                _log.warning("batch unanswered", show=entity_hex(show.id), error=repr(error))
+                self._note_silence(error)
                 return [InDoubt()] * len(commands)
+            self._note_answer()
             self._clock.seen(reply.now_ms)
             if reply.status == "ok":
                 if reply.inconsistent:
@@ -174,6 +176,17 @@ class Lane:
             return [Overloaded()] * len(commands)
         await self._ask_for_recovery(show)
         return [Recovering()] * len(commands)
+
+    def _note_silence(self, error: Exception) -> None:
+        """Log the first unanswered batch of an outage, not each."""
+        if self._silent_since is None:
+            self._silent_since = _monotonic_ms()
+            _log.warning("batch unanswered", error=repr(error))
+
+    def _note_answer(self) -> None:
+        if self._silent_since is not None:
+            _log.info("batches are answered again", after_ms=_monotonic_ms() - self._silent_since)
+            self._silent_since = None
 
     async def _call(self, show: Show, commands: list[Command]) -> Reply:
         levels = {

@@ -4,7 +4,7 @@ docs/SETTINGS.md describes each; a test holds the two together.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -57,8 +57,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a purchase waits for its row before it answers `recording`."""
     sales_kept_s: int = 900
     """How far behind the ledger the sales stream is trimmed."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`."""
+
+    def __repr__(self) -> str:
+        """Name no value: URLs and the secret must not get into a log."""
+        return "Settings(...)"
 
     def queue_url(self) -> str:
         """Return the URL of the server that ARQ uses."""
