@@ -1,0 +1,247 @@
+"""What clients are told: the shapes of answers, and how they are made of the engine's views.
+
+Money is in minor units of the currency beside it, times are RFC 3339 in UTC, ids carry a prefix.
+"""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType
+
+from api.times import utc
+from engine.catalog.shows import ListedShow
+from engine.inventory.shows import Show
+from engine.platform.ids import Ids, Prefix
+from engine.platform.money import Charge
+from engine.sales.box_office import HoldView, OrderView
+from engine.sales.pricing import Quote, Tariff, ticket_charge
+
+
+class Price(Struct, frozen=True):
+    """An itemised price in minor units: total = face_value + fee + tax - discount."""
+
+    face_value: int
+    fee: int
+    tax: int
+    discount: int
+    total: int
+
+
+class PriceLine(Struct, frozen=True):
+    """Tickets of one price level, numbered (`area` is null) or in one area."""
+
+    price_level: str
+    area: str | None
+    quantity: int
+    unit: Price
+    total: int
+
+
+class ItemisedPrice(Struct, frozen=True):
+    """What all of it costs, line by line."""
+
+    currency: str
+    lines: list[PriceLine]
+    face_value: int
+    fee: int
+    tax: int
+    discount: int
+    total: int
+
+
+class HoldAnswer(Struct, frozen=True):
+    """A hold: `held` until `expires_at`, or `purchased` as the order that is named."""
+
+    hold: str
+    show: str
+    status: str
+    buyer: str
+    seats: list[str]
+    areas: dict[str, int]
+    expires_at: datetime | None
+    price: ItemisedPrice
+    order: str | UnsetType = UNSET
+
+
+class TicketAnswer(Struct, frozen=True):
+    """The entitlement to one place: a numbered seat, or a place in an area."""
+
+    ticket: str
+    price_level: str
+    seat: str | None
+    area: str | None
+
+
+class OrderAnswer(Struct, frozen=True):
+    """An order. `recording` is not sold yet: it ends as `confirmed` or `failed`."""
+
+    order: str
+    status: str
+    show: str
+    hold: str
+    buyer: str
+    sold_at: datetime
+    payment_reference: str | None
+    price: ItemisedPrice
+    tickets: list[TicketAnswer]
+
+
+class ShowAnswer(Struct, frozen=True):
+    """A show in short."""
+
+    show: str
+    name: str
+    venue: str
+    starts_at: datetime
+    opens_at: datetime
+    closes_at: datetime | None
+    state: str
+    currency: str
+    seat_count: int
+
+
+class PricedLevel(Struct, frozen=True):
+    """A price level, and what one of its tickets costs."""
+
+    price_level: str
+    name: str
+    color: str | None
+    seat_count: int
+    price: Price
+
+
+class AreaOfShow(Struct, frozen=True):
+    """A general admission area."""
+
+    area: str
+    name: str
+    price_level: str
+    capacity: int
+
+
+class FullShowAnswer(ShowAnswer, frozen=True):
+    """A show with its rules and prices."""
+
+    tax_bps: int
+    max_per_hold: int
+    max_per_buyer: int
+    capacity: int
+    price_levels: list[PricedLevel]
+    areas: list[AreaOfShow]
+
+
+def tell_price(charge: Charge) -> Price:
+    """Itemise what something costs."""
+    return Price(charge.face_value, charge.fee, charge.tax, charge.discount, charge.total)
+
+
+def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
+    """Itemise a quote."""
+    areas = show.manifest.areas
+    total = quote.charge
+    return ItemisedPrice(
+        currency=quote.currency,
+        lines=[
+            PriceLine(
+                price_level=line.price_level,
+                area=None if line.area_index is None else areas[line.area_index].slug,
+                quantity=line.quantity,
+                unit=tell_price(line.unit),
+                total=line.charge.total,
+            )
+            for line in quote.lines
+        ],
+        face_value=total.face_value,
+        fee=total.fee,
+        tax=total.tax,
+        discount=total.discount,
+        total=total.total,
+    )
+
+
+def tell_hold(view: HoldView, ids: Ids) -> HoldAnswer:
+    """Tell how a hold stands."""
+    show = view.show
+    return HoldAnswer(
+        hold=ids.hold(view.hold),
+        show=ids.entity(Prefix.SHOW, show.id),
+        status="purchased" if view.purchased else "held",
+        buyer=view.buyer,
+        seats=list(view.seats),
+        areas=dict(view.areas),
+        expires_at=None if view.expires_at_ms is None else utc(view.expires_at_ms),
+        price=tell_quote(view.quote, show),
+        order=ids.order(show.id, view.hold) if view.purchased else UNSET,
+    )
+
+
+def tell_order(view: OrderView, ids: Ids) -> OrderAnswer:
+    """Tell how an order stands; only one that is not lost has tickets."""
+    show = view.show
+    return OrderAnswer(
+        order=ids.order(show.id, view.order),
+        status=view.status,
+        show=ids.entity(Prefix.SHOW, show.id),
+        hold=ids.hold(view.order),
+        buyer=view.buyer,
+        sold_at=utc(view.sold_at_ms),
+        payment_reference=view.payment_reference,
+        price=tell_quote(view.quote, show),
+        tickets=[
+            TicketAnswer(
+                ticket=ids.ticket(ticket.id.bytes),
+                price_level=ticket.price_level,
+                seat=None if ticket.seat is None else ticket.label,
+                area=None if ticket.area is None else ticket.label,
+            )
+            for ticket in view.tickets
+        ],
+    )
+
+
+def tell_listed_show(show: ListedShow, ids: Ids) -> ShowAnswer:
+    """Tell a show in short."""
+    return ShowAnswer(
+        show=ids.entity(Prefix.SHOW, show.id),
+        name=show.name,
+        venue=show.venue,
+        starts_at=show.starts_at,
+        opens_at=show.opens_at,
+        closes_at=show.closes_at,
+        state=show.state,
+        currency=show.currency,
+        seat_count=show.seat_count,
+    )
+
+
+def tell_show(show: Show, tariff: Tariff, ids: Ids) -> FullShowAnswer:
+    """Tell a show with its rules and prices."""
+    manifest = show.manifest
+    return FullShowAnswer(
+        show=ids.entity(Prefix.SHOW, show.id),
+        name=show.name,
+        venue=show.venue,
+        starts_at=utc(show.starts_at_ms),
+        opens_at=utc(show.opens_at_ms),
+        closes_at=None if show.closes_at_ms is None else utc(show.closes_at_ms),
+        state=show.state,
+        currency=show.currency,
+        seat_count=manifest.seat_count,
+        tax_bps=show.tax_bps,
+        max_per_hold=show.max_per_hold,
+        max_per_buyer=show.max_per_buyer,
+        capacity=manifest.capacity,
+        price_levels=[
+            PricedLevel(
+                price_level=level.slug,
+                name=level.name,
+                color=level.color,
+                seat_count=manifest.seats_by_level[n],
+                price=tell_price(ticket_charge(tariff, level.slug)),
+            )
+            for n, level in enumerate(manifest.levels)
+        ],
+        areas=[
+            AreaOfShow(area.slug, area.name, area.price_level, area.capacity)
+            for area in manifest.areas
+        ],
+    )

@@ -1,0 +1,131 @@
+"""The application: `granian --interface asgi api.app:app`."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import structlog
+from litestar import Litestar, Request, Response, Router
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ASGIApp
+
+from api import availability, health, holds, house, purchases, seats, shows
+from api.context import RUNTIME
+from api.credentials import CREDENTIALS, Credentials, require_reseller
+from api.documents import openapi_config
+from api.edge import Edge
+from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
+from api.reading import BODY_BYTES_MAX, require_json_accepted
+from engine.platform.errors import StoreUnavailableError
+from engine.platform.settings import Settings, load_settings
+from engine.runtime import open_serving
+
+_KINDS: Final = {
+    400: ProblemKind.MALFORMED_REQUEST,
+    401: ProblemKind.UNAUTHORIZED,
+    404: ProblemKind.NOT_FOUND,
+    405: ProblemKind.METHOD_NOT_ALLOWED,
+    413: ProblemKind.BODY_TOO_LARGE,
+}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Litestar:
+    """Return the application; without settings it reads them from the environment at its start.
+
+    Raises, when it starts:
+        SettingsError: a setting is missing or does not fit.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
+        async with open_serving(settings or load_settings(os.environ)) as runtime:
+            app.state[RUNTIME] = runtime
+            app.state[CREDENTIALS] = Credentials(runtime.app_engine)
+            yield
+
+    guarded = Router(
+        path="/",
+        guards=[require_reseller, require_json_accepted],
+        route_handlers=[
+            shows.router,
+            seats.router,
+            availability.router,
+            house.router,
+            holds.router,
+            purchases.router,
+        ],
+    )
+    return Litestar(
+        route_handlers=[health.router, guarded],
+        lifespan=[lifespan],
+        exception_handlers={
+            ProblemError: _tell_problem,
+            StoreUnavailableError: _tell_unavailable,
+            HTTPException: _tell_http,
+            Exception: _tell_error,
+        },
+        openapi_config=openapi_config(),
+        request_max_body_size=BODY_BYTES_MAX,
+        logging_config=None,
+        debug=False,
+    )
+
+
+def _tell_problem(_: Request[Any, Any, Any], problem: ProblemError) -> Response[bytes]:
+    return Response(
+        problem.body(),
+        status_code=problem.kind.status,
+        headers=problem.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def _tell_unavailable(
+    request: Request[Any, Any, Any], error: StoreUnavailableError
+) -> Response[bytes]:
+    _log.warning("store unavailable", error=str(error))
+    problem = ProblemError(
+        ProblemKind.UNAVAILABLE, "A store can't be reached just now; repeat with the same key."
+    )
+    return _tell_problem(request, problem)
+
+
+def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Tell what Litestar refuses by itself: unknown paths, methods, sizes, query parameters."""
+    if isinstance(error, ValidationException):
+        return _tell_problem(request, invalid(*_parameter_faults(error)))
+    kind = _KINDS.get(error.status_code)
+    if kind is None:
+        return _tell_error(request, error)
+    details = {
+        ProblemKind.NOT_FOUND: "There is nothing at this address; /schema lists what there is.",
+        ProblemKind.METHOD_NOT_ALLOWED: "This address takes other methods; see Allow.",
+        ProblemKind.BODY_TOO_LARGE: "The body has more bytes than this address takes.",
+    }
+    headers = {name.title(): value for name, value in (error.headers or {}).items()}
+    if "Allow" in headers and "GET" in headers["Allow"]:
+        headers["Allow"] += ", HEAD"
+    return _tell_problem(
+        request, ProblemError(kind, details.get(kind, error.detail), headers=headers)
+    )
+
+
+def _tell_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    _log.error("request failed", method=request.method, exc_info=error)
+    return _tell_problem(request, ProblemError(ProblemKind.INTERNAL_ERROR, "It was logged here."))
+
+
+def _parameter_faults(error: ValidationException) -> list[Fault]:
+    extra = error.extra if isinstance(error.extra, list) else []
+    faults = [
+        Fault(str(fault.get("message", "does not fit")), parameter=str(fault.get("key", "")))
+        for fault in extra
+        if isinstance(fault, dict)
+    ]
+    return faults or [Fault(error.detail)]
+
+
+app: ASGIApp = Edge(create_app())

@@ -1,0 +1,134 @@
+"""Who asks: API keys, and a short memory of them so that a spike is not one of look-ups too."""
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from hashlib import sha256
+from typing import Any, Final
+
+import structlog
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.problems import ProblemError, ProblemKind
+from api.reading import single_header
+from engine.platform.errors import StoreUnavailableError, store_failures
+from engine.platform.ids import EntityId
+from engine.tenancy.resellers import authenticate
+
+FRESH_S: Final = 30
+"""A key that was revoked is refused everywhere after this long."""
+
+_GRACE_S: Final = 900
+_RETRY_S: Final = 2
+_REMEMBERED_MAX: Final = 10_000
+_LOOK_UPS_MAX: Final = 4
+_WAITING_MAX: Final = 256
+_KEY: Final = re.compile(r"onsale_[a-z][a-z0-9]{1,7}_[A-Za-z0-9_-]{20,80}")
+_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class _Known(Struct):
+    reseller: EntityId
+    fresh_until: float
+    usable_until: float
+
+
+class Credentials:
+    """Knows resellers by their keys. Remembers digests only, and only of keys that are good."""
+
+    def __init__(self, app: AsyncEngine) -> None:
+        """Take the engine to look keys up with."""
+        self._app = app
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._looking_up: dict[bytes, asyncio.Task[EntityId | None]] = {}
+        self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
+
+    async def reseller(self, key: str) -> EntityId | None:
+        """Return whose key this is, None if it is nobody's.
+
+        While PostgreSQL can't be asked, keys that were good within the last minutes stay so: it
+        could not have been told of their end either.
+
+        Raises:
+            StoreUnavailableError: PostgreSQL can't be asked, and the key is not remembered.
+            ProblemError: `overloaded`: too many keys are being looked up.
+        """
+        if not _KEY.fullmatch(key):
+            return None
+        digest = sha256(key.encode()).digest()
+        known = self._known.get(digest)
+        now = time.monotonic()
+        if known is not None and now < known.fresh_until:
+            return known.reseller
+        try:
+            reseller = await self._look_up(digest, key)
+        except StoreUnavailableError:
+            if known is None or now >= known.usable_until:
+                raise
+            known.fresh_until = time.monotonic() + _RETRY_S
+            return known.reseller
+        self._remember(digest, reseller)
+        return reseller
+
+    async def _look_up(self, digest: bytes, key: str) -> EntityId | None:
+        """Ask PostgreSQL, once for all who ask about the same key at the same time."""
+        task = self._looking_up.get(digest)
+        if task is None:
+            if len(self._looking_up) >= _WAITING_MAX:
+                raise ProblemError(
+                    ProblemKind.OVERLOADED, "Too many keys are being looked up; repeat in a second."
+                )
+            task = asyncio.create_task(self._ask(key))
+            self._looking_up[digest] = task
+            task.add_done_callback(lambda _: self._looking_up.pop(digest, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, key: str) -> EntityId | None:
+        async with self._look_ups:
+            with store_failures():
+                return await authenticate(self._app, key)
+
+    def _remember(self, digest: bytes, reseller: EntityId | None) -> None:
+        if reseller is None:
+            self._known.pop(digest, None)
+            return
+        now = time.monotonic()
+        self._known[digest] = _Known(reseller, now + FRESH_S, now + _GRACE_S)
+        self._known.move_to_end(digest)
+        while len(self._known) > _REMEMBERED_MAX:
+            self._known.popitem(last=False)
+
+
+CREDENTIALS: Final = "credentials"
+
+
+async def require_reseller(
+    connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+) -> None:
+    """Let in who has a key, and note whose it is as the request's `user`.
+
+    Raises:
+        ProblemError: `unauthorized`.
+    """
+    given = single_header(connection, "authorization")
+    match = _BEARER.fullmatch(given) if given else None
+    if match is None:
+        raise _unauthorized("Send your API key in the header `Authorization: Bearer <key>`.")
+    credentials: Credentials = connection.app.state[CREDENTIALS]
+    reseller = await credentials.reseller(match[1])
+    if reseller is None:
+        raise _unauthorized("This API key is not known, or was revoked.", error="invalid_token")
+    connection.scope["user"] = reseller
+
+
+def _unauthorized(detail: str, *, error: str = "") -> ProblemError:
+    challenge = 'Bearer realm="onsale"' + (f', error="{error}"' if error else "")
+    return ProblemError(
+        ProblemKind.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge}
+    )

@@ -1,0 +1,146 @@
+"""The OpenAPI document: what Litestar can't see of the routes is said here.
+
+Bodies are read by `api.reading`, so that every fault is told in one way; their schemas come from
+the same structs that they are decoded with.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+import msgspec
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import (
+    Components,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+    SecurityScheme,
+)
+
+from api.inputs import Body
+from api.problems import MEDIA_TYPE, TYPE_PREFIX, ProblemDetails, ProblemKind
+
+_ALWAYS: Final = (
+    ProblemKind.MALFORMED_REQUEST,
+    ProblemKind.NOT_ACCEPTABLE,
+    ProblemKind.INVALID_REQUEST,
+    ProblemKind.INTERNAL_ERROR,
+    ProblemKind.SHOW_RECOVERING,
+    ProblemKind.IN_DOUBT,
+    ProblemKind.OVERLOADED,
+    ProblemKind.UNAVAILABLE,
+)
+_WITH_BODY: Final = (
+    ProblemKind.MALFORMED_JSON,
+    ProblemKind.REQUEST_TIMEOUT,
+    ProblemKind.BODY_TOO_LARGE,
+    ProblemKind.UNSUPPORTED_MEDIA_TYPE,
+)
+_WITH_KEY: Final = (ProblemKind.IDEMPOTENCY_KEY_MISSING, ProblemKind.IDEMPOTENCY_KEY_INVALID)
+_VERSION: Final = "1"
+
+KeyUse = Literal["required", "honoured", "none"]
+
+
+def describe(
+    *,
+    body: type[Body] | None = None,
+    key: KeyUse = "none",
+    problems: Iterable[ProblemKind] = (),
+) -> type[Operation]:
+    """Return the kind of operation that a route documents itself with."""
+    kinds = [*_ALWAYS, ProblemKind.UNAUTHORIZED, *problems]
+    if body is not None:
+        kinds += _WITH_BODY
+    if key != "none":
+        kinds += _WITH_KEY
+
+    @dataclass
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            if body is not None:
+                self.request_body = RequestBody(content=_json(body), required=True)
+            if key != "none":
+                self.parameters = [*(self.parameters or []), _key_parameter(key)]
+            self.responses = {**(self.responses or {}), **_problem_responses(kinds)}
+
+    return Described
+
+
+def openapi_config() -> OpenAPIConfig:
+    """Return the head of the document, which is served at `/schema`."""
+    return OpenAPIConfig(
+        title="Onsale",
+        version=_VERSION,
+        summary="Ticket inventory: holds, purchases, availability.",
+        description="Guide: docs/API.md. Errors are problem details (RFC 9457).",
+        use_handler_docstrings=True,
+        components=Components(
+            security_schemes={
+                "api_key": SecurityScheme(
+                    type="http", scheme="bearer", description="A reseller's API key."
+                )
+            }
+        ),
+        security=[{"api_key": []}],
+        path="/schema",
+        render_plugins=[
+            JsonRenderPlugin(path=["/", "/openapi.json"]),
+            YamlRenderPlugin(path=["/openapi.yaml"]),
+        ],
+    )
+
+
+def _json(kind: type[Body]) -> dict[str, OpenAPIMediaType]:
+    return {"application/json": OpenAPIMediaType(schema=_schema(kind))}
+
+
+def _schema(kind: type[msgspec.Struct]) -> Schema:
+    """Return a struct's JSON schema with all references resolved: none of the structs recurse."""
+    document: dict[str, Any] = msgspec.json.schema(kind)
+    parts: dict[str, Any] = document.get("$defs", {})
+
+    def resolved(node: Any) -> Any:  # noqa: ANN401 - a JSON value
+        if isinstance(node, dict):
+            members = cast("dict[str, Any]", node)
+            reference: str | None = members.get("$ref")
+            if reference is not None:
+                return resolved(parts[reference.rpartition("/")[2]])
+            return {name: resolved(value) for name, value in members.items() if name != "$defs"}
+        if isinstance(node, list):
+            return [resolved(item) for item in cast("list[Any]", node)]
+        return node
+
+    # Litestar writes plain dictionaries out as they are.
+    return cast("Schema", resolved(document))
+
+
+def _key_parameter(use: KeyUse) -> Parameter:
+    return Parameter(
+        name="Idempotency-Key",
+        param_in="header",
+        required=use == "required",
+        description="Fresh for each new request, the same when it is repeated.",
+        schema=cast(
+            "Schema",
+            {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+        ),
+    )
+
+
+def _problem_responses(kinds: Iterable[ProblemKind]) -> dict[str, OpenAPIResponse]:
+    by_status: dict[int, list[ProblemKind]] = {}
+    for kind in dict.fromkeys(kinds):
+        by_status.setdefault(kind.status, []).append(kind)
+    return {
+        str(status): OpenAPIResponse(
+            description=" ".join(f"`{TYPE_PREFIX}{kind.slug}`: {kind.title}." for kind in of_status),
+            content={MEDIA_TYPE: OpenAPIMediaType(schema=_schema(ProblemDetails))},
+        )
+        for status, of_status in sorted(by_status.items())
+    }

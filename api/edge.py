@@ -1,0 +1,150 @@
+"""The outermost layer: what holds for every request, whatever it asks for.
+
+Request ids, security headers, HEAD as GET without its body, gzip, bounds on the address and on
+how slowly a body may come, and the last net below all errors.
+"""
+
+import asyncio
+import re
+import secrets
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+
+from api.compressing import BYTES_MIN, accepts_gzip, gzipped
+from api.problems import MEDIA_TYPE, ProblemError, ProblemKind
+
+ADDRESS_BYTES_MAX: Final = 8192
+CHUNK_TIMEOUT_S: Final = 20
+_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+_IN_THREAD_BYTES_MIN: Final = 256 * 1024
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_NO_STORE: Final = (b"cache-control", b"no-store")
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Edge:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take the application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _given(scope, b"x-request-id")
+        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+            request_id = secrets.token_hex(8).encode()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
+        answer = _Answer(scope, send, request_id)
+        if scope["method"] == "HEAD":
+            scope["method"] = "GET"
+        try:
+            if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
+                raise ProblemError(
+                    ProblemKind.URL_TOO_LONG,
+                    f"An address has at most {ADDRESS_BYTES_MAX} bytes here.",
+                )
+            await self._app(scope, _impatient(receive), answer.send)
+        except ProblemError as problem:
+            await answer.fail(problem)
+        except Exception:
+            _log.exception("request failed", method=scope["method"])
+            if answer.started:
+                raise
+            await answer.fail(ProblemError(ProblemKind.INTERNAL_ERROR, "It was logged here."))
+
+
+class _Answer:
+    """One answer on its way out."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: bytes) -> None:
+        self.started = False
+        self._send = send
+        self._request_id = request_id
+        self._is_head = scope.get("method") == "HEAD"
+        self._gzip = accepts_gzip((_given(scope, b"accept-encoding") or b"").decode("latin-1"))
+        self._start: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            # Kept back until the body is there, which decides about its headers.
+            self._start = message
+        elif message["type"] == "http.response.body":
+            body, more = message["body"], message.get("more_body", False)
+            if self._start is not None:
+                start, self._start = self._start, None
+                body = await self._finish_headers(start, body, whole=not more)
+                self.started = True
+                await self._send(start)
+            message["body"] = b"" if self._is_head else body
+            await self._send(message)
+        else:
+            await self._send(message)
+
+    async def fail(self, problem: ProblemError) -> None:
+        body = problem.body()
+        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": problem.kind.status,
+                "headers": [
+                    (name.lower().encode(), value.encode()) for name, value in headers.items()
+                ],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _finish_headers(
+        self, start: HTTPResponseStartEvent, body: bytes, *, whole: bool
+    ) -> bytes:
+        headers = dict(start["headers"])
+        compressible = b"json" in headers.get(b"content-type", b"")
+        if compressible and b"content-encoding" not in headers and len(body) >= BYTES_MIN and whole:
+            if self._gzip:
+                if len(body) < _IN_THREAD_BYTES_MIN:
+                    body = gzipped(body)
+                else:
+                    body = await asyncio.to_thread(gzipped, body)
+                headers[b"content-encoding"] = b"gzip"
+                headers[b"content-length"] = str(len(body)).encode()
+            headers[b"vary"] = b"Accept-Encoding"
+        if start["status"] in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+            headers.pop(b"content-type", None)
+            headers.pop(b"content-length", None)
+        headers.setdefault(*_NO_STORE)
+        headers[b"x-request-id"] = self._request_id
+        start["headers"] = [*headers.items(), *_HEADERS]
+        return body
+
+
+def _impatient(receive: Receive) -> Receive:
+    async def receive_soon() -> Message:  # type: ignore[return]
+        try:
+            async with asyncio.timeout(CHUNK_TIMEOUT_S):
+                message = await receive()
+        except TimeoutError:
+            raise ProblemError(
+                ProblemKind.REQUEST_TIMEOUT, f"Nothing came for {CHUNK_TIMEOUT_S} s."
+            ) from None
+        if message["type"] == "http.disconnect":
+            raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.")
+        return message
+
+    return receive_soon
+
+
+def _given(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for header, value in scope["headers"] if header == name), None)

@@ -1,0 +1,105 @@
+"""What the house withholds from sale, and gives back."""
+
+from litestar import Response, Router, post
+from litestar.status_codes import HTTP_200_OK
+from msgspec import Struct
+
+from api.context import ApiRequest, find_show, runtime_of
+from api.documents import describe
+from api.inputs import BlockBody, ReleaseBlockBody
+from api.outcomes import problem_of
+from api.problems import ProblemKind
+from api.reading import body_fingerprint, check_query, read_body
+from api.repeating import answer_once
+from engine.inventory.house import BlocksChanged
+from engine.inventory.shows import Show
+from engine.platform.ids import Prefix
+from engine.sales.box_office import BoxOffice
+
+_PROBLEMS = (
+    ProblemKind.SHOW_NOT_FOUND,
+    ProblemKind.BLOCKS_REFUSED,
+    ProblemKind.REQUEST_UNDER_WAY,
+    ProblemKind.KEY_REUSED,
+    ProblemKind.UNKNOWN_SEATS,
+    ProblemKind.UNKNOWN_AREAS,
+)
+
+
+class BlocksAnswer(Struct, frozen=True):
+    """What was withheld or given back, and the inventory version since then."""
+
+    show: str
+    seats: list[str]
+    areas: dict[str, int]
+    inventory_version: int
+
+
+@post(
+    "/{show:str}/blocks",
+    summary="Withhold places",
+    status_code=HTTP_200_OK,
+    operation_class=describe(body=BlockBody, key="honoured", problems=_PROBLEMS),
+)
+async def withhold(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
+    """Take open seats and places off sale until they are given back: all of them, or none.
+
+    Seats that are withheld already stay so; places in areas add up.
+    """
+    check_query(request)
+    named = await find_show(request, show)
+    body = await read_body(request, BlockBody)
+
+    async def act() -> tuple[int, BlocksAnswer]:
+        outcome = await _office(request).block(named, body.wanted(), body.reason)
+        if not isinstance(outcome, BlocksChanged):
+            raise problem_of(outcome, named)
+        return HTTP_200_OK, _answer(request, named, body, outcome)
+
+    return await answer_once(  # pyright: ignore[reportReturnType] -- the bytes of a BlocksAnswer
+        request, f"blocks {named.id:016x}", body_fingerprint(body), act
+    )
+
+
+@post(
+    "/{show:str}/blocks/release",
+    summary="Give withheld places back",
+    status_code=HTTP_200_OK,
+    operation_class=describe(body=ReleaseBlockBody, key="honoured", problems=_PROBLEMS),
+)
+async def give_back(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
+    """Put withheld seats and places on sale again: all of them, or none.
+
+    Seats that are on sale already stay so.
+    """
+    check_query(request)
+    named = await find_show(request, show)
+    body = await read_body(request, ReleaseBlockBody)
+
+    async def act() -> tuple[int, BlocksAnswer]:
+        outcome = await _office(request).unblock(named, body.wanted())
+        if not isinstance(outcome, BlocksChanged):
+            raise problem_of(outcome, named)
+        return HTTP_200_OK, _answer(request, named, body, outcome)
+
+    return await answer_once(  # pyright: ignore[reportReturnType] -- the bytes of a BlocksAnswer
+        request, f"blocks release {named.id:016x}", body_fingerprint(body), act
+    )
+
+
+def _office(request: ApiRequest) -> BoxOffice:
+    return runtime_of(request).box_office
+
+
+def _answer(
+    request: ApiRequest, show: Show, body: BlockBody, changed: BlocksChanged
+) -> BlocksAnswer:
+    return BlocksAnswer(
+        show=runtime_of(request).ids.entity(Prefix.SHOW, show.id),
+        seats=body.seats,
+        areas=body.areas,
+        inventory_version=changed.inventory_version,
+    )
+
+
+router = Router(path="/v1/shows", tags=["house"], route_handlers=[withhold, give_back])

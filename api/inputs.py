@@ -1,0 +1,186 @@
+"""What clients may send: the shapes of bodies, with every bound in the type.
+
+Defaults are left out when a body is written again for its fingerprint, so that a field which is
+added later does not change the fingerprints of requests that lack it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated, Final
+
+from msgspec import Meta, Raw, Struct
+
+from api.problems import Fault
+from engine.sales.box_office import Wanted
+
+PLACES_MAX: Final = 1000
+"""In one request; far more than a hold may have, so that the show's own limit is what answers."""
+
+BLOCKED_SEATS_MAX: Final = 5000
+BUYER_BYTES_MAX: Final = 200
+PAYMENT_REFERENCE_BYTES_MAX: Final = 500
+_YEAR_MIN: Final = 2000
+_YEAR_MAX: Final = 2200
+
+# C0, DEL and C1: none of them belongs in a name, and PostgreSQL stores no NUL.
+_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_SOMETHING: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"
+
+SeatLabel = Annotated[str, Meta(min_length=1, max_length=64, examples=["A-1-1"])]
+Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["vip"])]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_SOMETHING)]
+Buyer = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=_SOMETHING,
+        description="Your own stable name for the buyer, at most 200 bytes of UTF-8. Limits per "
+        "buyer count by it.",
+        examples=["b-17"],
+    ),
+]
+PaymentReference = Annotated[
+    str,
+    Meta(
+        max_length=255,
+        pattern=_NO_CONTROLS,
+        description="What your payment is known by, at most 500 bytes of UTF-8.",
+        examples=["pay_8731"],
+    ),
+]
+Ttl = Annotated[int, Meta(ge=30, le=3600, description="Seconds until the hold ends.")]
+Bps = Annotated[int, Meta(ge=0, le=10_000)]
+Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset.")]
+Areas = Annotated[dict[Slug, Count], Meta(max_length=PLACES_MAX)]
+
+
+class Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The body of a request."""
+
+    def faults(self) -> Iterable[Fault]:
+        """Yield what no single field shows."""
+        return ()
+
+
+class BestAvailable(Body, frozen=True, kw_only=True):
+    """Seats next to each other, the best that are open in a price level."""
+
+    price_level: Slug
+    quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
+
+
+class SelectionBody(Body, frozen=True, kw_only=True):
+    """What to hold: numbered seats, places in areas by count, the best available, or a mix."""
+
+    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] = []
+    areas: Areas = {}
+    best_available: BestAvailable | None = None
+
+    def wanted(self) -> Wanted:
+        """Return it in the engine's words."""
+        best = self.best_available
+        return Wanted(
+            seats=tuple(self.seats),
+            areas=tuple(sorted(self.areas.items())),
+            best=((best.price_level, best.quantity),) if best else (),
+        )
+
+    def faults(self) -> Iterable[Fault]:
+        """Yield what no single field shows."""
+        if not self.seats and not self.areas and self.best_available is None:
+            yield Fault("name at least one of seats, areas and best_available", pointer="")
+        yield from repeated_seats(self.seats)
+
+
+class HoldBody(SelectionBody, frozen=True, kw_only=True):
+    """A selection, for a buyer."""
+
+    buyer: Buyer
+    ttl_s: Ttl = 600
+
+    def faults(self) -> Iterable[Fault]:
+        """Yield what no single field shows."""
+        yield from super().faults()
+        yield from too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)
+
+
+class PurchaseBody(Body, frozen=True, kw_only=True):
+    """The hold to sell."""
+
+    hold: Annotated[str, Meta(min_length=1, max_length=64)]
+    payment_reference: PaymentReference = ""
+
+    def faults(self) -> Iterable[Fault]:
+        """Yield what no single field shows."""
+        yield from too_many_bytes(
+            "/payment_reference", self.payment_reference, PAYMENT_REFERENCE_BYTES_MAX
+        )
+
+
+class BlockBody(Body, frozen=True, kw_only=True):
+    """Seats and places that the house withholds, and why."""
+
+    seats: Annotated[list[SeatLabel], Meta(max_length=BLOCKED_SEATS_MAX)] = []
+    areas: Areas = {}
+    reason: Annotated[str, Meta(max_length=200, pattern=_NO_CONTROLS)] = ""
+
+    def wanted(self) -> Wanted:
+        """Return it in the engine's words."""
+        return Wanted(seats=tuple(self.seats), areas=tuple(sorted(self.areas.items())))
+
+    def faults(self) -> Iterable[Fault]:
+        """Yield what no single field shows."""
+        if not self.seats and not self.areas:
+            yield Fault("name at least one of seats and areas", pointer="")
+        yield from repeated_seats(self.seats)
+
+
+class ReleaseBlockBody(BlockBody, frozen=True, kw_only=True):
+    """Withheld seats and places that go back on sale; the reason is for your own records."""
+
+
+class ShowBody(Body, frozen=True, kw_only=True):
+    """A show to put on sale, with the seating plan that it sells from."""
+
+    name: Name
+    venue: Name
+    starts_at: Moment
+    opens_at: Moment
+    closes_at: Moment | None = None
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
+    tax_bps: Bps = 0
+    prices: Annotated[
+        dict[Slug, Annotated[int, Meta(ge=0, le=10_000_000)]],
+        Meta(
+            max_length=250,
+            description="Face value in minor units, for every price level of the plan: its "
+            "category's name as a slug (`Kategorie I` is `kategorie-i`).",
+        ),
+    ]
+    max_per_hold: Annotated[int, Meta(ge=1, le=100)] = 10
+    max_per_buyer: Annotated[int, Meta(ge=1, le=10_000)] = 10
+    plan: Raw
+
+    def faults(self) -> Iterable[Fault]:
+        """Yield what no single field shows."""
+        for field in ("starts_at", "opens_at", "closes_at"):
+            moment: datetime | None = getattr(self, field)
+            if moment is not None and not _YEAR_MIN <= moment.year <= _YEAR_MAX:
+                yield Fault(f"the year must be {_YEAR_MIN} to {_YEAR_MAX}", pointer=f"/{field}")
+
+
+def repeated_seats(seats: list[str]) -> Iterable[Fault]:
+    """Yield each seat that was named before."""
+    seen: set[str] = set()
+    for n, label in enumerate(seats):
+        if label in seen:
+            yield Fault(f"{label} is named twice", pointer=f"/seats/{n}")
+        seen.add(label)
+
+
+def too_many_bytes(pointer: str, text: str, most: int) -> Iterable[Fault]:
+    """Yield a fault if the text is longer than the scripts take."""
+    if len(text.encode()) > most:
+        yield Fault(f"more than {most} bytes as UTF-8", pointer=pointer)

@@ -1,0 +1,259 @@
+"""The one table from what the engine answers to what a client is told.
+
+Every refusal of the engine becomes a problem here, and nowhere else; the match is exhaustive, so a
+new outcome does not type-check until it has a row.
+"""
+
+from collections.abc import Iterable
+from typing import Final, assert_never
+
+import structlog
+
+from api.problems import Fault, ProblemError, ProblemKind
+from api.times import now_ms, utc
+from engine.inventory.commands import (
+    AlreadyPurchased,
+    AreaShort,
+    Expired,
+    InDoubt,
+    KeyReused,
+    Malformed,
+    NoneTogether,
+    NotOnSale,
+    OverBuyerLimit,
+    Overloaded,
+    OverHoldLimit,
+    Recovering,
+    Released,
+    SalesEnded,
+    SeatsTaken,
+    TooEarly,
+    Unknown,
+)
+from engine.inventory.house import BlocksRefused
+from engine.inventory.manifest import Manifest
+from engine.inventory.shows import Show
+from engine.sales.box_office import OrderUnknown, UnknownPlaces
+
+Refused = (
+    UnknownPlaces
+    | NotOnSale
+    | TooEarly
+    | SalesEnded
+    | OverHoldLimit
+    | OverBuyerLimit
+    | SeatsTaken
+    | AreaShort
+    | NoneTogether
+    | KeyReused
+    | Malformed
+    | AlreadyPurchased
+    | Unknown
+    | Released
+    | Expired
+    | BlocksRefused
+    | OrderUnknown
+    | Recovering
+    | InDoubt
+    | Overloaded
+)
+"""Every answer of the engine that is not what was asked for."""
+
+_NAMED_MAX: Final = 5
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def problem_of(outcome: Refused, show: Show) -> ProblemError:  # noqa: PLR0911 -- a row each
+    """Return the problem that tells a client of an outcome, in the words of that show."""
+    manifest = show.manifest
+    match outcome:
+        case UnknownPlaces():
+            return _unknown_places(outcome, manifest)
+        case NotOnSale():
+            return ProblemError(ProblemKind.NOT_ON_SALE, "The house does not sell this show now.")
+        case TooEarly():
+            return _too_early(outcome, show)
+        case SalesEnded():
+            ended = utc(outcome.closed_at_ms)
+            return ProblemError(
+                ProblemKind.SALES_ENDED,
+                f"Sales of this show ended at {ended:%Y-%m-%dT%H:%M:%SZ}.",
+                members={"closed_at": ended},
+            )
+        case OverHoldLimit():
+            return ProblemError(
+                ProblemKind.OVER_HOLD_LIMIT,
+                f"One hold may have {outcome.most} tickets at the most; make it smaller.",
+                members={"most": outcome.most},
+            )
+        case OverBuyerLimit():
+            return ProblemError(
+                ProblemKind.OVER_BUYER_LIMIT,
+                f"One buyer may have {outcome.most} tickets of this show; this one holds or has "
+                f"bought {outcome.has}.",
+                members={"most": outcome.most, "has": outcome.has},
+            )
+        case SeatsTaken():
+            return _seats_taken(outcome, manifest)
+        case AreaShort():
+            return _area_short(outcome, manifest)
+        case NoneTogether():
+            level = manifest.levels[outcome.level].slug
+            return ProblemError(
+                ProblemKind.NONE_TOGETHER,
+                f"Price level {level} has no {outcome.count} open seats next to each other; ask "
+                "for fewer, or for two smaller groups.",
+                members={"price_level": level, "quantity": outcome.count},
+            )
+        case KeyReused():
+            return ProblemError(
+                ProblemKind.KEY_REUSED,
+                "This Idempotency-Key was used with another body; a new request needs a new key.",
+                errors=[Fault("was used with another body", header="Idempotency-Key")],
+            )
+        case Malformed():
+            # The API checks what it sends: this is an error of this program, harmless so far.
+            _log.error("the script could not read a command", show=f"{show.id:016x}")
+            return ProblemError(
+                ProblemKind.INVALID_REQUEST, "The engine could not read this request."
+            )
+        case AlreadyPurchased():
+            return ProblemError(
+                ProblemKind.ALREADY_PURCHASED,
+                "This hold has become an order by another purchase; a hold becomes one order.",
+            )
+        case Unknown():
+            return ProblemError(
+                ProblemKind.HOLD_NOT_FOUND,
+                "This hold is not known here: it ended more than ten minutes ago, or never was.",
+            )
+        case Released():
+            return ProblemError(
+                ProblemKind.HOLD_RELEASED, "This hold was released; its seats went back on sale."
+            )
+        case Expired():
+            return ProblemError(
+                ProblemKind.HOLD_EXPIRED,
+                "This hold's deadline has passed; its seats went back on sale.",
+            )
+        case BlocksRefused():
+            return _blocks_refused(outcome, manifest)
+        case OrderUnknown():
+            return order_not_found()
+        case Recovering():
+            return ProblemError(
+                ProblemKind.SHOW_RECOVERING,
+                "The show's inventory is being rebuilt; repeat in a second, with the same key.",
+            )
+        case InDoubt():
+            return ProblemError(
+                ProblemKind.IN_DOUBT,
+                "The answer was lost on the way; repeat with the same key to learn what happened.",
+            )
+        case Overloaded():
+            return ProblemError(
+                ProblemKind.OVERLOADED,
+                "Nothing was done, because too much is waiting; repeat with the same key.",
+            )
+        case _:
+            assert_never(outcome)
+
+
+def show_not_found() -> ProblemError:
+    """Return the problem of a show that is not there, or is somebody else's."""
+    return ProblemError(ProblemKind.SHOW_NOT_FOUND, "You have no show with this id.")
+
+
+def hold_not_found() -> ProblemError:
+    """Return the problem of a text that is no hold's id on that show."""
+    return ProblemError(ProblemKind.HOLD_NOT_FOUND, "No such hold was ever handed out on this show.")
+
+
+def order_not_found() -> ProblemError:
+    """Return the problem of an order that is not there, or is somebody else's."""
+    return ProblemError(ProblemKind.ORDER_NOT_FOUND, "You have no order with this id.")
+
+
+def _too_early(outcome: TooEarly, show: Show) -> ProblemError:
+    opens_at = utc(outcome.opens_at_ms)
+    seconds = max(1, -(-(outcome.opens_at_ms - now_ms()) // 1000))
+    return ProblemError(
+        ProblemKind.TOO_EARLY,
+        f"Sales of {show.name!r} open at {opens_at:%Y-%m-%dT%H:%M:%SZ}.",
+        members={"opens_at": opens_at},
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+def _seats_taken(outcome: SeatsTaken, manifest: Manifest) -> ProblemError:
+    labels = [manifest.label_of(seat) for seat in outcome.seats]
+    verb = "is" if len(labels) == 1 else "are"
+    return ProblemError(
+        ProblemKind.SEATS_TAKEN,
+        f"{_names(labels)} {verb} not open any more; nothing was held.",
+        members={"seats": labels},
+    )
+
+
+def _area_short(outcome: AreaShort, manifest: Manifest) -> ProblemError:
+    left = {manifest.areas[area].slug: count for area, count in outcome.areas}
+    described = ", ".join(f"{slug} has {count} left" for slug, count in left.items())
+    return ProblemError(
+        ProblemKind.AREA_SHORT, f"Too few places: {described}.", members={"areas": left}
+    )
+
+
+def _blocks_refused(outcome: BlocksRefused, manifest: Manifest) -> ProblemError:
+    labels = [manifest.label_of(seat) for seat in outcome.seats]
+    slugs = [manifest.areas[area].slug for area in outcome.areas]
+    return ProblemError(
+        ProblemKind.BLOCKS_REFUSED,
+        f"Nothing was changed: {_names([*labels, *slugs])} can't be, because buyers have them or "
+        "too few such places are there.",
+        members={"seats": labels, "areas": slugs},
+    )
+
+
+def _unknown_places(outcome: UnknownPlaces, manifest: Manifest) -> ProblemError:
+    areas = [area.slug for area in manifest.areas]
+    levels = [level.slug for level in manifest.levels]
+    sentences = {
+        ProblemKind.UNKNOWN_SEATS: outcome.seats
+        and f"seat {_names(outcome.seats)}; a seat is named by its label in the plan.",
+        ProblemKind.UNKNOWN_AREAS: outcome.areas
+        and f"area {_names(outcome.areas)}; it has {_names(areas) or 'none'}.",
+        ProblemKind.UNKNOWN_PRICE_LEVELS: outcome.price_levels
+        and f"price level {_names(outcome.price_levels)}; it has {_names(levels)}.",
+    }
+    told = {kind: sentence for kind, sentence in sentences.items() if sentence}
+    faults = [
+        *(Fault("no such area", pointer=f"/areas/{_escaped(slug)}") for slug in outcome.areas),
+        *(
+            Fault("no such price level", pointer="/best_available/price_level")
+            for _ in outcome.price_levels
+        ),
+    ]
+    if outcome.seats:
+        faults.insert(0, Fault(f"unknown: {_names(outcome.seats)}", pointer="/seats"))
+    named = {
+        "seats": outcome.seats,
+        "areas": outcome.areas,
+        "price_levels": outcome.price_levels,
+    }
+    return ProblemError(
+        next(iter(told)),
+        " ".join(f"The show has no {sentence}" for sentence in told.values()),
+        errors=faults,
+        members={name: places for name, places in named.items() if places},
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    listed = list(names)
+    shown = ", ".join(listed[:_NAMED_MAX])
+    return shown if len(listed) <= _NAMED_MAX else f"{shown} and {len(listed) - _NAMED_MAX} more"
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")

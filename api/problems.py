@@ -1,0 +1,149 @@
+"""Problem details (RFC 9457): every error that a client sees, of one of these kinds.
+
+A kind's `type` is `urn:onsale:problem:<slug>`: stable, and the same wherever a cell runs. docs/API.md
+lists them for clients; a test holds the two together.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:onsale:problem:"
+
+
+class ProblemKind(Enum):
+    """What went wrong: slug, status, title."""
+
+    MALFORMED_REQUEST = "malformed-request", 400, "The request is malformed"
+    MALFORMED_JSON = "malformed-json", 400, "The body is not JSON"
+    IDEMPOTENCY_KEY_MISSING = "idempotency-key-missing", 400, "An Idempotency-Key is required"
+    IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid", 400, "The Idempotency-Key is invalid"
+    UNAUTHORIZED = "unauthorized", 401, "A valid API key is required"
+    NOT_FOUND = "not-found", 404, "There is nothing at this address"
+    SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
+    HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"
+    ORDER_NOT_FOUND = "order-not-found", 404, "No such order"
+    METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The method is not allowed here"
+    NOT_ACCEPTABLE = "not-acceptable", 406, "Answers are JSON"
+    REQUEST_TIMEOUT = "request-timeout", 408, "The request took too long to arrive"
+    SEATS_TAKEN = "seats-taken", 409, "Seats are taken"
+    AREA_SHORT = "area-short", 409, "Too few places are left"
+    NONE_TOGETHER = "none-together", 409, "Not that many seats are left next to each other"
+    OVER_BUYER_LIMIT = "over-buyer-limit", 409, "More tickets than one buyer may have"
+    ALREADY_PURCHASED = "already-purchased", 409, "The hold was purchased already"
+    PURCHASE_FAILED = "purchase-failed", 409, "The purchase failed"
+    NOT_ON_SALE = "not-on-sale", 409, "The show is not on sale"
+    TOO_EARLY = "too-early", 409, "The on-sale is still to come"
+    SALES_ENDED = "sales-ended", 409, "Sales have ended"
+    BLOCKS_REFUSED = "blocks-refused", 409, "Places are not free to be withheld or given back"
+    REQUEST_UNDER_WAY = "request-under-way", 409, "The same request is under way"
+    HOLD_RELEASED = "hold-released", 410, "The hold was released"
+    HOLD_EXPIRED = "hold-expired", 410, "The hold has expired"
+    BODY_TOO_LARGE = "body-too-large", 413, "The body is too large"
+    URL_TOO_LONG = "url-too-long", 414, "The address is too long"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "The body must be JSON"
+    INVALID_REQUEST = "invalid-request", 422, "The request does not fit"
+    KEY_REUSED = "key-reused", 422, "The Idempotency-Key came with another body"
+    UNKNOWN_SEATS = "unknown-seats", 422, "The show has no such seats"
+    UNKNOWN_AREAS = "unknown-areas", 422, "The show has no such areas"
+    UNKNOWN_PRICE_LEVELS = "unknown-price-levels", 422, "The show has no such price levels"
+    OVER_HOLD_LIMIT = "over-hold-limit", 422, "More tickets than one hold may have"
+    INVALID_SEATING_PLAN = "invalid-seating-plan", 422, "The seating plan can't be sold from"
+    INTERNAL_ERROR = "internal-error", 500, "Something went wrong here"
+    SHOW_RECOVERING = "show-recovering", 503, "The show is being recovered"
+    IN_DOUBT = "in-doubt", 503, "The answer was lost"
+    OVERLOADED = "overloaded", 503, "Too much is waiting"
+    UNAVAILABLE = "unavailable", 503, "A store can't be reached"
+
+    def __init__(self, slug: str, status: int, title: str) -> None:
+        """Take the three apart."""
+        self.slug = slug
+        self.status = status
+        self.title = title
+
+    @property
+    def type(self) -> str:
+        """The URI that identifies it."""
+        return TYPE_PREFIX + self.slug
+
+
+class Fault(Struct, frozen=True, omit_defaults=True):
+    """One offending part of a request: where (one of the three), and why.
+
+    `pointer` is a JSON pointer (RFC 6901) into the body; `""` is the whole body.
+    """
+
+    reason: str
+    pointer: str | UnsetType = UNSET
+    parameter: str | UnsetType = UNSET
+    header: str | UnsetType = UNSET
+
+
+class ProblemDetails(Struct, frozen=True, kw_only=True):
+    """What a client reads of any problem; some kinds add members of their own."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] | UnsetType = UNSET
+
+
+class ProblemError(Exception):
+    """Ends a request with a problem. `members` are the kind's own, beside the standard ones."""
+
+    def __init__(
+        self,
+        kind: ProblemKind,
+        detail: str,
+        *,
+        errors: Sequence[Fault] = (),
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the kind and a sentence that helps."""
+        super().__init__(f"{kind.slug}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.errors = list(errors)
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
+        if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.headers.setdefault("Retry-After", "1")
+
+    def body(self) -> bytes:
+        """Return the document."""
+        details = ProblemDetails(
+            type=self.kind.type,
+            title=self.kind.title,
+            status=self.kind.status,
+            detail=self.detail,
+            errors=self.errors or UNSET,
+        )
+        return msgspec.json.encode(msgspec.to_builtins(details) | self.members)
+
+
+def invalid(*faults: Fault) -> ProblemError:
+    """Return the problem of a request whose parts do not fit."""
+    first = faults[0]
+    place = next(
+        (
+            f"{kind} {name!r}"
+            for kind, name in (
+                ("field", first.pointer),
+                ("parameter", first.parameter),
+                ("header", first.header),
+            )
+            if name
+        ),
+        "the body",
+    )
+    others = f" ({len(faults) - 1} more below)" if len(faults) > 1 else ""
+    return ProblemError(
+        ProblemKind.INVALID_REQUEST, f"{place}: {first.reason}.{others}", errors=faults
+    )

@@ -1,0 +1,99 @@
+"""Purchases and the orders that they make."""
+
+from litestar import Response, Router, get, post
+from litestar.openapi import ResponseSpec
+from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
+
+from api.answers import OrderAnswer, tell_order
+from api.context import ApiRequest, find_show, parse_hold, runtime_of
+from api.documents import describe
+from api.inputs import PurchaseBody
+from api.outcomes import order_not_found, problem_of
+from api.problems import ProblemError, ProblemKind
+from api.reading import body_fingerprint, check_query, read_body, require_key
+from engine.inventory.shows import UnknownShowError
+from engine.platform.ids import IdError
+from engine.sales.box_office import OrderView
+from engine.sales.orders import OrderState
+
+
+@post(
+    "/v1/shows/{show:str}/purchases",
+    summary="Purchase a hold",
+    responses={
+        HTTP_202_ACCEPTED: ResponseSpec(
+            OrderAnswer, description="Decided, on its way to the ledger: poll the order."
+        )
+    },
+    operation_class=describe(
+        body=PurchaseBody,
+        key="required",
+        problems=(
+            *(ProblemKind.SHOW_NOT_FOUND, ProblemKind.HOLD_NOT_FOUND),
+            *(ProblemKind.HOLD_RELEASED, ProblemKind.HOLD_EXPIRED),
+            *(ProblemKind.ALREADY_PURCHASED, ProblemKind.PURCHASE_FAILED),
+            ProblemKind.KEY_REUSED,
+        ),
+    ),
+)
+async def purchase_hold(request: ApiRequest, show: str) -> Response[OrderAnswer]:
+    """Turn a hold into an order.
+
+    `201` says that the order is in the ledger. `202` says that it is decided but not there yet:
+    it is sold when the order says `confirmed`, so capture money only then. The same
+    Idempotency-Key and body give the same order, for as long as it exists.
+    """
+    check_query(request)
+    key = require_key(request)
+    named = await find_show(request, show)
+    body = await read_body(request, PurchaseBody)
+    hold = parse_hold(request, named, body.hold)
+    runtime = runtime_of(request)
+    outcome = await runtime.box_office.purchase(
+        named, hold, key, body_fingerprint(body), body.payment_reference
+    )
+    if not isinstance(outcome, OrderView):
+        raise problem_of(outcome, named)
+    answer = tell_order(outcome, runtime.ids)
+    headers = {"Location": f"/v1/orders/{answer.order}"}
+    if outcome.status is OrderState.FAILED:
+        raise ProblemError(
+            ProblemKind.PURCHASE_FAILED,
+            "Another order has a place of this one: nothing was sold. Refund or release the "
+            "payment, and hold other places.",
+            members={"order": answer.order},
+            headers=headers,
+        )
+    recording = outcome.status is OrderState.RECORDING
+    return Response(
+        answer,
+        status_code=HTTP_202_ACCEPTED if recording else HTTP_201_CREATED,
+        headers=headers | ({"Retry-After": "1"} if recording else {}),
+    )
+
+
+@get(
+    "/v1/orders/{order:str}",
+    summary="Look at an order",
+    operation_class=describe(problems=(ProblemKind.ORDER_NOT_FOUND,)),
+)
+async def look_at_order(request: ApiRequest, order: str) -> OrderAnswer:
+    """Tell an order with its lines, its tickets and how it stands.
+
+    From the moment of its purchase it is never unknown: until it is in the ledger it says
+    `recording`.
+    """
+    check_query(request)
+    runtime = runtime_of(request)
+    try:
+        show, hold = runtime.ids.parse_order(request.user, order)
+        named = await runtime.box_office.show(request.user, show)
+    except (IdError, UnknownShowError):
+        raise order_not_found() from None
+    outcome = await runtime.box_office.order(named, hold)
+    if not isinstance(outcome, OrderView):
+        raise problem_of(outcome, named)
+    return tell_order(outcome, runtime.ids)
+
+
+router = Router(path="/", tags=["orders"], route_handlers=[purchase_hold, look_at_order])

@@ -1,0 +1,198 @@
+"""Reads requests: bodies, query strings and headers, with a problem for whatever does not fit."""
+
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+
+from api.context import ApiRequest
+from api.inputs import Body
+from api.problems import Fault, ProblemError, ProblemKind, invalid
+from engine.inventory.seating_plan_faults import Faults
+from engine.inventory.seating_plan_shape import find_shape_faults
+from engine.platform.ids import fingerprint
+
+BODY_BYTES_MAX: Final = 64 * 1024
+SHOW_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_JSON: Final = re.compile(
+    r"application/(?:[a-z0-9.+-]+\+)?json\s*(?:;\s*charset\s*=\s*\"?utf-8\"?\s*)?;?\s*",
+    re.IGNORECASE,
+)
+_PROBLEM_FAULTS_MAX: Final = 20
+_ACCEPTED: Final = frozenset(
+    {"*/*", "application/*", "application/json", "application/problem+json"}
+)
+
+
+B = TypeVar("B", bound=Body)
+
+
+async def read_body(request: ApiRequest, kind: type[B]) -> B:
+    """Return the body, decoded and checked.
+
+    Raises:
+        ProblemError: `unsupported-media-type`, `malformed-json` or `invalid-request`.
+        HTTPException: it is larger than the route allows (413).
+    """
+    check_content_type(request)
+    content = await request.body()
+    try:
+        body = _decoder(kind).decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise explain(content, kind, error) from error
+    faults = list(body.faults())
+    if faults:
+        raise invalid(*faults[:_PROBLEM_FAULTS_MAX])
+    return body
+
+
+def body_fingerprint(body: Body) -> int:
+    """Return what stands for a body: the same for any order of keys and any white space."""
+    return fingerprint(msgspec.json.encode(body, order="sorted"))
+
+
+def check_content_type(request: ApiRequest) -> None:
+    """Refuse a body that does not say that it is JSON.
+
+    Raises:
+        ProblemError: `unsupported-media-type`.
+    """
+    given = single_header(request, "content-type")
+    if given is None or not _JSON.fullmatch(given):
+        raise ProblemError(
+            ProblemKind.UNSUPPORTED_MEDIA_TYPE,
+            "Send the body as JSON in UTF-8, with the header `Content-Type: application/json`.",
+            headers={"Accept-Post": "application/json"},
+        )
+
+
+def require_key(request: ApiRequest) -> str:
+    """Return the request's Idempotency-Key.
+
+    Raises:
+        ProblemError: it is missing, or not 1 to 255 visible ASCII characters.
+    """
+    key = optional_key(request)
+    if key is None:
+        raise ProblemError(
+            ProblemKind.IDEMPOTENCY_KEY_MISSING,
+            "Send an Idempotency-Key header: a fresh one for each new request, the same one when "
+            "you repeat it.",
+            errors=[Fault("is missing", header="Idempotency-Key")],
+        )
+    return key
+
+
+def optional_key(request: ApiRequest) -> str | None:
+    """Return the request's Idempotency-Key, None if it has none. Raises as `require_key`."""
+    key = single_header(request, "idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise ProblemError(
+            ProblemKind.IDEMPOTENCY_KEY_INVALID,
+            "An Idempotency-Key is 1 to 255 visible ASCII characters.",
+            errors=[Fault("not 1 to 255 visible ASCII characters", header="Idempotency-Key")],
+        )
+    return key
+
+
+def single_header(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str | None:
+    """Return a header that may come once.
+
+    Raises:
+        ProblemError: it came twice: one reader would take the first, another the last.
+    """
+    wanted = name.encode()
+    values = [value for header, value in connection.scope["headers"] if header == wanted]
+    if len(values) > 1:
+        raise ProblemError(
+            ProblemKind.MALFORMED_REQUEST,
+            f"The header {name} came {len(values)} times.",
+            errors=[Fault("came more than once", header=name)],
+        )
+    return values[0].decode("latin-1").strip() if values else None
+
+
+def check_query(request: ApiRequest, *known: str) -> None:
+    """Refuse query parameters that the route does not have, or that come twice.
+
+    A misspelt filter that is ignored would answer another question than was asked.
+
+    Raises:
+        ProblemError: `invalid-request`.
+    """
+    faults: list[Fault] = []
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in dict.fromkeys(names):
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            faults.append(Fault(f"unknown; known here: {listed}", parameter=name[:80]))
+        elif names.count(name) > 1:
+            faults.append(Fault("came more than once", parameter=name))
+    if faults:
+        raise invalid(*faults[:_PROBLEM_FAULTS_MAX])
+
+
+def explain(content: bytes, kind: type[Struct], error: Exception) -> ProblemError:
+    """Return what is wrong with a body that did not decode; `error` is its first fault."""
+    try:
+        loose = msgspec.json.decode(content)
+    except RecursionError:
+        return _malformed("it is nested too deeply")
+    except msgspec.ValidationError as unreadable:  # a number that no float holds
+        return invalid(_fault_of(unreadable))
+    except (msgspec.DecodeError, UnicodeDecodeError) as malformed:
+        return _malformed("it is empty" if not content else str(malformed))
+    faults = Faults()
+    find_shape_faults(loose, kind, faults)
+    if not faults.listed:
+        return invalid(_fault_of(error))
+    return invalid(
+        *(Fault(f.reason, pointer=f.pointer) for f in faults.listed[:_PROBLEM_FAULTS_MAX])
+    )
+
+
+def _malformed(reason: str) -> ProblemError:
+    return ProblemError(ProblemKind.MALFORMED_JSON, f"The body can't be read: {reason}.")
+
+
+def _fault_of(error: Exception) -> Fault:
+    """Turn msgspec's message, with its path such as `$.seats[0]`, into a fault."""
+    reason, _, path = str(error).partition(" - at `$")
+    return Fault(reason, pointer="".join(f"/{step}" for step in re.findall(r"\w+", path)))
+
+
+_decoders: dict[type[Struct], msgspec.json.Decoder[Any]] = {}
+
+
+def _decoder(kind: type[B]) -> "msgspec.json.Decoder[B]":
+    known = _decoders.get(kind)
+    if known is None:
+        known = _decoders[kind] = msgspec.json.Decoder(kind)
+    return known
+
+
+async def require_json_accepted(
+    connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+) -> None:
+    """Refuse a client that takes no JSON, before anything is done for it.
+
+    Raises:
+        ProblemError: `not-acceptable`.
+    """
+    accept = connection.headers.get("accept")
+    if accept is None or accept.strip() in ("", "*/*", "application/json"):
+        return
+    for part in accept.lower().split(","):
+        media_type, *parameters = (piece.strip() for piece in part.split(";"))
+        refused = any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+        if media_type in _ACCEPTED and not refused:
+            return
+    raise ProblemError(
+        ProblemKind.NOT_ACCEPTABLE,
+        "Answers are application/json, and errors application/problem+json: accept these.",
+    )

@@ -1,0 +1,83 @@
+"""Idempotency of the POSTs whose effect is in PostgreSQL: the same key gets the same answer.
+
+Holds and purchases don't pass here: the engine makes them idempotent by deriving their ids.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from litestar import Response
+from msgspec import Struct
+
+from api.context import ApiRequest, runtime_of
+from api.problems import Fault, ProblemError, ProblemKind
+from api.reading import optional_key
+from engine.platform.errors import store_failures
+from engine.tenancy.idempotency import (
+    Answered,
+    Attempt,
+    Begun,
+    KeyTaken,
+    UnderWay,
+    abandon,
+    begin,
+    finish,
+)
+
+JSON: Final = "application/json"
+
+
+async def answer_once(
+    request: ApiRequest,
+    scope: str,
+    fingerprint: int,
+    act: Callable[[], Awaitable[tuple[int, Struct]]],
+) -> Response[bytes]:
+    """Return what `act` answers (status and body), or answered before under the request's key.
+
+    Only answers are kept. A refusal had no effect and is decided afresh; after any other failure
+    nobody knows, so the key stays taken until it is certain that nobody works on it any more.
+
+    Raises:
+        ProblemError: what `act` raises, `key-reused` or `request-under-way`.
+    """
+    key = optional_key(request)
+    if key is None:
+        status, body = await act()
+        return _response(status, msgspec.json.encode(body))
+    app = runtime_of(request).app_engine
+    attempt = Attempt(request.user, scope, key, fingerprint)
+    with store_failures():
+        begun = await begin(app, attempt)
+    match begun:
+        case Answered():
+            return _response(begun.status, begun.body)
+        case KeyTaken():
+            raise ProblemError(
+                ProblemKind.KEY_REUSED,
+                "This Idempotency-Key was used with another body; a new request needs a new key.",
+                errors=[Fault("was used with another body", header="Idempotency-Key")],
+            )
+        case UnderWay():
+            raise ProblemError(
+                ProblemKind.REQUEST_UNDER_WAY,
+                "The same request is being worked on; repeat in a moment to get its answer.",
+                headers={"Retry-After": "1"},
+            )
+        case Begun():
+            pass
+    try:
+        status, body = await act()
+    except ProblemError:
+        with store_failures():
+            await abandon(app, attempt)
+        raise
+    content = msgspec.json.encode(body)
+    with store_failures():
+        await finish(app, attempt, status, content)
+    return _response(status, content)
+
+
+def _response(status: int, content: bytes) -> Response[bytes]:
+    return Response(content, status_code=status, media_type=JSON)

@@ -1,0 +1,167 @@
+"""The seats of a show, one by one, with state and price."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Final
+
+from litestar import Router, get
+from litestar.params import Parameter
+from msgspec import Struct
+
+from api.answers import Price, tell_price
+from api.context import ApiRequest, find_show, runtime_of
+from api.documents import describe
+from api.outcomes import problem_of
+from api.problems import Fault, ProblemKind, invalid
+from api.reading import check_query
+from engine.inventory.availability import InventoryState
+from engine.inventory.commands import Recovering
+from engine.inventory.manifest import SEPARATOR
+from engine.sales.box_office import UnknownPlaces
+from engine.sales.pricing import ticket_charge
+
+LIMIT_DEFAULT: Final = 500
+LIMIT_MAX: Final = 2000
+_CURSOR_MAX: Final = 1_000_000
+
+
+class SeatStatus(StrEnum):
+    """How a seat stands."""
+
+    OPEN = "open"
+    HELD = "held"
+    SOLD = "sold"
+    BLOCKED = "blocked"
+
+
+_LETTERS: Final = {status: status.value[0] for status in SeatStatus}
+_STATUSES: Final = {letter: status for status, letter in _LETTERS.items()}
+
+
+class SeatAnswer(Struct, frozen=True):
+    """One seat. `position` is its place in the seat map of the availability."""
+
+    seat: str
+    zone: str
+    row: str
+    number: str
+    position: int
+    price_level: str
+    status: SeatStatus
+    price: Price
+
+
+class SeatPage(Struct, frozen=True):
+    """Seats, best rows first. `next_cursor` is null on the last page."""
+
+    currency: str
+    sequence: str
+    seats: list[SeatAnswer]
+    next_cursor: str | None
+
+
+@get(
+    "/{show:str}/seats",
+    summary="List seats",
+    operation_class=describe(
+        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.UNKNOWN_PRICE_LEVELS)
+    ),
+)
+async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
+    request: ApiRequest,
+    show: str,
+    status: SeatStatus | None = None,
+    price_level: Annotated[str | None, Parameter(max_length=200)] = None,
+    price_max: Annotated[
+        int | None,
+        Parameter(ge=0, le=10**12, description="All-in, in minor units of the show's currency."),
+    ] = None,
+    cursor: Annotated[
+        str | None, Parameter(max_length=16, description="A page's `next_cursor`.")
+    ] = None,
+    limit: Annotated[int, Parameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+) -> SeatPage:
+    """List the seats of a show with how they stand and what they cost, all-in.
+
+    Each page is of its own moment: seats may change hands in between, and none is listed twice.
+    """
+    check_query(request, "status", "price_level", "price_max", "cursor", "limit")
+    start = _read_cursor(cursor)
+    named = await find_show(request, show)
+    runtime = runtime_of(request)
+    state = await runtime.box_office.availability(named)
+    if isinstance(state, Recovering):
+        raise problem_of(state, named)
+    named, manifest = state.show, state.show.manifest
+    if price_level is not None and manifest.level_index(price_level) is None:
+        raise problem_of(UnknownPlaces(price_levels=(price_level,)), named)
+    tariff = await runtime.box_office.prices(named, named.price_version)
+    prices = [tell_price(ticket_charge(tariff, level.slug)) for level in manifest.levels]
+    levels = {
+        n
+        for n, level in enumerate(manifest.levels)
+        if price_level in (None, level.slug)
+        and (price_max is None or prices[n].total <= price_max)
+    }
+    found = _find(state, start, status, levels, limit + 1)
+    page = found[:limit]
+    listed: list[SeatAnswer] = []
+    states = state.seats.decode()
+    for position in page:
+        seat = manifest.describe(position)
+        listed.append(
+            SeatAnswer(
+                seat=seat.label,
+                zone=seat.zone,
+                row=seat.row,
+                number=seat.number,
+                position=position,
+                price_level=seat.price_level,
+                status=_STATUSES[states[position]],
+                price=prices[manifest.level_of(position)],
+            )
+        )
+    return SeatPage(
+        currency=named.currency,
+        sequence=state.sequence,
+        seats=listed,
+        next_cursor=f"p{found[limit]}" if len(found) > limit else None,
+    )
+
+
+def _find(
+    state: InventoryState, start: int, status: SeatStatus | None, levels: set[int], most: int
+) -> list[int]:
+    level_by_position = state.show.manifest.level_by_position
+    found: list[int] = []
+    for position in _positions(state.seats, start, status) if levels else ():
+        if level_by_position[position] in levels:
+            found.append(position)
+            if len(found) == most:
+                break
+    return found
+
+
+def _positions(seats: bytes, start: int, status: SeatStatus | None) -> Iterator[int]:
+    """Yield the positions of seats in that state, or of all, from one on."""
+    if status is None:
+        separator = SEPARATOR.encode()[0]
+        yield from (n for n in range(start, len(seats)) if seats[n] != separator)
+        return
+    letter = _LETTERS[status].encode()
+    position = seats.find(letter, start)
+    while position >= 0:
+        yield position
+        position = seats.find(letter, position + 1)
+
+
+def _read_cursor(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    digits = cursor[1:]
+    if cursor[:1] != "p" or not (digits.isascii() and digits.isdigit()):
+        raise invalid(Fault("is no page's next_cursor", parameter="cursor"))
+    return min(int(digits), _CURSOR_MAX)
+
+
+router = Router(path="/v1/shows", tags=["availability"], route_handlers=[list_seats])

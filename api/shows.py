@@ -1,0 +1,201 @@
+"""Shows: put one on sale, list one's own, look at one, get its seating plan back."""
+
+import asyncio
+import time
+from typing import Annotated, Final
+
+import msgspec
+from litestar import MediaType, Response, Router, get, post
+from litestar.params import Parameter
+from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
+from msgspec import Struct
+
+from api.answers import FullShowAnswer, ShowAnswer, tell_listed_show, tell_show
+from api.context import ApiRequest, find_show, runtime_of
+from api.documents import describe
+from api.inputs import ShowBody
+from api.outcomes import show_not_found
+from api.problems import Fault, ProblemError, ProblemKind, invalid
+from api.queueing import OneAtATime
+from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
+from api.repeating import answer_once
+from engine.catalog.shows import (
+    NewShow,
+    ShowFaultsError,
+    create_show,
+    list_shows,
+    read_plan,
+)
+from engine.inventory.commands import Recovering
+from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_plan
+from engine.inventory.seating_plan import read_plan as parse_plan
+from engine.inventory.shows import Show
+from engine.platform.errors import store_failures
+from engine.platform.ids import EntityId, IdError, Prefix, fingerprint
+
+PAGE_MAX: Final = 200
+_PAGE_DEFAULT: Final = 50
+_OPENING_TIMEOUT_S: Final = 20
+_OPENING_PAUSE_S: Final = 0.05
+
+
+class ShowPage(Struct, frozen=True):
+    """A reseller's shows, the newest first. `next_cursor` is null on the last page."""
+
+    shows: list[ShowAnswer]
+    next_cursor: str | None
+
+
+@post(
+    "/",
+    summary="Put a show on sale",
+    request_max_body_size=SHOW_BODY_BYTES_MAX,
+    # Bodies of up to 64 MiB, seconds of work each: one at a time in a process.
+    middleware=[OneAtATime()],
+    operation_class=describe(
+        body=ShowBody,
+        key="honoured",
+        problems=(
+            ProblemKind.INVALID_SEATING_PLAN,
+            ProblemKind.REQUEST_UNDER_WAY,
+            ProblemKind.KEY_REUSED,
+        ),
+    ),
+)
+async def create(request: ApiRequest) -> Response[FullShowAnswer]:
+    """Create a show from a seating plan in pretix's JSON format.
+
+    It sells from `opens_at` on. `201` comes when its inventory is there; should that take longer
+    than 20 seconds, `202` comes before.
+    """
+    check_query(request)
+    optional_key(request)
+    body = await read_body(request, ShowBody)
+    plan, stands_for = await asyncio.to_thread(_read_plan, body)
+
+    async def act() -> tuple[int, FullShowAnswer]:
+        show = await _create(request, body, plan)
+        opened = await _opened(request, show)
+        answer = await _tell(request, show)
+        return HTTP_201_CREATED if opened else HTTP_202_ACCEPTED, answer
+
+    response = await answer_once(request, "shows", stands_for, act)
+    created = msgspec.json.decode(response.content, type=ShowAnswer)
+    response.headers["Location"] = f"/v1/shows/{created.show}"
+    return response  # pyright: ignore[reportReturnType] -- the bytes of a FullShowAnswer
+
+
+@get("/", summary="List your shows", operation_class=describe())
+async def list_own(
+    request: ApiRequest,
+    cursor: Annotated[
+        str | None, Parameter(max_length=64, description="A page's `next_cursor`.")
+    ] = None,
+    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+) -> ShowPage:
+    """List the shows that are yours, the newest first."""
+    check_query(request, "cursor", "limit")
+    runtime = runtime_of(request)
+    after: EntityId | None = None
+    if cursor is not None:
+        try:
+            after = runtime.ids.parse_entity(Prefix.SHOW, cursor)
+        except IdError:
+            raise invalid(Fault("is no page's next_cursor", parameter="cursor")) from None
+    # One more than asked for tells whether there is a next page.
+    with store_failures():
+        found = await list_shows(runtime.app_engine, request.user, after=after, limit=limit + 1)
+    page = [tell_listed_show(show, runtime.ids) for show in found[:limit]]
+    return ShowPage(page, page[-1].show if len(found) > limit else None)
+
+
+@get(
+    "/{show:str}",
+    summary="Look at a show",
+    operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
+)
+async def look(request: ApiRequest, show: str) -> FullShowAnswer:
+    """Tell a show with its rules, price levels and areas. Counts: its availability."""
+    check_query(request)
+    return await _tell(request, await find_show(request, show))
+
+
+@get(
+    "/{show:str}/seating-plan",
+    summary="Export the seating plan",
+    media_type=MediaType.JSON,
+    operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
+)
+async def export(request: ApiRequest, show: str) -> Response[dict[str, object]]:
+    """Give the seating plan back in the format that it came in."""
+    check_query(request)
+    named = await find_show(request, show)
+    with store_failures():
+        plan = await read_plan(runtime_of(request).app_engine, request.user, named.id)
+    if plan is None:
+        raise show_not_found()
+    # Litestar reads the annotation for the document, and sends bytes as they are.
+    return Response(plan, media_type=MediaType.JSON)  # pyright: ignore[reportReturnType, reportArgumentType]
+
+
+def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
+    """Return the plan that came, and what stands for the whole body.
+
+    Raises:
+        ProblemError: `invalid-seating-plan`, with every place and reason.
+    """
+    try:
+        plan = parse_plan(bytes(body.plan))
+    except SeatingPlanError as error:
+        raise ProblemError(
+            ProblemKind.INVALID_SEATING_PLAN,
+            f"The seating plan can't be sold from: {error}.",
+            errors=[Fault(f.reason, pointer=f"/plan{f.pointer}") for f in error.faults],
+            members={"more": error.more} if error.more else {},
+        ) from error
+    rest = msgspec.structs.replace(body, plan=msgspec.Raw(b"null"))
+    canonical = msgspec.json.encode(rest, order="sorted") + export_plan(plan)
+    return plan, fingerprint(canonical)
+
+
+async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan) -> Show:
+    runtime = runtime_of(request)
+    new = NewShow(
+        name=body.name,
+        venue=body.venue,
+        starts_at=body.starts_at,
+        opens_at=body.opens_at,
+        closes_at=body.closes_at,
+        currency=body.currency,
+        tax_bps=body.tax_bps,
+        prices=body.prices,
+        max_per_hold=body.max_per_hold,
+        max_per_buyer=body.max_per_buyer,
+        plan=plan,
+    )
+    try:
+        with store_failures():
+            show = await create_show(runtime.app_engine, runtime.redis, request.user, new)
+    except ShowFaultsError as error:
+        raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error
+    return await runtime.box_office.show(request.user, show)
+
+
+async def _opened(request: ApiRequest, show: Show) -> bool:
+    """Wait until the show's inventory is there; False if that takes too long."""
+    office = runtime_of(request).box_office
+    deadline = time.monotonic() + _OPENING_TIMEOUT_S
+    while isinstance(await office.availability(show), Recovering):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_OPENING_PAUSE_S)
+    return True
+
+
+async def _tell(request: ApiRequest, show: Show) -> FullShowAnswer:
+    runtime = runtime_of(request)
+    tariff = await runtime.box_office.prices(show, show.price_version)
+    return tell_show(show, tariff, runtime.ids)
+
+
+router = Router(path="/v1/shows", tags=["shows"], route_handlers=[create, list_own, look, export])
