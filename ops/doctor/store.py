@@ -1,0 +1,148 @@
+"""What the doctor looks at in Redis or Valkey."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from ops.doctor.findings import Finding, doubtful, fine, judge_version, wrong
+
+_TIMEOUT_S: Final = 3
+_MEMORY_WARN_SHARE: Final = 0.8
+
+
+class Clock:
+    """A server's clock as seen from here."""
+
+    def __init__(self, name: str, ahead_s: float, uncertain_s: float) -> None:
+        """Note how far it is ahead of ours, give or take half a round trip."""
+        self.name = name
+        self.ahead_s = ahead_s
+        self.uncertain_s = uncertain_s
+
+
+def examine_store(url: str) -> Iterator[Finding | Clock]:
+    """Look at the inventory store; the last thing yielded is its clock, if it could be reached."""
+    with connect(url) as client:
+        try:
+            info = cast("Mapping[str, object]", client.info())
+        except (RedisError, OSError) as error:
+            yield unreachable("inventory store", url, error)
+            return
+        yield fine("inventory store", f"{place(url)} answers")
+        yield _judge_product(info)
+        yield from _examine_settings(client)
+        yield from _examine_state(info)
+        yield _read_clock(client)
+
+
+def examine_queue(url: str) -> Finding:
+    """Look at the server that ARQ uses, if it is another one."""
+    with connect(url) as client:
+        try:
+            info = cast("Mapping[str, object]", client.info())
+        except (RedisError, OSError) as error:
+            return unreachable("queue server", url, error)
+    if info.get("redis_mode") == "cluster":
+        return wrong(
+            "queue server",
+            f"{place(url)} is a cluster",
+            "set ONSALE_QUEUE_REDIS_URL to a plain server: ARQ does not work on a cluster",
+        )
+    return fine("queue server", f"{place(url)} answers")
+
+
+def connect(url: str) -> Redis:
+    """Return a client that waits three seconds at most."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+    )
+
+
+def unreachable(subject: str, url: str, error: Exception) -> Finding:
+    """Return the finding that a server does not answer."""
+    return wrong(
+        subject,
+        f"{place(url)} can't be reached: {error}",
+        "start it, or mend its URL (docs/SETTINGS.md); the one that Onsale brings: ./onsale up",
+    )
+
+
+def place(url: str) -> str:
+    """Return a URL without its password."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _judge_product(info: Mapping[str, object]) -> Finding:
+    # Valkey also says which Redis it is compatible with.
+    if "valkey_version" in info:
+        return judge_version("Valkey", str(info["valkey_version"]))
+    return judge_version("Redis", str(info["redis_version"]))
+
+
+_WANTED: Final = (
+    (
+        "appendonly",
+        "yes",
+        "without it a restart loses every hold, and sales that were not yet recorded",
+    ),
+    (
+        "appendfsync",
+        "always",
+        "else a crash loses purchases of its last second that were answered already",
+    ),
+    (
+        "maxmemory-policy",
+        "noeviction",
+        "else a full server throws shows away instead of refusing new holds",
+    ),
+)
+
+
+def _examine_settings(client: Redis) -> Iterator[Finding]:
+    for setting, wanted, why in _WANTED:
+        try:
+            found = cast("Mapping[str, str]", client.config_get(setting)).get(setting, "")
+        except ResponseError:
+            yield doubtful(
+                setting,
+                "the server does not tell",
+                f"look it up at your provider: it must be {wanted}; {why}",
+            )
+            continue
+        if found == wanted:
+            yield fine(setting, found)
+        else:
+            yield wrong(
+                setting,
+                found or "not set",
+                f"CONFIG SET {setting} {wanted}, and in the server's configuration; {why}",
+            )
+
+
+def _examine_state(info: Mapping[str, object]) -> Iterator[Finding]:
+    if info.get("aof_last_write_status", "ok") != "ok":
+        yield wrong("append-only file", "the last write failed", "look at its disk and its log")
+    limit = int(str(info.get("maxmemory", 0)))
+    used = int(str(info.get("used_memory", 0)))
+    if limit and used > limit * _MEMORY_WARN_SHARE:
+        yield doubtful(
+            "memory",
+            f"{used:,} of {limit:,} bytes",
+            "raise maxmemory: a full server refuses new holds",
+        )
+
+
+def _read_clock(client: Redis) -> Clock:
+    before = time.time()
+    seconds, microseconds = cast("tuple[int, int]", client.time())
+    after = time.time()
+    ahead = seconds + microseconds / 1_000_000 - (before + after) / 2
+    return Clock("inventory store", ahead, (after - before) / 2)
