@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import URL, NullPool, make_url, text
+from sqlalchemy import URL, NullPool, event, make_url, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from engine.platform.settings import Settings
@@ -57,16 +58,25 @@ def create_engine(settings: Settings, role: str, *, connections_max: int = 8) ->
     SQLAlchemy's `TimeoutError`. Dispose of it when done.
     """
     database_url, role = settings.database_login(role)
-    return create_async_engine(
+    engine = create_async_engine(
         driver_url(database_url),
         connect_args=_connect_args(role, _COMMAND_TIMEOUT_S),
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_recycle=_POOL_RECYCLE_S,
-        # One short round trip; without it the first query after a restart of PostgreSQL fails.
-        pool_pre_ping=True,
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(adapted: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - SQLAlchemy's
+    """Have the pool replace a connection that the server has closed, as by a restart.
+
+    The driver knows without asking: a ping on each checkout would be three round trips.
+    """
+    if adapted.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 @asynccontextmanager

@@ -202,9 +202,9 @@ orders: Final = Table(
     _required("discount", BigInteger),
     _required("total", BigInteger),
     _required("payment_reference", Text),
-    _required("key_fp", BigInteger),  # fingerprints of the purchase's key and body
-    _required("body_fp", BigInteger),
-    _required("hold_fp", BigInteger),  # and of the hold's body
+    _required("purchase_key", Text),  # the Idempotency-Key that it was bought with
+    _required("body_fp", BigInteger),  # fingerprints of the purchase's body and of the hold's
+    _required("hold_fp", BigInteger),
     _required("price_version", Integer),
     _required("epoch", BigInteger),  # with position: its fact's place in the stream
     _required("position", BigInteger),

@@ -126,7 +126,7 @@ _TABLES: Final = (
         discount BIGINT NOT NULL,
         total BIGINT NOT NULL,
         payment_reference TEXT NOT NULL,
-        key_fp BIGINT NOT NULL,
+        purchase_key TEXT NOT NULL,
         body_fp BIGINT NOT NULL,
         hold_fp BIGINT NOT NULL,
         price_version INTEGER NOT NULL,
@@ -368,6 +368,7 @@ _WRITES: Final = (
     """,
     "GRANT INSERT, UPDATE ON area_sales, recorder_positions TO onsale_recorder",
     "GRANT UPDATE (epoch) ON shows TO onsale_recorder",
+    "GRANT DELETE ON idempotency_keys TO onsale_recorder",  # once they are too old to matter
 )
 
 

@@ -1,0 +1,1 @@
+"""The journal: every sale as a balanced set of postings."""

@@ -1,0 +1,74 @@
+"""Double entry: what a sale posts. Pure; the recorder writes it, the database checks its sum.
+
+Amounts are signed minor units: what an account receives is positive, what it owes or has given
+is negative, and an entry sums to zero per currency.
+"""
+
+from enum import StrEnum
+from hashlib import blake2b
+from uuid import UUID
+
+from msgspec import Struct
+
+from engine.platform.money import Charge
+
+
+class Account(StrEnum):
+    """The accounts of a reseller's books."""
+
+    PAYMENT_CLEARING = "payment_clearing"
+    """What buyers have paid and the payment provider has yet to hand over."""
+    RESELLER_PAYABLE = "reseller_payable"
+    """What the platform owes the reseller: face values less discounts."""
+    PLATFORM_FEE = "platform_fee"
+    """What the platform has earned."""
+    TAX_PAYABLE = "tax_payable"
+    """What is owed to the tax office."""
+
+
+class EntryKind(StrEnum):
+    """Why money moved."""
+
+    SALE = "sale"
+
+
+class Posting(Struct, frozen=True):
+    """One account's part of an entry."""
+
+    account: Account
+    currency: str
+    amount: int
+
+
+class Entry(Struct, frozen=True):
+    """One movement of money, whole. Its id derives from its order: posting twice is impossible."""
+
+    id: UUID
+    kind: EntryKind
+    order: bytes
+    postings: tuple[Posting, ...]
+
+
+def sale_entry(order: bytes, currency: str, charge: Charge) -> Entry:
+    """Return what a confirmed order posts. A part of zero makes no posting."""
+    parts = (
+        (Account.PAYMENT_CLEARING, charge.total),
+        (Account.RESELLER_PAYABLE, charge.discount - charge.face_value),
+        (Account.PLATFORM_FEE, -charge.fee),
+        (Account.TAX_PAYABLE, -charge.tax),
+    )
+    return Entry(
+        id=row_id(order, EntryKind.SALE),
+        kind=EntryKind.SALE,
+        order=order,
+        postings=tuple(
+            Posting(account=account, currency=currency, amount=amount)
+            for account, amount in parts
+            if amount
+        ),
+    )
+
+
+def row_id(order: bytes, purpose: str) -> UUID:
+    """Return the id of a row that follows from an order: the same however often it is derived."""
+    return UUID(bytes=blake2b(order + purpose.encode(), digest_size=16).digest())

@@ -1,0 +1,265 @@
+"""The recorder: from a show's `sales` stream to rows in the ledger, each sale exactly once.
+
+The position in the stream is a column that commits together with the rows, so it does not matter
+where a recorder dies: the next one goes on from what was committed. One transaction at a time
+works on a show, strictly in the order of the stream.
+
+A recovery raises the show's epoch first and drains the stream later. Facts of an epoch that is
+over therefore wait for that drain; what turns up after it, as from a server that was replaced, is
+stranded: kept whole with the reason, and named as refused.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory.facts import StreamId
+from engine.inventory.keys import show_keys
+from engine.platform.ids import entity_hex
+from engine.platform.redis import Store
+from engine.sales.judging import (
+    Entry,
+    JudgedBatch,
+    Stranded,
+    judge,
+    price_versions_of,
+    read_entries,
+)
+from engine.sales.position import Lock, Positions, lock_show, reading_from, start_of
+from engine.sales.recording import OvertakenError, add_batch, read_state
+from engine.sales.terms import TermsSource
+
+FACTS_MAX: Final = 500
+"""Facts in one transaction."""
+
+_BATCHES_MAX: Final = 20
+_ATTEMPTS_MAX: Final = 3
+# Classes of SQLSTATE that the data itself is to blame for: it fails the same every time.
+_DATA_FAULTS: Final = ("22", "23")
+
+Publish = Callable[[str, bytes], Awaitable[object]]
+"""Sends a message to a channel."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Turn(StrEnum):
+    """How a recorder's turn at a show ended."""
+
+    CAUGHT_UP = "caught-up"
+    MORE = "more"
+    """It gave way to other shows; there is more in the stream."""
+    BUSY = "busy"
+    """Another recorder is at it."""
+    AWAITING_DRAIN = "awaiting-drain"
+    """The epoch was raised; the recovery that did it drains what was sold before."""
+
+
+class Recorded(Struct, frozen=True):
+    """What one turn did."""
+
+    count: int
+    """Facts that the position moved past."""
+    position: StreamId
+    refused: tuple[bytes, ...]
+    """Holds among them that were not confirmed."""
+    turn: Turn
+
+
+class _Step(Struct, frozen=True):
+    """What one transaction did; `position` is None if it had to leave the show alone."""
+
+    turn: Turn
+    position: StreamId | None = None
+    count: int = 0
+    refused: tuple[bytes, ...] = ()
+
+
+class Recorder:
+    """Records shows, one call each. May be shared by tasks and run in many processes."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        redis: Store,
+        terms: TermsSource,
+        *,
+        publish: Publish | None = None,
+    ) -> None:
+        """Take an engine of the recorder's role, the inventory store, and what shows sell on."""
+        self._engine = engine
+        self._redis = redis
+        self._terms = terms
+        self._publish: Publish = publish or redis.publish
+        self._positions = Positions(engine)
+
+    async def record(self, show: int, *, drain: bool = False) -> Recorded:
+        """Record what is in a show's stream, and publish how far the ledger is.
+
+        With `drain`, called by a recovery after it has claimed the show: facts of earlier epochs
+        count, the whole stream is worked off, whoever else is at it is waited for, and the
+        position ends at the start of the show's epoch.
+
+        Raises:
+            UnknownShowError: the ledger has no such show.
+            redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store
+                failed; nothing of the batch under way was committed, or all of it.
+        """
+        position = await self._positions.of(show)
+        if drain:
+            await self._strand_late_facts(show, position)
+        count, refused, batches = 0, (), 0
+        while True:
+            entries = await self._read(show, reading_from(position))
+            last = len(entries) < FACTS_MAX
+            if not entries and not drain:
+                return Recorded(count, position, refused, Turn.CAUGHT_UP)
+            step = await self._commit(show, entries, drain=drain, last=last)
+            if step.position is None:
+                return Recorded(count, position, refused, step.turn)
+            position = step.position
+            count, refused, batches = count + step.count, refused + step.refused, batches + 1
+            if last:
+                return Recorded(count, position, refused, Turn.CAUGHT_UP)
+            if batches >= _BATCHES_MAX and not drain:
+                return Recorded(count, position, refused, Turn.MORE)
+
+    async def _strand_late_facts(self, show: int, position: StreamId) -> None:
+        """Find what came back with a server that had been given up: epochs drained without it."""
+        if position.epoch == 0:
+            return  # no epoch before the first
+        start, end = "-", f"({StreamId(position.epoch, 0)}"
+        while entries := await self._read(show, start, end):
+            await self._commit(show, entries, drain=True, last=False)
+            start = f"({entries[-1].id}"
+
+    async def _read(self, show: int, start: str, end: str = "+") -> list[Entry]:
+        found = await self._redis.xrange(show_keys(show).sales, start, end, count=FACTS_MAX)
+        return [Entry(StreamId.parse(entry), fields) for entry, fields in found]
+
+    async def _commit(
+        self, show: int, entries: Sequence[Entry], *, drain: bool, last: bool
+    ) -> _Step:
+        """Commit a batch; if its data is at fault, find the entry and strand that one alone."""
+        for _ in range(_ATTEMPTS_MAX):
+            try:
+                return await self._transact(show, entries, drain=drain, last=last)
+            except OvertakenError as error:
+                self._positions.forget(show)
+                _log.warning("judging a batch again", show=entity_hex(show), reason=str(error))
+            except DBAPIError as error:
+                self._positions.forget(show)
+                if not entries or not _is_data_fault(error):
+                    raise
+                if len(entries) == 1:
+                    reason = f"refused by the ledger: {error.orig}"
+                    return await self._transact(show, entries, drain=drain, last=last, unfit=reason)
+                half = len(entries) // 2
+                first = await self._commit(show, entries[:half], drain=drain, last=False)
+                if first.position is None:
+                    return first
+                second = await self._commit(show, entries[half:], drain=drain, last=last)
+                return _Step(
+                    turn=second.turn,
+                    position=second.position or first.position,
+                    count=first.count + second.count,
+                    refused=first.refused + second.refused,
+                )
+        msg = f"show {entity_hex(show)}: overtaken {_ATTEMPTS_MAX} times, by whom?"
+        raise OvertakenError(msg)
+
+    async def _transact(
+        self,
+        show: int,
+        entries: Sequence[Entry],
+        *,
+        drain: bool,
+        last: bool,
+        unfit: str | None = None,
+    ) -> _Step:
+        terms = await self._terms.terms(show, price_versions_of(entries))
+        async with self._engine.begin() as connection:
+            lock = await lock_show(connection, show, terms.reseller, wait=drain)
+            if lock is None:
+                return _Step(Turn.BUSY)
+            fresh = [entry for entry in entries if not lock.has_passed(entry.id)]
+            if not drain and any(lock.awaits_drain(entry.id) for entry in fresh):
+                return _Step(Turn.AWAITING_DRAIN)
+            timely, stranded = _sort_out(fresh, lock, drain=drain, unfit=unfit)
+            sales, unreadable = read_entries(timely, terms)
+            stranded += unreadable
+            state = await read_state(connection, show, sales, stranded)
+            batch = judge(sales, stranded, state)
+            position = max([lock.position, *(entry.id for entry in fresh)])
+            if drain and last:
+                position = max(position, start_of(lock.show_epoch))
+            await add_batch(connection, show, terms.reseller, batch, position)
+            recent = await self._positions.refused_until(connection, show, lock.position)
+        refused = batch.refused()
+        self._positions.moved(show, position, recent, refused)
+        _report(show, batch)
+        await self._tell(show, position)
+        return _Step(Turn.CAUGHT_UP, position, len(fresh), refused)
+
+    async def _tell(self, show: int, position: StreamId) -> None:
+        """Publish `[epoch, n, [hold, ...]]`: how far the ledger is, and who was refused lately.
+
+        Refusals of the last two minutes are told each time: a message may be lost, and who waits
+        for a sale concludes from any later one.
+        """
+        refused = [hold.hex() for hold in self._positions.refused(show)]
+        message = msgspec.msgpack.encode([position.epoch, position.n, refused])
+        try:
+            await self._publish(show_keys(show).recorded, message)
+        except (RedisError, OSError) as error:
+            # The rows are committed: who waits in vain asks the ledger.
+            _log.warning("position not told", show=entity_hex(show), error=repr(error))
+
+
+def _sort_out(
+    entries: Sequence[Entry], lock: Lock, *, drain: bool, unfit: str | None
+) -> tuple[list[Entry], tuple[Stranded, ...]]:
+    """Part the entries that may become orders from those that no longer may."""
+    timely: list[Entry] = []
+    stranded: list[Stranded] = []
+    for entry in entries:
+        if unfit is not None:
+            stranded.append(Stranded(entry, unfit))
+        elif lock.may_record(entry.id, drain=drain):
+            timely.append(entry)
+        else:
+            reason = f"sold in epoch {entry.id.epoch}, the show is in {lock.show_epoch}"
+            stranded.append(Stranded(entry, reason))
+    return timely, tuple(stranded)
+
+
+def _is_data_fault(error: DBAPIError) -> bool:
+    return str(getattr(error.orig, "sqlstate", "") or "")[:2] in _DATA_FAULTS
+
+
+def _report(show: int, batch: JudgedBatch) -> None:
+    for one in batch.stranded:
+        _log.error(
+            "fact stranded",
+            show=entity_hex(show),
+            entry=str(one.entry.id),
+            hold=one.hold.hex() if one.hold else None,
+            reason=one.reason,
+        )
+    for conflict in batch.conflicts:
+        _log.error(
+            "order in conflict",
+            show=entity_hex(show),
+            order=conflict.sale.fact.hold.hex(),
+            seats=[clash.seat for clash in conflict.clashes if clash.seat is not None],
+            areas=[clash.area for clash in conflict.clashes if clash.area is not None],
+        )
+    if batch.confirmed:
+        _log.debug("orders recorded", show=entity_hex(show), count=len(batch.confirmed))

@@ -1,0 +1,130 @@
+"""What the recorder has to know of a show to price a sale and name its seats."""
+
+from collections import OrderedDict
+from typing import Final, Protocol
+
+from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory.manifest import Manifest
+from engine.inventory.shows import ShowBook
+from engine.platform.tables import price_versions
+from engine.sales.pricing import FeeSchedule, Tariff
+
+# Some 200 bytes each.
+_POSITIONS_CACHED_MAX: Final = 2_000_000
+
+
+class SeatPlace(Struct, frozen=True):
+    """One numbered seat: its label and its price level's slug."""
+
+    label: str
+    price_level: str
+
+
+class AreaPlace(Struct, frozen=True):
+    """One GA area: its slug, its price level's slug, how many it takes."""
+
+    slug: str
+    price_level: str
+    capacity: int
+
+
+class Places(Protocol):
+    """Where a show's tickets are for: all that the recorder asks of a manifest."""
+
+    def seat(self, position: int) -> SeatPlace:
+        """Return the seat at a position; raises IndexError where none is."""
+        ...
+
+    def area(self, index: int) -> AreaPlace:
+        """Return the area of that index; raises IndexError if there is none."""
+        ...
+
+
+class Terms(Struct, frozen=True):
+    """What a show's tickets are sold on. A published price version never changes."""
+
+    reseller: int
+    places: Places
+    tariffs: dict[int, Tariff]
+    """By price version."""
+
+
+class TermsSource(Protocol):
+    """Where the recorder gets a show's terms."""
+
+    async def terms(self, show: int, price_versions: frozenset[int]) -> Terms:
+        """Return the terms, with at least those of the price versions asked for that exist."""
+        ...
+
+
+class ManifestPlaces:
+    """A compiled manifest, as the recorder sees it."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        """Take the show's manifest."""
+        self._manifest = manifest
+
+    def seat(self, position: int) -> SeatPlace:
+        """Return the seat at a position; raises IndexError where none is."""
+        level = self._manifest.levels[self._manifest.level_of(position)]
+        return SeatPlace(self._manifest.label_of(position), level.slug)
+
+    def area(self, index: int) -> AreaPlace:
+        """Return the area of that index; raises IndexError if there is none."""
+        area = self._manifest.areas[index]
+        return AreaPlace(area.slug, area.price_level, area.capacity)
+
+
+class LedgerTerms:
+    """Terms read from PostgreSQL; those of the shows that sold last are remembered."""
+
+    def __init__(
+        self, engine: AsyncEngine, book: ShowBook, *, positions_max: int = _POSITIONS_CACHED_MAX
+    ) -> None:
+        """Take the recorder's engine, the book that compiles manifests, and a bound in seats."""
+        self._engine = engine
+        self._book = book
+        self._positions_max = positions_max
+        self._known: OrderedDict[int, tuple[Terms, int]] = OrderedDict()
+
+    async def terms(self, show: int, price_versions: frozenset[int]) -> Terms:
+        """Return a show's terms, read again when a price version asked for is not among them.
+
+        Raises:
+            UnknownShowError: the ledger has no such show.
+            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+        """
+        known, _ = self._known.get(show, (None, 0))
+        if known is None or not price_versions <= known.tariffs.keys():
+            known, positions = await self._read(show)
+            self._known[show] = known, positions
+        self._known.move_to_end(show)
+        while len(self._known) > 1 and self._positions() > self._positions_max:
+            self._known.popitem(last=False)
+        return known
+
+    def _positions(self) -> int:
+        return sum(positions for _, positions in self._known.values())
+
+    async def _read(self, show: int) -> tuple[Terms, int]:
+        async with self._engine.connect() as connection:
+            found = await self._book.read(connection, show)
+            priced = select(price_versions.c.version, price_versions.c.prices).where(
+                price_versions.c.show_id == show
+            )
+            tariffs = {
+                version: Tariff(
+                    currency=found.currency,
+                    prices=prices,
+                    fees=FeeSchedule(fee_bps=found.fee_bps, fee_fixed=found.fee_fixed),
+                    tax_bps=found.tax_bps,
+                )
+                for version, prices in await connection.execute(priced)
+            }
+        terms = Terms(
+            reseller=found.reseller, places=ManifestPlaces(found.manifest), tariffs=tariffs
+        )
+        return terms, len(found.manifest.layout)
