@@ -1,0 +1,1 @@
+"""The worker process: long-running tasks, and jobs by ARQ."""

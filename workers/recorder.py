@@ -1,0 +1,74 @@
+"""The recorder's task: woken by every sale, with a look at every show each second behind it."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from engine.inventory.keys import WAKE_CHANNEL
+from engine.inventory.tending import tended_shows
+from engine.platform.ids import entity_hex
+from engine.platform.redis import Subscription
+from engine.runtime import Working
+from engine.sales.recorder import Turn
+from workers.show_queue import ShowQueue
+
+_LOOK_EVERY_S: Final = 1.0
+_PAUSE_AFTER_FAILURE_S: Final = 0.2
+_AT_ONCE: Final = 4
+_LISTEN_S: Final = 1.0
+_WAKE: Final = b"record:"
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+async def run_recorder(working: Working) -> None:
+    """Record until cancelled. A store that fails ends it; whoever started it starts it again."""
+    queue = ShowQueue()
+    async with working.subscriber.pubsub() as pubsub:
+        await pubsub.subscribe(WAKE_CHANNEL)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_listen(pubsub, queue))
+            group.create_task(_look(working, queue))
+            for _ in range(_AT_ONCE):
+                group.create_task(_work(working, queue))
+
+
+async def _listen(pubsub: Subscription, queue: ShowQueue) -> None:
+    while True:
+        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_S)
+        if message is None or not message["data"].startswith(_WAKE):
+            continue
+        try:
+            queue.add(int(message["data"][len(_WAKE) :], 16))
+        except ValueError:
+            _log.warning("not a wake-up call", message=message["data"])
+
+
+async def _look(working: Working, queue: ShowQueue) -> None:
+    """Ask for a turn for every show: a wake-up call may be lost, a sale may not."""
+    while True:
+        for show in await tended_shows(working.recorder_engine):
+            queue.add(show.id)
+        await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _work(working: Working, queue: ShowQueue) -> None:
+    while True:
+        show = await queue.take()
+        try:
+            recorded = await working.recorder.record(show)
+            if recorded.turn is Turn.MORE:
+                queue.add(show)
+        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
+            # The sales stay in the stream; the next look, in a second, tries again.
+            _log.warning("sales wait to be recorded", show=entity_hex(show), error=repr(error))
+            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+        except Exception:  # noqa: BLE001 - logged, and tried again in a second
+            # One show that can't be recorded must not keep the others from it.
+            _log.exception("sales can't be recorded", show=entity_hex(show))
+            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+        finally:
+            queue.done(show)
