@@ -1,5 +1,6 @@
-"""Logs: one line an event, readable in a terminal, JSON elsewhere. Never the values of variables:
-a traceback with locals would print secrets.
+"""Logs: one line an event, readable in a terminal, JSON elsewhere.
+
+Never the values of variables: a traceback with locals would print secrets.
 """
 
 import logging
