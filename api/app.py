@@ -18,6 +18,7 @@ from api.edge import Edge
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
 from engine.runtime import open_serving
 
@@ -41,7 +42,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        async with open_serving(settings or load_settings(os.environ)) as runtime:
+        given = settings or load_settings(os.environ)
+        configure_logs(given.log_level)
+        async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
             app.state[CREDENTIALS] = Credentials(runtime.app_engine)
             yield

@@ -61,7 +61,12 @@ async def hold_places(request: ApiRequest, show: str) -> Response[HoldAnswer]:
     body = await read_body(request, HoldBody)
     runtime = runtime_of(request)
     outcome = await runtime.box_office.hold(
-        named, key, body.buyer, body.ttl_s * 1000, body.wanted(), body_fingerprint(body)
+        named,
+        key,
+        buyer=body.buyer,
+        ttl_ms=body.ttl_s * 1000,
+        wanted=body.wanted(),
+        fingerprint=body_fingerprint(body),
     )
     if not isinstance(outcome, HoldView):
         raise problem_of(outcome, named)
