@@ -1,2 +1,1 @@
-"""HTTP: routes per noun, and the one table from outcomes to problems. It speaks to the engine only.
-"""
+"""HTTP: routes per noun, and one table from outcomes to problems. It speaks to the engine only."""

@@ -5,10 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import msgspec
 import structlog
 from litestar import Litestar, Request, Response, Router
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ASGIApp
+from msgspec import Struct
 
 from api import availability, health, holds, house, purchases, seats, shows
 from api.context import RUNTIME
@@ -122,13 +124,17 @@ def _tell_error(request: Request[Any, Any, Any], error: Exception) -> Response[b
 
 
 def _parameter_faults(error: ValidationException) -> list[Fault]:
-    extra = error.extra if isinstance(error.extra, list) else []
-    faults = [
-        Fault(str(fault.get("message", "does not fit")), parameter=str(fault.get("key", "")))
-        for fault in extra
-        if isinstance(fault, dict)
-    ]
-    return faults or [Fault(error.detail)]
+    """Read Litestar's list of `{"message", "key", "source"}`."""
+    try:
+        listed = msgspec.convert(error.extra, list[_BadParameter])
+    except msgspec.ValidationError:
+        return [Fault(error.detail)]
+    return [Fault(bad.message, parameter=bad.key) for bad in listed]
+
+
+class _BadParameter(Struct):
+    message: str
+    key: str = ""
 
 
 app: ASGIApp = Edge(create_app())

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 from litestar import Response, Router, get
-from litestar.status_codes import HTTP_304_NOT_MODIFIED
+from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from msgspec import Struct
 
 from api.answers import Price, tell_price
@@ -15,6 +15,7 @@ from api.documents import describe
 from api.outcomes import problem_of
 from api.problems import ProblemKind
 from api.reading import check_query
+from api.written import written_json
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
 from engine.platform.ids import Ids, Prefix
@@ -102,7 +103,7 @@ async def show_availability(request: ApiRequest, show: str) -> Response[Availabi
     etag = f'W/"{state.sequence}.{state.show.inventory_version}.{state.show.price_version}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
     if _matches(request.headers.get("if-none-match"), etag):
-        return _bytes(b"", HTTP_304_NOT_MODIFIED, headers)
+        return _answer(b"", headers, HTTP_304_NOT_MODIFIED)
     written = _written.get(named.id)
     if written is None or written.etag != etag:
         tariff = await runtime.box_office.prices(state.show, state.show.price_version)
@@ -113,8 +114,8 @@ async def show_availability(request: ApiRequest, show: str) -> Response[Availabi
         while len(_written) > _REMEMBERED_MAX:
             _written.popitem(last=False)
     if accepts_gzip(request.headers.get("accept-encoding", "")):
-        return _bytes(written.compressed, 200, headers | {"Content-Encoding": "gzip"})
-    return _bytes(written.content, 200, headers)
+        return _answer(written.compressed, headers | {"Content-Encoding": "gzip"})
+    return _answer(written.content, headers)
 
 
 def tell_availability(state: InventoryState, tariff: Tariff, ids: Ids) -> AvailabilityAnswer:
@@ -165,16 +166,10 @@ def _matches(if_none_match: str | None, etag: str) -> bool:
     return "*" in tags or etag.removeprefix("W/") in tags
 
 
-def _bytes(
-    content: bytes, status: int, headers: dict[str, str]
+def _answer(
+    content: bytes, headers: dict[str, str], status_code: int = HTTP_200_OK
 ) -> Response[AvailabilityAnswer]:
-    # Litestar reads the annotation for the document, and sends bytes as they are.
-    return Response(
-        content,  # pyright: ignore[reportArgumentType]
-        status_code=status,
-        headers=headers,
-        media_type="application/json",
-    )
+    return written_json(AvailabilityAnswer, content, status_code=status_code, headers=headers)
 
 
 router = Router(path="/v1/shows", tags=["availability"], route_handlers=[show_availability])

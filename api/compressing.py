@@ -27,7 +27,10 @@ def gzipped(content: bytes) -> bytes:
     seats: 18 kB in 0.7 ms). A quiet hall's is a few long runs, which matches halve many times.
     """
     return min(
-        (_deflated(content, _LEVEL, strategy) for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)),
+        (
+            _deflated(content, _LEVEL, strategy)
+            for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY)
+        ),
         key=len,
     )
 

@@ -30,6 +30,9 @@ _WAITING_MAX: Final = 256
 _KEY: Final = re.compile(r"onsale_[a-z][a-z0-9]{1,7}_[A-Za-z0-9_-]{20,80}")
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
+_SEND_KEY: Final = "Send your API key in the header `Authorization: Bearer <key>`."
+_BAD_KEY: Final = "This API key is not known, or was revoked."
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -119,16 +122,14 @@ async def require_reseller(
     given = single_header(connection, "authorization")
     match = _BEARER.fullmatch(given) if given else None
     if match is None:
-        raise _unauthorized("Send your API key in the header `Authorization: Bearer <key>`.")
+        raise _unauthorized(_SEND_KEY)
     credentials: Credentials = connection.app.state[CREDENTIALS]
     reseller = await credentials.reseller(match[1])
     if reseller is None:
-        raise _unauthorized("This API key is not known, or was revoked.", error="invalid_token")
+        raise _unauthorized(_BAD_KEY, error="invalid_token")
     connection.scope["user"] = reseller
 
 
 def _unauthorized(detail: str, *, error: str = "") -> ProblemError:
     challenge = 'Bearer realm="onsale"' + (f', error="{error}"' if error else "")
-    return ProblemError(
-        ProblemKind.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge}
-    )
+    return ProblemError(ProblemKind.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})

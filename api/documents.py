@@ -139,7 +139,9 @@ def _problem_responses(kinds: Iterable[ProblemKind]) -> dict[str, OpenAPIRespons
         by_status.setdefault(kind.status, []).append(kind)
     return {
         str(status): OpenAPIResponse(
-            description=" ".join(f"`{TYPE_PREFIX}{kind.slug}`: {kind.title}." for kind in of_status),
+            description=" ".join(
+                f"`{TYPE_PREFIX}{kind.slug}`: {kind.title}." for kind in of_status
+            ),
             content={MEDIA_TYPE: OpenAPIMediaType(schema=_schema(ProblemDetails))},
         )
         for status, of_status in sorted(by_status.items())

@@ -11,7 +11,17 @@ from http import HTTPStatus
 from typing import Final
 
 import structlog
-from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
+from litestar.types import (
+    ASGIApp,
+    HTTPReceiveMessage,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    WebSocketReceiveMessage,
+)
 
 from api.compressing import BYTES_MIN, accepts_gzip, gzipped
 from api.problems import MEDIA_TYPE, ProblemError, ProblemKind
@@ -51,11 +61,7 @@ class Edge:
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
         try:
-            if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
-                raise ProblemError(
-                    ProblemKind.URL_TOO_LONG,
-                    f"An address has at most {ADDRESS_BYTES_MAX} bytes here.",
-                )
+            _check_address(scope)
             await self._app(scope, _impatient(receive), answer.send)
         except ProblemError as problem:
             await answer.fail(problem)
@@ -131,7 +137,7 @@ class _Answer:
 
 
 def _impatient(receive: Receive) -> Receive:
-    async def receive_soon() -> Message:  # type: ignore[return]
+    async def receive_soon() -> HTTPReceiveMessage | WebSocketReceiveMessage:
         try:
             async with asyncio.timeout(CHUNK_TIMEOUT_S):
                 message = await receive()
@@ -144,6 +150,13 @@ def _impatient(receive: Receive) -> Receive:
         return message
 
     return receive_soon
+
+
+def _check_address(scope: HTTPScope) -> None:
+    if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
+        raise ProblemError(
+            ProblemKind.URL_TOO_LONG, f"An address has at most {ADDRESS_BYTES_MAX} bytes here."
+        )
 
 
 def _given(scope: Scope, name: bytes) -> bytes | None:

@@ -113,9 +113,7 @@ async def replace_selection(request: ApiRequest, show: str, hold: str) -> HoldAn
     held = parse_hold(request, named, hold)
     body = await read_body(request, SelectionBody)
     runtime = runtime_of(request)
-    outcome = await runtime.box_office.replace(
-        named, held, body.wanted(), body_fingerprint(body)
-    )
+    outcome = await runtime.box_office.replace(named, held, body.wanted(), body_fingerprint(body))
     if not isinstance(outcome, HoldView):
         raise problem_of(outcome, named)
     return tell_hold(outcome, runtime.ids)

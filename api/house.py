@@ -11,6 +11,7 @@ from api.outcomes import problem_of
 from api.problems import ProblemKind
 from api.reading import body_fingerprint, check_query, read_body
 from api.repeating import answer_once
+from api.written import written_json
 from engine.inventory.house import BlocksChanged
 from engine.inventory.shows import Show
 from engine.platform.ids import Prefix
@@ -56,9 +57,8 @@ async def withhold(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
             raise problem_of(outcome, named)
         return HTTP_200_OK, _answer(request, named, body, outcome)
 
-    return await answer_once(  # pyright: ignore[reportReturnType] -- the bytes of a BlocksAnswer
-        request, f"blocks {named.id:016x}", body_fingerprint(body), act
-    )
+    answered = await answer_once(request, f"blocks {named.id:016x}", body_fingerprint(body), act)
+    return written_json(BlocksAnswer, answered.body, status_code=answered.status)
 
 
 @post(
@@ -82,9 +82,10 @@ async def give_back(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
             raise problem_of(outcome, named)
         return HTTP_200_OK, _answer(request, named, body, outcome)
 
-    return await answer_once(  # pyright: ignore[reportReturnType] -- the bytes of a BlocksAnswer
+    answered = await answer_once(
         request, f"blocks release {named.id:016x}", body_fingerprint(body), act
     )
+    return written_json(BlocksAnswer, answered.body, status_code=answered.status)
 
 
 def _office(request: ApiRequest) -> BoxOffice:

@@ -21,8 +21,8 @@ from engine.inventory.commands import (
     NoneTogether,
     NotOnSale,
     OverBuyerLimit,
-    Overloaded,
     OverHoldLimit,
+    Overloaded,
     Recovering,
     Released,
     SalesEnded,
@@ -64,7 +64,9 @@ _NAMED_MAX: Final = 5
 _log = structlog.stdlib.get_logger(__name__)
 
 
-def problem_of(outcome: Refused, show: Show) -> ProblemError:  # noqa: PLR0911 -- a row each
+def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
+    outcome: Refused, show: Show
+) -> ProblemError:
     """Return the problem that tells a client of an outcome, in the words of that show."""
     manifest = show.manifest
     match outcome:
@@ -167,7 +169,9 @@ def show_not_found() -> ProblemError:
 
 def hold_not_found() -> ProblemError:
     """Return the problem of a text that is no hold's id on that show."""
-    return ProblemError(ProblemKind.HOLD_NOT_FOUND, "No such hold was ever handed out on this show.")
+    return ProblemError(
+        ProblemKind.HOLD_NOT_FOUND, "No such hold was ever handed out on this show."
+    )
 
 
 def order_not_found() -> ProblemError:

@@ -1,7 +1,7 @@
 """Problem details (RFC 9457): every error that a client sees, of one of these kinds.
 
-A kind's `type` is `urn:onsale:problem:<slug>`: stable, and the same wherever a cell runs. docs/API.md
-lists them for clients; a test holds the two together.
+A kind's `type` is `urn:onsale:problem:<slug>`: stable, and the same wherever a cell runs.
+docs/API.md lists them for clients; a test holds the two together.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,10 +4,8 @@ Holds and purchases don't pass here: the engine makes them idempotent by derivin
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import msgspec
-from litestar import Response
 from msgspec import Struct
 
 from api.context import ApiRequest, runtime_of
@@ -25,15 +23,13 @@ from engine.tenancy.idempotency import (
     finish,
 )
 
-JSON: Final = "application/json"
-
 
 async def answer_once(
     request: ApiRequest,
     scope: str,
     fingerprint: int,
     act: Callable[[], Awaitable[tuple[int, Struct]]],
-) -> Response[bytes]:
+) -> Answered:
     """Return what `act` answers (status and body), or answered before under the request's key.
 
     Only answers are kept. A refusal had no effect and is decided afresh; after any other failure
@@ -45,14 +41,14 @@ async def answer_once(
     key = optional_key(request)
     if key is None:
         status, body = await act()
-        return _response(status, msgspec.json.encode(body))
+        return Answered(status, msgspec.json.encode(body))
     app = runtime_of(request).app_engine
     attempt = Attempt(request.user, scope, key, fingerprint)
     with store_failures():
         begun = await begin(app, attempt)
     match begun:
         case Answered():
-            return _response(begun.status, begun.body)
+            return begun
         case KeyTaken():
             raise ProblemError(
                 ProblemKind.KEY_REUSED,
@@ -76,8 +72,4 @@ async def answer_once(
     content = msgspec.json.encode(body)
     with store_failures():
         await finish(app, attempt, status, content)
-    return _response(status, content)
-
-
-def _response(status: int, content: bytes) -> Response[bytes]:
-    return Response(content, status_code=status, media_type=JSON)
+    return Answered(status, content)

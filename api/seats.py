@@ -100,8 +100,7 @@ async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     levels = {
         n
         for n, level in enumerate(manifest.levels)
-        if price_level in (None, level.slug)
-        and (price_max is None or prices[n].total <= price_max)
+        if price_level in (None, level.slug) and (price_max is None or prices[n].total <= price_max)
     }
     found = _find(state, start, status, levels, limit + 1)
     page = found[:limit]

@@ -19,6 +19,7 @@ from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queueing import OneAtATime
 from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
 from api.repeating import answer_once
+from api.written import written_json
 from engine.catalog.shows import (
     NewShow,
     ShowFaultsError,
@@ -79,10 +80,14 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
         answer = await _tell(request, show)
         return HTTP_201_CREATED if opened else HTTP_202_ACCEPTED, answer
 
-    response = await answer_once(request, "shows", stands_for, act)
-    created = msgspec.json.decode(response.content, type=ShowAnswer)
-    response.headers["Location"] = f"/v1/shows/{created.show}"
-    return response  # pyright: ignore[reportReturnType] -- the bytes of a FullShowAnswer
+    answered = await answer_once(request, "shows", stands_for, act)
+    created = msgspec.json.decode(answered.body, type=ShowAnswer)
+    return written_json(
+        FullShowAnswer,
+        answered.body,
+        status_code=answered.status,
+        headers={"Location": f"/v1/shows/{created.show}"},
+    )
 
 
 @get("/", summary="List your shows", operation_class=describe())
@@ -134,8 +139,7 @@ async def export(request: ApiRequest, show: str) -> Response[dict[str, object]]:
         plan = await read_plan(runtime_of(request).app_engine, request.user, named.id)
     if plan is None:
         raise show_not_found()
-    # Litestar reads the annotation for the document, and sends bytes as they are.
-    return Response(plan, media_type=MediaType.JSON)  # pyright: ignore[reportReturnType, reportArgumentType]
+    return written_json(dict[str, object], plan)
 
 
 def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:

@@ -5,7 +5,7 @@ reseller and a scope; only its digest is stored.
 """
 
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Select, delete, func, select, text, tuple_, update
@@ -130,5 +130,5 @@ async def _forget_old(connection: AsyncConnection, reseller: EntityId) -> None:
     )
 
 
-def _select(attempt: Attempt) -> Select[tuple[bytes, int | None, bytes | None]]:
+def _select(attempt: Attempt) -> Select[Any, Any, Any]:
     return select(_key.fingerprint, _key.status, _key.body).where(*_is(attempt))
