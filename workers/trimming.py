@@ -54,7 +54,8 @@ async def run_trimming(working: Working) -> None:
         now = monotonic()
         history.note(now, await _positions(working))
         for show, position in history.trimmable(now).items():
-            await working.redis.xtrim(show_keys(show).sales, minid=f"{position.epoch}-{max(position.n, 0)}", approximate=False)
+            oldest = f"{position.epoch}-{max(position.n, 0)}"
+            await working.redis.xtrim(show_keys(show).sales, minid=oldest, approximate=False)
         await asyncio.sleep(pause_s)
 
 

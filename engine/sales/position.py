@@ -28,7 +28,7 @@ _WAIT_LOCK: Final = text(_LOCK)
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '8s'")
 _BEGIN: Final = text(
     "INSERT INTO recorder_positions (show_id, reseller_id, epoch, seq)"
-    " VALUES (:show, :reseller, 0, -1) ON CONFLICT DO NOTHING"
+    " SELECT id, reseller_id, 0, -1 FROM shows WHERE id = :show ON CONFLICT DO NOTHING"
 )
 _POSITION: Final = text("SELECT epoch, seq FROM recorder_positions WHERE show_id = :show")
 _REFUSED: Final = text(
@@ -74,9 +74,7 @@ class Lock(Struct, frozen=True):
         return entry.epoch == self.show_epoch
 
 
-async def lock_show(
-    connection: AsyncConnection, show: int, reseller: int, *, wait: bool
-) -> Lock | None:
+async def lock_show(connection: AsyncConnection, show: int, *, wait: bool) -> Lock | None:
     """Lock a show and its position for the rest of the transaction.
 
     Returns None if another recorder has it; with `wait`, waits 8 s for that one, then raises
@@ -86,11 +84,6 @@ async def lock_show(
         await connection.execute(_BOUND_THE_WAIT)
     statement = _WAIT_LOCK if wait else _TRY_LOCK
     row = (await connection.execute(statement, {"show": show})).one_or_none()
-    if row is None:
-        made = await connection.execute(_BEGIN, {"show": show, "reseller": reseller})
-        if made.rowcount != 1:
-            return None
-        row = (await connection.execute(statement, {"show": show})).one_or_none()
     return None if row is None else Lock(row.show_epoch, StreamId(row.epoch, row.seq))
 
 
@@ -111,13 +104,20 @@ class Positions:
         self._known: OrderedDict[int, _Memory] = OrderedDict()
 
     async def of(self, show: int) -> StreamId:
-        """Return where to read on: the committed position, or an earlier one."""
+        """Return where to read on: the committed position, or an earlier one.
+
+        A show's first recorder makes its row, and commits that by itself: others skip a row that
+        is locked, but would have to wait for one that is about to be.
+        """
         known = self._known.get(show)
         if known is not None:
             return known.position
-        async with self._engine.connect() as connection:
+        async with self._engine.begin() as connection:
             row = (await connection.execute(_POSITION, {"show": show})).one_or_none()
-        return StreamId(row.epoch, row.seq) if row else start_of(0)
+            if row is not None:
+                return StreamId(row.epoch, row.seq)
+            await connection.execute(_BEGIN, {"show": show})
+        return start_of(0)
 
     async def refused_until(
         self, connection: AsyncConnection, show: int, position: StreamId

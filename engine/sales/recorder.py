@@ -186,7 +186,7 @@ class Recorder:
     ) -> _Step:
         terms = await self._terms.terms(show, price_versions_of(entries))
         async with self._engine.begin() as connection:
-            lock = await lock_show(connection, show, terms.reseller, wait=drain)
+            lock = await lock_show(connection, show, wait=drain)
             if lock is None:
                 return _Step(Turn.BUSY)
             fresh = [entry for entry in entries if not lock.has_passed(entry.id)]
