@@ -33,8 +33,10 @@ from loadtests.auditor.store import Guard, StoreView, read_guard, read_show
 GRACE_S: Final = 6.0
 """How long a sale may be on its way to the ledger."""
 
+PAUSE_S: Final = 0.7
+"""Between two readings of what seems wrong."""
+
 _READINGS_MIN: Final = 3
-_PAUSE_S: Final = 0.7
 _SHOWS_AT_ONCE: Final = 64
 _SEATS_AT_ONCE: Final = 150_000
 _PAGE: Final = 512
@@ -97,6 +99,7 @@ async def audit(
     *,
     show: int | None = None,
     grace_s: float = GRACE_S,
+    pause_s: float = PAUSE_S,
     progress: Progress = lambda _: None,
 ) -> AuditResult:
     """Audit one show, or all.
@@ -114,13 +117,18 @@ async def audit(
     try:
         async with open_ledger(settings) as ledger:
             reading = _Reading(redis, ledger)
-            return await _audit(reading, show, grace_s, progress)
+            return await _audit(reading, show, progress, grace_s=grace_s, pause_s=pause_s)
     finally:
         await redis.aclose()
 
 
 async def _audit(
-    reading: "_Reading", only: int | None, grace_s: float, progress: Progress
+    reading: "_Reading",
+    only: int | None,
+    progress: Progress,
+    *,
+    grace_s: float,
+    pause_s: float,
 ) -> AuditResult:
     rows: dict[int, ShowRow] = {}
     suspects: dict[int, ShowSize] = {}
@@ -139,7 +147,7 @@ async def _audit(
         patient = any(finding.check == ON_THE_WAY for finding in findings)
         if readings >= _READINGS_MIN and not (patient and time.monotonic() - began < grace_s):
             break
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(pause_s)
         found = list[Finding]()
         for chunk in _chunked(suspects.values()):
             found += await reading.judge(chunk, rows)

@@ -1,0 +1,1 @@
+"""Load: generated halls, crowds of buyers, and the auditor that judges from outside."""

@@ -1,0 +1,356 @@
+"""The auditor finds what was tampered with in the real stores, and nothing in an honest show."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from engine.platform.database import connect_once
+from engine.sales.box_office import Wanted
+from loadtests.auditor import UnknownShowError, audit
+from loadtests.auditor.report import audit_as_json
+from ops.stack import Stack
+from tests.engine.auditor_ground import GRACE_S, PAUSE_S, TTL_MS, Ground, open_ground
+
+
+@pytest.fixture
+async def ground(servers: Stack) -> AsyncGenerator[Ground]:
+    """A show to tamper with."""
+    async with open_ground(servers.settings) as ground:
+        yield ground
+
+
+async def test_an_honest_show_is_clean(ground: Ground) -> None:
+    """Seats sold, held, released and blocked: nothing is wrong, and the counts add up."""
+    result = await ground.audited()
+    assert result.findings == []
+    (row,) = result.rows
+    assert (row.capacity, row.sold, row.held, row.blocked, row.open) == (60, 6, 2, 1, 51)
+    assert (row.tickets, row.orders, row.on_the_way, row.condition) == (6, 3, 0, "open")
+    (area,) = row.areas
+    assert (area.capacity, area.sold, area.held, area.open, area.tickets) == (20, 4, 2, 14, 4)
+    assert audit_as_json(result, "dev") == {
+        "audit": "clean",
+        "shows": 1,
+        "findings_count": 0,
+        "findings": [],
+    }
+
+
+async def test_a_recovered_show_is_clean(ground: Ground) -> None:
+    """What a recovery rebuilds, with Redis' data kept and then lost, passes the audit too."""
+    await ground.working.recoverer.recover(ground.show.id, "test")
+    assert (await ground.audited()).findings == []
+    keys = [key async for key in ground.raw.scan_iter(match=ground.key("*"))]
+    await ground.raw.delete(*keys)
+    result = await ground.audited()
+    assert (result.findings, result.rows[0].condition) == ([], "lost")
+    await ground.working.recoverer.recover(ground.show.id, "test")
+    result = await ground.audited()
+    assert (result.findings, result.rows[0].condition) == ([], "open")
+
+
+Tampering = Callable[[Ground], Awaitable[object]]
+
+
+async def _flip_an_open_seat(ground: Ground) -> None:
+    await ground.state_of(ground.seat(5), b"s")
+
+
+async def _open_a_sold_seat(ground: Ground) -> None:
+    await ground.state_of(ground.seat(1), b"o")
+
+
+async def _overwrite_a_separator(ground: Ground) -> None:
+    await ground.state_of(ground.show.manifest.layout.rindex("|", 0, -1), b"o")
+
+
+async def _lose_the_seats(ground: Ground) -> None:
+    await ground.raw.delete(ground.key("seats"))
+
+
+async def _lose_a_hold(ground: Ground) -> None:
+    await ground.raw.hdel(ground.key("holds"), ground.held)
+
+
+async def _copy_a_hold(ground: Ground) -> None:
+    record = await ground.raw.hget(ground.key("holds"), ground.held)
+    await ground.raw.hset(ground.key("holds"), b"\1" * 16, record)
+
+
+async def _garble_a_hold(ground: Ground) -> None:
+    await ground.raw.hset(ground.key("holds"), ground.held, b"\2whatever")
+
+
+async def _forget_a_deadline(ground: Ground) -> None:
+    await ground.raw.zrem(ground.key("expiry"), ground.held)
+
+
+async def _sell_a_place_more(ground: Ground) -> None:
+    counts = b"\1" + msgspec.msgpack.encode([13, 2, 5, 0])
+    await ground.raw.hset(ground.key("areas"), "0", counts)
+
+
+async def _invent_a_place(ground: Ground) -> None:
+    counts = b"\1" + msgspec.msgpack.encode([15, 2, 4, 0])
+    await ground.raw.hset(ground.key("areas"), "0", counts)
+
+
+async def _forget_a_buyer(ground: Ground) -> None:
+    await ground.raw.hdel(ground.key("buyers"), "ann")
+
+
+async def _forget_a_key(ground: Ground) -> None:
+    await ground.raw.hdel(ground.key("keys"), "buy-a")
+
+
+async def _drop_a_middle_entry(ground: Ground) -> None:
+    entries = await ground.raw.xrange(ground.key("sales"))
+    await ground.raw.xdel(ground.key("sales"), entries[1][0])
+
+
+async def _drop_the_oldest_entry(ground: Ground) -> None:
+    entries = await ground.raw.xrange(ground.key("sales"))
+    await ground.raw.xdel(ground.key("sales"), entries[0][0])
+
+
+async def _drop_the_stream(ground: Ground) -> None:
+    await ground.raw.delete(ground.key("sales"))
+
+
+async def _rename_the_buyer(ground: Ground) -> None:
+    await ground.sql("UPDATE orders SET buyer = 'mallory' WHERE show_id = :show AND buyer = 'bob'")
+
+
+async def _delete_an_order(ground: Ground) -> None:
+    await ground.sql("DELETE FROM orders WHERE show_id = :show AND buyer = 'ann'")
+
+
+async def _invent_an_order(ground: Ground) -> None:
+    await ground.sql(
+        "INSERT INTO orders SELECT (r.o).* FROM (SELECT jsonb_populate_record(o,"
+        " jsonb_build_object('id', gen_random_uuid(), 'position', 99)) AS o FROM orders o"
+        " WHERE show_id = :show AND buyer = 'ann') r"
+    )
+
+
+async def _delete_a_ticket(ground: Ground) -> None:
+    await ground.sql(
+        "DELETE FROM tickets WHERE show_id = :show AND seat_index = :seat", seat=ground.seat(1)
+    )
+
+
+async def _move_a_ticket(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE tickets SET seat_index = :other WHERE show_id = :show AND seat_index = :seat",
+        seat=ground.seat(1),
+        other=ground.seat(6),
+    )
+
+
+async def _relabel_a_ticket(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE tickets SET label = :label WHERE show_id = :show AND seat_index = :seat",
+        seat=ground.seat(1),
+        label=ground.label(8),
+    )
+
+
+async def _unbalance_an_entry(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE postings SET amount = amount + 1 WHERE account = 'platform_fee' AND entry_id IN"
+        " (SELECT id FROM journal_entries WHERE show_id = :show AND order_id = :order)",
+        order=ground.orders[0].hex(),
+    )
+
+
+async def _shift_money(ground: Ground) -> None:
+    """Balanced, but not what the order says."""
+    await ground.sql(
+        "UPDATE postings SET amount = amount + CASE account WHEN 'platform_fee' THEN 5 ELSE -5 END"
+        " WHERE account IN ('platform_fee', 'reseller_payable') AND entry_id IN"
+        " (SELECT id FROM journal_entries WHERE show_id = :show AND order_id = :order)",
+        order=ground.orders[0].hex(),
+    )
+
+
+async def _lose_an_entry(ground: Ground) -> None:
+    await ground.sql("DELETE FROM journal_entries WHERE show_id = :show")
+
+
+async def _overcharge(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE order_lines SET unit_fee = unit_fee + 1, total = total + quantity"
+        " WHERE show_id = :show"
+    )
+
+
+async def _lose_a_line(ground: Ground) -> None:
+    await ground.sql("DELETE FROM order_lines WHERE show_id = :show AND area_index = 0")
+
+
+async def _miscount_an_area(ground: Ground) -> None:
+    await ground.sql("UPDATE area_sales SET sold = sold + 1 WHERE show_id = :show")
+
+
+async def _give_a_ticket_away(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE tickets SET reseller_id = 1 WHERE show_id = :show AND seat_index = :seat",
+        seat=ground.seat(1),
+    )
+
+
+async def _put_a_house_seat_on_sale(ground: Ground) -> None:
+    await ground.state_of(ground.seat(3), b"o")
+
+
+async def _lower_the_limit(ground: Ground) -> None:
+    await ground.sql("UPDATE shows SET max_per_buyer = 2 WHERE id = :show")
+
+
+async def _fall_behind(ground: Ground) -> None:
+    await ground.sql("UPDATE shows SET epoch = epoch + 1 WHERE id = :show")
+
+
+_TAMPERING: Final[dict[Tampering, str]] = {
+    _flip_an_open_seat: "seat-without-record",
+    _open_a_sold_seat: "record-without-seat",
+    _overwrite_a_separator: "layout",
+    _lose_the_seats: "seats-missing",
+    _lose_a_hold: "seat-without-record",
+    _copy_a_hold: "seat-in-two-records",
+    _garble_a_hold: "unreadable",
+    _forget_a_deadline: "expiry-differs",
+    _sell_a_place_more: "area-differs-from-records",
+    _invent_a_place: "capacity",
+    _forget_a_buyer: "buyer-count",
+    _forget_a_key: "key-differs",
+    _drop_a_middle_entry: "order-without-fact",
+    _drop_the_oldest_entry: "stream-tampered",
+    _drop_the_stream: "fact-missing",
+    _rename_the_buyer: "order-differs-from-fact",
+    _delete_an_order: "sale-not-in-ledger",
+    _invent_an_order: "order-without-record",
+    _delete_a_ticket: "line-tickets-differ",
+    _move_a_ticket: "order-differs-from-record",
+    _relabel_a_ticket: "ticket-label",
+    _unbalance_an_entry: "entry-unbalanced",
+    _shift_money: "sale-entry-differs",
+    _lose_an_entry: "order-without-sale-entry",
+    _overcharge: "line-price-differs",
+    _lose_a_line: "ticket-without-line",
+    _miscount_an_area: "area-sales",
+    _give_a_ticket_away: "row-of-another",
+    _put_a_house_seat_on_sale: "block-differs",
+    _lower_the_limit: "buyer-over-limit",
+    _fall_behind: "behind",
+}
+
+
+@pytest.mark.parametrize(
+    ("tamper", "check"), _TAMPERING.items(), ids=[f.__name__.strip("_") for f in _TAMPERING]
+)
+async def test_tampering_is_found(ground: Ground, tamper: Tampering, check: str) -> None:
+    """Each way to falsify a store is found by the check that is meant for it."""
+    await tamper(ground)
+    result = await ground.audited()
+    assert check in {finding.check for finding in result.findings}
+    assert {finding.show for finding in result.findings} == {ground.show.id}
+    assert audit_as_json(result, "dev")["audit"] == "findings"
+
+
+async def test_a_seat_with_two_tickets_is_found(tmp_path: Path) -> None:
+    """Without the index that forbids it, a second active ticket for a seat is found."""
+    with Stack(tmp_path, with_api=False, with_worker=False, environment={}) as throw_away:
+        async with open_ground(throw_away.settings) as ground:
+            async with connect_once(ground.settings.database_url) as connection:
+                await connection.execute(text("DROP INDEX tickets_one_owner_per_seat"))
+                await connection.commit()
+            await ground.sql(
+                "INSERT INTO tickets SELECT gen_random_uuid(), :order, reseller_id, show_id, 0,"
+                " seat_index, NULL, label, 'active' FROM tickets"
+                " WHERE show_id = :show AND seat_index = :seat",
+                order=ground.orders[0].hex(),
+                seat=ground.seat(1),
+            )
+            result = await ground.audited()
+    found = [finding for finding in result.findings if finding.check == "seat-sold-twice"]
+    assert [finding.subject for finding in found] == [f"seat {ground.seat(1)}"]
+
+
+async def test_a_sale_on_its_way_counts_only_if_it_stays_there(ground: Ground) -> None:
+    """A sale that the recorder comes to during the grace is no finding; one it never does is."""
+    await ground.sell("late", "zoe", Wanted(seats=(ground.label(9),)))
+
+    async def record_soon() -> None:
+        await asyncio.sleep(0.3)
+        await ground.record()
+
+    result, _ = await asyncio.gather(ground.audited(), record_soon())
+    assert result.findings == []
+
+    await ground.sell("later", "zoe", Wanted(seats=(ground.label(10),)))
+    began = monotonic()
+    result = await ground.audited()
+    assert {finding.check for finding in result.findings} == {"sale-not-recorded-yet"}
+    assert result.rows[0].on_the_way == 1
+    assert monotonic() - began >= GRACE_S
+
+
+async def test_a_hold_that_nobody_releases_is_found(ground: Ground) -> None:
+    """A deadline that passed longer ago than the sweeper may take is a finding."""
+    held = await ground.hold("short", "max", Wanted(seats=(ground.label(11),)))
+    record = msgspec.msgpack.decode((await ground.raw.hget(ground.key("holds"), held.hold))[1:])
+    record[1] -= TTL_MS + 6_000
+    packed = b"\1" + msgspec.msgpack.encode(record)
+    await ground.raw.hset(ground.key("holds"), held.hold, packed)
+    await ground.raw.zadd(ground.key("expiry"), {held.hold: record[1]})
+    result = await ground.audited()
+    overdue = [finding for finding in result.findings if finding.check == "hold-overdue"]
+    assert [finding.subject for finding in overdue] == [f"hold {held.hold.hex()}"]
+
+
+async def test_an_audit_during_the_rush_is_clean(ground: Ground) -> None:
+    """It reads a moving system and makes no false alarm."""
+    level = ground.show.manifest.levels[0].slug
+    over = asyncio.Event()
+
+    async def trade(n: int) -> None:
+        for turn in range(6):
+            key = f"rush-{n}-{turn}"
+            if turn % 3 == 0:
+                held = await ground.hold(key, f"buyer-{n}", Wanted(best=((level, 1),)))
+                await ground.serving.box_office.release(ground.show, held.hold)
+            else:
+                await ground.sell(key, f"buyer-{n}", Wanted(best=((level, 1),)))
+            await asyncio.sleep(0.02)
+
+    async def record() -> None:
+        while not over.is_set():
+            await ground.record()
+            await asyncio.sleep(0.01)
+
+    recording = asyncio.create_task(record())
+    trading = asyncio.gather(*(trade(n) for n in range(10)))
+    results = [await ground.audited() for _ in range(3)]
+    await trading
+    over.set()
+    await recording
+    results.append(await ground.audited())
+    assert [result.findings for result in results] == [[], [], [], []]
+    assert results[-1].rows[0].sold == 6 + 40
+
+
+async def test_all_shows_are_audited_and_an_unknown_one_is_refused(ground: Ground) -> None:
+    """Without a show, every show is; one that does not exist is said to be unknown."""
+    async with open_ground(ground.settings) as other:
+        result = await audit(ground.settings, grace_s=GRACE_S, pause_s=PAUSE_S)
+        assert {ground.show.id, other.show.id} <= {row.show for row in result.rows}
+        assert result.shows == len(result.rows)
+    with pytest.raises(UnknownShowError):
+        await audit(ground.settings, show=1)
