@@ -178,7 +178,7 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
     )
-    return cast("Store", Redis(connection_pool=pool))
+    return cast("Store", Redis.from_pool(pool))
 
 
 def subscribe_redis(url: str) -> Store:
