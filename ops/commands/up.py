@@ -3,16 +3,16 @@
 import os
 import signal
 import time
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import click
 
+from engine.platform.logs import configure_logs
 from engine.platform.settings import SettingsError, variable
 from ops.child import StackError
+from ops.demo_data import ensure_demo, lines_to_try
 from ops.places import HOME
 from ops.port import Port, PortTakenError, first_free
 from ops.stack import Stack
@@ -67,6 +67,7 @@ def command(*, port: int | None, host: str, workers: int, data: Path, demo: bool
     """
     began = time.monotonic()
     _raise_on_signals()
+    configure_logs("warning")
     try:
         reserved = _port(host, port)
         with Stack(data, port=reserved, host=host, api_workers=workers, report=_say) as stack:
@@ -86,11 +87,9 @@ class _EndedError(BaseException):
 
 
 def _show_demo(stack: Stack) -> None:
-    if find_spec("ops.demo_data") is None:
-        return
-    demo_data = import_module("ops.demo_data")
-    access = demo_data.ensure_demo(stack.settings, stack.base_url)
-    for line in access.lines(stack.base_url):
+    _say("loading the demo")
+    access = ensure_demo(stack.settings, stack.base_url, stack.directory)
+    for line in lines_to_try(stack.settings, stack.base_url, access):
         click.echo(line)
 
 

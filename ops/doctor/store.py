@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from typing import Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -77,7 +77,8 @@ def unreachable(subject: str, url: str, error: Exception) -> Finding:
 def place(url: str) -> str:
     """Return a URL without its password."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    query = f"?{unquote(parts.query)}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
 
 
 def _judge_product(info: Mapping[str, object]) -> Finding:
