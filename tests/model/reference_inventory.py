@@ -200,6 +200,13 @@ class ReferenceInventory:
         self.blocked_places = {index: count for index, count in places.items() if count}
         return True
 
+    def was_rebuilt(self, epoch: int) -> None:
+        """Take on a recovery's epoch; the ledger keeps an order's seats by position."""
+        self.epoch = epoch
+        for hold, what in self.holds.items():
+            if isinstance(what, Claim) and what.sale is not None:
+                self.holds[hold] = replace(what, seats=tuple(sorted(what.seats)))
+
     # ------------------------------------------------------------ commands
 
     def decide(

@@ -1,0 +1,306 @@
+"""One row per status of `batch.lua`'s commands, in the order of precedence in its header.
+
+A row's show stands in the way of its command by every later status too, as far as they can be true
+at once: the sale is closed and not yet open and over, limits are exceeded, seats are taken. So the
+row's status is told only if the script decides in that order.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from engine.inventory.commands import (
+    AlreadyPurchased,
+    Answer,
+    AreaShort,
+    Done,
+    Expired,
+    Held,
+    Hold,
+    Inconsistent,
+    KeyReused,
+    Look,
+    Malformed,
+    NoneTogether,
+    NotOnSale,
+    OverBuyerLimit,
+    OverHoldLimit,
+    Purchase,
+    Purchased,
+    Release,
+    Released,
+    Replace,
+    SalesEnded,
+    SeatsTaken,
+    Selection,
+    TooEarly,
+    Unknown,
+)
+from engine.inventory.manifest import Manifest
+from engine.inventory.scripts import Script
+from tests.lua.show_room import START_MS, Packable, Raw, Rooms, ShowRoom, hold_id, make_manifest
+
+HALL: Final[Manifest] = make_manifest("|oooo|oooooooo|", [[(1, 5)], [(6, 14)]], [4])
+"""The command takes seat 12, two places, and two seats together of the first row."""
+
+ME: Final = hold_id(1)
+SELECTION: Final = Selection(seats=(12,), areas=((0, 2),), best=((0, 2),))
+FIRST_HOLD: Final = Hold(ME, "ann", 60_000, 7, SELECTION)
+MINUTE_MS: Final = 60_000
+NOW_MS: Final = START_MS + MINUTE_MS
+
+Arrange = Callable[[ShowRoom], None]
+
+# ---------------------------------------------------------------- what stands in the way
+
+
+def _bob(room: ShowRoom, n: int, selection: Selection) -> None:
+    answer = room.ask(Hold(hold_id(n), f"bob-{n}", 3_600_000, 1, selection))
+    assert isinstance(answer, Held), answer
+
+
+def _none_together(room: ShowRoom) -> None:
+    _bob(room, 20, Selection(seats=(2, 4)))
+
+
+def _area_short(room: ShowRoom) -> None:
+    _bob(room, 21, Selection(areas=((0, 3),)))
+
+
+def _seats_taken(room: ShowRoom) -> None:
+    _bob(room, 22, Selection(seats=(12,)))
+
+
+def _over_buyer_limit(room: ShowRoom) -> None:
+    assert isinstance(room.hold(30, seats=(6, 7)), Held)
+    assert isinstance(room.ask(Purchase(hold_id(30), "ann's other", 1, "")), Purchased)
+    room.set_meta(max_per_buyer=6)
+
+
+OBSTACLES: Final[Mapping[str, Arrange]] = {
+    "not-on-sale": lambda room: room.set_meta(sale_state="closed"),
+    "too-early": lambda room: room.set_meta(opens_at=NOW_MS + 1),
+    "too-late-to-hold": lambda room: room.set_meta(closes_at=NOW_MS),
+    "over-hold-limit": lambda room: room.set_meta(max_per_hold=4),
+    "over-buyer-limit": _over_buyer_limit,
+    "seats-taken": _seats_taken,
+    "area-short": _area_short,
+    "none-together": _none_together,
+}
+"""From the first to the last in precedence; they are put up from the last to the first."""
+
+REFUSALS: Final[Mapping[str, Answer]] = {
+    "not-on-sale": NotOnSale(),
+    "too-early": TooEarly(NOW_MS + 1),
+    "too-late-to-hold": SalesEnded(NOW_MS),
+    "over-hold-limit": OverHoldLimit(4),
+    "over-buyer-limit": OverBuyerLimit(6, 2),
+    "seats-taken": SeatsTaken((12,)),
+    "area-short": AreaShort(((0, 1),)),
+    "none-together": NoneTogether(0, 2),
+}
+
+_IN_THE_STORE: Final = frozenset(
+    {"over-buyer-limit", "seats-taken", "area-short", "none-together"}
+)
+
+# ---------------------------------------------------------------- how the command's hold stands
+
+
+def _nothing(_: ShowRoom) -> None:
+    pass
+
+
+def _live(room: ShowRoom, *, fingerprint: int = 7) -> None:
+    command = Hold(ME, "ann", 10 * MINUTE_MS, fingerprint, Selection(seats=(10,)))
+    assert isinstance(room.ask(command), Held)
+
+
+def _live_of_another_body(room: ShowRoom) -> None:
+    _live(room, fingerprint=8)
+
+
+def _about_to_expire(room: ShowRoom) -> None:
+    """Let the hold's deadline be the millisecond at which the command is decided."""
+    command = Hold(ME, "ann", MINUTE_MS, 7, Selection(seats=(10,)))
+    assert isinstance(room.ask(command), Held)
+
+
+def _released(room: ShowRoom) -> None:
+    _live(room)
+    assert room.ask(Release(ME)) == Done()
+
+
+def _purchased(room: ShowRoom) -> None:
+    _live(room)
+    assert isinstance(room.ask(Purchase(ME, "key", 5, "ref")), Purchased)
+
+
+def _without_its_seat(room: ShowRoom) -> None:
+    _live(room)
+    room.client.setrange(room.keys.seats, 10, b"o")
+
+
+def _key_of_another(room: ShowRoom) -> None:
+    assert isinstance(room.hold(40, seats=(9,), buyer="cem"), Held)
+    assert isinstance(room.ask(Purchase(hold_id(40), "key", 5, "ref")), Purchased)
+
+
+def _key_of_another_and(arrange: Arrange) -> Arrange:
+    def both(room: ShowRoom) -> None:
+        _key_of_another(room)
+        arrange(room)
+
+    return both
+
+
+# ---------------------------------------------------------------- the rows
+
+
+class Row:
+    """A status, what is so before, the command, and its exact answer."""
+
+    def __init__(
+        self,
+        command: Packable,
+        answer: Answer,
+        *,
+        so: Arrange = _nothing,
+        behind: str = "not-on-sale",
+    ) -> None:
+        """Take the command and its answer; obstacles stand from `behind` on."""
+        self.command = command
+        self.answer = answer
+        self.so = so
+        self.behind = behind
+
+    def check(self, room: ShowRoom) -> None:
+        """Put the show in the row's state, ask, and compare.
+
+        Raises:
+            AssertionError: another answer, or a refusal that changed something.
+        """
+        names = list(OBSTACLES)
+        standing = names[names.index(self.behind) :] if self.behind else []
+        for name in reversed(standing):
+            if name in _IN_THE_STORE:
+                OBSTACLES[name](room)
+        self.so(room)
+        room.set_time(NOW_MS)
+        for name in reversed(standing):
+            if name not in _IN_THE_STORE:
+                OBSTACLES[name](room)
+        before = room.read()
+        answer = room.ask(self.command)
+        assert answer == self.answer
+        is_anything_due = any(due_ms <= NOW_MS for due_ms in before.expiry.values())
+        if not is_anything_due and not isinstance(answer, Held | Purchased | Done):
+            after = room.read()
+            assert (after.seats, after.areas) == (before.seats, before.areas)
+            assert (after.records, after.keys) == (before.records, before.keys)
+            assert (after.buyers, after.sales) == (before.buyers, before.sales)
+
+
+def _after(status: str) -> str:
+    names = [*OBSTACLES, ""]
+    return names[names.index(status) + 1] if status else ""
+
+
+def _selecting(command: Packable, so: Arrange) -> dict[str, Row]:
+    return {
+        status: Row(command, answer, so=so, behind=status) for status, answer in REFUSALS.items()
+    }
+
+
+_HELD: Final = Held("ann", NOW_MS + MINUTE_MS, 1, (12, 1, 2), ((0, 2),))
+_KEPT: Final = Held("ann", START_MS + 10 * MINUTE_MS, 1, (10,), ())
+_SOLD: Final = Purchased("ann", 1, 0, START_MS, 1, (10,), ())
+_SOLD_NOW: Final = Purchased("ann", 1, 0, NOW_MS, 1, (10,), ())
+_SOLD_SECOND: Final = Purchased("ann", 1, 1, START_MS, 1, (10,), ())
+_REPLACE: Final = Replace(ME, 9, SELECTION)
+_PURCHASE: Final = Purchase(ME, "key", 5, "ref")
+_NOWHERE: Final = "none-together"
+
+TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
+    "hold": {
+        "malformed": Row(Raw(ME, [1, "ann", 0, 7, [12], [], []]), Malformed(),
+                         so=_live_of_another_body),
+        "key-reused": Row(FIRST_HOLD, KeyReused(), so=_live_of_another_body),
+        "held (a replay)": Row(FIRST_HOLD, _KEPT, so=_live),
+        "purchased (a replay)": Row(FIRST_HOLD, _SOLD_SECOND, so=_purchased),
+        "released": Row(FIRST_HOLD, Released(), so=_released),
+        "expired": Row(FIRST_HOLD, Expired(), so=_about_to_expire),
+        **_selecting(FIRST_HOLD, _nothing),
+        "held": Row(FIRST_HOLD, _HELD, behind=""),
+    },
+    "replace": {
+        "malformed": Row(Raw(ME, [2, -1, [12], [], []]), Malformed()),
+        "unknown": Row(_REPLACE, Unknown()),
+        "released": Row(_REPLACE, Released(), so=_released),
+        "expired": Row(_REPLACE, Expired(), so=_about_to_expire),
+        "already-purchased": Row(Replace(ME, 7, SELECTION), AlreadyPurchased(), so=_purchased),
+        "held (a replay)": Row(Replace(ME, 7, SELECTION), _KEPT, so=_live),
+        **_selecting(_REPLACE, _live),
+        "held": Row(
+            _REPLACE,
+            Held("ann", START_MS + 10 * MINUTE_MS, 1, (12, 1, 2), ((0, 2),)),
+            so=_live,
+            behind="",
+        ),
+    },
+    "release": {
+        "malformed": Row(Raw(ME[:15], [3]), Malformed(), so=_purchased),
+        "already-purchased": Row(Release(ME), AlreadyPurchased(), so=_purchased),
+        "inconsistent": Row(Release(ME), Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
+        "done (also when repeated, and for an unknown hold)": Row(Release(ME), Done(), so=_live),
+    },
+    "purchase": {
+        "malformed": Row(
+            Raw(ME, [4, "key", "5", "ref"]), Malformed(), so=_key_of_another_and(_live)
+        ),
+        "key-reused": Row(_PURCHASE, KeyReused(), so=_key_of_another_and(_about_to_expire)),
+        "unknown": Row(_PURCHASE, Unknown()),
+        "released": Row(_PURCHASE, Released(), so=_released),
+        "expired": Row(_PURCHASE, Expired(), so=_about_to_expire),
+        "purchased (a replay)": Row(_PURCHASE, _SOLD, so=_purchased, behind="seats-taken"),
+        "already-purchased": Row(Purchase(ME, "other", 5, "ref"), AlreadyPurchased(),
+                                 so=_purchased),
+        "inconsistent": Row(_PURCHASE, Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
+        "purchased": Row(_PURCHASE, _SOLD_NOW, so=_live, behind="seats-taken"),
+    },
+    "look": {
+        "unknown": Row(Look(ME), Unknown()),
+        "released": Row(Look(ME), Released(), so=_released),
+        "expired": Row(Look(ME), Expired(), so=_about_to_expire),
+        "held": Row(Look(ME), _KEPT, so=_live),
+        "purchased": Row(Look(ME), _SOLD, so=_purchased, behind="seats-taken"),
+    },
+}
+
+MORE: Final[Mapping[str, Row]] = {
+    "a purchase's key with another body": Row(
+        Purchase(ME, "key", 6, "ref"), KeyReused(), so=_purchased, behind=""
+    ),
+    "a hold of the key of an unknown hold that was released": Row(
+        FIRST_HOLD, Released(), so=lambda room: _is_done(room), behind=""
+    ),
+    "the release of an unknown hold": Row(Release(ME), Done(), behind=""),
+    "a release repeated": Row(Release(ME), Done(), so=_released, behind=""),
+    "the release of an expired hold": Row(Release(ME), Done(), so=_about_to_expire, behind=""),
+    "a command of no kind": Row(Raw(ME, [6]), Malformed(), behind=""),
+    "something that is no command": Row(Raw(ME, "hold"), Malformed(), behind=""),
+}
+
+
+def _is_done(room: ShowRoom) -> None:
+    assert room.ask(Release(ME)) == Done()
+
+
+def check_table(rooms: Rooms, batch_script: Script | None = None) -> None:
+    """Check every row.
+
+    Raises:
+        AssertionError: a row's answer is another.
+    """
+    for rows in (*TABLE.values(), MORE):
+        for row in rows.values():
+            row.check(rooms.open(HALL, batch_script=batch_script))
