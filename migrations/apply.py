@@ -1,6 +1,7 @@
 """Bring a database to the newest revision, and say where it stands."""
 
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 from alembic import command
@@ -11,6 +12,9 @@ from sqlalchemy import text
 from engine.platform.database import connect_once
 
 _FOLDER: Final = Path(__file__).parent
+
+# Alembic keeps what it is at in module-level names: one run at a time in a process.
+_running: Final = Lock()
 
 
 def _config(database_url: str) -> Config:
@@ -27,12 +31,14 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     Takes `postgresql://...` of a log-in that may create roles. Starts an event loop of its own:
     from a coroutine, call it by `asyncio.to_thread`.
     """
-    command.upgrade(_config(database_url), revision)
+    with _running:
+        command.upgrade(_config(database_url), revision)
 
 
 def downgrade(database_url: str, revision: str) -> None:
     """Take back revisions down to the one named, `base` for all. Drops their data."""
-    command.downgrade(_config(database_url), revision)
+    with _running:
+        command.downgrade(_config(database_url), revision)
 
 
 def newest_revision() -> str:

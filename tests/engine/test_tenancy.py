@@ -1,0 +1,309 @@
+"""No reseller sees or touches anything of another's; keys open exactly one reseller's door."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from engine.platform.database import KEY_HASH_SETTING, tenant_transaction
+from engine.platform.ids import EntityId, new_entity_id
+from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, OWNER_ROLE, RECORDER_ROLE
+from engine.platform.tables import (
+    api_keys,
+    area_blocks,
+    idempotency_keys,
+    manifests,
+    metadata,
+    price_versions,
+    recoveries,
+    resellers,
+    seat_blocks,
+    shows,
+)
+from engine.tenancy.resellers import authenticate, create_reseller, issue_key, revoke_key
+from ops.stack import Stack
+from tests.engine.ledger_world import TestedShow, World, open_world
+
+_TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
+_APP_MAY_INSERT = {
+    *("api_keys", "area_blocks", "idempotency_keys", "manifests"),
+    *("price_versions", "seat_blocks", "shows"),
+}
+_OF_EVERYBODY = {"alembic_version", "fee_schedules"}
+
+
+@pytest.fixture(scope="module")
+async def world(servers: Stack) -> AsyncIterator[World]:
+    """Both stores, in every role."""
+    async with open_world(servers.settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def show(world: World) -> TestedShow:
+    """A show of a reseller who has at least a row in every table."""
+    issued = await create_reseller(world.owner, "dev", "Halle Nord")
+    show = await world.new_show(reseller=issued.reseller)
+    await show.sell([1], [(0, 1)])
+    await show.sell([1])
+    await show.add({b"h": b"h" * 16, b"f": b"garbage"})
+    await show.recorder().record(show.id)
+    of_show = {"show_id": show.id, "reseller_id": show.reseller}
+    async with world.owner.begin() as connection:
+        await connection.execute(insert(seat_blocks).values(seat_index=5, reason="kill", **of_show))
+        await connection.execute(insert(area_blocks).values(area_index=0, count=2, **of_show))
+        await connection.execute(
+            insert(recoveries).values(
+                id=new_entity_id(),
+                epoch=1,
+                reason="test",
+                facts_drained=0,
+                holds_kept=0,
+                holds_voided=0,
+                took_ms=1,
+                **of_show,
+            )
+        )
+        await connection.execute(
+            insert(idempotency_keys).values(
+                reseller_id=show.reseller, scope="shows", key_hash=b"k", fingerprint=b"f"
+            )
+        )
+    return show
+
+
+async def test_every_table_with_a_reseller_has_forced_row_level_security(world: World) -> None:
+    """Read from the catalogue: a new table without policies fails here by itself."""
+    tables = await world.rows(
+        "SELECT relname, relrowsecurity AND relforcerowsecurity AS forced,"
+        " EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid"
+        " AND attname = 'reseller_id' AND NOT attisdropped) AS tenant"
+        " FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+        " WHERE nspname = 'public' AND relkind IN ('r', 'p', 'v', 'm', 'f')"
+    )
+    policies = await world.rows("SELECT * FROM pg_policies WHERE schemaname = 'public'")
+    assert {row["relname"] for row in tables if not row["forced"]} == _OF_EVERYBODY
+    assert {row["relname"] for row in tables if row["tenant"]} == {t.name for t in _TENANT_TABLES}
+    for name in {row["relname"] for row in tables} - _OF_EVERYBODY:
+        by_role: dict[str, list[Any]] = {}
+        for policy in policies:
+            if policy["tablename"] == name:
+                for role in policy["roles"]:
+                    by_role.setdefault(role, []).append(policy)
+        assert set(by_role) == {APP_ROLE, RECORDER_ROLE, AUDITOR_ROLE, OWNER_ROLE}, name
+        column = "id" if name == "resellers" else "reseller_id"
+        tenant = [policy for policy in by_role[APP_ROLE] if policy["policyname"] == "tenant"]
+        assert len(tenant) == 1, name
+        for clause in (tenant[0]["qual"], tenant[0]["with_check"]):
+            assert clause.startswith(f"({column} = (NULLIF(current_setting('onsale.reseller_id'")
+        others = {policy["policyname"] for policy in by_role[APP_ROLE]} - {"tenant"}
+        assert others == ({"key_holder"} if name == "api_keys" else set()), name
+        assert {policy["cmd"] for policy in by_role[AUDITOR_ROLE]} == {"SELECT"}
+
+
+async def test_the_roles_own_nothing_and_look_past_no_policy(world: World) -> None:
+    """All belongs to the owner; none of the four is a superuser or bypasses row security."""
+    owners = await world.rows(
+        "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    )
+    assert [row["tableowner"] for row in owners] == [OWNER_ROLE]
+    roles = await world.rows(
+        "SELECT rolname, rolsuper OR rolbypassrls OR rolcreaterole AS strong FROM pg_roles"
+        " WHERE rolname LIKE 'onsale%'"
+    )
+    assert {row["rolname"]: row["strong"] for row in roles} == dict.fromkeys(
+        (OWNER_ROLE, APP_ROLE, RECORDER_ROLE, AUDITOR_ROLE), False
+    )
+
+
+async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
+    """Sales are added by the recorder alone and changed by nobody; the auditor only reads."""
+    # As the owner: it sees the grants of all.
+    query = text(
+        "SELECT grantee, privilege_type AS privilege, array_agg(table_name::text) AS tables"
+        " FROM information_schema.table_privileges WHERE table_schema = 'public'"
+        " AND grantee LIKE 'onsale%' AND grantee <> 'onsale_owner' GROUP BY 1, 2"
+    )
+    async with world.owner.connect() as connection:
+        granted = (await connection.execute(query)).mappings().all()
+    writes = {
+        (row["grantee"], row["privilege"]): set(row["tables"])
+        for row in granted
+        if row["privilege"] != "SELECT"
+    }
+    assert writes == {
+        (APP_ROLE, "INSERT"): _APP_MAY_INSERT,
+        (APP_ROLE, "UPDATE"): {
+            *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks", "shows"),
+        },
+        (APP_ROLE, "DELETE"): {"area_blocks", "idempotency_keys", "seat_blocks"},
+        (RECORDER_ROLE, "INSERT"): {
+            *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
+            *("recorder_positions", "recoveries", "stranded_facts", "tickets"),
+        },
+        (RECORDER_ROLE, "UPDATE"): {"area_sales", "recorder_positions"},
+        (RECORDER_ROLE, "DELETE"): {"idempotency_keys"},
+    }
+
+
+@pytest.mark.parametrize("table", _TENANT_TABLES, ids=lambda table: table.name)
+async def test_nothing_of_another_reseller_can_be_read(show: TestedShow, table: Table) -> None:
+    """The owner of the rows sees them; another, and nobody in particular, sees nothing."""
+    world = show.world
+    stranger = await world.new_reseller()
+    if "show_id" in table.c:
+        query = select(table).where(table.c.show_id == show.id)
+    else:
+        query = select(table).where(table.c.reseller_id == show.reseller)
+    async with tenant_transaction(world.app, show.reseller) as connection:
+        assert (await connection.execute(query)).all()
+    async with tenant_transaction(world.app, stranger) as connection:
+        assert not (await connection.execute(query)).all()
+    async with world.app.begin() as connection:
+        assert not (await connection.execute(query)).all()
+
+
+async def test_nothing_of_another_reseller_can_be_changed(show: TestedShow) -> None:
+    """Updates and deletes find no row."""
+    world = show.world
+    stranger = await world.new_reseller()
+    async with tenant_transaction(world.app, stranger) as connection:
+        for table in (api_keys, idempotency_keys, area_blocks, seat_blocks, shows):
+            touched = await connection.execute(
+                update(table)
+                .where(table.c.reseller_id == show.reseller)
+                .values({next(iter(table.primary_key)): next(iter(table.primary_key))})
+            )
+            assert touched.rowcount == 0, table.name
+        for table in (idempotency_keys, area_blocks, seat_blocks):
+            assert (await connection.execute(table.delete())).rowcount == 0, table.name
+    async with tenant_transaction(world.app, show.reseller) as connection:
+        assert len((await connection.execute(select(seat_blocks))).all()) == 1
+
+
+@pytest.mark.parametrize("name", sorted(_APP_MAY_INSERT))
+async def test_nothing_can_be_inserted_for_another_reseller(show: TestedShow, name: str) -> None:
+    """The policy's WITH CHECK refuses it, in every table that takes inserts."""
+    world = show.world
+    table = metadata.tables[name]
+    stranger = await world.new_reseller()
+    query = select(table).where(table.c.reseller_id == show.reseller).limit(1)
+    async with tenant_transaction(world.app, show.reseller) as connection:
+        row = dict((await connection.execute(query)).mappings().one())
+    with pytest.raises(DBAPIError, match="violates row-level security policy"):
+        async with tenant_transaction(world.app, stranger) as connection:
+            await connection.execute(insert(table).values(row))
+
+
+async def test_a_row_of_ones_own_cannot_be_given_away(show: TestedShow) -> None:
+    """Nor can a show be moved to another reseller."""
+    stranger = await show.world.new_reseller()
+    with pytest.raises(DBAPIError, match="violates row-level security policy"):
+        async with tenant_transaction(show.world.app, show.reseller) as connection:
+            await connection.execute(
+                update(shows).where(shows.c.id == show.id).values(reseller_id=stranger)
+            )
+
+
+@pytest.mark.parametrize("table", [seat_blocks, price_versions], ids=lambda table: table.name)
+async def test_no_row_of_ones_own_can_name_another_resellers_show(
+    show: TestedShow, table: Table
+) -> None:
+    """Foreign keys look past row-level security, so they hold show and reseller together."""
+    stranger = await show.world.new_reseller()
+    row: dict[str, Any] = {"show_id": show.id, "reseller_id": stranger}
+    if table is seat_blocks:
+        row |= {"seat_index": 99, "reason": "mischief"}
+    else:
+        row |= {"version": 99, "prices": {}}
+    with pytest.raises(DBAPIError, match="violates foreign key constraint"):
+        async with tenant_transaction(show.world.app, stranger) as connection:
+            await connection.execute(insert(table).values(row))
+
+
+async def test_an_identity_ends_with_its_transaction(world: World) -> None:
+    """A connection goes back to the pool as nobody's."""
+    reseller = await world.new_reseller()
+    async with tenant_transaction(world.app, reseller) as connection:
+        assert (await connection.execute(select(resellers.c.id))).scalars().all() == [reseller]
+    async with world.app.connect() as connection:
+        for _ in range(2):
+            assert not (await connection.execute(select(resellers))).all()
+            await connection.rollback()
+
+
+async def test_many_resellers_at_once_see_each_their_own(world: World) -> None:
+    """On the few connections of one pool, in turn."""
+    own = [await world.new_show() for _ in range(8)]
+
+    async def look(show: TestedShow) -> bool:
+        async with tenant_transaction(world.app, show.reseller) as connection:
+            await asyncio.sleep(0)
+            found = (await connection.execute(select(manifests.c.reseller_id))).scalars().all()
+            return set(found) == {show.reseller}
+
+    assert all(await asyncio.gather(*(look(show) for show in own * 5)))
+
+
+async def test_a_key_opens_its_resellers_door(world: World) -> None:
+    """The first key, a second one, and no other text."""
+    first = await create_reseller(world.owner, "dev", "Halle Süd")
+    second = await issue_key(world.app, first.reseller, "dev", "shop")
+    other = await create_reseller(world.owner, "dev", "Halle West")
+    assert first.text.startswith("onsale_dev_")
+    assert await authenticate(world.app, first.text) == first.reseller
+    assert await authenticate(world.app, second.text) == first.reseller
+    assert await authenticate(world.app, other.text) == other.reseller
+    for wrong in ("", first.text + "x", first.text[:-1], "onsale_dev_", "x" * 10_000, "\x00"):
+        assert await authenticate(world.app, wrong) is None
+
+
+async def test_only_the_hash_of_a_key_is_stored(world: World) -> None:
+    """And the beginning of it, for a console to show."""
+    issued = await create_reseller(world.owner, "dev", "Halle Ost")
+    [row] = await world.rows("SELECT * FROM api_keys WHERE id = :key", key=issued.id)
+    assert issued.text not in str(dict(row))
+    assert issued.text.startswith(row["prefix"])
+    assert len(row["prefix"]) == len("onsale_dev_") + 6
+    assert len(row["key_hash"]) == 32
+
+
+async def test_a_revoked_key_opens_nothing(world: World) -> None:
+    """Only its own reseller can revoke it, and only once."""
+    issued = await create_reseller(world.owner, "dev", "Halle Mitte")
+    stranger = EntityId(await world.new_reseller())
+    assert not await revoke_key(world.app, stranger, issued.id)
+    assert await authenticate(world.app, issued.text) == issued.reseller
+    assert await revoke_key(world.app, issued.reseller, issued.id)
+    assert not await revoke_key(world.app, issued.reseller, issued.id)
+    assert await authenticate(world.app, issued.text) is None
+
+
+async def test_a_keys_use_is_noted_once_an_hour(world: World) -> None:
+    """Not by a write on every request."""
+    issued = await create_reseller(world.owner, "dev", "Halle")
+    seen: set[Any] = set()
+    for _ in range(3):
+        await authenticate(world.app, issued.text)
+        [row] = await world.rows("SELECT last_used_at FROM api_keys WHERE id = :k", k=issued.id)
+        seen.add(row["last_used_at"])
+    assert len(seen) == 1
+    assert None not in seen
+
+
+async def test_a_keys_hash_shows_its_row_and_changes_nothing(show: TestedShow) -> None:
+    """What authentication sets gives sight of one key, not of its reseller's data."""
+    [key] = await show.world.rows(
+        "SELECT encode(key_hash, 'hex') AS hash FROM api_keys WHERE reseller_id = :r",
+        r=show.reseller,
+    )
+    async with show.world.app.begin() as connection:
+        await connection.execute(
+            text(f"SELECT set_config('{KEY_HASH_SETTING}', :hash, true)"), {"hash": key["hash"]}
+        )
+        assert len((await connection.execute(select(api_keys))).all()) == 1
+        assert (await connection.execute(update(api_keys).values(name="mine"))).rowcount == 0
+        assert not (await connection.execute(select(shows))).all()
