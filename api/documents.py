@@ -6,9 +6,11 @@ the same structs that they are decoded with.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, Literal, cast
 
 import msgspec
+from litestar import Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import (
@@ -23,7 +25,7 @@ from litestar.openapi.spec import (
 )
 
 from api.inputs import Body
-from api.problems import MEDIA_TYPE, TYPE_PREFIX, ProblemDetails, ProblemKind
+from api.problems import MEDIA_TYPE, TYPE_PREFIX, ProblemDetails, ProblemError, ProblemKind
 
 _ALWAYS: Final = (
     ProblemKind.MALFORMED_REQUEST,
@@ -88,12 +90,20 @@ def openapi_config() -> OpenAPIConfig:
             }
         ),
         security=[{"api_key": []}],
-        path="/schema",
+        openapi_router=Router(path="/schema", route_handlers=[], after_request=_tell_nothing_there),
         render_plugins=[
             JsonRenderPlugin(path=["/", "/openapi.json"]),
             YamlRenderPlugin(path=["/openapi.yaml"]),
         ],
     )
+
+
+async def _tell_nothing_there(response: Response[Any]) -> Response[Any]:
+    """Put a problem in the place of the page that Litestar shows for unknown paths."""
+    if response.status_code != HTTPStatus.NOT_FOUND:
+        return response
+    problem = ProblemError(ProblemKind.NOT_FOUND, "The document is at /schema/openapi.json.")
+    return Response(problem.body(), status_code=problem.kind.status, media_type=MEDIA_TYPE)
 
 
 def _json(kind: type[Body]) -> dict[str, OpenAPIMediaType]:

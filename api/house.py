@@ -97,8 +97,8 @@ def _answer(
 ) -> BlocksAnswer:
     return BlocksAnswer(
         show=runtime_of(request).ids.entity(Prefix.SHOW, show.id),
-        seats=body.seats,
-        areas=body.areas,
+        seats=body.seats or [],
+        areas=body.areas or {},
         inventory_version=changed.inventory_version,
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Final
 
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.problems import Fault
 from engine.sales.box_office import Wanted
@@ -74,24 +74,24 @@ class BestAvailable(Body, frozen=True, kw_only=True):
 class SelectionBody(Body, frozen=True, kw_only=True):
     """What to hold: numbered seats, places in areas by count, the best available, or a mix."""
 
-    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] = []
-    areas: Areas = {}
-    best_available: BestAvailable | None = None
+    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
+    areas: Areas | UnsetType = UNSET
+    best_available: BestAvailable | UnsetType | None = UNSET
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
         best = self.best_available
         return Wanted(
-            seats=tuple(self.seats),
-            areas=tuple(sorted(self.areas.items())),
+            seats=tuple(self.seats or ()),
+            areas=tuple(sorted((self.areas or {}).items())),
             best=((best.price_level, best.quantity),) if best else (),
         )
 
     def faults(self) -> Iterable[Fault]:
         """Yield what no single field shows."""
-        if not self.seats and not self.areas and self.best_available is None:
+        if not self.seats and not self.areas and not self.best_available:
             yield Fault("name at least one of seats, areas and best_available", pointer="")
-        yield from repeated_seats(self.seats)
+        yield from repeated_seats(self.seats or [])
 
 
 class HoldBody(SelectionBody, frozen=True, kw_only=True):
@@ -122,19 +122,21 @@ class PurchaseBody(Body, frozen=True, kw_only=True):
 class BlockBody(Body, frozen=True, kw_only=True):
     """Seats and places that the house withholds, and why."""
 
-    seats: Annotated[list[SeatLabel], Meta(max_length=BLOCKED_SEATS_MAX)] = []
-    areas: Areas = {}
+    seats: Annotated[list[SeatLabel], Meta(max_length=BLOCKED_SEATS_MAX)] | UnsetType = UNSET
+    areas: Areas | UnsetType = UNSET
     reason: Annotated[str, Meta(max_length=200, pattern=_NO_CONTROLS)] = ""
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
-        return Wanted(seats=tuple(self.seats), areas=tuple(sorted(self.areas.items())))
+        return Wanted(
+            seats=tuple(self.seats or ()), areas=tuple(sorted((self.areas or {}).items()))
+        )
 
     def faults(self) -> Iterable[Fault]:
         """Yield what no single field shows."""
         if not self.seats and not self.areas:
             yield Fault("name at least one of seats and areas", pointer="")
-        yield from repeated_seats(self.seats)
+        yield from repeated_seats(self.seats or [])
 
 
 class ReleaseBlockBody(BlockBody, frozen=True, kw_only=True):
