@@ -14,6 +14,7 @@ from arq import cron
 from arq.connections import RedisSettings
 from arq.cron import CronJob
 
+from engine.platform.logs import configure_logs
 from engine.platform.settings import load_settings
 from engine.runtime import open_working
 from workers.idempotency import forget_old_keys
@@ -36,6 +37,7 @@ def queue_settings(url: str) -> RedisSettings:
 
 async def start_tasks(ctx: dict[str, Any]) -> None:
     """Open the connections and start every long-running task."""
+    configure_logs(_settings.log_level)
     stack = AsyncExitStack()
     ctx["stack"] = stack
     ctx["working"] = working = await stack.enter_async_context(open_working(_settings))

@@ -1,7 +1,7 @@
 """What the tests of the ledger share: shows made by hand, facts as the script writes them."""
 
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -162,12 +162,16 @@ class TestedShow(Struct, frozen=True):
             statement = text("UPDATE shows SET epoch = epoch + 1 WHERE id = :show")
             await connection.execute(statement, {"show": self.id})
 
+    def hall_terms(self, prices: dict[str, int] | None = None) -> HallTerms:
+        """Return what it sells on."""
+        return HallTerms(self.reseller, prices)
+
     def recorder(
         self, *, publish: Publish | None = None, prices: dict[str, int] | None = None
     ) -> Recorder:
         """Return a recorder of this show."""
         world = self.world
-        terms = HallTerms(self.reseller, prices)
+        terms = self.hall_terms(prices)
         return Recorder(world.recorder_engine, world.redis, terms, publish=publish)
 
     async def orders(self) -> dict[bytes, str]:
@@ -224,11 +228,6 @@ def a_sale(
     )
 
 
-def seats_from(first: int) -> Iterator[int]:
-    """Yield positions from one on."""
-    return count(first)
-
-
 @asynccontextmanager
 async def open_world(settings: Settings) -> AsyncGenerator[World]:
     """Connect to both stores in every role."""
@@ -249,7 +248,7 @@ async def open_world(settings: Settings) -> AsyncGenerator[World]:
             auditor=engines[AUDITOR_ROLE],
         )
     finally:
-        await cast("Redis", redis).aclose(close_connection_pool=True)
+        await redis.aclose()
         await raw.aclose()
         for engine in engines.values():
             await engine.dispose()
