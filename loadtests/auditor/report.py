@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -11,7 +12,14 @@ ROWS_SHOWN: Final = 40
 FINDINGS_SHOWN: Final = 100
 FINDINGS_TOLD: Final = 1000
 
+_WIDTH_OF_FILES: Final = 160
 _COUNTS: Final = ("capacity", "open", "held", "sold", "blocked", "tickets")
+
+
+def open_console(*, stderr: bool) -> Console:
+    """Return a console that is wide enough for the table where no terminal says how wide it is."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=_WIDTH_OF_FILES)
 
 
 def print_audit(result: AuditResult, region: str, console: Console) -> None:
@@ -19,10 +27,15 @@ def print_audit(result: AuditResult, region: str, console: Console) -> None:
     guilty = {finding.show for finding in result.findings}
     # Those with findings first; of the clean ones as many as fit.
     rows = sorted(result.rows, key=lambda row: row.show not in guilty)
-    table = Table(title="capacity = open + held + sold + blocked, sold = tickets", expand=False)
-    for column in ("show", "name", "state"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    for column in (*_COUNTS, "on the way", "orders", "epoch"):
+    table = Table(
+        title="capacity = open + held + sold + blocked, sold = tickets",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("show", overflow="fold")
+    table.add_column("name", overflow="ellipsis")
+    table.add_column("state", no_wrap=True)
+    for column in (*_COUNTS, "on its way", "orders", "epoch"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows[:ROWS_SHOWN]:

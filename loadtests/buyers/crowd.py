@@ -22,7 +22,6 @@ _ABANDONED_SHARE: Final = 0.03
 _ABANDONED_TICKETS_MAX: Final = 400
 _ABANDONED_WITHIN_S: Final = 8.0
 _ABANDON_CHANCE: Final = 0.15
-_CHECKED_MAX: Final = 50
 
 
 class StuckError(Exception):
@@ -146,7 +145,7 @@ class Crowd:
     async def _check_expired(self, buyers: list[Buyer]) -> None:
         left = [(buyer, held) for buyer in buyers for held in buyer.abandoned]
         try:
-            for buyer, held in left[:_CHECKED_MAX]:
+            for buyer, held in left:
                 await buyer.check_expired(held)
         except GaveUpError as error:
             self.tally.error(str(error))

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.settings import Settings, SettingsError
 from loadtests.auditor import AuditResult, UnknownShowError, audit
-from loadtests.auditor.report import audit_as_json, print_audit
+from loadtests.auditor.report import audit_as_json, open_console, print_audit
 from ops.running import NotRunningError, find_settings
 
 _SHOW = re.compile(r"(?:shw_[a-z0-9]+_)?([0-9a-f]{16})")
@@ -32,7 +32,7 @@ def command(show_id: str | None, *, as_json: bool) -> None:
     except (NotRunningError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
     result = _run(settings, _parse(show_id))
-    console = Console(stderr=as_json)
+    console = open_console(stderr=as_json)
     print_audit(result, settings.region, console)
     if as_json:
         click.echo(msgspec.json.encode(audit_as_json(result, settings.region)))

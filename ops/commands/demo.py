@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.platform.database import create_engine
+from engine.platform.logs import configure_logs
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.tenancy.resellers import create_reseller
 from loadtests.auditor import AuditResult, audit
-from loadtests.auditor.report import print_audit
+from loadtests.auditor.report import open_console, print_audit
 from loadtests.buyers import Crowd, Habits, Tally, Verdict, reach_verdict
 from loadtests.buyers.crowd import StuckError
 from loadtests.buyers.desk import GaveUpError
@@ -140,7 +141,8 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
         msg = "--seats and --plan exclude each other"
         raise click.UsageError(msg)
     plan = arena_plan(seats) if seats else (plan_file or _HALL).read_bytes()
-    console = Console(stderr=as_json)
+    configure_logs("warning")
+    console = open_console(stderr=as_json)
     directory = Path(tempfile.mkdtemp(prefix="onsale-demo-"))
     demo = _Demo(plan, console, buyers, seed, pace, timeout_s)
     try:
