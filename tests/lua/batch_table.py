@@ -304,3 +304,42 @@ def check_table(rooms: Rooms, batch_script: Script | None = None) -> None:
     for rows in (*TABLE.values(), MORE):
         for row in rows.values():
             row.check(rooms.open(HALL, batch_script=batch_script))
+
+
+FENCES: Final[Mapping[str, Mapping[str, str]]] = {
+    "another run": {"run_id": "0" * 40},
+    "another data set": {"replid": "0" * 40},
+    "recovering": {"state": "recovering"},
+}
+
+
+def check_refusals(rooms: Rooms, batch_script: Script | None = None) -> None:
+    """Check that too-late, fenced, stale and ok come in this order, and only ok changes anything.
+
+    Raises:
+        AssertionError: another status, or a refused batch changed something.
+    """
+    command = Hold(ME, "ann", 60_000, 1, Selection(seats=(1,)))
+    for fence in FENCES.values():
+        room = rooms.open(HALL, batch_script=batch_script)
+
+        def statuses(room: ShowRoom) -> list[str]:
+            before = room.read()
+            told = [
+                room.batch(command, not_after_ms=START_MS - 1, version=9, epoch=9).status,
+                room.batch(command, not_after_ms=START_MS, version=9, epoch=9).status,
+                room.batch(command, version=9).status,
+                room.batch(command, version=0).status,
+                room.batch(command, epoch=room.epoch - 1).status,
+                room.batch(command, epoch=room.epoch + 1).status,
+            ]
+            assert room.read() == before
+            return told
+
+        room.set_meta(**fence)
+        assert statuses(room) == ["too-late", *["fenced"] * 5]
+        room.open()
+        assert statuses(room) == ["too-late", *["stale"] * 5]
+        reply = room.batch(command, not_after_ms=START_MS)
+        assert reply.status == "ok"
+        assert isinstance(reply.answers[0], Held)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from engine.inventory.commands import Held, Hold, Look, Malformed, Selection
-from tests.lua.batch_table import HALL, MORE, TABLE, Row
-from tests.lua.show_room import START_MS, Raw, Rooms, ShowRoom, hold_id
+from tests.lua.batch_table import HALL, MORE, TABLE, Row, check_refusals
+from tests.lua.show_room import Raw, Rooms, hold_id
 
 _ROWS = [
     pytest.param(row, id=f"{command}: {status}")
@@ -21,40 +21,9 @@ def test_a_status_comes_before_all_that_stand_after_it(rooms: Rooms, row: Row) -
     row.check(rooms.open(HALL))
 
 
-_FENCES: dict[str, Any] = {
-    "another run": {"run_id": "0" * 40},
-    "another data set": {"replid": "0" * 40},
-    "recovering": {"state": "recovering"},
-}
-
-
-@pytest.mark.parametrize("fence", _FENCES.values(), ids=_FENCES.keys())
-def test_a_batch_that_is_too_late_is_told_so_before_it_is_fenced_or_stale(
-    rooms: Rooms, fence: dict[str, Any]
-) -> None:
+def test_a_batch_that_is_too_late_is_told_so_before_it_is_fenced_or_stale(rooms: Rooms) -> None:
     """too-late, fenced, stale, ok: in this order; only ok changes anything."""
-    room = rooms.open(HALL)
-    room.set_meta(**fence)
-    command = Hold(hold_id(1), "ann", 60_000, 1, Selection(seats=(1,)))
-    before = room.read()
-
-    def statuses(room: ShowRoom) -> list[str]:
-        return [
-            room.batch(command, not_after_ms=START_MS - 1, version=9, epoch=9).status,
-            room.batch(command, not_after_ms=START_MS, version=9, epoch=9).status,
-            room.batch(command, not_after_ms=START_MS, version=9).status,
-        ]
-
-    assert statuses(room) == ["too-late", "fenced", "fenced"]
-    assert room.read() == before
-    room.open()
-    before = room.read()
-    assert statuses(room) == ["too-late", "stale", "stale"]
-    assert room.batch(command, epoch=room.epoch + 1).status == "stale"
-    assert room.read() == before
-    reply = room.batch(command, not_after_ms=START_MS)
-    assert reply.status == "ok"
-    assert isinstance(reply.answers[0], Held)
+    check_refusals(rooms)
 
 
 def test_a_malformed_command_harms_no_neighbour(rooms: Rooms) -> None:

@@ -1,0 +1,105 @@
+"""Mistakes made on purpose: a batch script with one of them must not pass the suite's checks."""
+
+from typing import Final
+
+import pytest
+from msgspec import Struct
+from redis.exceptions import ResponseError
+
+from engine.inventory.scripts import load_script, make_script
+from tests.lua.batch_table import check_refusals, check_table
+from tests.lua.show_room import Rooms
+from tests.model.inventory_machine import run_machine
+
+
+class Mutant(Struct, frozen=True):
+    """A piece of the script, which stands in it once, and what a mistake would make of it."""
+
+    was: str
+    becomes: str
+
+
+MUTANTS: Final[dict[str, Mutant]] = {
+    "a hold may be bought at its deadline": Mutant(
+        "record.state == LIVE and record.deadline <= view.now then",
+        "record.state == LIVE and record.deadline < view.now then",
+    ),
+    "a tombstone is kept a millisecond too long": Mutant(
+        "if is_tombstone and record.deadline <= view.now then",
+        "if is_tombstone and record.deadline < view.now then",
+    ),
+    "no tombstone is kept": Mutant(
+        "state = state, deadline = record.deadline + KEPT_AFTER_DEADLINE_MS,",
+        "state = state, deadline = view.now,",
+    ),
+    "a seat may be held by two": Mutant(
+        "if seat_state(view, position) ~= OPEN then", "if false then"
+    ),
+    "an area may be oversold": Mutant("if open < pair[2] then", "if open < 0 then"),
+    "a purchase's key may be used for two holds": Mutant(
+        "if used_for and used_for ~= id then", "if false then"
+    ),
+    "a hold's key may come with another body": Mutant(
+        "if record.fp ~= fp and record.fp ~= FP_OF_UNKNOWN then", "if false then"
+    ),
+    "a buyer's limit is one too low": Mutant(
+        "count > most_per_buyer do", "count >= most_per_buyer do"
+    ),
+    "a hold's limit is one too high": Mutant(
+        "count > most_per_hold then", "count > most_per_hold + 1 then"
+    ),
+    "a buyer's holds each have a deadline of their own": Mutant(
+        "if has.held == 0 or has.deadline <= now then", "if true then"
+    ),
+    "a replaced selection is not given back": Mutant(
+        """  for _, position in ipairs(record.seats) do
+    set_seat(view, position, OPEN)
+  end
+  for _, area in ipairs(record.areas) do
+    move_places(view, area[1], 'held', 'open', area[2])
+  end
+  local taken
+""",
+        "  local taken\n",
+    ),
+    "a late batch acts": Mutant("if now > not_after then", "if false then"),
+    "a batch acts on another server": Mutant("meta.run_id ~= run_id", "false"),
+    "a batch of another epoch acts": Mutant("tonumber(meta.epoch) ~= epoch or ", ""),
+    "a sale leaves no fact": Mutant(
+        "local added = redis.call('XADD', names.sales, stream_id, 'h', sale.id, 'f', fact)",
+        "local added = string.gsub(stream_id, '%*', '0')",
+    ),
+    "a purchase does not count for the buyer": Mutant(
+        "buyer.bought = buyer.bought + count", "buyer.bought = buyer.bought"
+    ),
+    "a single seat is left alone": Mutant("if length ~= n + 1 then", "if true then"),
+    "a search that failed is remembered for ever": Mutant(
+        "if state == OPEN and next(view.misses) then", "if false then"
+    ),
+}
+
+
+def _check(rooms: Rooms, body: str) -> None:
+    """Run the checks that the tests of the script run.
+
+    Raises:
+        AssertionError: a check failed.
+    """
+    script = make_script("batch", body)
+    check_table(rooms, script)
+    check_refusals(rooms, script)
+    run_machine(rooms.client, script, examples=30)
+
+
+def test_the_script_itself_passes_the_checks(rooms: Rooms) -> None:
+    """What is found below is the mutants' fault."""
+    _check(rooms, load_script("batch").body)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
+def test_a_mistake_in_the_script_is_caught(rooms: Rooms, mutant: Mutant) -> None:
+    """The mutant differs in one place, and at least one check fails on it."""
+    body = load_script("batch").body
+    assert body.count(mutant.was) == 1
+    with pytest.raises((AssertionError, ResponseError)):
+        _check(rooms, body.replace(mutant.was, mutant.becomes))
