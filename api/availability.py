@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 from litestar import Response, Router, get
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_304_NOT_MODIFIED
 from msgspec import Struct
 
@@ -64,7 +65,7 @@ class SeatMap(Struct, frozen=True):
 class AvailabilityAnswer(Struct, frozen=True):
     """How a show stands. `sequence` rises with every change: `<epoch>-<n>`."""
 
-    show: str
+    show: FromPath[str]
     sequence: str
     currency: str
     total: Counts
@@ -88,7 +89,9 @@ _written: OrderedDict[int, _Written] = OrderedDict()
     summary="Counts and seat map",
     operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
-async def show_availability(request: ApiRequest, show: str) -> Response[AvailabilityAnswer]:
+async def show_availability(
+    request: ApiRequest, show: FromPath[str]
+) -> Response[AvailabilityAnswer]:
     """Tell how many places are open, per price level and area, why, and the seat map.
 
     Numbered seats count in their price level, places in areas in their area. Send `If-None-Match`

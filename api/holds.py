@@ -3,6 +3,7 @@
 from typing import Final
 
 from litestar import Response, Router, delete, get, post, put
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from api.answers import HoldAnswer, tell_hold
@@ -49,7 +50,7 @@ _HOLD_PROBLEMS: Final = (
         ),
     ),
 )
-async def hold_places(request: ApiRequest, show: str) -> Response[HoldAnswer]:
+async def hold_places(request: ApiRequest, show: FromPath[str]) -> Response[HoldAnswer]:
     """Claim a selection for a buyer until a deadline: all of it, or nothing.
 
     A buyer's new hold on a show takes on the earliest deadline while they hold anything there.
@@ -83,7 +84,7 @@ async def hold_places(request: ApiRequest, show: str) -> Response[HoldAnswer]:
     summary="Look at a hold",
     operation_class=describe(problems=_HOLD_PROBLEMS),
 )
-async def look_at_hold(request: ApiRequest, show: str, hold: str) -> HoldAnswer:
+async def look_at_hold(request: ApiRequest, show: FromPath[str], hold: FromPath[str]) -> HoldAnswer:
     """Tell how a hold stands: its places, its deadline and what it costs."""
     check_query(request)
     named = await find_show(request, show)
@@ -103,7 +104,9 @@ async def look_at_hold(request: ApiRequest, show: str, hold: str) -> HoldAnswer:
         problems=(*_HOLD_PROBLEMS, ProblemKind.ALREADY_PURCHASED, *_SELECTION_PROBLEMS),
     ),
 )
-async def replace_selection(request: ApiRequest, show: str, hold: str) -> HoldAnswer:
+async def replace_selection(
+    request: ApiRequest, show: FromPath[str], hold: FromPath[str]
+) -> HoldAnswer:
     """Put another selection in the place of a hold's, in one step.
 
     Its deadline stays. When the new places are refused, the hold keeps the old ones.
@@ -131,7 +134,7 @@ async def replace_selection(request: ApiRequest, show: str, hold: str) -> HoldAn
         )
     ),
 )
-async def release_hold(request: ApiRequest, show: str, hold: str) -> None:
+async def release_hold(request: ApiRequest, show: FromPath[str], hold: FromPath[str]) -> None:
     """Give a hold's places back. Repeating it changes nothing and gets the same answer."""
     check_query(request)
     named = await find_show(request, show)

@@ -1,6 +1,7 @@
 """What the house withholds from sale, and gives back."""
 
 from litestar import Response, Router, post
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
 from msgspec import Struct
 
@@ -30,7 +31,7 @@ _PROBLEMS = (
 class BlocksAnswer(Struct, frozen=True):
     """What was withheld or given back, and the inventory version since then."""
 
-    show: str
+    show: FromPath[str]
     seats: list[str]
     areas: dict[str, int]
     inventory_version: int
@@ -42,7 +43,7 @@ class BlocksAnswer(Struct, frozen=True):
     status_code=HTTP_200_OK,
     operation_class=describe(body=BlockBody, key="honoured", problems=_PROBLEMS),
 )
-async def withhold(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
+async def withhold(request: ApiRequest, show: FromPath[str]) -> Response[BlocksAnswer]:
     """Take open seats and places off sale until they are given back: all of them, or none.
 
     Seats that are withheld already stay so; places in areas add up.
@@ -67,7 +68,7 @@ async def withhold(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
     status_code=HTTP_200_OK,
     operation_class=describe(body=ReleaseBlockBody, key="honoured", problems=_PROBLEMS),
 )
-async def give_back(request: ApiRequest, show: str) -> Response[BlocksAnswer]:
+async def give_back(request: ApiRequest, show: FromPath[str]) -> Response[BlocksAnswer]:
     """Put withheld seats and places on sale again: all of them, or none.
 
     Seats that are on sale already stay so.

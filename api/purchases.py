@@ -2,6 +2,7 @@
 
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 
 from api.answers import OrderAnswer, tell_order
@@ -36,7 +37,7 @@ from engine.sales.orders import OrderState
         ),
     ),
 )
-async def purchase_hold(request: ApiRequest, show: str) -> Response[OrderAnswer]:
+async def purchase_hold(request: ApiRequest, show: FromPath[str]) -> Response[OrderAnswer]:
     """Turn a hold into an order.
 
     `201` says that the order is in the ledger. `202` says that it is decided but not there yet:
@@ -77,7 +78,7 @@ async def purchase_hold(request: ApiRequest, show: str) -> Response[OrderAnswer]
     summary="Look at an order",
     operation_class=describe(problems=(ProblemKind.ORDER_NOT_FOUND,)),
 )
-async def look_at_order(request: ApiRequest, order: str) -> OrderAnswer:
+async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer:
     """Tell an order with its lines, its tickets and how it stands.
 
     From the moment of its purchase it is never unknown: until it is in the ledger it says

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 from litestar import Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from api.answers import Price, tell_price
@@ -69,17 +69,19 @@ class SeatPage(Struct, frozen=True):
 )
 async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     request: ApiRequest,
-    show: str,
-    status: SeatStatus | None = None,
-    price_level: Annotated[str | None, Parameter(max_length=200)] = None,
+    show: FromPath[str],
+    status: FromQuery[SeatStatus | None] = None,
+    price_level: Annotated[str | None, QueryParameter(max_length=200)] = None,
     price_max: Annotated[
         int | None,
-        Parameter(ge=0, le=10**12, description="All-in, in minor units of the show's currency."),
+        QueryParameter(
+            ge=0, le=10**12, description="All-in, in minor units of the show's currency."
+        ),
     ] = None,
     cursor: Annotated[
-        str | None, Parameter(max_length=16, description="A page's `next_cursor`.")
+        str | None, QueryParameter(max_length=16, description="A page's `next_cursor`.")
     ] = None,
-    limit: Annotated[int, Parameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
 ) -> SeatPage:
     """List the seats of a show with how they stand and what they cost, all-in.
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import MediaType, Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import Struct
 
@@ -94,9 +94,9 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
 async def list_own(
     request: ApiRequest,
     cursor: Annotated[
-        str | None, Parameter(max_length=64, description="A page's `next_cursor`.")
+        str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")
     ] = None,
-    limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
 ) -> ShowPage:
     """List the shows that are yours, the newest first."""
     check_query(request, "cursor", "limit")
@@ -119,7 +119,7 @@ async def list_own(
     summary="Look at a show",
     operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
-async def look(request: ApiRequest, show: str) -> FullShowAnswer:
+async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     """Tell a show with its rules, price levels and areas. Counts: its availability."""
     check_query(request)
     return await _tell(request, await find_show(request, show))
@@ -131,7 +131,7 @@ async def look(request: ApiRequest, show: str) -> FullShowAnswer:
     media_type=MediaType.JSON,
     operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
-async def export(request: ApiRequest, show: str) -> Response[dict[str, object]]:
+async def export(request: ApiRequest, show: FromPath[str]) -> Response[dict[str, object]]:
     """Give the seating plan back in the format that it came in."""
     check_query(request)
     named = await find_show(request, show)
