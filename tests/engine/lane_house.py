@@ -146,7 +146,8 @@ class Line:
             answers.cancel()
             for one in (writer, up_writer):
                 one.close()
-            with suppress(asyncio.CancelledError):
+            # A line that is cut ends the copying, whichever side notices first.
+            with suppress(asyncio.CancelledError, OSError):
                 await answers
             self._tasks.discard(task)
 
