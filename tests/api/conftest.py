@@ -12,7 +12,8 @@ from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, ShowDesk
 
 
-async def _new_key(settings: Settings, name: str) -> str:
+async def new_key(settings: Settings, name: str) -> str:
+    """Make a reseller and return their API key."""
     owner = create_engine(settings, OWNER_ROLE)
     try:
         return (await create_reseller(owner, settings.region, name)).text
@@ -23,7 +24,7 @@ async def _new_key(settings: Settings, name: str) -> str:
 @pytest.fixture(scope="session")
 def desk(stack: Stack) -> Iterator[FrontDesk]:
     """A reseller."""
-    desk = FrontDesk(stack.base_url, asyncio.run(_new_key(stack.settings, "Tickets United")))
+    desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Tickets United")))
     with desk.http:
         yield desk
 
@@ -31,7 +32,7 @@ def desk(stack: Stack) -> Iterator[FrontDesk]:
 @pytest.fixture(scope="session")
 def rival(stack: Stack) -> Iterator[FrontDesk]:
     """Another reseller."""
-    desk = FrontDesk(stack.base_url, asyncio.run(_new_key(stack.settings, "Rival Tickets")))
+    desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Rival Tickets")))
     with desk.http:
         yield desk
 

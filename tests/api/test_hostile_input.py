@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis import openapi
+from schemathesis import GenerationMode, openapi
 
 from api.app import create_app
 from tests.api.front_desk import FrontDesk, ShowDesk, problem
@@ -197,11 +197,12 @@ _OPERATIONS = [
 ]
 
 
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("path", "method"), _OPERATIONS)
 def test_requests_made_from_the_document_meet_no_500(
-    show: ShowDesk, path: str, method: str
+    show: ShowDesk, path: str, method: str, mode: GenerationMode
 ) -> None:
-    """Generated requests, half of them for a show that is there: answers are JSON or problems."""
+    """Generated requests, fit and unfit, half of them for a show that is there."""
     operation = _SCHEMA[path][method.upper()]
 
     @settings(
@@ -211,7 +212,7 @@ def test_requests_made_from_the_document_meet_no_500(
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(), real=st.booleans())
+    @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans())
     def ask(case: Any, *, real: bool) -> None:  # noqa: ANN401 -- schemathesis' own
         if real and "show" in case.path_parameters:
             case.path_parameters["show"] = show.id

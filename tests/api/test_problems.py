@@ -238,5 +238,7 @@ def test_a_bad_query_names_the_parameter(show: ShowDesk, query: str, parameter: 
 
 def test_the_guide_lists_every_problem() -> None:
     """docs/API.md has a row for each, with its status, and no other."""
-    rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (\d{3}) \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert sorted(rows) == sorted((kind.slug, str(kind.status)) for kind in ProblemKind)
