@@ -77,7 +77,7 @@ class ShowBook:
 
     def __init__(self, *, seats_cached_max: int = _SEATS_CACHED_MAX) -> None:
         """Take the bound on the cached manifests' seats, summed."""
-        self._shows: OrderedDict[int, Show] = OrderedDict()
+        self._shows: dict[int, Show] = {}
         self._manifests: OrderedDict[int, Manifest] = OrderedDict()
         self._prices: OrderedDict[tuple[int, int], Prices] = OrderedDict()
         self._loading: dict[int, asyncio.Lock] = {}
@@ -95,7 +95,7 @@ class ShowBook:
             return await self.reload(app, reseller, show)
         if known.reseller != reseller:
             raise UnknownShowError(show)
-        self._shows.move_to_end(show)
+        self._manifests.move_to_end(known.manifest_id)
         return known
 
     async def reload(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
@@ -105,7 +105,6 @@ class ShowBook:
             async with lock, tenant_transaction(app, reseller) as connection:
                 found = await self.read(connection, show)
                 self._shows[show] = found
-                self._forget_the_least_used()
                 return found
         finally:
             if not lock.locked():
@@ -161,18 +160,19 @@ class ShowBook:
             # Seconds of work for the largest halls: beside the event loop, not on it.
             known = await asyncio.to_thread(_compile, plan)
             self._manifests[manifest_id] = known
+            self._forget_the_least_used()
         self._manifests.move_to_end(manifest_id)
         return known
 
     def _forget_the_least_used(self) -> None:
-        while (
-            len(self._shows) > 1
-            and sum(m.seat_count for m in self._manifests.values()) > self._seats_cached_max
-        ):
-            self._shows.popitem(last=False)
-            used = {show.manifest_id for show in self._shows.values()}
-            for manifest_id in [m for m in self._manifests if m not in used]:
-                del self._manifests[manifest_id]
+        """Keep within the bound: a manifest goes, and the shows that sell from it."""
+        seats = sum(manifest.seat_count for manifest in self._manifests.values())
+        while seats > self._seats_cached_max and len(self._manifests) > 1:
+            forgotten, manifest = self._manifests.popitem(last=False)
+            seats -= manifest.seat_count
+            self._shows = {
+                key: show for key, show in self._shows.items() if show.manifest_id != forgotten
+            }
 
 
 def _compile(plan: object) -> Manifest:

@@ -4,7 +4,6 @@ It also carries `meta`'s highest time along while anything is held, so that a re
 for how long the show was out.
 """
 
-import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -39,13 +38,15 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
     """
     keys = show_keys(show.id)
     batch = load_script("batch")
+    seconds, micros = await redis.time()
+    now_ms = seconds * 1000 + micros // 1000
     for _ in range(_ROUNDS_MAX):
         # An empty batch: it sweeps, and keeps the time.
         header: list[object] = [
             show.epoch,
             show.inventory_version,
             show.price_version,
-            time.time_ns() // 1_000_000 + _LATE_MS,
+            now_ms + _LATE_MS,
             SWEEP_MAX,
             [],
         ]
@@ -61,7 +62,8 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
         answered = read_reply(reply)
         if answered.status != "ok":
             return False
-        overdue = await redis.zrangebyscore(keys.expiry, "-inf", answered.now_ms, start=0, num=1)
+        now_ms = answered.now_ms
+        overdue = await redis.zrangebyscore(keys.expiry, "-inf", now_ms, start=0, num=1)
         if not overdue:
             return True
     return True

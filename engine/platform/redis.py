@@ -169,7 +169,7 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
     acts any more.
     """
-    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType]
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections_max,
         timeout=_POOL_TIMEOUT_S,
@@ -183,7 +183,7 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
 
 def subscribe_redis(url: str) -> Store:
     """Return a client for subscriptions, which wait as long as their reader says."""
-    client = Redis.from_url(  # pyright: ignore[reportUnknownMemberType]
+    client = Redis.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=None,

@@ -30,7 +30,7 @@ from engine.inventory.commands import (
 from engine.inventory.lanes import Lanes
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.database import tenant_transaction
-from engine.platform.errors import store_failures
+from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId, HoldId, Ids
 from engine.platform.redis import Store
 from engine.sales.confirmations import Confirmations, Word
@@ -286,9 +286,13 @@ class BoxOffice:
         )
         if word is Word.CONFIRMED:
             return await self._view_sale(show, hold, sale, OrderState.CONFIRMED, payment_reference)
-        return await self._recorded(show, hold) or await self._view_sale(
-            show, hold, sale, await self._unrecorded(show, hold), payment_reference
-        )
+        try:
+            recorded = await self._recorded(show, hold)
+            state = await self._unrecorded(show, hold) if recorded is None else recorded.status
+        except StoreUnavailableError:
+            # The sale is decided and its fact is durable: it will be recorded.
+            recorded, state = None, OrderState.RECORDING
+        return recorded or await self._view_sale(show, hold, sale, state, payment_reference)
 
     async def _view_sale(
         self,

@@ -6,7 +6,7 @@ sale from before this process listened, has to ask the ledger.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
@@ -46,24 +46,29 @@ class _Channel:
     def __init__(self) -> None:
         self.since: StreamId | None = None
         self.position: StreamId | None = None
-        self.failed: deque[bytes] = deque(maxlen=_FAILED_KEPT)
+        self.failed: OrderedDict[bytes, None] = OrderedDict()
         self.waiters: list[_Waiter] = []
 
     def word(self, position: StreamId, hold: bytes) -> Word | None:
         """Return what is known of a sale; None: nothing yet, wait."""
         if self.position is None or position > self.position:
             return None
-        # Earlier sales may have failed in a message from before this process listened.
-        if self.since is None or position <= self.since or len(self.failed) == _FAILED_KEPT:
+        # An earlier sale may have failed in a message from before this process listened; one of an
+        # earlier epoch may have been stranded.
+        if self.since is None or position <= self.since or position.epoch != self.position.epoch:
             return Word.NOTHING
         return Word.FAILED if hold in self.failed else Word.CONFIRMED
 
     def hear(self, position: StreamId, failed: list[bytes]) -> None:
-        self.failed.extend(failed)
+        # The recorder names each for two minutes, so that one lost message does no harm.
+        self.failed.update(dict.fromkeys(failed))
         if self.position is None or position > self.position:
             self.position = position
         if self.since is None:
             self.since = position
+        while len(self.failed) > _FAILED_KEPT:
+            self.failed.popitem(last=False)
+            self.since = self.position
         self.tell()
 
     def tell(self) -> None:
