@@ -57,9 +57,7 @@ _STRANDED: Final = select(stranded_facts.c.hold_id).where(
 )
 
 
-async def find_order(
-    connection: AsyncConnection, show: int, order: bytes
-) -> RecordedOrder | None:
+async def find_order(connection: AsyncConnection, show: int, order: bytes) -> RecordedOrder | None:
     """Return a show's order by its id, which is also its hold's; None if it is not recorded."""
     named = {"order": UUID(bytes=order), "show": show}
     row = (await connection.execute(_ORDER, named)).mappings().one_or_none()
