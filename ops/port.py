@@ -31,7 +31,8 @@ class Port:
         try:
             # Without this, connections that ended a minute ago count as somebody who has it.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, number))
+            # The kernel takes back a port that it chose itself once the socket stops listening.
+            self._socket.bind((host, number or _any_free(host, family)))
             self._socket.listen(1)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -56,6 +57,12 @@ class Port:
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         self.close()
+
+
+def _any_free(host: str, family: socket.AddressFamily) -> int:
+    with socket.socket(family) as chosen:
+        chosen.bind((host, 0))
+        return int(chosen.getsockname()[1])
 
 
 def first_free(host: str, preferred: int) -> Port:

@@ -47,7 +47,7 @@ def find_running(directory: Path = HOME) -> Running | None:
     """Return the stack that runs in this directory, if one does."""
     try:
         running = msgspec.json.decode((directory / _FILE).read_bytes(), type=Running)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.DecodeError) as error:
         msg = f"{directory / _FILE} can't be read: {error}"

@@ -155,10 +155,15 @@ def postgres_url(sockets: Path, role: str, database: str = DATABASE) -> str:
     return f"postgresql://{role}@/{database}?host={quote(str(sockets), safe='')}"
 
 
-def postgres(directory: Path, sockets: Path, report: Report) -> Child:
-    """Describe a PostgreSQL with its data in `directory`/postgres, made at the first start."""
+def postgres(
+    directory: Path, sockets: Path, report: Report, *, identity: str | None = None
+) -> Child:
+    """Describe a PostgreSQL with its data in `directory`/postgres, made at the first start.
+
+    It runs as one of launch.py's identities; left out, as the first that this machine allows.
+    """
     data = directory / "postgres"
-    identity = _postgres_identity()
+    identity = identity or _postgres_identity()
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(sockets),

@@ -23,9 +23,8 @@ def examine(environment: Mapping[str, str], directory: Path) -> Iterator[Finding
     Findings come as they are made; no single one takes longer than a few seconds.
     """
     yield from examine_directory(directory)
-    running = find_running(directory)
-    yield _examine_serving(environment, running)
     try:
+        yield _examine_serving(environment, find_running(directory))
         settings = find_settings(environment, directory)
     except NotRunningError as error:
         yield doubtful("servers", "none run here", str(error))

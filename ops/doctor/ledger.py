@@ -71,7 +71,7 @@ async def _examine_roles(connection: AsyncConnection) -> Finding:
         text("SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = ANY(:roles)"),
         {"roles": list(_ROLES)},
     )
-    found = {str(name): bool(strong) for name, strong in rows.tuples()}
+    found = {str(name): bool(strong) for name, strong in rows}
     missing = [role for role in _ROLES if role not in found]
     if missing:
         return wrong("roles", f"missing: {', '.join(missing)}", f"{_MIGRATE}, which makes them")

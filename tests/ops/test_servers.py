@@ -11,7 +11,12 @@ from sqlalchemy import text
 from engine.platform.database import connect_once
 from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, RECORDER_ROLE
 from ops.child import StackError
-from ops.servers import make_socket_directory, remove_socket_directory
+from ops.servers import (
+    create_database,
+    make_socket_directory,
+    postgres,
+    remove_socket_directory,
+)
 from ops.stack import Stack
 
 
@@ -111,6 +116,20 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StackError, match="can't be written"):
         _servers_only(tmp_path / "file" / "data").start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_postgresql_runs_for_root_however_it_is_allowed_to(tmp_path: Path) -> None:
+    """In a user namespace, or as `nobody` where there are none, the same data serve both.
+
+    `nobody` can't pass the test's directories, which are closed to others: launch.py lets it.
+    """
+    sockets = make_socket_directory(tmp_path)
+    for identity in ("nobody", "namespace", "nobody"):
+        child = postgres(tmp_path, sockets, print, identity=identity)
+        child.start()
+        create_database(sockets)
+        child.stop()
 
 
 def test_a_long_path_has_its_sockets_elsewhere(tmp_path: Path) -> None:
