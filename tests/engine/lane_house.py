@@ -137,6 +137,7 @@ class Line:
                 if is_call and self.drop_replies:
                     self.drop_replies -= 1
                     answers.cancel()
+                    await asyncio.wait([answers])
                     up_writer.write(data)
                     await up_reader.read(1 << 20)  # the server has acted
                     return
