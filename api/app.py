@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from engine.platform.errors import StoreUnavailableError
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
 from engine.runtime import open_serving
+from engine.tenancy.resellers import authenticate
 
 _KINDS: Final = {
     400: ProblemKind.MALFORMED_REQUEST,
@@ -48,7 +50,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         configure_logs(given.log_level)
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
-            app.state[CREDENTIALS] = Credentials(runtime.app_engine)
+            app.state[CREDENTIALS] = Credentials(partial(authenticate, runtime.app_engine))
             yield
 
     guarded = Router(

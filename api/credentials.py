@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -11,13 +12,11 @@ import structlog
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId
-from engine.tenancy.resellers import authenticate
 
 FRESH_S: Final = 30
 """A key that was revoked is refused everywhere after this long."""
@@ -45,9 +44,9 @@ class _Known(Struct):
 class Credentials:
     """Knows resellers by their keys. Remembers digests only, and only of keys that are good."""
 
-    def __init__(self, app: AsyncEngine) -> None:
-        """Take the engine to look keys up with."""
-        self._app = app
+    def __init__(self, authenticate: Callable[[str], Awaitable[EntityId | None]]) -> None:
+        """Take what tells whose key a text is."""
+        self._authenticate = authenticate
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking_up: dict[bytes, asyncio.Task[EntityId | None]] = {}
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
@@ -95,7 +94,7 @@ class Credentials:
     async def _ask(self, key: str) -> EntityId | None:
         async with self._look_ups:
             with store_failures():
-                return await authenticate(self._app, key)
+                return await self._authenticate(key)
 
     def _remember(self, digest: bytes, reseller: EntityId | None) -> None:
         if reseller is None:

@@ -1,7 +1,9 @@
 """The same key: the same answer, and one effect."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import msgspec
 import pytest
 
@@ -75,16 +77,14 @@ def test_a_hold_that_was_purchased_is_still_told_by_its_key(show: ShowDesk) -> N
 
 def test_many_at_once_with_one_key_get_one_hold(show: ShowDesk) -> None:
     """Whoever comes first, all are answered alike."""
-    with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda _: show.hold("B-1", key="k"), range(16)))
+    answers = _at_once(16, lambda _: show.hold("B-1", key="k"))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
 
 
 def test_many_at_once_for_one_seat_have_one_winner(show: ShowDesk) -> None:
     """The others are told which seat it was."""
-    with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda n: show.hold("B-1", buyer=f"b-{n}"), range(16)))
+    answers = _at_once(16, lambda n: show.hold("B-1", buyer=f"b-{n}"))
     assert sorted(answer.status_code for answer in answers) == [201, *[409] * 15]
 
 
@@ -101,8 +101,7 @@ def test_a_show_is_created_once_per_key(desk: FrontDesk) -> None:
 def test_one_show_comes_of_many_requests_at_once(desk: FrontDesk) -> None:
     """Those that come while it is made get its answer, or are told that it is under way."""
     body = show_body(name="At once")
-    with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: desk.post("/v1/shows", body, key="at-once"), range(4)))
+    answers = _at_once(4, lambda _: desk.post("/v1/shows", body, key="at-once"))
     shows = {answer.json()["show"] for answer in answers if answer.status_code == 201}
     assert len(shows) == 1
     assert all(
@@ -158,3 +157,8 @@ def test_a_key_of_255_characters_is_fine(show: ShowDesk) -> None:
     """The longest there may be, for both."""
     hold = show.held("B-1", key="~" * 255)
     assert show.purchase(hold, key="!" * 255).status_code == 201
+
+
+def _at_once(count: int, ask: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(ask, range(count)))
