@@ -121,6 +121,14 @@ def test_checks_bring_more_and_other_commands_leave_it(checkout: Checkout) -> No
     checkout.run("version")
     checkout.run("test", "--help")
     assert checkout.verbs == ["venv", "runtime.txt", "dev.txt"]
+    with (checkout.root / "requirements" / "runtime.txt").open("a", encoding="utf-8") as pins:
+        pins.write("# another pin\n")
+    checkout.run("version")
+    assert checkout.verbs == ["venv", "runtime.txt", "dev.txt"]
+    with (checkout.root / "requirements" / "dev.txt").open("a", encoding="utf-8") as pins:
+        pins.write("# another pin\n")
+    checkout.run("version")
+    assert checkout.verbs[3:] == ["dev.txt"]
 
 
 def test_a_changed_requirements_file_is_installed(checkout: Checkout) -> None:
