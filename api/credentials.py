@@ -44,9 +44,14 @@ class _Known(Struct):
 class Credentials:
     """Knows resellers by their keys. Remembers digests only, and only of keys that are good."""
 
-    def __init__(self, authenticate: Callable[[str], Awaitable[EntityId | None]]) -> None:
-        """Take what tells whose key a text is."""
+    def __init__(
+        self,
+        authenticate: Callable[[str], Awaitable[EntityId | None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take what tells whose key a text is, and a clock in seconds."""
         self._authenticate = authenticate
+        self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking_up: dict[bytes, asyncio.Task[EntityId | None]] = {}
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
@@ -65,7 +70,7 @@ class Credentials:
             return None
         digest = sha256(key.encode()).digest()
         known = self._known.get(digest)
-        now = time.monotonic()
+        now = self._clock()
         if known is not None and now < known.fresh_until:
             return known.reseller
         try:
@@ -73,7 +78,7 @@ class Credentials:
         except StoreUnavailableError:
             if known is None or now >= known.usable_until:
                 raise
-            known.fresh_until = time.monotonic() + _RETRY_S
+            known.fresh_until = self._clock() + _RETRY_S
             return known.reseller
         self._remember(digest, reseller)
         return reseller
@@ -100,7 +105,7 @@ class Credentials:
         if reseller is None:
             self._known.pop(digest, None)
             return
-        now = time.monotonic()
+        now = self._clock()
         self._known[digest] = _Known(reseller, now + FRESH_S, now + _GRACE_S)
         self._known.move_to_end(digest)
         while len(self._known) > _REMEMBERED_MAX:

@@ -43,9 +43,10 @@ _log = structlog.stdlib.get_logger(__name__)
 class Edge:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Take the application."""
+    def __init__(self, app: ASGIApp, *, chunk_timeout_s: float = CHUNK_TIMEOUT_S) -> None:
+        """Take the application, and how long the next part of a body may be on its way."""
         self._app = app
+        self._chunk_timeout_s = chunk_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -62,7 +63,7 @@ class Edge:
             scope["method"] = "GET"
         try:
             _check_address(scope)
-            await self._app(scope, _impatient(receive), answer.send)
+            await self._app(scope, _impatient(receive, self._chunk_timeout_s), answer.send)
         except ProblemError as problem:
             await answer.fail(problem)
         except Exception:
@@ -136,14 +137,14 @@ class _Answer:
         return body
 
 
-def _impatient(receive: Receive) -> Receive:
+def _impatient(receive: Receive, chunk_timeout_s: float) -> Receive:
     async def receive_soon() -> HTTPReceiveMessage | WebSocketReceiveMessage:
         try:
-            async with asyncio.timeout(CHUNK_TIMEOUT_S):
+            async with asyncio.timeout(chunk_timeout_s):
                 message = await receive()
         except TimeoutError:
             raise ProblemError(
-                ProblemKind.REQUEST_TIMEOUT, f"Nothing came for {CHUNK_TIMEOUT_S} s."
+                ProblemKind.REQUEST_TIMEOUT, f"Nothing came for {chunk_timeout_s:g} s."
             ) from None
         if message["type"] == "http.disconnect":
             raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.")

@@ -1,0 +1,102 @@
+"""The short memory of API keys, on a clock of its own."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from api.credentials import FRESH_S, Credentials
+from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import EntityId
+
+KEY = "onsale_dev_" + "k" * 43
+
+
+class KeyTable:
+    """Stands for PostgreSQL's table of keys, with a switch to make it unreachable."""
+
+    def __init__(self) -> None:
+        """Start with one key."""
+        self.owners = {KEY: EntityId(7)}
+        self.asked = Counter[str]()
+        self.reachable = True
+        self.now = 1000.0
+
+    async def find(self, key: str) -> EntityId | None:
+        """Tell whose key it is."""
+        self.asked[key] += 1
+        await asyncio.sleep(0)
+        if not self.reachable:
+            raise ConnectionRefusedError
+        return self.owners.get(key)
+
+    def clock(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+@pytest.fixture
+def table() -> KeyTable:
+    """A table with one key."""
+    return KeyTable()
+
+
+@pytest.fixture
+def credentials(table: KeyTable) -> Credentials:
+    """What is tested, on that table."""
+    return Credentials(table.find, table.clock)
+
+
+async def test_a_key_is_looked_up_once_in_a_while(
+    table: KeyTable, credentials: Credentials
+) -> None:
+    """And again when the memory of it is no longer fresh."""
+    assert [await credentials.reseller(KEY) for _ in range(3)] == [7, 7, 7]
+    assert table.asked[KEY] == 1
+    table.now += FRESH_S
+    assert await credentials.reseller(KEY) == 7
+    assert table.asked[KEY] == 2
+
+
+async def test_a_revoked_key_is_refused_within_30_seconds(
+    table: KeyTable, credentials: Credentials
+) -> None:
+    """And stays refused."""
+    assert await credentials.reseller(KEY) == 7
+    del table.owners[KEY]
+    table.now += 30
+    assert await credentials.reseller(KEY) is None
+    table.reachable = False
+    with pytest.raises(StoreUnavailableError):
+        await credentials.reseller(KEY)
+
+
+async def test_a_spike_with_one_key_is_one_look_up(
+    table: KeyTable, credentials: Credentials
+) -> None:
+    """Whoever comes while it is under way waits for it."""
+    found = await asyncio.gather(*(credentials.reseller(KEY) for _ in range(100)))
+    assert (set(found), table.asked[KEY]) == ({7}, 1)
+
+
+async def test_known_keys_stay_good_while_postgresql_is_away(
+    table: KeyTable, credentials: Credentials
+) -> None:
+    """For a quarter of an hour: so long selling goes on without it."""
+    assert await credentials.reseller(KEY) == 7
+    table.reachable = False
+    table.now += 899
+    assert [await credentials.reseller(KEY) for _ in range(3)] == [7, 7, 7]
+    assert table.asked[KEY] == 2, "it is not asked again at once"
+    table.now += 10
+    with pytest.raises(StoreUnavailableError):
+        await credentials.reseller(KEY)
+
+
+async def test_what_has_not_the_form_of_a_key_is_not_looked_up(
+    table: KeyTable, credentials: Credentials
+) -> None:
+    """Nor remembered."""
+    for text in ("", "x", KEY + " ", KEY[:20], "onsale_DEV_" + "k" * 43, KEY + "é", KEY * 9):
+        assert await credentials.reseller(text) is None
+    assert not table.asked
