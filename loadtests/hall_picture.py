@@ -6,6 +6,9 @@ scaled down: a pixel then stands for several seats and shows the mean of their c
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import dist
+from statistics import median
 from typing import Final
 
 import msgspec
@@ -91,11 +94,11 @@ class HallPicture:
         width = max(x for _, (x, _) in seats) - left
         height = max(y for _, (_, y) in seats) - top
         # A character is about twice as high as wide, so its half is a square pixel.
-        step = max(width / max(columns - 1, 1), height / max(lines * 2 - 1, 1), 1e-9)
+        step = max(width / max(columns - 1, 1), height / max(lines * 2 - 1, 1), _spacing(seats))
         self.columns = int(width / step) + 1
         self.lines = (int(height / step) + 2) // 2
         self._pixels = [
-            (n, int((y - top) / step) * self.columns + int((x - left) / step))
+            (n, int((y - top) / step + 1e-6) * self.columns + int((x - left) / step + 1e-6))
             for n, (x, y) in seats
         ]
 
@@ -143,6 +146,12 @@ class HallPicture:
             pixel: (red // count, green // count, blue // count)
             for pixel, (red, green, blue, count) in sums.items()
         }
+
+
+def _spacing(seats: Sequence[tuple[int, Point]]) -> float:
+    """Return how far apart neighbours sit, so that no stripes of nothing come between them."""
+    gaps = [dist(a, b) for (n, a), (m, b) in pairwise(seats) if m == n + 1]
+    return max(median(gaps), 1e-9) if gaps else 1.0
 
 
 def _block(upper: _Colour | None, lower: _Colour | None) -> tuple[str, Style | None]:

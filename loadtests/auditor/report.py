@@ -13,6 +13,7 @@ FINDINGS_SHOWN: Final = 100
 FINDINGS_TOLD: Final = 1000
 
 _WIDTH_OF_FILES: Final = 160
+_ROOMY: Final = 140
 _COUNTS: Final = ("capacity", "open", "held", "sold", "blocked", "tickets")
 
 
@@ -32,14 +33,19 @@ def print_audit(result: AuditResult, region: str, console: Console) -> None:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("show", overflow="fold")
-    table.add_column("name", overflow="ellipsis")
+    table.add_column("show", no_wrap=True)
+    roomy = console.width >= _ROOMY
+    if roomy:
+        table.add_column("name", overflow="ellipsis")
     table.add_column("state", no_wrap=True)
-    for column in (*_COUNTS, "on its way", "orders", "epoch"):
+    for column in (*_COUNTS, "on its way"):
         table.add_column(column, justify="right", no_wrap=True)
+    if roomy:
+        table.add_column("orders", justify="right", no_wrap=True)
+        table.add_column("epoch", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows[:ROWS_SHOWN]:
-        _add(table, row, region, clean=row.show not in guilty)
+        _add(table, row, region, clean=row.show not in guilty, roomy=roomy)
     console.print(table)
     if len(rows) > ROWS_SHOWN:
         console.print(f"... and {len(rows) - ROWS_SHOWN} more shows", highlight=False)
@@ -79,18 +85,20 @@ def audit_as_json(result: AuditResult, region: str) -> dict[str, Any]:
     }
 
 
-def _add(table: Table, row: ShowRow, region: str, *, clean: bool) -> None:
+def _add(table: Table, row: ShowRow, region: str, *, clean: bool, roomy: bool) -> None:
     verdict = "[green]clean[/green]" if clean else "[red]findings[/red]"
     table.add_row(
         f"shw_{region}_{row.show:016x}",
-        _plain(row.name),
+        *((_plain(row.name),) if roomy else ()),
         row.condition,
         *(f"{getattr(row, count):,}" for count in _COUNTS),
-        *(str(row.on_the_way), f"{row.orders:,}", str(row.epoch), verdict),
+        str(row.on_the_way),
+        *((f"{row.orders:,}", str(row.epoch)) if roomy else ()),
+        verdict,
     )
     for index, area in enumerate(row.areas):
         counts = (f"{getattr(area, count):,}" for count in _COUNTS)
-        table.add_row("", f"  area {index}", "", *counts)
+        table.add_row(f"  area {index}", *(("",) if roomy else ()), "", *counts)
 
 
 def _plain(text: str) -> str:

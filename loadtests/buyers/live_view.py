@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -100,7 +101,10 @@ class LiveView:
             )
         return Group(
             self._picture.draw(front.states),
-            ProgressBar(total=front.total.capacity, completed=front.total.sold, width=60),
+            Padding(
+                ProgressBar(total=front.total.capacity, completed=front.total.sold, width=60),
+                (0, 0, 1, 1),
+            ),
             self._numbers(front, tally),
         )
 

@@ -35,6 +35,9 @@ from ops.stack import Stack
 
 _HALL = ROOT / "loadtests" / "data" / "riethsporthalle.seatingplan.json"
 _DRAIN_S = 30.0
+_WATCHED_S = 12.0
+_STEPS_A_SEAT = 0.9
+_PACE_S_MAX = 3.0
 
 
 class Report(Struct, frozen=True):
@@ -95,9 +98,8 @@ class Report(Struct, frozen=True):
 @click.option(
     "--pace",
     type=click.FloatRange(0, 60),
-    default=0.0,
-    show_default=True,
-    help="Mean pause in seconds before each step of a buyer.",
+    help="Mean pause in seconds before each step of a buyer. Left out: on a terminal as much as "
+    "lets one watch a small hall fill, elsewhere none.",
 )
 @click.option(
     "--timeout",
@@ -116,7 +118,7 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
     plan_file: Path | None,
     buyers: int,
     seed: int,
-    pace: float,
+    pace: float | None,
     timeout_s: float,
     workers: int,
     as_json: bool,
@@ -172,7 +174,7 @@ class _Demo:
         console: Console,
         buyers: int,
         seed: int,
-        pace: float,
+        pace: float | None,
         timeout_s: float,
     ) -> None:
         self._plan = plan
@@ -198,16 +200,20 @@ class _Demo:
             await owner.dispose()
         self._say("putting the show on sale")
         show = await put_on_sale(base_url, key.text, self._plan)
+        places = read_places(self._plan)
+        pace = self._pace
+        if pace is None:
+            pace = _watchable(len(places), self._buyers) if self._console.is_terminal else 0.0
         crowd = Crowd(
             base_url=base_url,
             api_key=key.text,
             show=show,
             buyers=self._buyers,
             seed=self._seed,
-            habits=Habits(think_s=self._pace),
+            habits=Habits(think_s=pace),
         )
         self._say(f"{self._buyers} buyers come in")
-        with LiveView(self._console, read_places(self._plan), self._buyers) as view:
+        with LiveView(self._console, places, self._buyers) as view:
             await crowd.sell_out(self._timeout_s, view)
         front = crowd.front
         if front is None:
@@ -274,6 +280,12 @@ def _report(  # noqa: PLR0913, PLR0917 -- a report has many parts
         errors=tally.errors,
         wall_s=round(time.monotonic() - began, 1),
     )
+
+
+def _watchable(seats: int, buyers: int) -> float:
+    """Return the pause at which a hall takes some ten seconds to fill, if it is not slower."""
+    steps_a_buyer = seats * _STEPS_A_SEAT / buyers
+    return min(_WATCHED_S / max(steps_a_buyer, 1.0), _PACE_S_MAX)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

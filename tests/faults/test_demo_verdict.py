@@ -67,7 +67,7 @@ def test_an_order_that_is_told_in_two_ways_is_an_error() -> None:
 
 
 def test_a_hall_is_drawn_where_its_seats_stand() -> None:
-    """Two rows of two seats, an aisle between: letters by state, blanks where nobody sits."""
+    """Two rows of two seats: letters by state, as far apart as the seats."""
     seat = '{"seat_guid": "%s", "position": {"x": %d, "y": 0}}'
     row = '{"position": {"x": 0, "y": %d}, "seats": [%s, %s]}'
     front = row % (0, seat % ("A1", 0), seat % ("A2", 20))
@@ -77,9 +77,9 @@ def test_a_hall_is_drawn_where_its_seats_stand() -> None:
     assert places["B2"] == (25, 45)
     labels = ["", "A1", "A2", "", "B1", "B2", ""]
     picture = HallPicture(labels, places, columns=3, lines=3)
-    assert picture.plain("|oh|sb|") == "· o\n\n# x"
+    assert picture.plain("|oh|sb|") == "·o\n#x"
     drawn = picture.draw("|oh|sb|")
-    assert [len(line) for line in drawn.plain.splitlines()] == [3, 3, 3]
+    assert [len(line) for line in drawn.plain.splitlines()] == [2, 2]
 
 
 def test_a_large_hall_is_scaled_down() -> None:
