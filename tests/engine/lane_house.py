@@ -1,7 +1,7 @@
 """Lanes as several API processes would have them, on a show room's show, and bad connections."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -64,7 +64,7 @@ class FakeBook:
 
 
 @asynccontextmanager
-async def open_store(url: str, *, timeout_ms: int = TIMEOUT_MS) -> AsyncIterator[Store]:
+async def open_store(url: str, *, timeout_ms: int = TIMEOUT_MS) -> AsyncGenerator[Store]:
     """Connect as an API process does."""
     store = connect_redis(url, answer_timeout_ms=timeout_ms, connections_max=8)
     try:
@@ -110,7 +110,7 @@ class Line:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Line"]:
+    async def running(self) -> AsyncGenerator["Line"]:
         """Listen until the end of the block."""
         server = await asyncio.start_unix_server(self._serve, str(self._path))
         try:
@@ -157,14 +157,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while data := await reader.read(1 << 20):
         writer.write(data)
         await writer.drain()
-
-
-async def until(condition: Callable[[], bool], *, timeout_s: float = 5) -> None:
-    """Wait until something is so.
-
-    Raises:
-        TimeoutError: it did not come true in time.
-    """
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -94,7 +95,7 @@ async def test_overlapping_selections_are_won_whole_or_not_at_all(
 ) -> None:
     """Pairs that overlap, places and seats together: nobody gets half, nothing is counted twice."""
     seats = list(HALL.positions())
-    pairs = [(one, other) for one, other in zip(seats, seats[1:], strict=False)]
+    pairs = list(pairwise(seats))
     selections = [
         Selection(seats=pair, areas=((0, 1),), best=((0, 2),) if n % 3 == 0 else ())
         for n, pair in enumerate(pairs * 3)

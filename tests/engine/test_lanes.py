@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from redis.asyncio import Redis
 
 from engine.inventory.commands import (
     Done,
@@ -24,7 +23,7 @@ from engine.inventory.commands import (
 )
 from engine.inventory.keys import WAKE_CHANNEL
 from engine.platform.ids import HoldId, entity_hex
-from engine.platform.redis import Store
+from engine.platform.redis import Store, subscribe_redis
 from ops.stack import Stack
 from tests.engine.lane_house import FakeBook, make_lane, open_store
 from tests.lua.show_room import START_MS, Rooms, ShowRoom, hold_id, make_manifest, open_rooms
@@ -182,9 +181,7 @@ async def test_a_show_that_another_process_recovers_meanwhile_is_sold_from_at_on
     assert isinstance(outcome, Held)
 
 
-async def test_a_show_that_cannot_be_read_again_is_recovering(
-    room: ShowRoom, store: Store
-) -> None:
+async def test_a_show_that_cannot_be_read_again_is_recovering(room: ShowRoom, store: Store) -> None:
     """The database is away while the show is fenced or stale: come back, never an error."""
     book = FakeBook(room)
     lane = make_lane(store, book)
@@ -220,9 +217,7 @@ async def test_a_sale_wakes_the_recorder(room: ShowRoom, store: Store, servers: 
         assert await asyncio.wait_for(messages.get(), 5) == f"record:{entity_hex(room.show)}"
 
 
-async def test_a_purchase_at_the_very_deadline_comes_too_late(
-    rooms: Rooms, store: Store
-) -> None:
+async def test_a_purchase_at_the_very_deadline_comes_too_late(rooms: Rooms, store: Store) -> None:
     """At the deadline the hold has expired; a millisecond before it is sold."""
     for early_ms in (0, 1):
         room = rooms.open(HALL)
@@ -234,9 +229,7 @@ async def test_a_purchase_at_the_very_deadline_comes_too_late(
         outcome = await lane.submit(Purchase(hold_id(1), "key", 1, ""))
         assert type(outcome).__name__ == ("Purchased" if early_ms else "Expired")
         assert room.read().seats[1] == ("s" if early_ms else "o")
-        assert isinstance(
-            await lane.submit(_hold(2, 1)), SeatsTaken if early_ms else Held
-        )
+        assert isinstance(await lane.submit(_hold(2, 1)), SeatsTaken if early_ms else Held)
 
 
 async def test_a_forgotten_script_is_loaded_again(room: ShowRoom, store: Store) -> None:
@@ -258,10 +251,10 @@ class _listening:  # noqa: N801 -- used like a function
         self._messages: asyncio.Queue[str] = asyncio.Queue()
 
     async def __aenter__(self) -> asyncio.Queue[str]:
-        self._client = Redis.from_url(self._url)
-        self._pubsub = self._client.pubsub()
+        self._client = subscribe_redis(self._url)
+        self._pubsub = await self._client.pubsub().__aenter__()
         await self._pubsub.subscribe(WAKE_CHANNEL)
-        first = await self._pubsub.get_message(timeout=5)
+        first = await self._pubsub.get_message(ignore_subscribe_messages=False, timeout=5)
         assert first is not None
         self._task = asyncio.create_task(self._listen())
         return self._messages
@@ -269,13 +262,11 @@ class _listening:  # noqa: N801 -- used like a function
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await self._pubsub.aclose()
+        await self._pubsub.__aexit__(None, None, None)
         await self._client.aclose()
 
     async def _listen(self) -> None:
         while True:
-            message = await self._pubsub.get_message(
-                ignore_subscribe_messages=True, timeout=1
-            )
+            message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
             if message is not None:
                 self._messages.put_nowait(message["data"].decode())

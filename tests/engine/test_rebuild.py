@@ -184,7 +184,7 @@ def test_an_overdue_hold_does_not_shorten_its_buyers_shared_deadline(
     deadlines_ms: tuple[int, int],
 ) -> None:
     """Whatever order survivors are read in: a hold not swept yet has an earlier deadline."""
-    survivors = {
+    survivors: dict[bytes, HoldRecord | Tombstone] = {
         hold_id(n): _live(n, deadline_ms=deadline_ms)
         for n, deadline_ms in enumerate(deadlines_ms, start=1)
     }
@@ -210,6 +210,6 @@ def test_what_was_rebuilt_is_what_the_scripts_go_on_with(rooms: Rooms) -> None:
     repeated = room.ask(Purchase(hold_id(3), "key of 03", 5, ""))
     assert isinstance(repeated, Purchased)
     assert (repeated.position.epoch, repeated.position.n, repeated.sold_at_ms) == (1, 0, 900)
-    expired = room.ask(Hold(hold_id(2), "bob", 60_000, 7, Selection(seats=(5,))))
+    expired = room.ask(Hold(hold_id(2), "bob", 60_000, 7, Selection(seats=(6,))))
     assert expired == Expired()
     assert room.read().seats == "|ssso|oooo|"

@@ -99,9 +99,7 @@ REFUSALS: Final[Mapping[str, Answer]] = {
     "none-together": NoneTogether(0, 2),
 }
 
-_IN_THE_STORE: Final = frozenset(
-    {"over-buyer-limit", "seats-taken", "area-short", "none-together"}
-)
+_IN_THE_STORE: Final = frozenset({"over-buyer-limit", "seats-taken", "area-short", "none-together"})
 
 # ---------------------------------------------------------------- how the command's hold stands
 
@@ -127,6 +125,10 @@ def _about_to_expire(room: ShowRoom) -> None:
 
 def _released(room: ShowRoom) -> None:
     _live(room)
+    assert room.ask(Release(ME)) == Done()
+
+
+def _released_before_it_came(room: ShowRoom) -> None:
     assert room.ask(Release(ME)) == Done()
 
 
@@ -200,11 +202,6 @@ class Row:
             assert (after.buyers, after.sales) == (before.buyers, before.sales)
 
 
-def _after(status: str) -> str:
-    names = [*OBSTACLES, ""]
-    return names[names.index(status) + 1] if status else ""
-
-
 def _selecting(command: Packable, so: Arrange) -> dict[str, Row]:
     return {
         status: Row(command, answer, so=so, behind=status) for status, answer in REFUSALS.items()
@@ -222,8 +219,9 @@ _NOWHERE: Final = "none-together"
 
 TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     "hold": {
-        "malformed": Row(Raw(ME, [1, "ann", 0, 7, [12], [], []]), Malformed(),
-                         so=_live_of_another_body),
+        "malformed": Row(
+            Raw(ME, [1, "ann", 0, 7, [12], [], []]), Malformed(), so=_live_of_another_body
+        ),
         "key-reused": Row(FIRST_HOLD, KeyReused(), so=_live_of_another_body),
         "held (a replay)": Row(FIRST_HOLD, _KEPT, so=_live),
         "purchased (a replay)": Row(FIRST_HOLD, _SOLD_SECOND, so=_purchased),
@@ -262,8 +260,9 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "released": Row(_PURCHASE, Released(), so=_released),
         "expired": Row(_PURCHASE, Expired(), so=_about_to_expire),
         "purchased (a replay)": Row(_PURCHASE, _SOLD, so=_purchased, behind="seats-taken"),
-        "already-purchased": Row(Purchase(ME, "other", 5, "ref"), AlreadyPurchased(),
-                                 so=_purchased),
+        "already-purchased": Row(
+            Purchase(ME, "other", 5, "ref"), AlreadyPurchased(), so=_purchased
+        ),
         "inconsistent": Row(_PURCHASE, Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
         "purchased": Row(_PURCHASE, _SOLD_NOW, so=_live, behind="seats-taken"),
     },
@@ -281,7 +280,7 @@ MORE: Final[Mapping[str, Row]] = {
         Purchase(ME, "key", 6, "ref"), KeyReused(), so=_purchased, behind=""
     ),
     "a hold of the key of an unknown hold that was released": Row(
-        FIRST_HOLD, Released(), so=lambda room: _is_done(room), behind=""
+        FIRST_HOLD, Released(), so=_released_before_it_came, behind=""
     ),
     "the release of an unknown hold": Row(Release(ME), Done(), behind=""),
     "a release repeated": Row(Release(ME), Done(), so=_released, behind=""),
@@ -289,10 +288,6 @@ MORE: Final[Mapping[str, Row]] = {
     "a command of no kind": Row(Raw(ME, [6]), Malformed(), behind=""),
     "something that is no command": Row(Raw(ME, "hold"), Malformed(), behind=""),
 }
-
-
-def _is_done(room: ShowRoom) -> None:
-    assert room.ask(Release(ME)) == Done()
 
 
 def check_table(rooms: Rooms, batch_script: Script | None = None) -> None:

@@ -5,7 +5,7 @@ scripts is the server's or `meta.time`, whichever is later; a room starts with a
 far future, so that its time stands still until a test moves it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast
 
@@ -153,13 +153,17 @@ def untouched(manifest: Manifest) -> Inventory:
     )
 
 
-def call(client: "redis.Redis", script: Script, keys: Iterable[str], *args: bytes | str | int) -> Any:  # noqa: ANN401, E501 -- what a script returns is decoded by its caller
+def call(
+    client: "redis.Redis", script: Script, keys: Iterable[str], *args: bytes | str | int
+) -> Any:  # noqa: ANN401 -- what a script returns is decoded by its caller
     """Run a script by its SHA, or by its text where the server has forgotten it."""
     names = tuple(keys)
+    # The client's own types know of text only.
+    run = cast("Any", client)
     try:
-        return cast("Any", client.evalsha(script.sha, len(names), *names, *args))
+        return run.evalsha(script.sha, len(names), *names, *args)
     except NoScriptError:
-        return cast("Any", client.eval(script.body, len(names), *names, *args))
+        return run.eval(script.body, len(names), *names, *args)
 
 
 class ShowRoom:
@@ -243,7 +247,7 @@ class ShowRoom:
 
     # ------------------------------------------------------------ calling
 
-    def batch(  # noqa: PLR0913 -- each replaces one word of the batch's header
+    def batch(
         self,
         *commands: Packable,
         epoch: int | None = None,
@@ -351,9 +355,7 @@ class ShowRoom:
     def meta(self) -> dict[str, str]:
         """Return `meta`."""
         found = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.meta))
-        return {
-            name.decode(): value.decode() for name, value in found.items() if name != b"misses"
-        }
+        return {name.decode(): value.decode() for name, value in found.items() if name != b"misses"}
 
     # ------------------------------------------------------------ reading
 
@@ -384,7 +386,7 @@ class ShowRoom:
 
 
 @contextmanager
-def open_rooms(url: str) -> Iterator["Rooms"]:
+def open_rooms(url: str) -> Generator["Rooms"]:
     """Make rooms on a server, and remove them at the end."""
     with redis.Redis.from_url(url, socket_timeout=10) as client:
         rooms = Rooms(client)

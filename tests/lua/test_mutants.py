@@ -88,7 +88,7 @@ def _check(rooms: Rooms, body: str) -> None:
     script = make_script("batch", body)
     check_table(rooms, script)
     check_refusals(rooms, script)
-    run_machine(rooms.client, script, examples=30)
+    run_machine(rooms.client, script, examples=20)
 
 
 def test_the_script_itself_passes_the_checks(rooms: Rooms) -> None:

@@ -153,7 +153,7 @@ def test_the_house_withholds_all_or_nothing(
     before = room.read()
     assert room.change(**refused) == ["refused", *answer]
     assert room.read() == before
-    changes = {"block": [3, 4], "areas": [(0, -1)], "rules": {"max_per_hold": "2"}}
+    changes: dict[str, Any] = {"block": [3, 4], "areas": [(0, -1)], "rules": {"max_per_hold": "2"}}
     assert room.change(**changes) == ["changed", START_MS]
     found = room.read()
     assert found.seats == "|ohbb|oooo|"

@@ -3,7 +3,6 @@
 import re
 from typing import get_args
 
-import msgspec
 import pytest
 
 from engine.inventory.commands import Answer, Reply
@@ -41,7 +40,7 @@ def test_the_obstacles_stand_in_the_order_of_the_header() -> None:
 def test_every_status_in_the_batch_header_has_a_reader_and_no_reader_is_of_another() -> None:
     """`Answer` reads what the header names, and nothing else."""
     named = {bare(status) for statuses in batch_statuses().values() for status in statuses}
-    assert {msgspec.inspect.type_info(kind).tag for kind in get_args(Answer)} == named
+    assert {kind.__struct_config__.tag for kind in get_args(Answer)} == named
 
 
 def test_every_status_of_a_batch_has_a_reader() -> None:

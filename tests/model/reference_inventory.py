@@ -15,8 +15,8 @@ from typing import Final
 from engine.inventory.commands import (
     AlreadyPurchased,
     Answer,
-    AreaShort,
     Areas,
+    AreaShort,
     Done,
     Expired,
     Held,
@@ -345,29 +345,19 @@ class ReferenceInventory:
         told: Answer,
     ) -> tuple[int, ...] | Answer:
         """Return the seats taken, or why they are not; `others` are the buyer's other tickets."""
-        count, rules = _count(selection), self.rules
-        if rules.sale_state != "on_sale":
-            return NotOnSale()
-        if now_ms < rules.opens_at_ms:
-            return TooEarly(rules.opens_at_ms)
-        if rules.closes_at_ms and now_ms >= rules.closes_at_ms:
-            return SalesEnded(rules.closes_at_ms)
-        if count > rules.max_per_hold:
-            return OverHoldLimit(rules.max_per_hold)
-        if others + count > rules.max_per_buyer:
-            return OverBuyerLimit(rules.max_per_buyer, others)
+        refused = self._refuse(_count(selection), now_ms, others)
+        if refused is not None:
+            return refused
         without = replace(self, holds={k: v for k, v in self.holds.items() if k != instead_of})
         seats, places = without.seats(), without.areas()
         taken = tuple(position for position in selection.seats if seats[position] != "o")
-        if taken:
-            return SeatsTaken(taken)
         short = tuple(
             (index, places[index].open)
             for index, wanted in selection.areas
             if places[index].open < wanted
         )
-        if short:
-            return AreaShort(short)
+        if taken or short:
+            return SeatsTaken(taken) if taken else AreaShort(short)
         if not selection.best:
             return selection.seats
         free = {n for n, byte in enumerate(seats) if byte == "o"} - set(selection.seats)
@@ -378,6 +368,19 @@ class ReferenceInventory:
         if isinstance(told, NoneTogether) and (told.level, told.count) in failures:
             return told
         return NoneTogether(*min(failures))
+
+    def _refuse(self, count: int, now_ms: int, others: int) -> Answer | None:
+        """Return what the rules of the sale say against it, if anything."""
+        rules = self.rules
+        has_closed = bool(rules.closes_at_ms) and now_ms >= rules.closes_at_ms
+        answers: tuple[tuple[bool, Answer], ...] = (
+            (rules.sale_state != "on_sale", NotOnSale()),
+            (now_ms < rules.opens_at_ms, TooEarly(rules.opens_at_ms)),
+            (has_closed, SalesEnded(rules.closes_at_ms)),
+            (count > rules.max_per_hold, OverHoldLimit(rules.max_per_hold)),
+            (others + count > rules.max_per_buyer, OverBuyerLimit(rules.max_per_buyer, others)),
+        )
+        return next((answer for is_so, answer in answers if is_so), None)
 
     def _check_together(
         self, selection: Selection, free: set[int], told: tuple[int, ...]
@@ -445,9 +448,7 @@ def _count(selection: Selection) -> int:
 
 def _tell(claim: Claim) -> Held | Purchased:
     if claim.sale is None:
-        return Held(
-            claim.buyer, claim.deadline_ms, claim.price_version, claim.seats, claim.areas
-        )
+        return Held(claim.buyer, claim.deadline_ms, claim.price_version, claim.seats, claim.areas)
     return Purchased(
         claim.buyer,
         *claim.sale.at,

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.platform.ids import EntityId, IdError, Ids, Prefix, entity_hex, fingerprint, new_entity_id
+from engine.platform.ids import (
+    EntityId,
+    IdError,
+    Ids,
+    Prefix,
+    entity_hex,
+    fingerprint,
+    new_entity_id,
+)
 
 SECRET = b"a secret of the tests, 32 bytes."
 IDS = Ids("dev", SECRET)
