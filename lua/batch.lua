@@ -19,7 +19,8 @@ Commands and what each may answer, in order of precedence; positions count from 
       not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
       seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, held
   {2, selection fp, seats, areas, best}                                            replace
-      malformed, unknown, released, expired, already-purchased, held (a replay), then as hold
+      malformed, unknown, released, expired, already-purchased, held (a replay), inconsistent,
+      then as hold
   {3}                                                                              release
       malformed, already-purchased, inconsistent, done (also when repeated, and for an unknown hold)
   {4, key, body fp, payment reference}                                             purchase
@@ -108,11 +109,13 @@ local function hold_id(i)
   return string.sub(hold_ids, (i - 1) * ID_BYTES + 1, i * ID_BYTES)
 end
 
+-- By the ids, not by the list, which a nil in it would end too early.
+local count = math.ceil(#hold_ids / ID_BYTES)
 local ids = {}
-for i = 1, #commands do
+for i = 1, count do
   ids[i] = hold_id(i)
 end
-if #ids > 0 then
+if count > 0 then
   for i, packed in ipairs(redis.call('HMGET', names.holds, unpack(ids))) do
     view.records[ids[i]] = packed and decode_record(packed)
   end
@@ -133,7 +136,8 @@ local function cover_all(seats)
     end
   end
 end
-for i, command in ipairs(commands) do
+for i = 1, count do
+  local command = commands[i]
   if type(command) == 'table' then
     cover_all(command[1] == 1 and command[5] or command[3])
   end
@@ -258,6 +262,9 @@ local function replace(id, command)
   elseif record.selection_fp == fp then
     return tell(record)
   end
+  if not has_its_seats(view, record) then
+    return { 'inconsistent' }
+  end
   local before = count_tickets(record.seats, record.areas)
   local refused = refuse_selection(record.buyer, count, before)
   if refused then
@@ -333,11 +340,8 @@ local function purchase(id, command)
     end
     return tell(record)
   end
-  for _, position in ipairs(record.seats) do
-    if seat_state(view, position) ~= HELD then
-      view.inconsistent = true
-      return { 'inconsistent' }
-    end
+  if not has_its_seats(view, record) then
+    return { 'inconsistent' }
   end
   for _, position in ipairs(record.seats) do
     set_seat(view, position, SOLD)
@@ -371,7 +375,8 @@ local deciders = { hold, replace, release, purchase, look }
 
 sweep_overdue(view, SWEEP_FIRST)
 local answers = {}
-for i, command in ipairs(commands) do
+for i = 1, count do
+  local command = commands[i]
   local decide = type(command) == 'table' and deciders[command[1]]
   answers[i] = decide and #ids[i] == ID_BYTES and decide(ids[i], command) or { 'malformed' }
 end

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -30,6 +30,7 @@ from engine.inventory.commands import (
 from engine.inventory.keys import WAKE_CHANNEL
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
+from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 
@@ -39,6 +40,7 @@ SWEEP_MAX: Final = 512
 _RELOADS_MAX: Final = 5
 _RELOAD_PAUSE_S: Final = 0.02
 _LANES_MAX: Final = 4096
+_ID_BYTES: Final = 16
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -76,6 +78,14 @@ class ServerClock:
         self._offset_ms = server_ms - _monotonic_ms()
 
 
+class _Waiting(NamedTuple):
+    """A command in the queue, already packed, and who waits for what becomes of it."""
+
+    command: Command
+    packed: msgspec.Raw
+    future: asyncio.Future[Outcome]
+
+
 class Lane:
     """Carries one show's commands from this process to the script, in batches."""
 
@@ -96,7 +106,7 @@ class Lane:
         self._batch_max = batch_max
         self._backlog_max = backlog_max
         self._timeout_ms = timeout_ms
-        self._waiting: deque[tuple[Command, asyncio.Future[Outcome]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("batch")
         self._silent_since: int | None = None
@@ -110,11 +120,20 @@ class Lane:
         """Return what becomes of a command.
 
         Never raises for what the stores do: a lost answer is `InDoubt`, and so on.
+
+        Raises:
+            ValueError, OverflowError, TypeError: the command can't be packed.
+            StoreUnavailableError: the show is not in memory and can't be read.
         """
         if len(self._waiting) >= self._backlog_max:
             return Overloaded()
+        if len(command.hold) != _ID_BYTES:
+            msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
+            raise ValueError(msg)
+        # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
+        packed = msgspec.Raw(_encode(command.packed()))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        self._waiting.append(_Waiting(command, packed, future))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return await future
@@ -125,35 +144,35 @@ class Lane:
                 count = min(len(self._waiting), self._batch_max)
                 batch = [self._waiting.popleft() for _ in range(count)]
                 # A caller that has gone away before its command was sent wants nothing any more.
-                batch = [pair for pair in batch if not pair[1].done()]
+                batch = [one for one in batch if not one.future.done()]
                 if batch:
                     await self._carry(batch)
         finally:
             self._task = None
 
-    async def _carry(self, batch: list[tuple[Command, asyncio.Future[Outcome]]]) -> None:
+    async def _carry(self, batch: list[_Waiting]) -> None:
         try:
-            outcomes = await self._decide([command for command, _ in batch])
+            outcomes = await self._decide(batch)
         except Exception as error:  # noqa: BLE001 - told to every caller
             # Callers must hear of it: an unanswered future would wait for ever.
             _log.exception("batch failed", commands=len(batch))
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            for one in batch:
+                if not one.future.done():
+                    one.future.set_exception(error)
             return
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if not one.future.done():
+                one.future.set_result(outcome)
 
-    async def _decide(self, commands: list[Command]) -> Sequence[Outcome]:
+    async def _decide(self, batch: list[_Waiting]) -> Sequence[Outcome]:
         show = await self._source.current()
         too_late = 0
         for attempt in range(_RELOADS_MAX):
             try:
-                reply = await self._call(show, commands)
+                reply = await self._call(show, batch)
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_silence(error)
-                return [InDoubt()] * len(commands)
+                return [InDoubt()] * len(batch)
             self._note_answer()
             self._clock.seen(reply.now_ms)
             if reply.status == "ok":
@@ -169,13 +188,17 @@ class Lane:
             else:
                 if attempt:
                     await asyncio.sleep(_RELOAD_PAUSE_S * attempt)
-                show = await self._source.reload()
+                try:
+                    show = await self._source.reload()
+                except (StoreUnavailableError, OSError, TimeoutError) as error:
+                    _log.warning("show not read again", error=repr(error))
+                    break
             if reply.status == "fenced" and (show.epoch, show.inventory_version) == before:
                 break
         if too_late == _RELOADS_MAX:
-            return [Overloaded()] * len(commands)
+            return [Overloaded()] * len(batch)
         await self._ask_for_recovery(show)
-        return [Recovering()] * len(commands)
+        return [Recovering()] * len(batch)
 
     def _note_silence(self, error: Exception) -> None:
         """Log the first unanswered batch of an outage, not each."""
@@ -188,12 +211,13 @@ class Lane:
             _log.info("batches are answered again", after_ms=_monotonic_ms() - self._silent_since)
             self._silent_since = None
 
-    async def _call(self, show: Show, commands: list[Command]) -> Reply:
+    async def _call(self, show: Show, batch: list[_Waiting]) -> Reply:
         levels = {
             level: show.manifest.levels[level].ranges
-            for command in commands
-            if isinstance(command, Hold | Replace)
-            for level, _ in command.selection.best
+            for one in batch
+            if isinstance(one.command, Hold | Replace)
+            for level, _ in one.command.selection.best
+            if 0 <= level < len(show.manifest.levels)
         }
         header = [
             show.epoch,
@@ -201,13 +225,13 @@ class Lane:
             show.price_version,
             await self._clock.now_ms() + self._timeout_ms,
             SWEEP_MAX,
-            [command.packed() for command in commands],
+            [one.packed for one in batch],
         ]
         reply = await self._script.call(
             self._redis,
             show.keys.inventory(),
             _encode(header),
-            b"".join(command.hold for command in commands),
+            b"".join(one.command.hold for one in batch),
             _encode(levels) if levels else b"",
             WAKE_CHANNEL,
             f"record:{entity_hex(show.id)}",

@@ -100,10 +100,12 @@ class _Source:
         self._show = show.id
 
     async def current(self) -> Show:
-        return await self._book.get(self._app, self._reseller, self._show)
+        with store_failures():
+            return await self._book.get(self._app, self._reseller, self._show)
 
     async def reload(self) -> Show:
-        return await self._book.reload(self._app, self._reseller, self._show)
+        with store_failures():
+            return await self._book.reload(self._app, self._reseller, self._show)
 
 
 class BoxOffice:

@@ -10,8 +10,29 @@ local function is_position(value)
   return is_count(value, 0) and value < POSITION_MAX
 end
 
+-- A list without gaps: a nil inside would end a walk through it too early.
+local function is_list(value)
+  if type(value) ~= 'table' then
+    return false
+  end
+  local count = 0
+  for _ in pairs(value) do
+    count = count + 1
+  end
+  for i = 1, count do
+    if value[i] == nil then
+      return false
+    end
+  end
+  return true
+end
+
+local function is_pair(value)
+  return is_list(value) and #value == 2 and is_position(value[1]) and is_count(value[2], 1)
+end
+
 local function check_selection(view, seats, areas, best)
-  if type(seats) ~= 'table' or type(areas) ~= 'table' or type(best) ~= 'table' then
+  if not is_list(seats) or not is_list(areas) or not is_list(best) then
     return nil
   end
   local count, seen = #seats, {}
@@ -27,16 +48,14 @@ local function check_selection(view, seats, areas, best)
   end
   seen = {}
   for _, pair in ipairs(areas) do
-    if type(pair) ~= 'table' or not is_position(pair[1]) or not is_count(pair[2], 1)
-      or seen[pair[1]] or not view_area(view, pair[1]) then
+    if not is_pair(pair) or seen[pair[1]] or not view_area(view, pair[1]) then
       return nil
     end
     seen[pair[1]] = true
     count = count + pair[2]
   end
   for _, pair in ipairs(best) do
-    if type(pair) ~= 'table' or not is_position(pair[1]) or not is_count(pair[2], 1)
-      or not view.levels[pair[1]] then
+    if not is_pair(pair) or not view.levels[pair[1]] then
       return nil
     end
     count = count + pair[2]

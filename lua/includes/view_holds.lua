@@ -14,14 +14,22 @@ local function count_tickets(seats, areas)
   return count
 end
 
--- Gives a live hold's seats and places back and leaves a tombstone.
--- Returns false, and changes nothing, when the store does not hold what the record says.
-local function end_hold(view, id, record, state)
+-- Whether the store holds what a live hold's record says; if not, the show must be recovered.
+local function has_its_seats(view, record)
   for _, position in ipairs(record.seats) do
     if seat_state(view, position) ~= HELD then
       view.inconsistent = true
       return false
     end
+  end
+  return true
+end
+
+-- Gives a live hold's seats and places back and leaves a tombstone.
+-- Returns false, and changes nothing, when the store does not hold what the record says.
+local function end_hold(view, id, record, state)
+  if not has_its_seats(view, record) then
+    return false
   end
   for _, position in ipairs(record.seats) do
     set_seat(view, position, OPEN)
