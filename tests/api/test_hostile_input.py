@@ -17,6 +17,12 @@ _JSON = b"Content-Type: application/json"
 _KEY = b"Idempotency-Key: k"
 
 
+@pytest.fixture(scope="module")
+def show(desk: FrontDesk) -> ShowDesk:
+    """One show for all of them: it has to live through everything."""
+    return desk.new_show()
+
+
 def _send(desk: FrontDesk, head: bytes, *headers: bytes, body: bytes = b"") -> tuple[int, bytes]:
     """Send bytes as they are, and return status and body."""
     lines = [

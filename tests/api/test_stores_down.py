@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -57,6 +58,28 @@ def test_without_postgresql_holds_go_on(frail: tuple[Stack, ShowDesk]) -> None:
     finally:
         postgres.start()
     assert show.desk.get("/v1/shows").status_code == 200
+
+
+def test_a_purchase_without_postgresql_is_recording_then_confirmed(
+    frail: tuple[Stack, ShowDesk],
+) -> None:
+    """202 with the order's address; once PostgreSQL is back the same key gets 201."""
+    stack, show = frail
+    hold, key = show.held("C-1"), secrets.token_hex(8)
+    postgres = _child(stack, "postgres")
+    postgres.kill(restart=False)
+    try:
+        decided = show.purchase(hold, key=key)
+        assert (decided.status_code, decided.json()["status"]) == (202, "recording"), decided.text
+        assert decided.headers["location"] == f"/v1/orders/{decided.json()['order']}"
+    finally:
+        postgres.start()
+    deadline = time.monotonic() + 30
+    while (again := show.purchase(hold, key=key)).status_code == 202:
+        assert time.monotonic() < deadline, again.text
+    assert (again.status_code, again.json()["order"]) == (201, decided.json()["order"])
+    order = show.desk.get(decided.headers["location"]).json()
+    assert order["status"] == "confirmed"
 
 
 def _child(stack: Stack, name: str) -> Child:
