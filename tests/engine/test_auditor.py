@@ -1,10 +1,11 @@
 """The auditor finds what was tampered with in the real stores, and nothing in an honest show."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from engine.platform.database import connect_once
 from engine.sales.box_office import Wanted
 from loadtests.auditor import UnknownShowError, audit
 from loadtests.auditor.report import audit_as_json
+from ops.places import ROOT
 from ops.stack import Stack
 from tests.engine.auditor_ground import GRACE_S, PAUSE_S, TTL_MS, Ground, open_ground
 
@@ -217,6 +219,62 @@ async def _fall_behind(ground: Ground) -> None:
     await ground.sql("UPDATE shows SET epoch = epoch + 1 WHERE id = :show")
 
 
+async def _lose_an_area(ground: Ground) -> None:
+    await ground.raw.hdel(ground.key("areas"), "0")
+
+
+async def _invent_an_area(ground: Ground) -> None:
+    await ground.raw.hset(ground.key("areas"), "7", b"\1" + msgspec.msgpack.encode([1, 0, 0, 0]))
+
+
+async def _oversell_an_area(ground: Ground) -> None:
+    counts = b"\1" + msgspec.msgpack.encode([-1, 2, 4, 15])
+    await ground.raw.hset(ground.key("areas"), "0", counts)
+
+
+async def _extend_a_buyer(ground: Ground) -> None:
+    counts = b"\1" + msgspec.msgpack.encode([4, 0, 5])
+    await ground.raw.hset(ground.key("buyers"), "eve", counts)
+
+
+async def _resell_in_redis(ground: Ground) -> None:
+    record = await _unpacked(ground, ground.orders[0])
+    record[3] = "mallory"
+    await _pack(ground, ground.orders[0], record)
+
+
+async def _forget_a_sale(ground: Ground) -> None:
+    """In both the stream and the ledger: only the record is left."""
+    await _delete_an_order(ground)
+    entries = await ground.raw.xrange(ground.key("sales"))
+    await ground.raw.xdel(ground.key("sales"), entries[0][0])
+
+
+async def _unpacked(ground: Ground, hold: bytes) -> list[Any]:
+    packed: bytes = await ground.raw.hget(ground.key("holds"), hold)
+    return msgspec.msgpack.decode(packed[1:], type=list[Any])
+
+
+async def _pack(ground: Ground, hold: bytes, record: list[Any]) -> None:
+    packed = b"\1" + msgspec.msgpack.encode(record)
+    await ground.raw.hset(ground.key("holds"), hold, packed)
+
+
+async def _miscount_the_hall(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE manifests SET seat_count = seat_count + 1"
+        " WHERE id = (SELECT manifest_id FROM shows WHERE id = :show)"
+    )
+
+
+async def _enlarge_an_area(ground: Ground) -> None:
+    await ground.sql("UPDATE area_sales SET capacity = capacity + 1 WHERE show_id = :show")
+
+
+async def _raise_a_total(ground: Ground) -> None:
+    await ground.sql("UPDATE orders SET fee = fee + 1, total = total + 1 WHERE show_id = :show")
+
+
 _TAMPERING: Final[dict[Tampering, str]] = {
     _flip_an_open_seat: "seat-without-record",
     _open_a_sold_seat: "record-without-seat",
@@ -249,6 +307,15 @@ _TAMPERING: Final[dict[Tampering, str]] = {
     _put_a_house_seat_on_sale: "block-differs",
     _lower_the_limit: "buyer-over-limit",
     _fall_behind: "behind",
+    _lose_an_area: "area-missing",
+    _invent_an_area: "area-unknown",
+    _oversell_an_area: "area-below-zero",
+    _extend_a_buyer: "buyer-deadline",
+    _resell_in_redis: "fact-differs-from-record",
+    _forget_a_sale: "record-without-order",
+    _miscount_the_hall: "seat-count",
+    _enlarge_an_area: "area-capacity",
+    _raise_a_total: "order-lines-differ",
 }
 
 
@@ -262,6 +329,16 @@ async def test_tampering_is_found(ground: Ground, tamper: Tampering, check: str)
     assert check in {finding.check for finding in result.findings}
     assert {finding.show for finding in result.findings} == {ground.show.id}
     assert audit_as_json(result, "dev")["audit"] == "findings"
+
+
+def test_each_documented_check_has_a_way_to_be_found() -> None:
+    """docs/AUDIT.md lists exactly the checks that are tampered with here, and those beside."""
+    documented = set[str]()
+    for line in (ROOT / "docs" / "AUDIT.md").read_text().splitlines():
+        if line.startswith("| `"):
+            documented |= set(re.findall(r"`([a-z-]+)`", line.split("|")[1]))
+    beside = {"seat-sold-twice", "sale-not-recorded-yet", "hold-overdue"}
+    assert documented == set(_TAMPERING.values()) | beside
 
 
 async def test_a_seat_with_two_tickets_is_found(tmp_path: Path) -> None:
@@ -305,10 +382,9 @@ async def test_a_sale_on_its_way_counts_only_if_it_stays_there(ground: Ground) -
 async def test_a_hold_that_nobody_releases_is_found(ground: Ground) -> None:
     """A deadline that passed longer ago than the sweeper may take is a finding."""
     held = await ground.hold("short", "max", Wanted(seats=(ground.label(11),)))
-    record = msgspec.msgpack.decode((await ground.raw.hget(ground.key("holds"), held.hold))[1:])
+    record = await _unpacked(ground, held.hold)
     record[1] -= TTL_MS + 6_000
-    packed = b"\1" + msgspec.msgpack.encode(record)
-    await ground.raw.hset(ground.key("holds"), held.hold, packed)
+    await _pack(ground, held.hold, record)
     await ground.raw.zadd(ground.key("expiry"), {held.hold: record[1]})
     result = await ground.audited()
     overdue = [finding for finding in result.findings if finding.check == "hold-overdue"]
