@@ -195,7 +195,6 @@ class Child:
                     self._backoff_s = BACKOFF_MIN_S
                 return
             if self._due_at is None:
-                self._end_group(life)  # what it forked would keep its port and serve on
                 self._due_at = now + self._backoff_s
                 self._report(
                     f"{self.name} ended ({_how(life.process.returncode)}); starting it again in "
@@ -204,14 +203,16 @@ class Child:
                 self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
                 return
             if now >= self._due_at:
-                self._due_at = None
-                self.restarts += 1
                 try:
+                    self._end_group(life)  # what it forked would keep its port and serve on
                     self._spawn()
-                except OSError as error:
+                except (OSError, StackError, subprocess.SubprocessError) as error:
                     self._due_at = now + self._backoff_s
+                    self._backoff_s = min(self._backoff_s * 2, BACKOFF_MAX_S)
                     self._report(f"{self.name} could not be started: {error}")
                     return
+                self._due_at = None
+                self.restarts += 1
                 self._report(f"{self.name} was started again (pid {self.pid})")
 
     def log_tail(self) -> str:

@@ -16,6 +16,7 @@ import ctypes
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ NOBODY: Final = 65534
 _CLONE_NEWUSER: Final = 0x10000000  # sched.h
 _PR_SET_PDEATHSIG: Final = 1  # sys/prctl.h, as the following
 _PR_SET_KEEPCAPS: Final = 8
+_PR_SET_SECUREBITS: Final = 28
+_SECBIT_NO_SETUID_FIXUP: Final = 4  # linux/securebits.h
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
 _CAP_DAC_OVERRIDE: Final = 1  # linux/capability.h, as the following
@@ -48,6 +51,10 @@ def _enter_user_namespace() -> None:
 
 def _become_nobody() -> None:
     _call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    # access(2), by which PostgreSQL looks for its own programs, heeds capabilities only so. Where
+    # this is not allowed, the checkout has to be open to others.
+    with suppress(PermissionError):
+        _call("prctl", _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

@@ -44,6 +44,8 @@ _LOG_INS: Final = {
     "recorder_database_url": RECORDER_ROLE,
     "auditor_database_url": AUDITOR_ROLE,
 }
+# Where to reach an API that listens on every address.
+_LOOPBACKS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- only compared with
 _READY_PATH: Final = "/health/ready"
 _READY_TIMEOUT_S: Final = 2
 
@@ -119,7 +121,8 @@ class Stack:
     @property
     def base_url(self) -> str:
         """Where the API answers, without a closing slash."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        reached_at = _LOOPBACKS.get(self._host, self._host)
+        host = f"[{reached_at}]" if ":" in reached_at else reached_at
         return f"http://{host}:{self.settings.port}"
 
     @property
@@ -298,7 +301,7 @@ class Stack:
             command=lambda: command,
             environment=self.environment,
             log=self.logs / "api.log",
-            is_ready=lambda _pid: _answers_ready(self._host, self.settings.port),
+            is_ready=lambda _pid: _answers_ready(self.base_url),
             # Granian takes its processes with it; SIGKILL would leave them.
             death_signal=signal.SIGTERM,
         )
@@ -316,8 +319,9 @@ class Stack:
         return Child(plan, self._report)
 
 
-def _answers_ready(host: str, port: int) -> bool:
-    connection = http.client.HTTPConnection(host, port, timeout=_READY_TIMEOUT_S)
+def _answers_ready(base_url: str) -> bool:
+    address = base_url.removeprefix("http://")
+    connection = http.client.HTTPConnection(address, timeout=_READY_TIMEOUT_S)
     try:
         connection.request("GET", _READY_PATH)
         return connection.getresponse().status == http.HTTPStatus.OK
