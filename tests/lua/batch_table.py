@@ -237,6 +237,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "expired": Row(_REPLACE, Expired(), so=_about_to_expire),
         "already-purchased": Row(Replace(ME, 7, SELECTION), AlreadyPurchased(), so=_purchased),
         "held (a replay)": Row(Replace(ME, 7, SELECTION), _KEPT, so=_live),
+        "inconsistent": Row(_REPLACE, Inconsistent(), so=_without_its_seat),
         **_selecting(_REPLACE, _live),
         "held": Row(
             _REPLACE,
@@ -246,7 +247,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         ),
     },
     "release": {
-        "malformed": Row(Raw(ME[:15], [3]), Malformed(), so=_purchased),
+        "malformed": Row(Raw(ME, ["3"]), Malformed(), so=_purchased),
         "already-purchased": Row(Release(ME), AlreadyPurchased(), so=_purchased),
         "inconsistent": Row(Release(ME), Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
         "done (also when repeated, and for an unknown hold)": Row(Release(ME), Done(), so=_live),
