@@ -32,7 +32,7 @@ from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_
 from engine.inventory.seating_plan import read_plan as parse_plan
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, IdError, Prefix, fingerprint
+from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
 
 PAGE_MAX: Final = 200
 _PAGE_DEFAULT: Final = 50
@@ -164,7 +164,9 @@ def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
 
 async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan) -> Show:
     runtime = runtime_of(request)
+    key = optional_key(request)
     new = NewShow(
+        id=runtime.ids.derive_show(request.user, key) if key else new_entity_id(),
         name=body.name,
         venue=body.venue,
         starts_at=body.starts_at,

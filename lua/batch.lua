@@ -414,9 +414,12 @@ end
 local area_writes, area_deltas = {}, {}
 for index in pairs(view.changed_areas) do
   local area = view.areas[index]
-  area_writes[#area_writes + 1] = index
-  area_writes[#area_writes + 1] = encode_area(area)
-  area_deltas[#area_deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
+  local packed = encode_area(area)
+  if packed ~= area.stored then
+    area_writes[#area_writes + 1] = index
+    area_writes[#area_writes + 1] = packed
+    area_deltas[#area_deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
+  end
 end
 if #seat_deltas > 0 or #area_deltas > 0 then
   redis.call(

@@ -5,14 +5,17 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+import structlog
 from msgspec import Struct
+from redis.exceptions import RedisError
 from sqlalchemy import func, insert, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import WAKE_CHANNEL
 from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan import SeatingPlan, export_plan
+from engine.inventory.seating_plan_faults import below
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, entity_hex, new_entity_id
 from engine.platform.money import MoneyError, check_currency
@@ -27,12 +30,14 @@ LIMIT_MAX: Final = 100
 """The most that a limit per hold may be: it bounds what one command makes the script do."""
 
 BUYER_LIMIT_MAX: Final = 10_000
+_log = structlog.get_logger(__name__)
 _ON_SALE: Final = "on_sale"
 
 
 class NewShow(Struct, frozen=True, kw_only=True):
     """A show to create. Prices are face values in minor units by price level slug."""
 
+    id: EntityId
     name: str
     venue: str
     starts_at: datetime
@@ -106,9 +111,11 @@ def check_show(new: NewShow, manifest: Manifest) -> None:  # noqa: C901 - a list
     for slug, face_value in new.prices.items():
         if slug not in levels:
             known = ", ".join(sorted(levels))
-            fault(f"/prices/{slug}", f"no such price level in the seating plan; it has {known}")
+            fault(
+                below("/prices", slug), f"no such price level in the seating plan; it has {known}"
+            )
         elif not 0 <= face_value <= FACE_VALUE_MAX:
-            fault(f"/prices/{slug}", f"0 to {FACE_VALUE_MAX} minor units")
+            fault(below("/prices", slug), f"0 to {FACE_VALUE_MAX} minor units")
     if faults:
         raise ShowFaultsError(faults)
 
@@ -116,51 +123,66 @@ def check_show(new: NewShow, manifest: Manifest) -> None:  # noqa: C901 - a list
 async def create_show(app: AsyncEngine, redis: Store, reseller: EntityId, new: NewShow) -> EntityId:
     """Create a show that is on sale from its `opens_at`, and wake the worker that opens it.
 
+    One of its id that exists already is left as it is: the request came before, and its answer
+    was lost.
+
     Raises:
         ShowFaultsError: it contradicts its plan or itself.
-        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: the ledger failed.
     """
     # Seconds of work for the largest halls: beside the event loop, not on it.
     manifest, plan = await asyncio.to_thread(_compile, new.plan)
     check_show(new, manifest)
-    show, plan_id = new_entity_id(), new_entity_id()
     async with tenant_transaction(app, reseller) as connection:
-        fees = select(func.max(fee_schedules.c.version)).scalar_subquery()
-        await connection.execute(
-            insert(manifests).values(
-                id=plan_id,
-                reseller_id=reseller,
-                name=new.plan.name,
-                plan=plan,
-                seat_count=manifest.seat_count,
-            )
+        exists = select(shows.c.id).where(shows.c.id == new.id)
+        if (await connection.execute(exists)).first() is None:
+            await _insert(connection, reseller, new, manifest.seat_count, plan)
+    try:
+        await redis.publish(WAKE_CHANNEL, f"recover:{entity_hex(new.id)}")
+    except (RedisError, OSError, TimeoutError) as error:
+        # It is created; the workers look at every show each second.
+        _log.warning("could not wake the workers", error=repr(error))
+    return new.id
+
+
+async def _insert(
+    connection: AsyncConnection, reseller: EntityId, new: NewShow, seat_count: int, plan: object
+) -> None:
+    plan_id = new_entity_id()
+    fees = select(func.max(fee_schedules.c.version)).scalar_subquery()
+    await connection.execute(
+        insert(manifests).values(
+            id=plan_id,
+            reseller_id=reseller,
+            name=new.plan.name,
+            plan=plan,
+            seat_count=seat_count,
         )
-        await connection.execute(
-            insert(shows).values(
-                id=show,
-                reseller_id=reseller,
-                manifest_id=plan_id,
-                name=new.name,
-                venue=new.venue,
-                starts_at=new.starts_at,
-                opens_at=new.opens_at,
-                closes_at=new.closes_at,
-                state=_ON_SALE,
-                currency=new.currency,
-                tax_bps=new.tax_bps,
-                fee_schedule_version=fees,
-                max_per_hold=new.max_per_hold,
-                max_per_buyer=new.max_per_buyer,
-                price_version=1,
-            )
+    )
+    await connection.execute(
+        insert(shows).values(
+            id=new.id,
+            reseller_id=reseller,
+            manifest_id=plan_id,
+            name=new.name,
+            venue=new.venue,
+            starts_at=new.starts_at,
+            opens_at=new.opens_at,
+            closes_at=new.closes_at,
+            state=_ON_SALE,
+            currency=new.currency,
+            tax_bps=new.tax_bps,
+            fee_schedule_version=fees,
+            max_per_hold=new.max_per_hold,
+            max_per_buyer=new.max_per_buyer,
+            price_version=1,
         )
-        await connection.execute(
-            insert(price_versions).values(
-                show_id=show, reseller_id=reseller, version=1, prices=new.prices
-            )
+    )
+    await connection.execute(
+        insert(price_versions).values(
+            show_id=new.id, reseller_id=reseller, version=1, prices=new.prices
         )
-    await redis.publish(WAKE_CHANNEL, f"recover:{entity_hex(show)}")
-    return show
+    )
 
 
 async def list_shows(

@@ -115,6 +115,12 @@ class Ids:
         ).digest()
         return HoldId(digest + self._mac(scope, digest))
 
+    def derive_show(self, reseller: int, idempotency_key: str) -> EntityId:
+        """Return the id of the show that this reseller's key creates."""
+        scope = _scope(reseller, 0) + idempotency_key.encode()
+        digest = blake2b(scope, key=self._id_key, person=b"show", digest_size=8).digest()
+        return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
+
     def parse_hold(self, reseller: int, show: int, text: str) -> HoldId:
         """Read a hold id and check that this reseller could have made it on this show.
 

@@ -6,6 +6,7 @@ local function view_area(view, index)
     if packed then
       local counts = cmsgpack.unpack(string.sub(packed, 2))
       area = { open = counts[1], held = counts[2], sold = counts[3], blocked = counts[4] }
+      area.stored = packed
     else
       area = false
     end

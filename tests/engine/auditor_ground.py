@@ -14,6 +14,7 @@ from engine.catalog.shows import NewShow, create_show
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.database import connect_once, create_engine
+from engine.platform.ids import new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
 from engine.sales.box_office import HoldView, OrderView, Wanted
@@ -122,6 +123,7 @@ async def _create(settings: Settings, serving: Serving, working: Working) -> Sho
         await owner.dispose()
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     new = NewShow(
+        id=new_entity_id(),
         name="An evening",
         venue="A hall",
         starts_at=tomorrow,
