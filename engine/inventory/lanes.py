@@ -8,7 +8,7 @@ wait. A lane has no task while nothing waits in it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -58,8 +58,8 @@ class ShowSource(Protocol):
         ...
 
 
-class ServerClock:
-    """An estimate of Redis' clock that never runs ahead of it by more than its drift."""
+class ShowClock:
+    """An estimate of a show's clock (Redis', but never going back): a little late, if at all."""
 
     def __init__(self, redis: Store) -> None:
         """Take the connection to ask."""
@@ -89,10 +89,9 @@ class _Waiting(NamedTuple):
 class Lane:
     """Carries one show's commands from this process to the script, in batches."""
 
-    def __init__(  # noqa: PLR0913 - what it works with, and its bounds by name
+    def __init__(
         self,
         redis: Store,
-        clock: ServerClock,
         source: ShowSource,
         *,
         batch_max: int,
@@ -101,7 +100,7 @@ class Lane:
     ) -> None:
         """Take the connections and the bounds; `timeout_ms` is how late a batch may still act."""
         self._redis = redis
-        self._clock = clock
+        self._clock = ShowClock(redis)
         self._source = source
         self._batch_max = batch_max
         self._backlog_max = backlog_max
@@ -149,10 +148,15 @@ class Lane:
                     await self._carry(batch)
         finally:
             self._task = None
+            _give_up(self._waiting)
+            self._waiting.clear()
 
     async def _carry(self, batch: list[_Waiting]) -> None:
         try:
             outcomes = await self._decide(batch)
+        except asyncio.CancelledError:
+            _give_up(batch)
+            raise
         except Exception as error:  # noqa: BLE001 - told to every caller
             # Callers must hear of it: an unanswered future would wait for ever.
             _log.exception("batch failed", commands=len(batch))
@@ -246,6 +250,12 @@ class Lane:
             _log.warning("could not wake the workers", error=repr(error))
 
 
+def _give_up(waiting: Iterable[_Waiting]) -> None:
+    """Cancel who waits for a lane that is being stopped, so that nobody waits for ever."""
+    for one in waiting:
+        one.future.cancel()
+
+
 def _monotonic_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
@@ -256,7 +266,6 @@ class Lanes:
     def __init__(self, redis: Store, **bounds: int) -> None:
         """Take the connection, and the bounds that every lane gets."""
         self._redis = redis
-        self._clock = ServerClock(redis)
         self._bounds = bounds
         self._lanes: dict[int, Lane] = {}
 
@@ -266,5 +275,5 @@ class Lanes:
         if lane is None:
             if len(self._lanes) >= _LANES_MAX:
                 self._lanes = {key: one for key, one in self._lanes.items() if not one.idle}
-            lane = self._lanes[show] = Lane(self._redis, self._clock, source, **self._bounds)
+            lane = self._lanes[show] = Lane(self._redis, source, **self._bounds)
         return lane

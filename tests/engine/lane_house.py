@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from engine.inventory.lanes import Lane, ServerClock
+from engine.inventory.lanes import Lane
 from engine.inventory.shows import Show
 from engine.platform.redis import Store, connect_redis
 from tests.lua.show_room import RESELLER, ShowRoom
@@ -84,7 +84,6 @@ def make_lane(
     """Return a lane of its own process: with its own clock."""
     return Lane(
         store,
-        ServerClock(store),
         book,
         batch_max=batch_max,
         backlog_max=backlog_max,
