@@ -110,12 +110,12 @@ local function hold_id(i)
 end
 
 -- By the ids, not by the list, which a nil in it would end too early.
-local count = math.ceil(#hold_ids / ID_BYTES)
+local commands_count = math.ceil(#hold_ids / ID_BYTES)
 local ids = {}
-for i = 1, count do
+for i = 1, commands_count do
   ids[i] = hold_id(i)
 end
-if count > 0 then
+if commands_count > 0 then
   for i, packed in ipairs(redis.call('HMGET', names.holds, unpack(ids))) do
     view.records[ids[i]] = packed and decode_record(packed)
   end
@@ -136,7 +136,7 @@ local function cover_all(seats)
     end
   end
 end
-for i = 1, count do
+for i = 1, commands_count do
   local command = commands[i]
   if type(command) == 'table' then
     cover_all(command[1] == 1 and command[5] or command[3])
@@ -375,7 +375,7 @@ local deciders = { hold, replace, release, purchase, look }
 
 sweep_overdue(view, SWEEP_FIRST)
 local answers = {}
-for i = 1, count do
+for i = 1, commands_count do
   local command = commands[i]
   local decide = type(command) == 'table' and deciders[command[1]]
   answers[i] = decide and #ids[i] == ID_BYTES and decide(ids[i], command) or { 'malformed' }

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from engine.platform.logs import configure_logs
 from engine.platform.settings import SettingsError
 from ops.child import StackError
 from ops.running import NotRunningError
@@ -53,3 +54,5 @@ def main() -> None:
       ./onsale test -k hold  run some of the tests
       ./onsale doctor        say what is wrong and how to mend it
     """
+    # To standard error, so that what a command prints stays its own.
+    configure_logs("warning")

@@ -16,12 +16,11 @@ from typing import Final, cast
 import msgspec
 
 from engine.inventory.slug import slug
-from engine.platform.database import create_engine
 from engine.platform.ids import Ids, Prefix
-from engine.platform.settings import OWNER_ROLE, Settings
-from engine.tenancy.resellers import IssuedKey, create_reseller
+from engine.platform.settings import Settings
 from ops.child import StackError
 from ops.places import ROOT
+from ops.resellers import make_reseller
 
 _PLAN: Final = ROOT / "loadtests" / "data" / "riethsporthalle.seatingplan.json"
 _FILE: Final = "demo.json"
@@ -67,7 +66,7 @@ def ensure_demo(settings: Settings, base_url: str, directory: Path) -> DemoAcces
     access = _read(path)
     if access is not None and _sells(base_url, access):
         return access
-    issued = asyncio.run(_make_reseller(settings))
+    issued = asyncio.run(make_reseller(settings, "Demo"))
     access = DemoAccess(key=issued.text, reseller=issued.reseller, show="")
     show = _put_on_sale(base_url, access)
     access = msgspec.structs.replace(access, show=show.show)
@@ -110,14 +109,6 @@ def lines_to_try(settings: Settings, base_url: str, access: DemoAccess) -> list[
         f"  {head} '{show_url}/seats?cursor=p{pair[0].position}&limit=1'",
         "",
     ]
-
-
-async def _make_reseller(settings: Settings) -> IssuedKey:
-    owner = create_engine(settings, OWNER_ROLE)
-    try:
-        return await create_reseller(owner, settings.region, "Demo")
-    finally:
-        await owner.dispose()
 
 
 def _put_on_sale(base_url: str, access: DemoAccess) -> _Show:

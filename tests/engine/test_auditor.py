@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from time import monotonic
@@ -430,3 +432,25 @@ async def test_all_shows_are_audited_and_an_unknown_one_is_refused(ground: Groun
         assert result.shows == len(result.rows)
     with pytest.raises(UnknownShowError):
         await audit(ground.settings, show=1)
+
+
+async def test_the_command_exits_with_1_when_anything_is_wrong(
+    ground: Ground, servers: Stack
+) -> None:
+    """`./onsale audit --json` ends with one object, and its exit code says the same."""
+
+    async def run() -> tuple[int | None, dict[str, Any]]:
+        show = f"shw_dev_{ground.show.id:016x}"
+        words = (sys.executable, "-m", "ops", "audit", "--show", show, "--json")
+        process = await asyncio.create_subprocess_exec(
+            *words, cwd=ROOT, env=servers.environment, stdout=PIPE, stderr=PIPE
+        )
+        told, _ = await asyncio.wait_for(process.communicate(), timeout=60)
+        return process.returncode, msgspec.json.decode(told.splitlines()[-1])
+
+    code, told = await run()
+    assert (code, told["audit"], told["findings"]) == (0, "clean", [])
+    await _flip_an_open_seat(ground)
+    code, told = await run()
+    assert (code, told["audit"], told["shows"]) == (1, "findings", 1)
+    assert "seat-without-record" in {finding["check"] for finding in told["findings"]}

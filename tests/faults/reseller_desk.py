@@ -10,13 +10,12 @@ from uuid import uuid4
 import aiohttp
 import msgspec
 
-from engine.platform.database import create_engine
 from engine.platform.ids import EntityId, Ids, Prefix
-from engine.platform.settings import OWNER_ROLE
-from engine.tenancy.resellers import create_reseller
+from engine.tenancy.resellers import IssuedKey
 from loadtests.auditor.audit import audit
 from loadtests.buyers.desk import Answer, Desk
 from loadtests.buyers.tally import Tally
+from ops.resellers import make_reseller
 from ops.stack import Stack
 
 HALL = Path(__file__).parents[2] / "loadtests" / "data" / "riethsporthalle.seatingplan.json"
@@ -25,10 +24,11 @@ HALL = Path(__file__).parents[2] / "loadtests" / "data" / "riethsporthalle.seati
 class ResellerDesk:
     """One reseller with one show in the real hall."""
 
-    def __init__(self, stack: Stack, reseller: EntityId, desk: Desk, tally: Tally) -> None:
+    def __init__(self, stack: Stack, issued: IssuedKey, desk: Desk, tally: Tally) -> None:
         """Take the stack, the reseller's way to its API, and where its errors are counted."""
         self.stack = stack
-        self.reseller = reseller
+        self.reseller = issued.reseller
+        self.key = issued.text
         self.tally = tally
         self.show = ""
         self._desk = desk
@@ -108,13 +108,9 @@ def told(answer: Answer, status: int) -> dict[str, Any]:
 @asynccontextmanager
 async def open_desk(stack: Stack) -> AsyncGenerator[ResellerDesk]:
     """Make a reseller and open its show."""
-    owner = create_engine(stack.settings, OWNER_ROLE)
-    issued = await create_reseller(owner, stack.settings.region, "Faults Ltd")
-    await owner.dispose()
+    issued = await make_reseller(stack.settings, "Faults Ltd")
     async with aiohttp.ClientSession() as session:
         tally = Tally()
-        desk = ResellerDesk(
-            stack, issued.reseller, Desk(session, stack.base_url, issued.text, tally), tally
-        )
+        desk = ResellerDesk(stack, issued, Desk(session, stack.base_url, issued.text, tally), tally)
         await desk.open_show()
         yield desk

@@ -29,10 +29,12 @@ REAL_HALL = Path(__file__).parents[2] / "loadtests/data/riethsporthalle.seatingp
 
 
 def real_hall() -> Manifest:
+    """Compile the real hall."""
     return compile_manifest(read_plan(REAL_HALL.read_bytes()))
 
 
 def row(name: str, points: list[Point], category: str | list[str] = "Stalls") -> Json:
+    """Make a row of seats at these points, in one category or one for each."""
     categories = [category] * len(points) if isinstance(category, str) else category
     return {
         "row_number": name,
@@ -49,6 +51,7 @@ def row(name: str, points: list[Point], category: str | list[str] = "Stalls") ->
 
 
 def line(y: float, *xs: float) -> list[Point]:
+    """Return points along a straight row."""
     return [(x, y) for x in xs]
 
 
@@ -58,6 +61,7 @@ def compiled(
     categories: tuple[str, ...] = ("Stalls", "Box", "Standing"),
     focus: Point | None = None,
 ) -> Manifest:
+    """Compile a plan of these zones."""
     plan = {
         "name": "Hall",
         "categories": [{"name": name} for name in categories],
@@ -80,10 +84,12 @@ def runs(manifest: Manifest) -> list[list[str]]:
 
 
 def row_order(manifest: Manifest) -> list[str]:
+    """Return the rows' numbers in the order of their positions."""
     return [row.number for row in manifest.rows]
 
 
 def stage(x: float, y: float, **more: object) -> Json:
+    """Make an area that nobody sits in."""
     shape = {"shape": "rectangle", "rectangle": {"width": 10, "height": 10}}
     return shape | {"position": {"x": x - 5, "y": y - 5}} | more
 
@@ -193,6 +199,7 @@ def test_an_aisle_is_a_gap_of_more_than_one_and_a_half_times_the_usual(
 
 
 def arc(degrees: float, seats: int) -> list[Point]:
+    """Return points along a curved row."""
     angles = [n * degrees / (seats - 1) * pi / 180 for n in range(seats)]
     return [(round(100 * cos(angle), 2), round(100 * sin(angle), 2)) for angle in angles]
 

@@ -21,6 +21,7 @@ REAL_HALL = Path(__file__).parents[2] / "loadtests/data/riethsporthalle.seatingp
 
 
 def seat(label: str, x: float, category: str = "Stalls") -> Json:
+    """Make a seat."""
     return {
         "seat_guid": label,
         "seat_number": label.rpartition("-")[2],
@@ -73,6 +74,7 @@ def small_plan() -> Json:
 
 
 def refusal(document: bytes | str | Json) -> SeatingPlanError:
+    """Return why a document is refused."""
     content = json.dumps(document) if isinstance(document, dict) else document
     with pytest.raises(SeatingPlanError) as caught:
         read_plan(content)
@@ -80,10 +82,12 @@ def refusal(document: bytes | str | Json) -> SeatingPlanError:
 
 
 def row(plan: Json, n: int = 0) -> Json:
+    """Return the nth row of a plan's first zone."""
     return plan["zones"][0]["rows"][n]
 
 
 def area(plan: Json, n: int) -> Json:
+    """Return the nth area of a plan."""
     return plan["zones"][0]["areas"][n]
 
 
