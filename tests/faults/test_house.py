@@ -2,15 +2,12 @@
 
 import asyncio
 
-import pytest
 from sqlalchemy import delete, insert, update
 
 from engine.platform.database import tenant_transaction
 from engine.platform.tables import seat_blocks, shows
 from engine.runtime import open_serving
 from tests.faults.reseller_desk import ResellerDesk, told
-
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_a_release_that_redis_never_heard_of_is_completed(desk: ResellerDesk) -> None:

@@ -5,12 +5,8 @@ from pathlib import Path
 from subprocess import run
 from sys import executable
 
-import pytest
-
 from ops.places import ROOT
 from tests.faults.reseller_desk import ResellerDesk
-
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_locusts_buyers_are_served_without_a_failure(

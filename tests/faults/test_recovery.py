@@ -5,14 +5,10 @@ import shutil
 import time
 from pathlib import Path
 
-import pytest
-
 from engine.inventory.recovery import Recovered, SupersededError
 from engine.runtime import open_working
 from ops.stack import Stack
 from tests.faults.reseller_desk import ResellerDesk, open_desk, told
-
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 async def test_after_kill_9_of_valkey_sold_stays_sold_and_held_stays_held(
