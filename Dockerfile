@@ -36,6 +36,4 @@ FROM base AS onsale
 COPY --from=packages /venv /venv
 USER 10001
 EXPOSE 8000
-CMD ["python", "-m", "granian", "--interface", "asgi", "api.app:app", "--host", "0.0.0.0", \
-    "--port", "8000", "--loop", "uvloop", "--no-access-log", "--backlog", "4096", \
-    "--backpressure", "65536"]
+CMD ["python", "-m", "ops", "serve", "--host", "0.0.0.0"]

@@ -175,7 +175,7 @@ def tell_hold(view: HoldView, ids: Ids) -> HoldAnswer:
 
 
 def tell_order(view: OrderView, ids: Ids) -> OrderAnswer:
-    """Tell how an order stands; only one that is not lost has tickets."""
+    """Tell how an order stands; only one that is confirmed has tickets."""
     show = view.show
     return OrderAnswer(
         order=ids.order(show.id, view.order),

@@ -65,7 +65,7 @@ class SeatMap(Struct, frozen=True):
 class AvailabilityAnswer(Struct, frozen=True):
     """How a show stands. `sequence` rises with every change: `<epoch>-<n>`."""
 
-    show: FromPath[str]
+    show: str
     sequence: str
     currency: str
     total: Counts

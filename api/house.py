@@ -1,5 +1,7 @@
 """What the house withholds from sale, and gives back."""
 
+from functools import partial
+
 from litestar import Response, Router, post
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
@@ -11,7 +13,7 @@ from api.inputs import BlockBody, ReleaseBlockBody
 from api.outcomes import problem_of
 from api.problems import ProblemKind
 from api.reading import body_fingerprint, check_query, read_body
-from api.repeating import answer_once
+from api.repeating import Keeper, answer_once
 from api.written import written_json
 from engine.inventory.house import BlocksChanged
 from engine.inventory.shows import Show
@@ -31,7 +33,7 @@ _PROBLEMS = (
 class BlocksAnswer(Struct, frozen=True):
     """What was withheld or given back, and the inventory version since then."""
 
-    show: FromPath[str]
+    show: str
     seats: list[str]
     areas: dict[str, int]
     inventory_version: int
@@ -52,11 +54,14 @@ async def withhold(request: ApiRequest, show: FromPath[str]) -> Response[BlocksA
     named = await find_show(request, show)
     body = await read_body(request, BlockBody)
 
-    async def act() -> tuple[int, BlocksAnswer]:
-        outcome = await _office(request).block(named, body.wanted(), body.reason)
+    tell = partial(_answer, request, named, body)
+
+    async def act(keeper: Keeper) -> tuple[int, BlocksAnswer]:
+        remember = keeper.remember(HTTP_200_OK, tell)
+        outcome = await _office(request).block(named, body.wanted(), body.reason, remember)
         if not isinstance(outcome, BlocksChanged):
             raise problem_of(outcome, named)
-        return HTTP_200_OK, _answer(request, named, body, outcome)
+        return HTTP_200_OK, tell(outcome)
 
     answered = await answer_once(request, f"blocks {named.id:016x}", body_fingerprint(body), act)
     return written_json(BlocksAnswer, answered.body, status_code=answered.status)
@@ -77,11 +82,14 @@ async def give_back(request: ApiRequest, show: FromPath[str]) -> Response[Blocks
     named = await find_show(request, show)
     body = await read_body(request, ReleaseBlockBody)
 
-    async def act() -> tuple[int, BlocksAnswer]:
-        outcome = await _office(request).unblock(named, body.wanted())
+    tell = partial(_answer, request, named, body)
+
+    async def act(keeper: Keeper) -> tuple[int, BlocksAnswer]:
+        remember = keeper.remember(HTTP_200_OK, tell)
+        outcome = await _office(request).unblock(named, body.wanted(), remember)
         if not isinstance(outcome, BlocksChanged):
             raise problem_of(outcome, named)
-        return HTTP_200_OK, _answer(request, named, body, outcome)
+        return HTTP_200_OK, tell(outcome)
 
     answered = await answer_once(
         request, f"blocks release {named.id:016x}", body_fingerprint(body), act

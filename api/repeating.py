@@ -11,6 +11,8 @@ from msgspec import Struct
 from api.context import ApiRequest, runtime_of
 from api.problems import Fault, ProblemError, ProblemKind
 from api.reading import optional_key
+from engine.inventory.house import BlocksChanged, Remember
+from engine.platform.database import Transaction
 from engine.platform.errors import store_failures
 from engine.tenancy.idempotency import (
     Answered,
@@ -21,16 +23,40 @@ from engine.tenancy.idempotency import (
     abandon,
     begin,
     finish,
+    finish_in,
 )
+
+
+class Keeper:
+    """Keeps an answer together with its effect: there is one if and only if there is the other."""
+
+    def __init__(self, attempt: Attempt | None) -> None:
+        """Take the request; None: it carries no key, and nothing is kept."""
+        self._attempt = attempt
+        self.kept = False
+
+    def remember(self, status: int, tell: Callable[[BlocksChanged], Struct]) -> Remember:
+        """Return what a change of the house calls before it commits."""
+
+        async def remember(transaction: Transaction, changed: BlocksChanged) -> None:
+            if self._attempt is not None:
+                body = msgspec.json.encode(tell(changed))
+                await finish_in(transaction, self._attempt, status, body)
+                self.kept = True
+
+        return remember
 
 
 async def answer_once(
     request: ApiRequest,
     scope: str,
     fingerprint: int,
-    act: Callable[[], Awaitable[tuple[int, Struct]]],
+    act: Callable[["Keeper"], Awaitable[tuple[int, Struct]]],
 ) -> Answered:
     """Return what `act` answers (status and body), or answered before under the request's key.
+
+    `act` may keep its answer in the transaction that has the effect; what it has not kept by the
+    time it returns is kept then.
 
     Only answers are kept. A refusal had no effect and is decided afresh; after any other failure
     nobody knows, so the key stays taken until it is certain that nobody works on it any more.
@@ -40,7 +66,7 @@ async def answer_once(
     """
     key = optional_key(request)
     if key is None:
-        status, body = await act()
+        status, body = await act(Keeper(None))
         return Answered(status, msgspec.json.encode(body))
     app = runtime_of(request).app_engine
     attempt = Attempt(request.user, scope, key, fingerprint)
@@ -63,13 +89,15 @@ async def answer_once(
             )
         case Begun():
             pass
+    keeper = Keeper(attempt)
     try:
-        status, body = await act()
+        status, body = await act(keeper)
     except ProblemError:
         with store_failures():
             await abandon(app, attempt)
         raise
     content = msgspec.json.encode(body)
-    with store_failures():
-        await finish(app, attempt, status, content)
+    if not keeper.kept:
+        with store_failures():
+            await finish(app, attempt, status, content)
     return Answered(status, content)

@@ -18,7 +18,7 @@ from api.outcomes import show_not_found
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queueing import OneAtATime
 from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
-from api.repeating import answer_once
+from api.repeating import Keeper, answer_once
 from api.written import written_json
 from engine.catalog.shows import (
     NewShow,
@@ -74,7 +74,7 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
     body = await read_body(request, ShowBody)
     plan, stands_for = await asyncio.to_thread(_read_plan, body)
 
-    async def act() -> tuple[int, FullShowAnswer]:
+    async def act(_keeper: Keeper) -> tuple[int, FullShowAnswer]:
         show = await _create(request, body, plan)
         opened = await _opened(request, show)
         answer = await _tell(request, show)

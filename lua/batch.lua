@@ -15,7 +15,7 @@ ARGV:
 
 Commands and what each may answer, in order of precedence; positions count from 0:
   {1, buyer, ttl ms, fp, seats, areas {{index, count}}, best {{level, count}}}    hold
-      malformed, key-reused, held (a replay), purchased (a replay), released, expired,
+      malformed, key-reused, held (a replay), purchased (a replay), inconsistent, released, expired,
       not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
       seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, held
   {2, selection fp, seats, areas, best}                                            replace
@@ -27,7 +27,7 @@ Commands and what each may answer, in order of precedence; positions count from 
       malformed, key-reused, unknown, released, expired, purchased (a replay), already-purchased,
       inconsistent, purchased
   {5}                                                                              look
-      unknown, released, expired, held, purchased
+      unknown, inconsistent, released, expired, held, purchased
 
 Returns msgpack {status, now ms, {answer, ...}, inconsistent}; status in order of precedence:
 too-late, fenced, stale, ok. `inconsistent` tells that a record claims a seat that the store does not
@@ -173,10 +173,12 @@ local function tell(record)
   }
 end
 
--- Returns the answer for a hold that has ended or never was, or nil for a live or purchased one.
+-- Returns the answer for a hold that never was, has ended, or should have; nil for another.
 local function tell_ended(record)
   if not record then
     return { 'unknown' }
+  elseif record.state == LIVE and record.deadline <= now then
+    return { 'inconsistent' } -- it could not be ended
   elseif record.state == RELEASED then
     return { 'released' }
   elseif record.state == EXPIRED then
@@ -262,7 +264,7 @@ local function replace(id, command)
   elseif record.selection_fp == fp then
     return tell(record)
   end
-  if not has_its_seats(view, record) then
+  if not has_its_places(view, record) then
     return { 'inconsistent' }
   end
   local before = count_tickets(record.seats, record.areas)
@@ -340,7 +342,7 @@ local function purchase(id, command)
     end
     return tell(record)
   end
-  if not has_its_seats(view, record) then
+  if not has_its_places(view, record) then
     return { 'inconsistent' }
   end
   for _, position in ipairs(record.seats) do

@@ -30,6 +30,7 @@ from ops.child import Child, Plan, Report, StackError, Supervisor
 from ops.migrating import migrate
 from ops.port import Port
 from ops.running import forget_running, write_running
+from ops.serving import serve_command
 
 _logger = logging.getLogger("onsale.ops")
 
@@ -288,14 +289,7 @@ class Stack:
         return self._children[name]
 
     def _api_child(self) -> Child:
-        command = (
-            *(sys.executable, "-m", "granian", "--interface", "asgi", "api.app:app"),
-            *("--host", self._host, "--port", str(self.settings.port)),
-            *("--workers", str(self._api_workers), "--respawn-failed-workers"),
-            *("--loop", "uvloop", "--no-access-log", "--workers-kill-timeout", "5"),
-            # A cap on connections, which Granian would make 1024: the API sheds load itself.
-            *("--backlog", "4096", "--backpressure", "65536"),
-        )
+        command = serve_command(self._host, self.settings.port, self._api_workers)
         plan = Plan(
             name="api",
             command=lambda: command,

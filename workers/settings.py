@@ -69,4 +69,6 @@ class WorkerSettings:
     on_shutdown = stop_tasks
     cron_jobs: ClassVar[list[CronJob]] = [cron(forget_old_keys, minute=17, timeout=300)]
     max_jobs = 8
+    # What `arq --check` goes by: a worker that hangs is noticed soon.
+    health_check_interval = 5
     job_timeout = 60

@@ -6,10 +6,13 @@ inventory version. Where the two part, because a process died in between, the wo
 versions and recover the show to what PostgreSQL says.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
+import structlog
 from msgspec import Struct
+from redis.exceptions import RedisError
 from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -22,6 +25,7 @@ from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, seat_blocks, shows
 
 _LATE_MS: Final = 5000
+_log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
@@ -45,6 +49,10 @@ class BlocksRefused(Struct, frozen=True):
     areas: tuple[int, ...]
 
 
+Remember = Callable[[AsyncConnection, BlocksChanged], Awaitable[None]]
+"""Keeps the answer for a repeated request, in the transaction that has the effect."""
+
+
 class _RefusedError(Exception):
     """Rolls the transaction back, and carries why."""
 
@@ -52,8 +60,20 @@ class _RefusedError(Exception):
         self.refusal = refusal
 
 
-async def block(
-    app: AsyncEngine, redis: Store, show: Show, places: Places, reason: str
+class _ShortError(Exception):
+    """Rolls the transaction back: these areas have fewer places withheld."""
+
+    def __init__(self, areas: tuple[int, ...]) -> None:
+        self.areas = areas
+
+
+async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
+    app: AsyncEngine,
+    redis: Store,
+    show: Show,
+    places: Places,
+    reason: str,
+    remember: Remember,
 ) -> BlocksChanged | BlocksRefused | Recovering:
     """Withhold open seats and places, all or none; those withheld already stay so.
 
@@ -66,28 +86,38 @@ async def block(
             epoch, version = await _lock(connection, show.id)
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
+            changed = BlocksChanged(version + 1)
+            await remember(connection, changed)
             await _apply(redis, show, (epoch, version), block=places, unblock=Places())
     except _RefusedError as refused:
         return refused.refusal
-    return BlocksChanged(version + 1)
+    return changed
 
 
 async def unblock(
-    app: AsyncEngine, redis: Store, show: Show, places: Places
-) -> BlocksChanged | BlocksRefused | Recovering:
+    app: AsyncEngine, redis: Store, show: Show, places: Places, remember: Remember
+) -> BlocksChanged | BlocksRefused:
     """Give withheld seats and places back, all or none; open seats stay open.
 
-    Raises as `block`. If it was after PostgreSQL had it, the workers complete it.
+    Once PostgreSQL has it, it is done: what Redis does not hear of now, the workers complete.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
             epoch, version = await _lock(connection, show.id)
             await _erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
+            changed = BlocksChanged(version + 1)
+            await remember(connection, changed)
+    except _ShortError as short:
+        return BlocksRefused((), short.areas)
+    try:
         await _apply(redis, show, (epoch, version), block=Places(), unblock=places)
-    except _RefusedError as refused:
-        return refused.refusal
-    return BlocksChanged(version + 1)
+    except (_RefusedError, RedisError, OSError, TimeoutError) as error:
+        _log.warning("given back in the ledger only, for now", error=repr(error))
+    return changed
 
 
 async def _lock(connection: AsyncConnection, show: int) -> tuple[int, int]:
@@ -139,7 +169,7 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         else:
             await connection.execute(update(area_blocks).where(*this_one).values(count=had - count))
     if short:
-        raise _RefusedError(BlocksRefused((), tuple(short)))
+        raise _ShortError(tuple(short))
 
 
 async def _apply(
@@ -158,8 +188,7 @@ async def _apply(
             *((area, count) for area, count in block.areas),
             *((area, -count) for area, count in unblock.areas),
         ],
-        # The rules as they are; only the version is new, and the script sets it.
-        ["sale_state", show.state],
+        [],  # the rules stay; the script sets the version
     ]
     reply = await load_script("change_inventory").call(
         redis, show.keys.inventory(), msgspec.msgpack.encode(change)

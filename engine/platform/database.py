@@ -26,6 +26,10 @@ _IDLE_IN_TRANSACTION: Final = "15s"
 _SET_RESELLER: Final = text(f"SELECT set_config('{RESELLER_SETTING}', :reseller, true)")
 
 
+Transaction = AsyncConnection
+"""What `tenant_transaction` gives, for those who only hand it on."""
+
+
 def driver_url(database_url: str) -> URL:
     """Return the SQLAlchemy URL of a `postgresql://` or `postgres://` one.
 

@@ -227,7 +227,7 @@ class BoxOffice:
         )
 
     async def block(
-        self, show: Show, wanted: Wanted, reason: str
+        self, show: Show, wanted: Wanted, reason: str, remember: house.Remember
     ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Recovering:
         """Withhold seats and places of the house."""
         places = _resolve(show, wanted)
@@ -235,19 +235,28 @@ class BoxOffice:
             return places
         with store_failures():
             return await house.block(
-                self._app, self._redis, show, house.Places(places.seats, places.areas), reason
+                self._app,
+                self._redis,
+                show,
+                house.Places(places.seats, places.areas),
+                reason,
+                remember,
             )
 
     async def unblock(
-        self, show: Show, wanted: Wanted
-    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Recovering:
+        self, show: Show, wanted: Wanted, remember: house.Remember
+    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces:
         """Give withheld seats and places back to the sale."""
         places = _resolve(show, wanted)
         if isinstance(places, UnknownPlaces):
             return places
         with store_failures():
             return await house.unblock(
-                self._app, self._redis, show, house.Places(places.seats, places.areas)
+                self._app,
+                self._redis,
+                show,
+                house.Places(places.seats, places.areas),
+                remember,
             )
 
     # ---------------------------------------------------------------------------------------------
@@ -312,7 +321,11 @@ class BoxOffice:
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
             quote=await self._quote(show, sale),
-            tickets=order_tickets(hold, show.manifest, sale.seats, sale.areas),
+            tickets=(
+                order_tickets(hold, show.manifest, sale.seats, sale.areas)
+                if status is OrderState.CONFIRMED
+                else ()
+            ),
         )
 
     async def _recorded(self, show: Show, order: HoldId) -> OrderView | None:
@@ -345,7 +358,6 @@ class BoxOffice:
                 return await find_order(connection, show.id, order)
 
     async def _view_recorded(self, show: Show, order: HoldId, found: RecordedOrder) -> OrderView:
-        tariff = await self.prices(show, found.price_version)
         return OrderView(
             order=order,
             show=show,
@@ -353,7 +365,7 @@ class BoxOffice:
             buyer=found.buyer,
             sold_at_ms=found.sold_at_ms,
             payment_reference=found.payment_reference,
-            quote=price_places(show, tariff, found.seats, found.areas),
+            quote=found.quote,
             tickets=order_tickets(order, show.manifest, found.seats, found.areas),
         )
 

@@ -37,9 +37,6 @@ class Word(StrEnum):
     """Ask the ledger."""
 
 
-_Waiter = tuple[StreamId, bytes, asyncio.Future[Word]]
-
-
 class _Channel:
     """What was heard of one show since this process listens to it."""
 
@@ -47,7 +44,7 @@ class _Channel:
         self.since: StreamId | None = None
         self.position: StreamId | None = None
         self.failed: OrderedDict[bytes, None] = OrderedDict()
-        self.waiters: list[_Waiter] = []
+        self.waiters: dict[asyncio.Future[Word], tuple[StreamId, bytes]] = {}
 
     def word(self, position: StreamId, hold: bytes) -> Word | None:
         """Return what is known of a sale; None: nothing yet, wait."""
@@ -72,14 +69,10 @@ class _Channel:
         self.tell()
 
     def tell(self) -> None:
-        waiting: list[_Waiter] = []
-        for position, hold, future in self.waiters:
+        for future, (position, hold) in self.waiters.items():
             word = self.word(position, hold)
-            if word is None:
-                waiting.append((position, hold, future))
-            elif not future.done():
+            if word is not None and not future.done():
                 future.set_result(word)
-        self.waiters = [waiter for waiter in waiting if not waiter[2].done()]
 
     def forget(self) -> None:
         """Start over after a gap: what was published meanwhile is unknown."""
@@ -116,11 +109,13 @@ class Confirmations:
         if word is not None:
             return word
         future: asyncio.Future[Word] = asyncio.get_running_loop().create_future()
-        channel.waiters.append((position, hold, future))
+        channel.waiters[future] = position, hold
         try:
             return await asyncio.wait_for(future, timeout_ms / 1000)
         except TimeoutError:
             return Word.NOTHING
+        finally:
+            del channel.waiters[future]
 
     async def listen_to(self, show: int) -> None:
         """Listen to a show from now on, so that the word of its next sale is not missed."""

@@ -10,7 +10,9 @@ from msgspec import Struct
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.platform.tables import orders, stranded_facts, tickets
+from engine.platform.money import NOTHING, Charge
+from engine.platform.tables import order_lines, orders, stranded_facts, tickets
+from engine.sales.pricing import Quote, QuoteLine
 
 
 class OrderState(StrEnum):
@@ -36,7 +38,7 @@ class RecordedOrder(Struct, frozen=True, kw_only=True):
     payment_reference: str
     purchase_key: str
     body_fp: int
-    price_version: int
+    quote: Quote
     seats: tuple[int, ...]
     areas: tuple[tuple[int, int], ...]
 
@@ -51,6 +53,11 @@ _ORDER: Final = select(orders).where(
 )
 _PLACES: Final = select(tickets.c.seat_index, tickets.c.area_index).where(
     tickets.c.order_id == bindparam("order")
+)
+_LINES: Final = (
+    select(order_lines)
+    .where(order_lines.c.order_id == bindparam("order"))
+    .order_by(order_lines.c.line_no)
 )
 _STRANDED: Final = select(stranded_facts.c.hold_id).where(
     stranded_facts.c.hold_id == bindparam("order"), stranded_facts.c.show_id == bindparam("show")
@@ -73,10 +80,31 @@ async def find_order(connection: AsyncConnection, show: int, order: bytes) -> Re
         payment_reference=row["payment_reference"],
         purchase_key=row["purchase_key"],
         body_fp=row["body_fp"],
-        price_version=row["price_version"],
+        quote=await _quote(connection, row["id"], row["currency"]),
         seats=tuple(sorted(seat for seat, _ in places if seat is not None)),
         areas=tuple(sorted(areas.items())),
     )
+
+
+async def _quote(connection: AsyncConnection, order: UUID, currency: str) -> Quote:
+    """Return the price as it was recorded."""
+    rows = (await connection.execute(_LINES, {"order": order})).mappings()
+    lines = tuple(
+        QuoteLine(
+            price_level=row["price_level"],
+            area_index=row["area_index"],
+            quantity=row["quantity"],
+            unit=Charge(
+                face_value=row["unit_face_value"],
+                fee=row["unit_fee"],
+                tax=row["unit_tax"],
+                discount=row["unit_discount"],
+            ),
+        )
+        for row in rows
+    )
+    charge = sum((line.charge for line in lines), NOTHING)
+    return Quote(currency=currency, lines=lines, charge=charge)
 
 
 async def is_stranded(connection: AsyncConnection, show: int, order: bytes) -> bool:

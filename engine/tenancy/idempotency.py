@@ -96,9 +96,16 @@ async def begin(app: AsyncEngine, attempt: Attempt) -> Begun | Answered | UnderW
 async def finish(app: AsyncEngine, attempt: Attempt, status: int, body: bytes) -> None:
     """Keep the answer for whoever repeats the request."""
     async with tenant_transaction(app, attempt.reseller) as connection:
-        await connection.execute(
-            update(idempotency_keys).where(*_is(attempt)).values(status=status, body=body)
-        )
+        await finish_in(connection, attempt, status, body)
+
+
+async def finish_in(
+    connection: AsyncConnection, attempt: Attempt, status: int, body: bytes
+) -> None:
+    """Keep the answer in the transaction that has the effect: both are there, or neither."""
+    await connection.execute(
+        update(idempotency_keys).where(*_is(attempt)).values(status=status, body=body)
+    )
 
 
 async def abandon(app: AsyncEngine, attempt: Attempt) -> None:

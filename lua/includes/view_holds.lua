@@ -15,9 +15,15 @@ local function count_tickets(seats, areas)
 end
 
 -- Whether the store holds what a live hold's record says; if not, the show must be recovered.
-local function has_its_seats(view, record)
+local function has_its_places(view, record)
   for _, position in ipairs(record.seats) do
     if seat_state(view, position) ~= HELD then
+      view.inconsistent = true
+      return false
+    end
+  end
+  for _, area in ipairs(record.areas) do
+    if view_area(view, area[1]).held < area[2] then
       view.inconsistent = true
       return false
     end
@@ -28,7 +34,7 @@ end
 -- Gives a live hold's seats and places back and leaves a tombstone.
 -- Returns false, and changes nothing, when the store does not hold what the record says.
 local function end_hold(view, id, record, state)
-  if not has_its_seats(view, record) then
+  if not has_its_places(view, record) then
     return false
   end
   for _, position in ipairs(record.seats) do

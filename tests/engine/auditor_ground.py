@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from engine.catalog.shows import NewShow, create_show
+from engine.inventory.house import BlocksChanged
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
-from engine.platform.database import connect_once, create_engine
+from engine.platform.database import Transaction, connect_once, create_engine
 from engine.platform.ids import new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
@@ -106,13 +107,18 @@ async def open_ground(settings: Settings) -> AsyncGenerator[Ground]:
         ground.orders.append(await ground.sell("b", "bob", Wanted(areas=(("floor-1", 3),))))
         both = Wanted(seats=(ground.label(1), ground.label(2)), areas=(("floor-1", 1),))
         ground.orders.append(await ground.sell("c", "cat", both))
-        await serving.box_office.block(show, Wanted(seats=(ground.label(3),)), "camera")
+        camera = Wanted(seats=(ground.label(3),))
+        await serving.box_office.block(show, camera, "camera", _remember_nothing)
         released = await ground.hold("d", "dan", Wanted(best=((level, 2),)))
         await serving.box_office.release(show, released.hold)
         held = await ground.hold("e", "eve", Wanted(best=((level, 2),), areas=(("floor-1", 2),)))
         await ground.record()
         current = await serving.book.get(serving.app_engine, show.reseller, show.id)
         yield msgspec.structs.replace(ground, show=current, held=held.hold)
+
+
+async def _remember_nothing(_transaction: Transaction, _changed: BlocksChanged) -> None:
+    """Keep no answer: nobody repeats the request."""
 
 
 async def _create(settings: Settings, serving: Serving, working: Working) -> Show:

@@ -142,6 +142,12 @@ def _without_its_seat(room: ShowRoom) -> None:
     room.client.setrange(room.keys.seats, 10, b"o")
 
 
+def _overdue_without_its_seat(room: ShowRoom) -> None:
+    """It can't be ended, since the store holds something else."""
+    _about_to_expire(room)
+    room.client.setrange(room.keys.seats, 10, b"o")
+
+
 def _key_of_another(room: ShowRoom) -> None:
     assert isinstance(room.hold(40, seats=(9,), buyer="cem"), Held)
     assert isinstance(room.ask(Purchase(hold_id(40), "key", 5, "ref")), Purchased)
@@ -225,6 +231,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "key-reused": Row(FIRST_HOLD, KeyReused(), so=_live_of_another_body),
         "held (a replay)": Row(FIRST_HOLD, _KEPT, so=_live),
         "purchased (a replay)": Row(FIRST_HOLD, _SOLD_SECOND, so=_purchased),
+        "inconsistent": Row(FIRST_HOLD, Inconsistent(), so=_overdue_without_its_seat),
         "released": Row(FIRST_HOLD, Released(), so=_released),
         "expired": Row(FIRST_HOLD, Expired(), so=_about_to_expire),
         **_selecting(FIRST_HOLD, _nothing),
@@ -269,6 +276,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     },
     "look": {
         "unknown": Row(Look(ME), Unknown()),
+        "inconsistent": Row(Look(ME), Inconsistent(), so=_overdue_without_its_seat),
         "released": Row(Look(ME), Released(), so=_released),
         "expired": Row(Look(ME), Expired(), so=_about_to_expire),
         "held": Row(Look(ME), _KEPT, so=_live),

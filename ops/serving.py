@@ -1,0 +1,15 @@
+"""How the API is run: the one place that knows Granian's command line."""
+
+import sys
+
+
+def serve_command(host: str, port: int, workers: int) -> tuple[str, ...]:
+    """Return the command that serves the API with this many processes."""
+    return (
+        *(sys.executable, "-m", "granian", "--interface", "asgi", "api.app:app"),
+        *("--host", host, "--port", str(port)),
+        *("--workers", str(workers), "--respawn-failed-workers"),
+        *("--loop", "uvloop", "--no-access-log", "--workers-kill-timeout", "5"),
+        # A cap on connections, which Granian would make 1024: the API sheds load itself.
+        *("--backlog", "4096", "--backpressure", "65536"),
+    )
