@@ -10,6 +10,7 @@ import structlog
 _BACK_OFF_S_MIN: Final = 0.1
 _BACK_OFF_S_MAX: Final = 5.0
 _WELL_AFTER_S: Final = 30.0
+_STOP_S: Final = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -28,13 +29,30 @@ async def keep_running(
     back_off_s = back_off_s_min
     while True:
         began = monotonic()
-        try:
-            await run()
-            _log.error("task ended by itself", task=name)
-        except Exception:  # noqa: BLE001 - whatever it was: logged, and the task must go on
-            _log.exception("task died", task=name)
+        await _run_once(name, run)
         if monotonic() - began >= well_after_s:
             back_off_s = back_off_s_min
         _log.info("task starts again", task=name, in_s=back_off_s)
         await asyncio.sleep(back_off_s)
         back_off_s = min(back_off_s * 2, _BACK_OFF_S_MAX)
+
+
+async def _run_once(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a task to its end, however it ends, and log how.
+
+    It gets an asyncio task of its own: before Python 3.11.3 a failing `TaskGroup` may leave a
+    cancellation behind in the task that it ran in, which would end this one too, silently.
+    """
+    task = asyncio.ensure_future(run())
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait({task}, timeout=_STOP_S)
+        raise
+    if task.cancelled():
+        _log.error("task was cancelled by itself", task=name)
+    elif (error := task.exception()) is not None:
+        _log.error("task died", task=name, exc_info=error)
+    else:
+        _log.error("task ended by itself", task=name)

@@ -229,6 +229,20 @@ async def test_a_task_that_dies_or_ends_is_started_again() -> None:
     assert all(pause >= 0.01 * 2**n for n, pause in enumerate(pauses))
 
 
+async def test_a_task_that_was_cancelled_from_within_is_started_again() -> None:
+    """A failing group may leave a cancellation behind: it ends that run, not what keeps it."""
+    starts = 0
+
+    async def run() -> None:
+        nonlocal starts
+        starts += 1
+        raise asyncio.CancelledError
+
+    async with _running(lambda: keep_running("test", run, back_off_s_min=0.01)):
+        await asyncio.sleep(0.2)
+    assert starts > 1
+
+
 async def test_a_task_that_was_well_for_long_is_started_again_soon() -> None:
     """One failure a day is no reason to wait longer each day."""
     starts = 0
