@@ -27,6 +27,26 @@ async def test_a_block_that_only_postgresql_has_takes_effect(desk: ResellerDesk)
     await desk.assert_clean()
 
 
+async def test_giving_back_while_redis_is_away_has_one_effect_for_one_key(
+    desk: ResellerDesk,
+) -> None:
+    """PostgreSQL has it, so it is done; the repetition gets the same answer, and Redis follows."""
+    path = f"/v1/shows/{desk.show}/blocks"
+    seats = ["C-3-1", "C-3-2"]
+    told(await desk.ask("POST", path, {"seats": seats, "reason": "house"}), 200)
+    desk.stack.valkey.pause()
+    try:
+        first = told(await desk.ask("POST", f"{path}/release", {"seats": ["C-3-1"]}, "back"), 200)
+    finally:
+        desk.stack.valkey.resume()
+    again = told(await desk.ask("POST", f"{path}/release", {"seats": ["C-3-1"]}, "back"), 200)
+    assert again == first
+    await _until_blocked(desk, 1)
+    told(await desk.hold("C-3-1"), 201)
+    told(await desk.hold("C-3-2"), 409)
+    await desk.assert_clean()
+
+
 async def test_blocks_and_buyers_racing_for_a_seat_have_one_winner(desk: ResellerDesk) -> None:
     """Either the house has the seat or a buyer: never both, and the stores agree."""
     path = f"/v1/shows/{desk.show}/blocks"

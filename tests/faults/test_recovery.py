@@ -5,8 +5,11 @@ import shutil
 import time
 from pathlib import Path
 
+from redis.asyncio import Redis
+
+from engine.inventory.keys import show_keys
 from engine.inventory.recovery import Recovered, SupersededError
-from engine.runtime import open_working
+from engine.runtime import open_serving, open_working
 from ops.stack import Stack
 from tests.faults.reseller_desk import ResellerDesk, open_desk, told
 
@@ -72,6 +75,8 @@ async def test_a_killed_worker_delays_purchases_and_loses_none(desk: ResellerDes
     desk.stack.worker.kill(restart=False)
     pending = told(await desk.purchase(held["hold"], key="slow"), 202)
     assert pending["status"] == "recording"
+    assert pending["tickets"] == [], "not sold yet"
+    assert pending["price"]["lines"][0]["quantity"] == 2
     assert (await desk.order(pending["order"]))["status"] == "recording", "never unknown"
     desk.stack.worker.start()
     await _until_confirmed(desk, pending["order"])
@@ -101,6 +106,35 @@ async def test_a_killed_api_serves_again_within_five_seconds(desk: ResellerDesk)
     again = told(await desk.hold("F-14-1", key="first"), 201)
     assert again["hold"] == held["hold"]
     assert time.monotonic() - began < 5
+
+
+async def test_an_order_in_conflict_has_failed_and_says_what_it_would_have_cost(
+    desk: ResellerDesk,
+) -> None:
+    """A seat that the ledger has sold already is never sold again, though Redis thinks so."""
+    order = await desk.sell("A-2-1")
+    stack, show = desk.stack, desk.show_id()
+    async with open_serving(stack.settings) as serving:
+        keys = show_keys(show)
+        seat = (await serving.box_office.show(desk.reseller, show)).manifest.index("A-2-1")
+        # Redis forgets that the seat is sold, as no fault of one server can make it.
+        assert seat is not None
+        async with Redis.from_url(stack.settings.redis_url) as redis:
+            await redis.setrange(keys.seats, seat, b"o")
+    held = told(await desk.hold("A-2-1", "A-2-2", buyer="b-2"), 201)
+    refused = told(await desk.purchase(held["hold"], key="lost"), 409)
+    assert refused["type"] == "urn:onsale:problem:purchase-failed"
+    failed = await desk.order(refused["order"])
+    assert failed["status"] == "failed"
+    assert failed["tickets"] == []
+    assert failed["price"]["lines"][0]["quantity"] == 2
+    assert (await desk.order(order["order"]))["status"] == "confirmed"
+    # A recovery brings what Redis thinks back to what the ledger says.
+    async with open_working(stack.settings) as working:
+        assert await working.recoverer.recover(show, "test") is not None
+    told(await desk.hold("A-2-1", buyer="b-3"), 409)
+    told(await desk.hold("A-2-2", buyer="b-3"), 201)
+    assert (await desk.order(refused["order"]))["status"] == "failed"
 
 
 async def test_two_recoveries_at_once_end_in_one_open_show(desk: ResellerDesk) -> None:
