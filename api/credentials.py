@@ -24,7 +24,8 @@ FRESH_S: Final = 30
 _GRACE_S: Final = 900
 _RETRY_S: Final = 2
 _REMEMBERED_MAX: Final = 10_000
-_LOOK_UPS_MAX: Final = 4
+_LOOK_UPS_MAX: Final = 2
+_RENEWALS_MAX: Final = 2
 _WAITING_MAX: Final = 256
 _KEY: Final = re.compile(r"onsale_[a-z][a-z0-9]{1,7}_[A-Za-z0-9_-]{20,80}")
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
@@ -55,6 +56,7 @@ class Credentials:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking_up: dict[bytes, asyncio.Task[EntityId | None]] = {}
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
+        self._renewals = asyncio.Semaphore(_RENEWALS_MAX)
 
     async def reseller(self, key: str) -> EntityId | None:
         """Return whose key this is, None if it is nobody's.
@@ -74,7 +76,7 @@ class Credentials:
         if known is not None and now < known.fresh_until:
             return known.reseller
         try:
-            reseller = await self._look_up(digest, key)
+            reseller = await self._look_up(digest, key, is_known=known is not None)
         except StoreUnavailableError:
             if known is None or now >= known.usable_until:
                 raise
@@ -83,21 +85,26 @@ class Credentials:
         self._remember(digest, reseller)
         return reseller
 
-    async def _look_up(self, digest: bytes, key: str) -> EntityId | None:
-        """Ask PostgreSQL, once for all who ask about the same key at the same time."""
+    async def _look_up(self, digest: bytes, key: str, *, is_known: bool) -> EntityId | None:
+        """Ask PostgreSQL, once for all who ask about the same key at the same time.
+
+        Keys that were good before have a way of their own, which a flood of invented ones
+        does not fill.
+        """
         task = self._looking_up.get(digest)
         if task is None:
-            if len(self._looking_up) >= _WAITING_MAX:
+            if not is_known and len(self._looking_up) >= _WAITING_MAX:
                 raise ProblemError(
                     ProblemKind.OVERLOADED, "Too many keys are being looked up; repeat in a second."
                 )
-            task = asyncio.create_task(self._ask(key))
+            way = self._renewals if is_known else self._look_ups
+            task = asyncio.create_task(self._ask(key, way))
             self._looking_up[digest] = task
             task.add_done_callback(lambda _: self._looking_up.pop(digest, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, key: str) -> EntityId | None:
-        async with self._look_ups:
+    async def _ask(self, key: str, way: asyncio.Semaphore) -> EntityId | None:
+        async with way:
             with store_failures():
                 return await self._authenticate(key)
 

@@ -28,6 +28,9 @@ from api.problems import MEDIA_TYPE, ProblemError, ProblemKind
 
 ADDRESS_BYTES_MAX: Final = 8192
 CHUNK_TIMEOUT_S: Final = 20
+BODY_TIMEOUT_S: Final = 30
+BODY_BYTES_A_SECOND_MIN: Final = 1024 * 1024
+"""A whole body has 30 s, and a second more for each MiB of it that has come."""
 _REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _IN_THREAD_BYTES_MIN: Final = 256 * 1024
 _HEADERS: Final = (
@@ -63,6 +66,7 @@ class Edge:
             scope["method"] = "GET"
         try:
             _check_address(scope)
+            _check_length(scope)
             await self._app(scope, _impatient(receive, self._chunk_timeout_s), answer.send)
         except ProblemError as problem:
             await answer.fail(problem)
@@ -138,14 +142,23 @@ class _Answer:
 
 
 def _impatient(receive: Receive, chunk_timeout_s: float) -> Receive:
+    """Bound the wait for each part of a body, and for the whole by what has come of it."""
+    began = asyncio.get_running_loop().time()
+    received = 0
+
     async def receive_soon() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+        nonlocal received
+        ends = began + BODY_TIMEOUT_S + received / BODY_BYTES_A_SECOND_MIN
+        left = ends - asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(chunk_timeout_s):
+            async with asyncio.timeout(min(chunk_timeout_s, left)):
                 message = await receive()
         except TimeoutError:
             raise ProblemError(
-                ProblemKind.REQUEST_TIMEOUT, f"Nothing came for {chunk_timeout_s:g} s."
+                ProblemKind.REQUEST_TIMEOUT, "The body did not come, or came too slowly."
             ) from None
+        if message["type"] == "http.request":
+            received += len(message["body"])
         if message["type"] == "http.disconnect":
             raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.")
         return message
@@ -157,6 +170,15 @@ def _check_address(scope: HTTPScope) -> None:
     if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
         raise ProblemError(
             ProblemKind.URL_TOO_LONG, f"An address has at most {ADDRESS_BYTES_MAX} bytes here."
+        )
+
+
+def _check_length(scope: HTTPScope) -> None:
+    """Refuse two lengths: whoever stands in front may have gone by the other one."""
+    if _given(scope, b"content-length") and _given(scope, b"transfer-encoding"):
+        raise ProblemError(
+            ProblemKind.MALFORMED_REQUEST,
+            "Content-Length and Transfer-Encoding contradict each other: send one of them.",
         )
 
 

@@ -23,8 +23,9 @@ _YEAR_MIN: Final = 2000
 _YEAR_MAX: Final = 2200
 
 # C0, DEL and C1: none of them belongs in a name, and PostgreSQL stores no NUL.
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
-_SOMETHING: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$"
+# Python's `$` also stands before a last line feed, JSON Schema's does not: `(?!\n)` settles it.
+_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+_SOMETHING: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 
 SeatLabel = Annotated[str, Meta(min_length=1, max_length=64, examples=["A-1-1"])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["vip"])]

@@ -81,8 +81,8 @@ async def purchase_hold(request: ApiRequest, show: FromPath[str]) -> Response[Or
 async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer:
     """Tell an order with its lines, its tickets and how it stands.
 
-    From the moment of its purchase it is never unknown: until it is in the ledger it says
-    `recording`.
+    From its purchase on it is known: until it is in the ledger it says `recording`. One that was
+    never confirmed can be lost with the store that decided it.
     """
     check_query(request)
     runtime = runtime_of(request)

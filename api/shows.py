@@ -75,7 +75,7 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
     plan, stands_for = await asyncio.to_thread(_read_plan, body)
 
     async def act(_keeper: Keeper) -> tuple[int, FullShowAnswer]:
-        show = await _create(request, body, plan)
+        show = await _create(request, body, plan, stands_for)
         opened = await _opened(request, show)
         answer = await _tell(request, show)
         return HTTP_201_CREATED if opened else HTTP_202_ACCEPTED, answer
@@ -162,11 +162,11 @@ def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
     return plan, fingerprint(canonical)
 
 
-async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan) -> Show:
+async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan, stands_for: int) -> Show:
     runtime = runtime_of(request)
     key = optional_key(request)
     new = NewShow(
-        id=runtime.ids.derive_show(request.user, key) if key else new_entity_id(),
+        id=runtime.ids.derive_show(request.user, key, stands_for) if key else new_entity_id(),
         name=body.name,
         venue=body.venue,
         starts_at=body.starts_at,

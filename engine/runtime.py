@@ -19,6 +19,8 @@ from engine.sales.recorder import Recorder
 from engine.sales.terms import LedgerTerms
 
 _REDIS_CONNECTIONS_MAX = 64
+# Four recorders, the tasks' looks, and four recoveries with a lease and a transaction each.
+_WORKER_CONNECTIONS_MAX = 16
 
 
 class Serving(Struct, frozen=True):
@@ -90,7 +92,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         stack.push_async_callback(redis.aclose)
         subscriber = subscribe_redis(settings.redis_url)
         stack.push_async_callback(subscriber.aclose)
-        engine = create_engine(settings, RECORDER_ROLE)
+        engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
         book = ShowBook()
         recorder = Recorder(engine, redis, LedgerTerms(engine, book))

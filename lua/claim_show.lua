@@ -13,6 +13,9 @@ Facts: none.
 --- include read_time
 local meta_key, epoch = KEYS[7], tonumber(ARGV[1])
 
+if redis.call('TYPE', meta_key).ok ~= 'hash' then
+  redis.call('UNLINK', meta_key) -- absent, or spoilt: the ledger is the truth
+end
 local meta = read_meta(meta_key, { 'epoch', 'time', 'version' })
 if meta.epoch and tonumber(meta.epoch) > epoch then
   return { 'superseded', tonumber(meta.epoch) }

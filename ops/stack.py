@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
+
 from engine.platform.settings import (
     APP_ROLE,
     AUDITOR_ROLE,
@@ -288,12 +290,18 @@ class Stack:
             raise StackError(msg)
         return self._children[name]
 
+    def _environment_as(self, role: str) -> dict[str, str]:
+        """Return the environment of a process that may log in as this role and as no other."""
+        log_in, _ = self.settings.database_login(role)
+        others = dict.fromkeys(_LOG_INS, "") | {"database_url": log_in}
+        return self.environment | environment_of(msgspec.structs.replace(self.settings, **others))
+
     def _api_child(self) -> Child:
         command = serve_command(self._host, self.settings.port, self._api_workers)
         plan = Plan(
             name="api",
             command=lambda: command,
-            environment=self.environment,
+            environment=self._environment_as(APP_ROLE),
             log=self.logs / "api.log",
             is_ready=lambda _pid: _answers_ready(self.base_url),
             # Granian takes its processes with it; SIGKILL would leave them.
@@ -306,7 +314,7 @@ class Stack:
         plan = Plan(
             name="worker",
             command=lambda: command,
-            environment=self.environment,
+            environment=self._environment_as(RECORDER_ROLE),
             log=self.logs / "worker.log",
             is_ready=lambda _pid: True,
         )

@@ -7,7 +7,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from engine.inventory.keys import WAKE_CHANNEL
+from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.tending import tended_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
@@ -19,7 +19,7 @@ _LOOK_EVERY_S: Final = 1.0
 _PAUSE_AFTER_FAILURE_S: Final = 0.2
 _AT_ONCE: Final = 4
 _LISTEN_S: Final = 1.0
-_WAKE: Final = b"record:"
+_BUSY_S: Final = 0.05
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -39,12 +39,9 @@ async def run_recorder(working: Working) -> None:
 async def _listen(pubsub: Subscription, queue: ShowQueue) -> None:
     while True:
         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_S)
-        if message is None or not message["data"].startswith(_WAKE):
-            continue
-        try:
-            queue.add(int(message["data"][len(_WAKE) :], 16))
-        except ValueError:
-            _log.warning("not a wake-up call", message=message["data"])
+        wake = read_wake(message["data"]) if message is not None else None
+        if wake is not None and wake[0] is Wake.RECORD:
+            queue.add(wake[1])
 
 
 async def _look(working: Working, queue: ShowQueue) -> None:
@@ -62,6 +59,9 @@ async def _work(working: Working, queue: ShowQueue) -> None:
             recorded = await working.recorder.record(show)
             if recorded.turn is Turn.MORE:
                 queue.add(show)
+            elif recorded.turn is Turn.BUSY:
+                # Its row is locked, by the house or by another worker: soon again.
+                asyncio.get_running_loop().call_later(_BUSY_S, queue.add, show)
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # The sales stay in the stream; the next look, in a second, tries again.
             _log.warning("sales wait to be recorded", show=entity_hex(show), error=repr(error))

@@ -1,13 +1,15 @@
 """Recovers shows: woken when a lane meets a fence, and by a look at every show each second."""
 
 import asyncio
+from collections.abc import Set as AbstractSet
+from time import monotonic
 from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from engine.inventory.keys import WAKE_CHANNEL
+from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.recovery import SupersededError
 from engine.inventory.tending import Ailing, find_ailing, tended_shows
 from engine.platform.ids import entity_hex
@@ -17,58 +19,100 @@ from engine.runtime import Working
 _PAUSE_S: Final = 1.0
 _SECOND_LOOK_S: Final = 0.05
 _AT_ONCE: Final = 4
-_WAKE: Final = b"recover:"
+_NOT_AGAIN_S: Final = 10.0
+_PASSES_WITHIN_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 
 
 async def run_recovery(working: Working) -> None:
     """Recover until cancelled. A store that fails ends it; whoever started it starts it again."""
+    ward = Ward(working)
     async with working.subscriber.pubsub() as pubsub:
         await pubsub.subscribe(WAKE_CHANNEL)
+        demanded: AbstractSet[int] = set()
         while True:
-            await recover_ailing(working)
-            await _woken(pubsub)
+            await ward.visit(demanded)
+            demanded = await _woken(pubsub)
 
 
-async def recover_ailing(working: Working) -> None:
-    """Look at every show and recover those that need it, a few at once."""
-    tended = await tended_shows(working.recorder_engine)
-    ailing = await find_ailing(working.redis, tended)
-    if not ailing:
-        return
-    # The house changes PostgreSQL and Redis one after the other: what is between them for a
-    # moment is no illness.
-    await asyncio.sleep(_SECOND_LOOK_S)
-    tended = await tended_shows(working.recorder_engine)
-    still = {one.show.id for one in ailing}
-    limit = asyncio.Semaphore(_AT_ONCE)
-    async with asyncio.TaskGroup() as group:
-        for one in await find_ailing(working.redis, tended):
-            if one.show.id in still:
-                group.create_task(_recover(working, one, limit))
+class Ward:
+    """Looks at all shows, and recovers those that need it, a few at once."""
+
+    def __init__(self, working: Working) -> None:
+        """Take what a worker works with."""
+        self._working = working
+        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._suspected: dict[int, tuple[str, float]] = {}
+        self._not_before: dict[int, float] = {}
+
+    async def visit(self, demanded: AbstractSet[int] = frozenset()) -> None:
+        """Look once; `demanded` are shows whose content a lane found to contradict itself."""
+        now = monotonic()
+        self._not_before = {show: at for show, at in self._not_before.items() if at > now}
+        ailing = {one.show.id: one.reason for one in await self._diagnose()}
+        for show in demanded - ailing.keys():
+            if show not in self._not_before:
+                ailing[show] = "a hold claims what the store does not hold"
+                self._not_before[show] = now + _NOT_AGAIN_S
+        async with asyncio.TaskGroup() as group:
+            for show, reason in ailing.items():
+                group.create_task(self._recover(show, reason))
+
+    async def _diagnose(self) -> list[Ailing]:
+        """Return the shows that were found ailing twice, for the same reason.
+
+        The house changes one store after the other, and a slow change is no illness: another
+        version has to be seen for a second, anything else again in a moment.
+        """
+        first = await self._look()
+        if not first:
+            self._suspected = {}
+            return []
+        await asyncio.sleep(_SECOND_LOOK_S)
+        before = {one.show.id: one.reason for one in first}
+        again = [one for one in await self._look() if before.get(one.show.id) == one.reason]
+        now = monotonic()
+        suspected: dict[int, tuple[str, float]] = {}
+        for one in again:
+            reason, since = self._suspected.get(one.show.id, (one.reason, now))
+            suspected[one.show.id] = (one.reason, since if reason == one.reason else now)
+        self._suspected = suspected
+        return [
+            one
+            for one in again
+            if one.show.id not in self._not_before
+            and (not one.may_pass or now - suspected[one.show.id][1] >= _PASSES_WITHIN_S)
+        ]
+
+    async def _look(self) -> list[Ailing]:
+        tended = await tended_shows(self._working.recorder_engine)
+        return await find_ailing(self._working.redis, tended)
+
+    async def _recover(self, show: int, reason: str) -> None:
+        async with self._limit:
+            try:
+                await self._working.recoverer.recover(show, reason)
+            except SupersededError as error:
+                _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
+            except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
+                # The next look, in a second, starts over.
+                _log.warning("recovery failed", show=entity_hex(show), error=repr(error))
+            except Exception:  # noqa: BLE001 - logged, and tried again in a while
+                # One show that can't be recovered must not keep the others from it.
+                _log.exception("recovery impossible", show=entity_hex(show))
+                self._not_before[show] = monotonic() + _NOT_AGAIN_S
 
 
-async def _recover(working: Working, ailing: Ailing, limit: asyncio.Semaphore) -> None:
-    show = ailing.show.id
-    async with limit:
-        try:
-            await working.recoverer.recover(show, ailing.reason)
-        except SupersededError as error:
-            _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
-        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
-            # The next look, in a second, starts over.
-            _log.warning("recovery failed", show=entity_hex(show), error=repr(error))
-        except Exception:  # noqa: BLE001 - logged, and tried again in a second
-            # One show that can't be recovered must not keep the others from it.
-            _log.exception("recovery impossible", show=entity_hex(show))
-
-
-async def _woken(pubsub: Subscription) -> None:
-    """Wait for a lane's call, or for the pause to pass."""
+async def _woken(pubsub: Subscription) -> AbstractSet[int]:
+    """Wait for a lane's call, or for the pause to pass; return what recoveries were demanded."""
     loop = asyncio.get_running_loop()
     until = loop.time() + _PAUSE_S
     while (left := until - loop.time()) > 0:
         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=left)
-        if message is not None and message["data"].startswith(_WAKE):
-            return
+        wake = read_wake(message["data"]) if message is not None else None
+        if wake is not None and wake[0] is Wake.RECOVER:
+            return set()
+        if wake is not None and wake[0] is Wake.REBUILD:
+            return {wake[1]}
+    return set()

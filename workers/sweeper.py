@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 import structlog
+from redis.exceptions import ResponseError
 
 from engine.inventory.sweeping import shows_with_holds, sweep
 from engine.inventory.tending import tended_shows
@@ -21,6 +22,12 @@ async def run_sweeper(working: Working) -> None:
         for show in await shows_with_holds(
             working.redis, await tended_shows(working.recorder_engine)
         ):
-            if not await sweep(working.redis, show):
+            try:
+                swept = await sweep(working.redis, show)
+            except ResponseError as error:
+                # One show that can't be swept must not keep the others from it.
+                _log.error("show can't be swept", show=entity_hex(show.id), error=repr(error))
+                continue
+            if not swept:
                 _log.debug("not swept: the show is being recovered", show=entity_hex(show.id))
         await asyncio.sleep(_PAUSE_S)

@@ -5,12 +5,17 @@ from collections import deque
 from time import monotonic
 from typing import Final
 
+import structlog
+from redis.exceptions import ResponseError
 from sqlalchemy import select
 
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import show_keys
+from engine.platform.ids import entity_hex
 from engine.platform.tables import recorder_positions
 from engine.runtime import Working
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _SAMPLES: Final = 15
 _SAMPLE_EVERY_S_MIN: Final = 1.0
@@ -55,7 +60,11 @@ async def run_trimming(working: Working) -> None:
         history.note(now, await _positions(working))
         for show, position in history.trimmable(now).items():
             oldest = f"{position.epoch}-{max(position.n, 0)}"
-            await working.redis.xtrim(show_keys(show).sales, minid=oldest, approximate=False)
+            try:
+                await working.redis.xtrim(show_keys(show).sales, minid=oldest, approximate=False)
+            except ResponseError as error:
+                # One stream that is spoilt must not keep the others from being trimmed.
+                _log.error("stream can't be trimmed", show=entity_hex(show), error=repr(error))
         await asyncio.sleep(pause_s)
 
 

@@ -12,12 +12,12 @@ from sqlalchemy import func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
-from engine.inventory.keys import WAKE_CHANNEL
+from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan import SeatingPlan, export_plan
 from engine.inventory.seating_plan_faults import below
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import EntityId, entity_hex, new_entity_id
+from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.money import MoneyError, check_currency
 from engine.platform.redis import Store
 from engine.platform.tables import fee_schedules, manifests, price_versions, shows
@@ -138,7 +138,7 @@ async def create_show(app: AsyncEngine, redis: Store, reseller: EntityId, new: N
         if (await connection.execute(exists)).first() is None:
             await _insert(connection, reseller, new, manifest.seat_count, plan)
     try:
-        await redis.publish(WAKE_CHANNEL, f"recover:{entity_hex(new.id)}")
+        await redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, new.id))
     except (RedisError, OSError, TimeoutError) as error:
         # It is created; the workers look at every show each second.
         _log.warning("could not wake the workers", error=repr(error))

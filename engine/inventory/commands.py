@@ -27,6 +27,11 @@ class Selection(Struct, frozen=True):
     areas: Areas = ()
     best: tuple[tuple[int, int], ...] = ()
 
+    @property
+    def tickets(self) -> int:
+        """How many tickets it is for."""
+        return len(self.seats) + sum(count for _, count in (*self.areas, *self.best))
+
     def packed(self) -> list[Any]:
         """Return the three lists that a command ends with."""
         return [self.seats, self.areas, self.best]

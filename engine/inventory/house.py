@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
-from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, update
+from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -23,8 +23,12 @@ from engine.inventory.shows import Show
 from engine.platform.database import tenant_transaction
 from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, seat_blocks, shows
+from engine.platform.unnest import columns_of, insert_rows, parameters
 
 _LATE_MS: Final = 5000
+_BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
+_SEAT_BLOCK: Final = ("show_id", "reseller_id", "seat_index", "reason")
+_ADD_SEAT_BLOCKS: Final = insert_rows(seat_blocks, _SEAT_BLOCK, "ON CONFLICT DO NOTHING")
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
@@ -121,6 +125,7 @@ async def unblock(
 
 
 async def _lock(connection: AsyncConnection, show: int) -> tuple[int, int]:
+    await connection.execute(_BOUND_THE_WAIT)
     query = select(shows.c.epoch, shows.c.inventory_version).where(shows.c.id == show)
     epoch, version = (await connection.execute(query.with_for_update())).one()
     return epoch, version
@@ -139,8 +144,9 @@ async def _write_blocks(
 ) -> None:
     of_show = {"show_id": show.id, "reseller_id": show.reseller}
     if places.seats:
-        rows = [{**of_show, "seat_index": seat, "reason": reason} for seat in places.seats]
-        await connection.execute(insert(seat_blocks).on_conflict_do_nothing(), rows)
+        rows = ((show.id, show.reseller, seat, reason) for seat in places.seats)
+        columns = columns_of(_SEAT_BLOCK, rows)
+        await connection.execute(_ADD_SEAT_BLOCKS, parameters(seat_blocks, columns))
     for area, count in places.areas:
         added = insert(area_blocks).values(**of_show, area_index=area, count=count)
         await connection.execute(

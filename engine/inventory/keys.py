@@ -4,6 +4,7 @@ All keys of a show share the hash tag `{<show>}`, so a cluster keeps a show in o
 script stays in it. What each key holds is in docs/ARCHITECTURE.md, *A show in Redis*.
 """
 
+from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
@@ -11,7 +12,32 @@ from msgspec import Struct
 from engine.platform.ids import entity_hex
 
 WAKE_CHANNEL: Final = "onsale:wake"
-"""Wakes the workers: `record:<show>` after a sale, `recover:<show>` when a show is fenced."""
+"""Wakes the workers, with a word of `Wake` and a show."""
+
+
+class Wake(StrEnum):
+    """What a worker is woken for."""
+
+    RECORD = "record"
+    """The show has sold something."""
+    RECOVER = "recover"
+    """The show is new or fenced: look at it now."""
+    REBUILD = "rebuild"
+    """The show contradicts itself, though its server is the one it was opened on."""
+
+
+def wake_call(wake: Wake, show: int) -> str:
+    """Return the message that wakes the workers for a show."""
+    return f"{wake}:{entity_hex(show)}"
+
+
+def read_wake(message: bytes) -> tuple[Wake, int] | None:
+    """Read a message of the wake channel; None if it is not one of ours."""
+    word, _, show = message.decode(errors="replace").partition(":")
+    try:
+        return Wake(word), int(show, 16)
+    except ValueError:
+        return None
 
 
 class ShowKeys(Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from engine.inventory.commands import (
     Command,
@@ -24,10 +24,11 @@ from engine.inventory.commands import (
     Recovering,
     Replace,
     Reply,
+    Unavailable,
     outcome_of,
     read_reply,
 )
-from engine.inventory.keys import WAKE_CHANNEL
+from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
@@ -172,17 +173,13 @@ class Lane:
         show = await self._source.current()
         too_late = 0
         for attempt in range(_RELOADS_MAX):
-            try:
-                reply = await self._call(show, batch)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._note_silence(error)
-                return [InDoubt()] * len(batch)
-            self._note_answer()
-            self._clock.seen(reply.now_ms)
+            reply = await self._ask(show, batch)
+            if not isinstance(reply, Reply):
+                return [reply] * len(batch)
             if reply.status == "ok":
                 if reply.inconsistent:
                     _log.error("a hold claims what the store does not hold", show=show.id)
-                    await self._ask_for_recovery(show)
+                    await self._ask_for_recovery(show, Wake.REBUILD)
                 return [outcome_of(answer) for answer in reply.answers]
             # Nothing was changed. Another process may have recovered or changed the show since
             # this one read it; what was too late may be tried again with a fresh clock.
@@ -203,6 +200,25 @@ class Lane:
             return [Overloaded()] * len(batch)
         await self._ask_for_recovery(show)
         return [Recovering()] * len(batch)
+
+    async def _ask(self, show: Show, batch: list[_Waiting]) -> Reply | Unavailable:
+        """Call the script; tell what to make of it if it does not answer."""
+        try:
+            reply = await self._call(show, batch)
+        except OutOfMemoryError as error:
+            _log.error("the inventory store is full", error=str(error))
+            return Overloaded()
+        except ResponseError as error:
+            # It raised before its first write: it could not read what it found.
+            _log.error("batch raised", show=entity_hex(show.id), error=str(error))
+            await self._ask_for_recovery(show, Wake.REBUILD)
+            return Recovering()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._note_silence(error)
+            return InDoubt()
+        self._note_answer()
+        self._clock.seen(reply.now_ms)
+        return reply
 
     def _note_silence(self, error: Exception) -> None:
         """Log the first unanswered batch of an outage, not each."""
@@ -238,13 +254,13 @@ class Lane:
             b"".join(one.command.hold for one in batch),
             _encode(levels) if levels else b"",
             WAKE_CHANNEL,
-            f"record:{entity_hex(show.id)}",
+            wake_call(Wake.RECORD, show.id),
         )
         return read_reply(reply)
 
-    async def _ask_for_recovery(self, show: Show) -> None:
+    async def _ask_for_recovery(self, show: Show, wake: Wake = Wake.RECOVER) -> None:
         try:
-            await self._redis.publish(WAKE_CHANNEL, f"recover:{entity_hex(show.id)}")
+            await self._redis.publish(WAKE_CHANNEL, wake_call(wake, show.id))
         except (RedisError, OSError) as error:
             # The workers look at every show each second: this only makes it quicker.
             _log.warning("could not wake the workers", error=repr(error))

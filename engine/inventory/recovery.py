@@ -6,6 +6,7 @@ ledger; read the ledger; with the row locked and nothing newer committed, write 
 A new show opens by the same steps: it has nothing to drain and nothing sold.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -17,12 +18,19 @@ from uuid import UUID
 import msgspec
 import structlog
 from msgspec import Struct
+from redis.exceptions import ResponseError
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.keys import ShowKeys, show_keys, staged
 from engine.inventory.rebuild import HouseBlocks, Inventory, LedgerOrder, rebuild
-from engine.inventory.records import HoldRecord, SaleRecord, Tombstone, unpack_record
+from engine.inventory.records import (
+    HoldRecord,
+    RecordError,
+    SaleRecord,
+    Tombstone,
+    unpack_record,
+)
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.ids import entity_hex, new_entity_id
@@ -33,6 +41,8 @@ OUTAGE_MS_MAX: Final = 3_600_000
 """Deadlines are put off by the outage, but by no more than this."""
 
 _STAGED_S: Final = 3600
+# The row is locked while a large show is written to Redis, and PostgreSQL hears nothing meanwhile.
+_KEEP_THE_LOCK: Final = text("SET LOCAL idle_in_transaction_session_timeout = '120s'")
 _FIELDS_A_CALL: Final = 2000
 _SCAN_COUNT: Final = 1000
 
@@ -87,12 +97,14 @@ class Recoverer:
         drained = await self._drain(show)
         survivors = await self._survivors(keys)
         async with self._engine.begin() as connection:
+            await connection.execute(_KEEP_THE_LOCK)
             locked = select(shows.c.epoch).where(shows.c.id == show).with_for_update()
             if (await connection.execute(locked)).scalar_one() != epoch:
                 msg = f"epoch {epoch} of show {entity_hex(show)} is no longer the newest"
                 raise SupersededError(msg)
             current = await self._book.read(connection, show)
-            inventory = rebuild(
+            inventory = await asyncio.to_thread(
+                rebuild,
                 current.manifest,
                 await _ledger_orders(connection, show),
                 await _house_blocks(connection, show),
@@ -158,8 +170,17 @@ class Recoverer:
         found: dict[bytes, HoldRecord | Tombstone] = {}
         cursor = 0
         while True:
-            cursor, page = await self._redis.hscan(keys.holds, cursor, count=_SCAN_COUNT)
-            found.update({hold: unpack_record(packed) for hold, packed in page.items()})
+            try:
+                cursor, page = await self._redis.hscan(keys.holds, cursor, count=_SCAN_COUNT)
+            except ResponseError as error:
+                _log.error("the holds can't be read: none survives", error=repr(error))
+                return {}
+            for hold, packed in page.items():
+                try:
+                    found[hold] = unpack_record(packed)
+                except RecordError as error:
+                    # What it was, if it was sold, the ledger knows.
+                    _log.error("hold lost", hold=hold.hex(), error=str(error))
             if cursor == 0:
                 return found
 

@@ -10,11 +10,10 @@ from typing import Final
 import msgspec
 
 from engine.inventory.commands import read_reply
-from engine.inventory.keys import WAKE_CHANNEL, show_keys
+from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
 from engine.inventory.lanes import SWEEP_MAX
 from engine.inventory.scripts import load_script
 from engine.inventory.tending import TendedShow
-from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 
 _LATE_MS: Final = 5000
@@ -27,7 +26,11 @@ async def shows_with_holds(redis: Store, shows: Iterable[TendedShow]) -> list[Te
     pipeline = redis.pipeline(transaction=False)
     for show in shows:
         pipeline.exists(show_keys(show.id).expiry)
-    return [show for show, found in zip(shows, await pipeline.execute(), strict=True) if found]
+    return [
+        show
+        for show, found in zip(shows, await pipeline.execute(raise_on_error=False), strict=True)
+        if found
+    ]
 
 
 async def sweep(redis: Store, show: TendedShow) -> bool:
@@ -57,7 +60,7 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
             b"",
             b"",
             WAKE_CHANNEL,
-            f"record:{entity_hex(show.id)}",
+            wake_call(Wake.RECORD, show.id),
         )
         answered = read_reply(reply)
         if answered.status != "ok":

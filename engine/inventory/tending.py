@@ -13,6 +13,7 @@ from engine.inventory.keys import show_keys
 from engine.platform.redis import Store
 from engine.platform.tables import shows
 
+_VERSION: Final = "inventory version"
 _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
 
 
@@ -30,6 +31,8 @@ class Ailing(Struct, frozen=True):
 
     show: TendedShow
     reason: str
+    may_pass: bool
+    """Whether a change of the house that is under way looks like this, too."""
 
 
 async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
@@ -51,12 +54,17 @@ async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
     pipeline.info("server", "replication")
     for show in tended:
         pipeline.hmget(show_keys(show.id).meta, list(_FIELDS))
-    info, *metas = await pipeline.execute()
+    info, *metas = await pipeline.execute(raise_on_error=False)
+    if isinstance(info, Exception):
+        raise info
     ailing: list[Ailing] = []
     for show, meta in zip(tended, metas, strict=True):
-        reason = _reason(show, info, [value and value.decode() for value in meta])
+        if isinstance(meta, Exception):
+            reason = f"the store can't tell: {meta}"
+        else:
+            reason = _reason(show, info, [value and value.decode() for value in meta])
         if reason is not None:
-            ailing.append(Ailing(show, reason))
+            ailing.append(Ailing(show, reason, may_pass=reason.startswith(_VERSION)))
     return ailing
 
 
@@ -71,5 +79,5 @@ def _reason(show: TendedShow, info: dict[str, str], meta: list[str | None]) -> s
     if epoch != str(show.epoch):
         return f"epoch {epoch} in the store, {show.epoch} in the ledger"
     if version != str(show.inventory_version):
-        return f"inventory version {version} in the store, {show.inventory_version} in the ledger"
+        return f"{_VERSION} {version} in the store, {show.inventory_version} in the ledger"
     return None

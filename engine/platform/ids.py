@@ -115,9 +115,12 @@ class Ids:
         ).digest()
         return HoldId(digest + self._mac(scope, digest))
 
-    def derive_show(self, reseller: int, idempotency_key: str) -> EntityId:
-        """Return the id of the show that this reseller's key creates."""
-        scope = _scope(reseller, 0) + idempotency_key.encode()
+    def derive_show(self, reseller: int, idempotency_key: str, body: int) -> EntityId:
+        """Return the id of the show that this reseller's key creates with this body.
+
+        `body` is its fingerprint: a key is forgotten one day, and may come with another body then.
+        """
+        scope = _scope(reseller, body) + idempotency_key.encode()
         digest = blake2b(scope, key=self._id_key, person=b"show", digest_size=8).digest()
         return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
 

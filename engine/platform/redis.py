@@ -72,8 +72,8 @@ class Pipeline(Protocol):
         """Ask whether there is such a key."""
         ...
 
-    async def execute(self) -> list[Any]:
-        """Send them and return their answers."""
+    async def execute(self, *, raise_on_error: bool) -> list[Any]:
+        """Send them and return their answers; if not to be raised, errors among them."""
         ...
 
 

@@ -4,12 +4,15 @@ It turns labels and slugs into positions and indexes, submits commands to the sh
 the ledger where Redis does not know, and tells outcomes with labels and prices.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands, house
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.commands import (
@@ -21,6 +24,8 @@ from engine.inventory.commands import (
     KeyReused,
     Malformed,
     Outcome,
+    OverHoldLimit,
+    Overloaded,
     Purchased,
     Recovering,
     Refusal,
@@ -37,6 +42,9 @@ from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import OrderState, RecordedOrder, find_order, is_stranded
 from engine.sales.pricing import FeeSchedule, Quote, Tariff, quote
 from engine.sales.tickets import Ticket, order_tickets
+
+_HOUSE_AT_ONCE: Final = 2
+_HOUSE_WAITING_MAX: Final = 16
 
 
 class Wanted(Struct, frozen=True):
@@ -133,6 +141,8 @@ class BoxOffice:
         self._lanes = lanes
         self._confirmations = confirmations
         self._confirm_timeout_ms = confirm_timeout_ms
+        self._house = asyncio.Semaphore(_HOUSE_AT_ONCE)
+        self._house_waiting = 0
 
     async def show(self, reseller: EntityId, show: EntityId) -> Show:
         """Return a reseller's show.
@@ -150,6 +160,9 @@ class BoxOffice:
         selection = _resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
+        if selection.tickets > LIMIT_MAX:
+            # No show allows it: refused before it costs the store any time.
+            return OverHoldLimit(show.max_per_hold)
         hold = self._ids.derive_hold(show.reseller, show.id, key)
         command = commands.Hold(hold, buyer, ttl_ms, fingerprint, selection)
         return await self._tell(show, hold, await self._submit(show, command))
@@ -159,6 +172,8 @@ class BoxOffice:
         selection = _resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
+        if selection.tickets > LIMIT_MAX:
+            return OverHoldLimit(show.max_per_hold)
         command = commands.Replace(hold, fingerprint, selection)
         return await self._tell(show, hold, await self._submit(show, command))
 
@@ -228,12 +243,14 @@ class BoxOffice:
 
     async def block(
         self, show: Show, wanted: Wanted, reason: str, remember: house.Remember
-    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Recovering:
+    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Recovering | Overloaded:
         """Withhold seats and places of the house."""
         places = _resolve(show, wanted)
         if isinstance(places, UnknownPlaces):
             return places
-        with store_failures():
+        async with self._house_turn() as mine:
+            if not mine:
+                return Overloaded()
             return await house.block(
                 self._app,
                 self._redis,
@@ -245,12 +262,14 @@ class BoxOffice:
 
     async def unblock(
         self, show: Show, wanted: Wanted, remember: house.Remember
-    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces:
+    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Overloaded:
         """Give withheld seats and places back to the sale."""
         places = _resolve(show, wanted)
         if isinstance(places, UnknownPlaces):
             return places
-        with store_failures():
+        async with self._house_turn() as mine:
+            if not mine:
+                return Overloaded()
             return await house.unblock(
                 self._app,
                 self._redis,
@@ -260,6 +279,23 @@ class BoxOffice:
             )
 
     # ---------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _house_turn(self) -> AsyncGenerator[bool]:
+        """Let few changes of the house be under way: each keeps a connection and locks its show.
+
+        Gives False when too many wait for their turn already.
+        """
+        if self._house_waiting >= _HOUSE_WAITING_MAX:
+            yield False
+            return
+        self._house_waiting += 1
+        try:
+            async with self._house:
+                with store_failures():
+                    yield True
+        finally:
+            self._house_waiting -= 1
 
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)

@@ -359,7 +359,8 @@ _TENANT: Final = "NULLIF(current_setting('onsale.reseller_id', true), '')::bigin
 _WRITES: Final = (
     # What a reseller does through the API: the catalogue and the house's decisions, no sales.
     "GRANT INSERT ON manifests, price_versions TO onsale_app",
-    "GRANT INSERT, UPDATE ON api_keys, shows TO onsale_app",
+    "GRANT INSERT, UPDATE ON api_keys TO onsale_app",
+    "GRANT INSERT, UPDATE (inventory_version) ON shows TO onsale_app",
     "GRANT INSERT, UPDATE, DELETE ON seat_blocks, area_blocks, idempotency_keys TO onsale_app",
     # What the workers do: record sales, move epochs. Sales are only ever added.
     """

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from api.credentials import FRESH_S, Credentials
+from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId
 
@@ -21,11 +22,14 @@ class KeyTable:
         self.asked = Counter[str]()
         self.reachable = True
         self.now = 1000.0
+        self.patience: asyncio.Event | None = None
 
     async def find(self, key: str) -> EntityId | None:
         """Tell whose key it is."""
         self.asked[key] += 1
         await asyncio.sleep(0)
+        if self.patience is not None and key not in self.owners:
+            await self.patience.wait()
         if not self.reachable:
             raise ConnectionRefusedError
         return self.owners.get(key)
@@ -100,3 +104,22 @@ async def test_what_has_not_the_form_of_a_key_is_not_looked_up(
     for text in ("", "x", KEY + " ", KEY[:20], "onsale_DEV_" + "k" * 43, KEY + "é", KEY * 9):
         assert await credentials.reseller(text) is None
     assert not table.asked
+
+
+async def test_a_flood_of_unknown_keys_does_not_keep_a_known_one_waiting(
+    table: KeyTable, credentials: Credentials
+) -> None:
+    """A key that was good before is looked up again on a way of its own."""
+    assert await credentials.reseller(KEY) == 7
+    table.now += FRESH_S
+    table.patience = asyncio.Event()
+    strangers = [
+        asyncio.create_task(credentials.reseller(f"onsale_dev_{n:043d}")) for n in range(300)
+    ]
+    await asyncio.sleep(0.01)
+    assert await asyncio.wait_for(credentials.reseller(KEY), 1) == 7
+    table.patience.set()
+    told = await asyncio.gather(*strangers, return_exceptions=True)
+    refused = [one for one in told if isinstance(one, ProblemError)]
+    assert len(refused) == 300 - 256
+    assert all(one.kind is ProblemKind.OVERLOADED for one in refused)

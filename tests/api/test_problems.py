@@ -175,6 +175,7 @@ def test_a_bad_show_names_the_field(desk: FrontDesk, changes: Json, pointer: str
         ({"buyer": "x" * 65, "seats": ["B-1"]}, ["/buyer"]),
         ({"buyer": "\U0001f3ab" * 51, "seats": ["B-1"]}, ["/buyer"]),
         ({"buyer": "a\nb", "seats": ["B-1"]}, ["/buyer"]),
+        ({"buyer": "a\n", "seats": ["B-1"]}, ["/buyer"]),
         ({"buyer": 7, "seats": ["B-1"]}, ["/buyer"]),
         ({"buyer": "b", "seats": "B-1"}, ["/seats"]),
         ({"buyer": "b", "seats": ["B-1", 2]}, ["/seats/1"]),

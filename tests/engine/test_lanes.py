@@ -205,7 +205,21 @@ async def test_a_hold_that_the_store_contradicts_asks_for_recovery(
         refused, held = await _all(*tasks)
         assert refused == Recovering()
         assert isinstance(held, Held)
-        assert await asyncio.wait_for(messages.get(), 5) == f"recover:{entity_hex(room.show)}"
+        assert await asyncio.wait_for(messages.get(), 5) == f"rebuild:{entity_hex(room.show)}"
+
+
+async def test_a_record_that_cannot_be_read_asks_for_a_rebuild(
+    room: ShowRoom, store: Store, servers: Stack
+) -> None:
+    """The script raises before it writes: the caller comes back, the workers rebuild the show."""
+    lane = make_lane(store, FakeBook(room))
+    assert isinstance(await lane.submit(_hold(1, 1)), Held)
+    room.client.execute_command("HSET", room.keys.holds, hold_id(1), b"spoilt")
+    before = room.client.get(room.keys.seats)
+    async with _listening(servers) as messages:
+        assert await lane.submit(Purchase(hold_id(1), "key", 1, "")) == Recovering()
+        assert await asyncio.wait_for(messages.get(), 5) == f"rebuild:{entity_hex(room.show)}"
+    assert room.client.get(room.keys.seats) == before
 
 
 async def test_a_sale_wakes_the_recorder(room: ShowRoom, store: Store, servers: Stack) -> None:

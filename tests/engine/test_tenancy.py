@@ -137,7 +137,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
     assert writes == {
         (APP_ROLE, "INSERT"): _APP_MAY_INSERT,
         (APP_ROLE, "UPDATE"): {
-            *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks", "shows"),
+            *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks"),
         },
         (APP_ROLE, "DELETE"): {"area_blocks", "idempotency_keys", "seat_blocks"},
         (RECORDER_ROLE, "INSERT"): {
@@ -147,6 +147,16 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "UPDATE"): {"area_sales", "recorder_positions"},
         (RECORDER_ROLE, "DELETE"): {"idempotency_keys"},
     }
+    columns = text(
+        "SELECT grantee, column_name::text FROM information_schema.column_privileges"
+        " WHERE table_name = 'shows' AND privilege_type = 'UPDATE' AND grantee LIKE 'onsale%'"
+        " AND grantee <> 'onsale_owner'"
+    )
+    async with world.owner.connect() as connection:
+        assert {tuple(row) for row in await connection.execute(columns)} == {
+            (APP_ROLE, "inventory_version"),
+            (RECORDER_ROLE, "epoch"),
+        }
 
 
 @pytest.mark.parametrize("table", _TENANT_TABLES, ids=lambda table: table.name)
@@ -172,10 +182,9 @@ async def test_nothing_of_another_reseller_can_be_changed(show: TestedShow) -> N
     stranger = await world.new_reseller()
     async with tenant_transaction(world.app, stranger) as connection:
         for table in (api_keys, idempotency_keys, area_blocks, seat_blocks, shows):
+            column = shows.c.inventory_version if table is shows else next(iter(table.primary_key))
             touched = await connection.execute(
-                update(table)
-                .where(table.c.reseller_id == show.reseller)
-                .values({next(iter(table.primary_key)): next(iter(table.primary_key))})
+                update(table).where(table.c.reseller_id == show.reseller).values({column: column})
             )
             assert touched.rowcount == 0, table.name
         for table in (idempotency_keys, area_blocks, seat_blocks):
@@ -199,9 +208,16 @@ async def test_nothing_can_be_inserted_for_another_reseller(show: TestedShow, na
 
 
 async def test_a_row_of_ones_own_cannot_be_given_away(show: TestedShow) -> None:
-    """Nor can a show be moved to another reseller."""
+    """The policy refuses the new row; a show's reseller is no column that may be changed at all."""
     stranger = await show.world.new_reseller()
     with pytest.raises(DBAPIError, match="violates row-level security policy"):
+        async with tenant_transaction(show.world.app, show.reseller) as connection:
+            await connection.execute(
+                update(seat_blocks)
+                .where(seat_blocks.c.show_id == show.id)
+                .values(reseller_id=stranger)
+            )
+    with pytest.raises(DBAPIError, match="permission denied"):
         async with tenant_transaction(show.world.app, show.reseller) as connection:
             await connection.execute(
                 update(shows).where(shows.c.id == show.id).values(reseller_id=stranger)

@@ -137,6 +137,29 @@ async def test_an_order_in_conflict_has_failed_and_says_what_it_would_have_cost(
     assert (await desk.order(refused["order"]))["status"] == "failed"
 
 
+async def test_a_spoilt_show_is_rebuilt_and_keeps_no_other_from_its_turn(
+    desk: ResellerDesk,
+) -> None:
+    """Garbage in one show's keys: the ledger brings it back, and new shows open meanwhile."""
+    order = await desk.sell("F-6-1")
+    held = told(await desk.hold("F-6-2", buyer="b-2"), 201)
+    keys = show_keys(desk.show_id())
+    async with Redis.from_url(desk.stack.settings.redis_url) as redis:
+        hold = bytes.fromhex(held["hold"][-32:])
+        await redis.execute_command("HSET", keys.holds, hold, "spoilt")
+        assert (await desk.look(held["hold"])).status == 404, "what it was is lost, and said so"
+        told(await desk.hold("F-6-2", buyer="b-3"), 201)
+        await redis.delete(keys.meta)
+        await redis.set(keys.meta, b"spoilt too")
+        spoilt = desk.show
+        await desk.open_show()
+        desk.show = spoilt
+    told(await desk.hold("F-6-1", buyer="b-4"), 409)
+    told(await desk.hold("F-6-2", buyer="b-4"), 409)
+    assert (await desk.order(order["order"]))["status"] == "confirmed"
+    await desk.assert_clean()
+
+
 async def test_two_recoveries_at_once_end_in_one_open_show(desk: ResellerDesk) -> None:
     """One does the work, or the later epoch's result stands; the show sells on either way."""
     order = await desk.sell("B-2-3")
