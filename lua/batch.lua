@@ -274,21 +274,11 @@ local function replace(id, command)
   end
   -- The old selection opens in the view, so that the new one may overlap it, and is taken again
   -- when the new one is refused.
-  for _, position in ipairs(record.seats) do
-    set_seat(view, position, OPEN)
-  end
-  for _, area in ipairs(record.areas) do
-    move_places(view, area[1], 'held', 'open', area[2])
-  end
+  move_record(view, record, OPEN, 'held', 'open')
   local taken
   taken, refused = take_selection(view, seats, areas, best)
   if not taken then
-    for _, position in ipairs(record.seats) do
-      set_seat(view, position, HELD)
-    end
-    for _, area in ipairs(record.areas) do
-      move_places(view, area[1], 'open', 'held', area[2])
-    end
+    move_record(view, record, HELD, 'open', 'held')
     return refused
   end
   count_held(view, record.buyer, count - before)
@@ -345,12 +335,7 @@ local function purchase(id, command)
   if not has_its_places(view, record) then
     return { 'inconsistent' }
   end
-  for _, position in ipairs(record.seats) do
-    set_seat(view, position, SOLD)
-  end
-  for _, area in ipairs(record.areas) do
-    move_places(view, area[1], 'held', 'sold', area[2])
-  end
+  move_record(view, record, SOLD, 'held', 'sold')
   local count = count_tickets(record.seats, record.areas)
   local buyer = view_buyer(view, record.buyer)
   buyer.bought = buyer.bought + count
@@ -413,16 +398,7 @@ for position, before in pairs(view.before) do
     seat_deltas[#seat_deltas + 1] = { position, state }
   end
 end
-local area_writes, area_deltas = {}, {}
-for index in pairs(view.changed_areas) do
-  local area = view.areas[index]
-  local packed = encode_area(area)
-  if packed ~= area.stored then
-    area_writes[#area_writes + 1] = index
-    area_writes[#area_writes + 1] = packed
-    area_deltas[#area_deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
-  end
-end
+local area_writes, area_deltas = list_changed_areas(view)
 if #seat_deltas > 0 or #area_deltas > 0 then
   redis.call(
     'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,

@@ -67,16 +67,7 @@ if #refused > 0 or #refused_areas > 0 then
   return cmsgpack.pack({ 'refused', refused, refused_areas })
 end
 
-local area_writes, area_deltas = {}, {}
-for index in pairs(view.changed_areas) do
-  local area = view.areas[index]
-  local packed = encode_area(area)
-  if packed ~= area.stored then
-    area_writes[#area_writes + 1] = index
-    area_writes[#area_writes + 1] = packed
-    area_deltas[#area_deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
-  end
-end
+local area_writes, area_deltas = list_changed_areas(view)
 redis.call(
   'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, string.format('%d-*', epoch),
   'd', cmsgpack.pack({ 1, now, deltas, area_deltas })

@@ -26,3 +26,18 @@ local function move_places(view, index, from, to, count)
   area[to] = area[to] + count
   view.changed_areas[index] = true
 end
+
+-- Returns what to write of the areas that changed, and what to tell of them.
+local function list_changed_areas(view)
+  local writes, deltas = {}, {}
+  for index in pairs(view.changed_areas) do
+    local area = view.areas[index]
+    local packed = encode_area(area)
+    if packed ~= area.stored then
+      writes[#writes + 1] = index
+      writes[#writes + 1] = packed
+      deltas[#deltas + 1] = { index, area.open, area.held, area.sold, area.blocked }
+    end
+  end
+  return writes, deltas
+end

@@ -31,18 +31,23 @@ local function has_its_places(view, record)
   return true
 end
 
+-- Puts a record's seats into a state, and moves its places from one state to another.
+local function move_record(view, record, state, from, to)
+  for _, position in ipairs(record.seats) do
+    set_seat(view, position, state)
+  end
+  for _, area in ipairs(record.areas) do
+    move_places(view, area[1], from, to, area[2])
+  end
+end
+
 -- Gives a live hold's seats and places back and leaves a tombstone.
 -- Returns false, and changes nothing, when the store does not hold what the record says.
 local function end_hold(view, id, record, state)
   if not has_its_places(view, record) then
     return false
   end
-  for _, position in ipairs(record.seats) do
-    set_seat(view, position, OPEN)
-  end
-  for _, area in ipairs(record.areas) do
-    move_places(view, area[1], 'held', 'open', area[2])
-  end
+  move_record(view, record, OPEN, 'held', 'open')
   count_held(view, record.buyer, -count_tickets(record.seats, record.areas))
   put_record(view, id, {
     state = state, deadline = record.deadline + KEPT_AFTER_DEADLINE_MS, fp = record.fp,

@@ -52,15 +52,11 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "if has.held == 0 or has.deadline <= now then", "if true then"
     ),
     "a replaced selection is not given back": Mutant(
-        """  for _, position in ipairs(record.seats) do
-    set_seat(view, position, OPEN)
-  end
-  for _, area in ipairs(record.areas) do
-    move_places(view, area[1], 'held', 'open', area[2])
-  end
-  local taken
-""",
+        "  move_record(view, record, OPEN, 'held', 'open')\n  local taken\n",
         "  local taken\n",
+    ),
+    "a hold may be bought whose seats the store has not": Mutant(
+        "if seat_state(view, position) ~= HELD then", "if false then"
     ),
     "a late batch acts": Mutant("if now > not_after then", "if false then"),
     "a batch acts on another server": Mutant("meta.run_id ~= run_id", "false"),
