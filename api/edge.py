@@ -46,10 +46,17 @@ _log = structlog.stdlib.get_logger(__name__)
 class Edge:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, *, chunk_timeout_s: float = CHUNK_TIMEOUT_S) -> None:
-        """Take the application, and how long the next part of a body may be on its way."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        chunk_timeout_s: float = CHUNK_TIMEOUT_S,
+        body_timeout_s: float = BODY_TIMEOUT_S,
+    ) -> None:
+        """Take the application, and how long a body and its next part may be on their way."""
         self._app = app
         self._chunk_timeout_s = chunk_timeout_s
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -67,7 +74,8 @@ class Edge:
         try:
             _check_address(scope)
             _check_length(scope)
-            await self._app(scope, _impatient(receive, self._chunk_timeout_s), answer.send)
+            soon = _impatient(receive, self._chunk_timeout_s, self._body_timeout_s)
+            await self._app(scope, soon, answer.send)
         except ProblemError as problem:
             await answer.fail(problem)
         except Exception:
@@ -141,14 +149,14 @@ class _Answer:
         return body
 
 
-def _impatient(receive: Receive, chunk_timeout_s: float) -> Receive:
+def _impatient(receive: Receive, chunk_timeout_s: float, body_timeout_s: float) -> Receive:
     """Bound the wait for each part of a body, and for the whole by what has come of it."""
     began = asyncio.get_running_loop().time()
     received = 0
 
     async def receive_soon() -> HTTPReceiveMessage | WebSocketReceiveMessage:
         nonlocal received
-        ends = began + BODY_TIMEOUT_S + received / BODY_BYTES_A_SECOND_MIN
+        ends = began + body_timeout_s + received / BODY_BYTES_A_SECOND_MIN
         left = ends - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(min(chunk_timeout_s, left)):

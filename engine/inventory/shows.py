@@ -22,6 +22,7 @@ from engine.platform.ids import EntityId
 from engine.platform.tables import fee_schedules, manifests, price_versions, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
+_SEATS_A_MANIFEST_COUNTS: Final = 500
 _PRICE_VERSIONS_CACHED_MAX: Final = 4096
 
 
@@ -166,13 +167,18 @@ class ShowBook:
 
     def _forget_the_least_used(self) -> None:
         """Keep within the bound: a manifest goes, and the shows that sell from it."""
-        seats = sum(manifest.seat_count for manifest in self._manifests.values())
-        while seats > self._seats_cached_max and len(self._manifests) > 1:
+        weight = sum(_weight(manifest) for manifest in self._manifests.values())
+        while weight > self._seats_cached_max and len(self._manifests) > 1:
             forgotten, manifest = self._manifests.popitem(last=False)
-            seats -= manifest.seat_count
+            weight -= _weight(manifest)
             self._shows = {
                 key: show for key, show in self._shows.items() if show.manifest_id != forgotten
             }
+
+
+def _weight(manifest: Manifest) -> int:
+    """Return what a manifest counts in the cache: its seats, and a little for being there."""
+    return manifest.seat_count + _SEATS_A_MANIFEST_COUNTS
 
 
 def _compile(plan: object) -> Manifest:

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode, openapi
 
 from api.app import create_app
-from tests.api.front_desk import FrontDesk, ShowDesk, problem
+from tests.api.front_desk import FrontDesk, ShowDesk, problem, show_body
 
 _JSON = b"Content-Type: application/json"
 _KEY = b"Idempotency-Key: k"
@@ -42,6 +43,26 @@ def _send(desk: FrontDesk, head: bytes, *headers: bytes, body: bytes = b"") -> t
     status = re.match(rb"HTTP/1.1 (\d{3}) ", answer)
     assert status, answer
     return int(status[1]), answer.partition(b"\r\n\r\n")[2]
+
+
+def test_plans_that_come_slowly_keep_nobody_elses_from_being_read(desk: FrontDesk) -> None:
+    """The turn to work on a large plan is taken when its body is there, not before."""
+    url = urlsplit(str(desk.http.base_url))
+    head = b"\r\n".join(
+        [
+            b"POST /v1/shows HTTP/1.1",
+            b"Host: onsale",
+            b"Authorization: Bearer " + desk.key.encode(),
+            _JSON,
+            b"Content-Length: 60000",
+        ]
+    )
+    with ExitStack() as stack:
+        for _ in range(3):
+            slow = socket.create_connection((url.hostname, url.port), timeout=10)
+            stack.enter_context(slow)
+            slow.sendall(head + b"\r\n\r\n{")
+        assert desk.post("/v1/shows", show_body(name="Quick")).status_code == 201
 
 
 @pytest.mark.parametrize(

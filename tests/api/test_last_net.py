@@ -1,6 +1,7 @@
 """The outermost layer alone, around an application that misbehaves."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,7 +9,11 @@ import msgspec
 from api.edge import Edge
 
 
-async def _ask(app: Any, receive: Any = None) -> tuple[int, dict[str, Any]]:  # noqa: ANN401 -- ASGI
+async def _ask(
+    app: Any,  # noqa: ANN401 -- ASGI
+    receive: Any = None,  # noqa: ANN401 -- ASGI
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> tuple[int, dict[str, Any]]:
     sent: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:  # noqa: ANN401 -- ASGI
@@ -22,9 +27,10 @@ async def _ask(app: Any, receive: Any = None) -> tuple[int, dict[str, Any]]:  # 
         "method": "POST",
         "raw_path": b"/",
         "query_string": b"",
-        "headers": [],
+        "headers": headers,
     }
-    await Edge(app, chunk_timeout_s=0.05)(scope, receive or nothing, send)
+    edge = Edge(app, chunk_timeout_s=0.05, body_timeout_s=0.2)
+    await edge(scope, receive or nothing, send)
     return sent[0]["status"], msgspec.json.decode(sent[1]["body"])
 
 
@@ -36,6 +42,29 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
     """408: who sends a byte a minute would keep the process busy for nothing."""
     status, told = await _ask(_read_body)
     assert (status, told["type"]) == (408, "urn:onsale:problem:request-timeout")
+
+
+async def test_a_body_that_comes_drop_by_drop_is_not_waited_for() -> None:
+    """408: each part is in time, and the whole is not."""
+
+    async def drip() -> Any:  # noqa: ANN401 -- ASGI
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def read_all(_: Any, receive: Any, __: Any) -> None:  # noqa: ANN401 -- ASGI
+        while (await receive())["more_body"]:
+            pass
+
+    async with asyncio.timeout(5):
+        status, told = await _ask(read_all, drip)
+    assert (status, told["type"]) == (408, "urn:onsale:problem:request-timeout")
+
+
+async def test_two_lengths_are_refused() -> None:
+    """400: whoever stands in front may have gone by the other one."""
+    headers = [(b"content-length", b"4"), (b"transfer-encoding", b"chunked")]
+    status, told = await _ask(_read_body, headers=headers)
+    assert (status, told["type"]) == (400, "urn:onsale:problem:malformed-request")
 
 
 async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
