@@ -18,7 +18,7 @@ from api.written import written_json
 from engine.inventory.house import BlocksChanged
 from engine.inventory.shows import Show
 from engine.platform.ids import Prefix
-from engine.sales.box_office import BoxOffice
+from engine.sales.house_office import HouseOffice
 
 _PROBLEMS = (
     ProblemKind.SHOW_NOT_FOUND,
@@ -97,8 +97,8 @@ async def give_back(request: ApiRequest, show: FromPath[str]) -> Response[Blocks
     return written_json(BlocksAnswer, answered.body, status_code=answered.status)
 
 
-def _office(request: ApiRequest) -> BoxOffice:
-    return runtime_of(request).box_office
+def _office(request: ApiRequest) -> HouseOffice:
+    return runtime_of(request).house_office
 
 
 def _answer(

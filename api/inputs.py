@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.problems import Fault
-from engine.sales.box_office import Wanted
+from engine.sales.wanted import Wanted
 
 PLACES_MAX: Final = 1000
 """In one request; far more than a hold may have, so that the show's own limit is what answers."""

@@ -33,7 +33,8 @@ from engine.inventory.commands import (
 from engine.inventory.house import BlocksRefused
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
-from engine.sales.box_office import OrderUnknown, UnknownPlaces
+from engine.sales.box_office import OrderUnknown
+from engine.sales.wanted import UnknownPlaces
 
 Refused = (
     UnknownPlaces

@@ -17,8 +17,8 @@ from api.reading import check_query
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
 from engine.inventory.manifest import SEPARATOR
-from engine.sales.box_office import UnknownPlaces
 from engine.sales.pricing import ticket_charge
+from engine.sales.wanted import UnknownPlaces
 
 LIMIT_DEFAULT: Final = 500
 LIMIT_MAX: Final = 2000

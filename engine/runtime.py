@@ -15,6 +15,7 @@ from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
+from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
 from engine.sales.terms import LedgerTerms
 
@@ -32,6 +33,7 @@ class Serving(Struct, frozen=True):
     app_engine: AsyncEngine
     book: ShowBook
     box_office: BoxOffice
+    house_office: HouseOffice
 
 
 class Working(Struct, frozen=True):
@@ -72,6 +74,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             redis=redis,
             app_engine=app_engine,
             book=book,
+            house_office=HouseOffice(redis, app_engine),
             box_office=BoxOffice(
                 ids=ids,
                 redis=redis,

@@ -4,16 +4,13 @@ It turns labels and slugs into positions and indexes, submits commands to the sh
 the ledger where Redis does not know, and tells outcomes with labels and prices.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Iterable
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
-from engine.inventory import commands, house
+from engine.inventory import commands
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.commands import (
     AlreadyPurchased,
@@ -25,11 +22,9 @@ from engine.inventory.commands import (
     Malformed,
     Outcome,
     OverHoldLimit,
-    Overloaded,
     Purchased,
     Recovering,
     Refusal,
-    Selection,
     Unavailable,
 )
 from engine.inventory.lanes import Lanes
@@ -42,25 +37,7 @@ from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import OrderState, RecordedOrder, find_order, is_stranded
 from engine.sales.pricing import FeeSchedule, Quote, Tariff, quote
 from engine.sales.tickets import Ticket, order_tickets
-
-_HOUSE_AT_ONCE: Final = 2
-_HOUSE_WAITING_MAX: Final = 16
-
-
-class Wanted(Struct, frozen=True):
-    """A selection as a request names it: seat labels, (area slug, count), (level slug, count)."""
-
-    seats: tuple[str, ...] = ()
-    areas: tuple[tuple[str, int], ...] = ()
-    best: tuple[tuple[str, int], ...] = ()
-
-
-class UnknownPlaces(Struct, frozen=True):
-    """The show has no such seats, areas or price levels."""
-
-    seats: tuple[str, ...] = ()
-    areas: tuple[str, ...] = ()
-    price_levels: tuple[str, ...] = ()
+from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 
 class HoldView(Struct, frozen=True):
@@ -141,8 +118,6 @@ class BoxOffice:
         self._lanes = lanes
         self._confirmations = confirmations
         self._confirm_timeout_ms = confirm_timeout_ms
-        self._house = asyncio.Semaphore(_HOUSE_AT_ONCE)
-        self._house_waiting = 0
 
     async def show(self, reseller: EntityId, show: EntityId) -> Show:
         """Return a reseller's show.
@@ -157,7 +132,7 @@ class BoxOffice:
         self, show: Show, key: str, *, buyer: str, ttl_ms: int, wanted: Wanted, fingerprint: int
     ) -> Decided:
         """Hold a selection for a buyer; the same key gets the same hold."""
-        selection = _resolve(show, wanted)
+        selection = resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
         if selection.tickets > LIMIT_MAX:
@@ -169,7 +144,7 @@ class BoxOffice:
 
     async def replace(self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int) -> Decided:
         """Put another selection in the place of a hold's, or leave it as it is."""
-        selection = _resolve(show, wanted)
+        selection = resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
         if selection.tickets > LIMIT_MAX:
@@ -241,61 +216,7 @@ class BoxOffice:
             tax_bps=show.tax_bps,
         )
 
-    async def block(
-        self, show: Show, wanted: Wanted, reason: str, remember: house.Remember
-    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Recovering | Overloaded:
-        """Withhold seats and places of the house."""
-        places = _resolve(show, wanted)
-        if isinstance(places, UnknownPlaces):
-            return places
-        async with self._house_turn() as mine:
-            if not mine:
-                return Overloaded()
-            return await house.block(
-                self._app,
-                self._redis,
-                show,
-                house.Places(places.seats, places.areas),
-                reason,
-                remember,
-            )
-
-    async def unblock(
-        self, show: Show, wanted: Wanted, remember: house.Remember
-    ) -> house.BlocksChanged | house.BlocksRefused | UnknownPlaces | Overloaded:
-        """Give withheld seats and places back to the sale."""
-        places = _resolve(show, wanted)
-        if isinstance(places, UnknownPlaces):
-            return places
-        async with self._house_turn() as mine:
-            if not mine:
-                return Overloaded()
-            return await house.unblock(
-                self._app,
-                self._redis,
-                show,
-                house.Places(places.seats, places.areas),
-                remember,
-            )
-
     # ---------------------------------------------------------------------------------------------
-
-    @asynccontextmanager
-    async def _house_turn(self) -> AsyncGenerator[bool]:
-        """Let few changes of the house be under way: each keeps a connection and locks its show.
-
-        Gives False when too many wait for their turn already.
-        """
-        if self._house_waiting >= _HOUSE_WAITING_MAX:
-            yield False
-            return
-        self._house_waiting += 1
-        try:
-            async with self._house:
-                with store_failures():
-                    yield True
-        finally:
-            self._house_waiting -= 1
 
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
@@ -414,28 +335,6 @@ def price_places(show: Show, tariff: Tariff, seats: Iterable[int], areas: Areas)
         (manifest.levels[manifest.level_of(seat)].slug for seat in sorted(seats)),
         ((area, manifest.areas[area].price_level, count) for area, count in sorted(areas)),
     )
-
-
-def _resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
-    manifest = show.manifest
-    seats = {label: manifest.index(label) for label in wanted.seats}
-    areas = {slug: manifest.area_index(slug) for slug, _ in wanted.areas}
-    levels = {slug: manifest.level_index(slug) for slug, _ in wanted.best}
-    unknown = UnknownPlaces(
-        seats=tuple(label for label, seat in seats.items() if seat is None),
-        areas=tuple(slug for slug, area in areas.items() if area is None),
-        price_levels=tuple(slug for slug, level in levels.items() if level is None),
-    )
-    if unknown != _ALL_KNOWN:
-        return unknown
-    return Selection(
-        seats=tuple(seat for seat in seats.values() if seat is not None),
-        areas=tuple((manifest.area_by_slug[slug], count) for slug, count in wanted.areas),
-        best=tuple((manifest.level_by_slug[slug], count) for slug, count in wanted.best),
-    )
-
-
-_ALL_KNOWN: Final = UnknownPlaces()
 
 
 def _labels(show: Show, seats: Iterable[int]) -> tuple[str, ...]:

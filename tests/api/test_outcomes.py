@@ -14,7 +14,8 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId
-from engine.sales.box_office import OrderUnknown, UnknownPlaces
+from engine.sales.box_office import OrderUnknown
+from engine.sales.wanted import UnknownPlaces
 from tests.api.front_desk import small_plan
 
 # Positions: the VIP row A stands first, at 1.

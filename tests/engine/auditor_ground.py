@@ -18,7 +18,8 @@ from engine.platform.database import Transaction, connect_once, create_engine
 from engine.platform.ids import new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
-from engine.sales.box_office import HoldView, OrderView, Wanted
+from engine.sales.box_office import HoldView, OrderView
+from engine.sales.wanted import Wanted
 from engine.tenancy.resellers import create_reseller
 from loadtests.auditor import AuditResult, audit
 from loadtests.generated_plans import arena_plan
@@ -108,7 +109,7 @@ async def open_ground(settings: Settings) -> AsyncGenerator[Ground]:
         both = Wanted(seats=(ground.label(1), ground.label(2)), areas=(("floor-1", 1),))
         ground.orders.append(await ground.sell("c", "cat", both))
         camera = Wanted(seats=(ground.label(3),))
-        await serving.box_office.block(show, camera, "camera", _remember_nothing)
+        await serving.house_office.block(show, camera, "camera", _remember_nothing)
         released = await ground.hold("d", "dan", Wanted(best=((level, 2),)))
         await serving.box_office.release(show, released.hold)
         held = await ground.hold("e", "eve", Wanted(best=((level, 2),), areas=(("floor-1", 2),)))

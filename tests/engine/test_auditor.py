@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from engine.platform.database import connect_once
-from engine.sales.box_office import Wanted
+from engine.sales.wanted import Wanted
 from loadtests.auditor import UnknownShowError, audit
 from loadtests.auditor.report import audit_as_json
 from ops.places import ROOT
