@@ -10,15 +10,6 @@ BPS: Final = 10_000
 
 _CODE: Final = re.compile(r"[A-Z]{3}")
 
-# ISO 4217: how many decimal digits the minor unit has, where it is not two.
-_MINOR_DIGITS: Final = {
-    **dict.fromkeys(
-        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"), 0
-    ),
-    **dict.fromkeys(("VND", "VUV", "XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
-
 
 class MoneyError(ValueError):
     """An amount or a currency that cannot be."""
@@ -81,13 +72,3 @@ def check_currency(code: str) -> str:
         msg = f"{code!r} is not an ISO 4217 currency code: three capital letters"
         raise MoneyError(msg)
     return code
-
-
-def format_money(amount: int, currency: str) -> str:
-    """Return an amount as people read it: `12.50 EUR`, `1250 JPY`."""
-    digits = _MINOR_DIGITS.get(currency, 2)
-    sign, units = ("-" if amount < 0 else ""), abs(amount)
-    if digits == 0:
-        return f"{sign}{units} {currency}"
-    whole, rest = divmod(units, 10**digits)
-    return f"{sign}{whole}.{rest:0{digits}d} {currency}"

@@ -22,10 +22,16 @@ _SHOW = re.compile(r"(?:shw_[a-z0-9]+_)?([0-9a-f]{16})")
 @click.option("--show", "show_id", help="Audit this show only: its id, as the API writes it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 def command(show_id: str | None, *, as_json: bool) -> None:
-    """Compare both stores for every show, from outside the engine.
+    r"""Compare both stores for every show, from outside the engine.
 
     Exits with 1 if anything is wrong and prints the offending rows; docs/AUDIT.md says what each
     check means. It only reads, and may run while tickets are being sold.
+
+    \b
+    Examples:
+      ./onsale audit
+      ./onsale audit --show shw_dev_0123456789abcdef
+      ./onsale audit --json
     """
     try:
         settings = find_settings()

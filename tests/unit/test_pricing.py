@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.platform.money import Charge, MoneyError, check_currency, format_money, share
+from engine.platform.money import Charge, MoneyError, check_currency, share
 from engine.sales.pricing import FeeSchedule, Tariff, UnpricedError, quote, ticket_charge
 
 _FEES = FeeSchedule(fee_bps=350, fee_fixed=79)
@@ -89,21 +89,6 @@ def test_a_quote_is_the_sum_of_its_tickets(
     assert made.charge.total == sum(ticket_charge(tariff, level).total for level in levels)
     assert made.charge.total == sum(line.charge.total for line in made.lines)
     assert sum(line.quantity for line in made.lines) == len(seats)
-
-
-@pytest.mark.parametrize(
-    ("amount", "currency", "text"),
-    [
-        (1250, "EUR", "12.50 EUR"),
-        (5, "EUR", "0.05 EUR"),
-        (-5, "EUR", "-0.05 EUR"),
-        (1250, "JPY", "1250 JPY"),
-        (1250, "KWD", "1.250 KWD"),
-    ],
-)
-def test_money_reads_by_its_currency(amount: int, currency: str, text: str) -> None:
-    """ISO 4217 says how many digits the minor unit has."""
-    assert format_money(amount, currency) == text
 
 
 @pytest.mark.parametrize("code", ["eur", "EURO", "", "E1R", "EUR\n"])
