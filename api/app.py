@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import structlog
@@ -13,11 +13,13 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from api import availability, health, holds, house, purchases, seats, shows
+from api import availability, batches, health, holds, house, purchases, seats, shows
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, require_reseller
 from api.documents import openapi_config
 from api.edge import Edge
+from api.fastlane.app import FastLane
+from api.outcomes import unavailable
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
 from engine.platform.errors import StoreUnavailableError
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             house.router,
             holds.router,
             purchases.router,
+            batches.router,
         ],
     )
     return Litestar(
@@ -93,11 +96,7 @@ def _tell_problem(_: Request[Any, Any, Any], problem: ProblemError) -> Response[
 def _tell_unavailable(
     request: Request[Any, Any, Any], error: StoreUnavailableError
 ) -> Response[bytes]:
-    _log.warning("store unavailable", error=str(error))
-    problem = ProblemError(
-        ProblemKind.UNAVAILABLE, "A store can't be reached just now; repeat with the same key."
-    )
-    return _tell_problem(request, problem)
+    return _tell_problem(request, unavailable(error))
 
 
 def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -139,4 +138,9 @@ class _BadParameter(Struct):
     key: str = ""
 
 
-app: ASGIApp = Edge(create_app())
+def in_front(litestar: Litestar) -> ASGIApp:
+    """Return the whole application: the fast lane, and behind the edge everything else."""
+    return FastLane(litestar, cast("ASGIApp", Edge(cast("ASGIApp", litestar))))
+
+
+app: ASGIApp = in_front(create_app())

@@ -1,5 +1,6 @@
 """What every route has at hand: the runtime, the reseller who asks, the show that is named."""
 
+from functools import lru_cache
 from typing import Any, Final, cast
 
 from litestar import Request
@@ -7,8 +8,9 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
 from api.outcomes import hold_not_found, show_not_found
+from api.problems import ProblemError, ProblemKind
 from engine.inventory.shows import Show, UnknownShowError
-from engine.platform.ids import EntityId, HoldId, IdError, Prefix
+from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
 from engine.runtime import Serving
 
 ApiRequest = Request[EntityId, Any, State]
@@ -23,26 +25,47 @@ def runtime_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Serving:
 
 
 async def find_show(request: ApiRequest, text: str) -> Show:
-    """Return the asking reseller's show.
+    """Return the asking reseller's show. Raises as `show_of`."""
+    return await show_of(runtime_of(request), request.user, text)
+
+
+async def show_of(runtime: Serving, reseller: EntityId, text: str) -> Show:
+    """Return a reseller's show.
 
     Raises:
         ProblemError: `show-not-found`, also for other people's shows.
     """
-    runtime = runtime_of(request)
     try:
-        show = runtime.ids.parse_entity(Prefix.SHOW, text)
-        return await runtime.box_office.show(request.user, show)
+        show = _parse_show(runtime.ids, text)
+        known = runtime.box_office.known_show(reseller, show)
+        return known or await runtime.box_office.show(reseller, show)
     except (IdError, UnknownShowError):
         raise show_not_found() from None
 
 
-def parse_hold(request: ApiRequest, show: Show, text: str) -> HoldId:
+@lru_cache(maxsize=4096)
+def _parse_show(ids: Ids, text: str) -> EntityId:
+    return ids.parse_entity(Prefix.SHOW, text)
+
+
+def hold_of(runtime: Serving, show: Show, text: str) -> HoldId:
     """Read a hold's id.
 
     Raises:
         ProblemError: `hold-not-found`, for whatever was never handed out.
     """
     try:
-        return runtime_of(request).ids.parse_hold(request.user, show.id, text)
+        return runtime.ids.parse_hold(show.reseller, show.id, text)
     except IdError:
         raise hold_not_found() from None
+
+
+def served_in_front(*named: str) -> ProblemError:
+    """Return what Litestar's route says of a call that the fast lane serves.
+
+    It gets here only by an address that is not quite the documented one.
+    """
+    return ProblemError(
+        ProblemKind.NOT_FOUND,
+        f"There is nothing at this address; {' '.join(named)} is reached without a trailing slash.",
+    )

@@ -58,6 +58,29 @@ class Credentials:
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
         self._renewals = asyncio.Semaphore(_RENEWALS_MAX)
 
+    def recall(self, authorization: bytes | None) -> EntityId | None:
+        """Return whose key an Authorization header has, if that was asked lately; None: ask."""
+        if authorization is None or authorization[:7] != b"Bearer ":
+            return None
+        known = self._known.get(sha256(authorization[7:]).digest())
+        return known.reseller if known is not None and self._clock() < known.fresh_until else None
+
+    async def identify(self, authorization: bytes | None) -> EntityId:
+        """Return whose key an Authorization header has.
+
+        Raises:
+            ProblemError: `unauthorized`, and as `reseller`.
+            StoreUnavailableError: as `reseller`.
+        """
+        given = authorization.decode("latin-1").strip() if authorization else ""
+        match = _BEARER.fullmatch(given)
+        if match is None:
+            raise _unauthorized(_SEND_KEY)
+        reseller = await self.reseller(match[1])
+        if reseller is None:
+            raise _unauthorized(_BAD_KEY, error="invalid_token")
+        return reseller
+
     async def reseller(self, key: str) -> EntityId | None:
         """Return whose key this is, None if it is nobody's.
 
@@ -130,15 +153,11 @@ async def require_reseller(
     Raises:
         ProblemError: `unauthorized`.
     """
-    given = single_header(connection, "authorization")
-    match = _BEARER.fullmatch(given) if given else None
-    if match is None:
-        raise _unauthorized(_SEND_KEY)
     credentials: Credentials = connection.app.state[CREDENTIALS]
-    reseller = await credentials.reseller(match[1])
-    if reseller is None:
-        raise _unauthorized(_BAD_KEY, error="invalid_token")
-    connection.scope["user"] = reseller
+    given = single_header(connection, "authorization")
+    connection.scope["user"] = await credentials.identify(
+        given.encode("latin-1") if given else None
+    )
 
 
 def _unauthorized(detail: str, *, error: str = "") -> ProblemError:

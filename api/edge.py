@@ -31,14 +31,14 @@ CHUNK_TIMEOUT_S: Final = 20
 BODY_TIMEOUT_S: Final = 30
 BODY_BYTES_A_SECOND_MIN: Final = 1024 * 1024
 """A whole body has 30 s, and a second more for each MiB of it that has come."""
-_REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 _IN_THREAD_BYTES_MIN: Final = 256 * 1024
-_HEADERS: Final = (
+SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
 )
-_NO_STORE: Final = (b"cache-control", b"no-store")
+NO_STORE: Final = (b"cache-control", b"no-store")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -64,7 +64,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = _given(scope, b"x-request-id")
-        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+        if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = secrets.token_hex(8).encode()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id.decode())
@@ -143,9 +143,9 @@ class _Answer:
         if start["status"] in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             headers.pop(b"content-type", None)
             headers.pop(b"content-length", None)
-        headers.setdefault(*_NO_STORE)
+        headers.setdefault(*NO_STORE)
         headers[b"x-request-id"] = self._request_id
-        start["headers"] = [*headers.items(), *_HEADERS]
+        start["headers"] = [*headers.items(), *SECURITY_HEADERS]
         return body
 
 

@@ -4,7 +4,6 @@ Defaults are left out when a body is written again for its fingerprint, so that 
 added later does not change the fingerprints of requests that lack it.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -26,6 +25,9 @@ _YEAR_MAX: Final = 2200
 # Python's `$` also stands before a last line feed, JSON Schema's does not: `(?!\n)` settles it.
 _NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 _SOMETHING: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+
+KEY_PATTERN: Final = r"^[\x21-\x7e]+$(?!\n)"
+"""Visible ASCII, as in an Idempotency-Key header."""
 
 SeatLabel = Annotated[str, Meta(min_length=1, max_length=64, examples=["A-1-1"])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["vip"])]
@@ -60,9 +62,9 @@ Areas = Annotated[dict[Slug, Count], Meta(max_length=PLACES_MAX)]
 class Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The body of a request."""
 
-    def faults(self) -> Iterable[Fault]:
-        """Yield what no single field shows."""
-        return ()
+    def faults(self) -> list[Fault]:
+        """List what no single field shows."""
+        return []
 
 
 class BestAvailable(Body, frozen=True, kw_only=True):
@@ -88,11 +90,11 @@ class SelectionBody(Body, frozen=True, kw_only=True):
             best=((best.price_level, best.quantity),) if best else (),
         )
 
-    def faults(self) -> Iterable[Fault]:
-        """Yield what no single field shows."""
+    def faults(self) -> list[Fault]:
+        """List what no single field shows."""
         if not self.seats and not self.areas and not self.best_available:
-            yield Fault("name at least one of seats, areas and best_available", pointer="")
-        yield from repeated_seats(self.seats or [])
+            return [Fault("name at least one of seats, areas and best_available", pointer="")]
+        return repeated_seats(self.seats or [])
 
 
 class HoldBody(SelectionBody, frozen=True, kw_only=True):
@@ -101,10 +103,9 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
     buyer: Buyer
     ttl_s: Ttl = 600
 
-    def faults(self) -> Iterable[Fault]:
-        """Yield what no single field shows."""
-        yield from super().faults()
-        yield from too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)
+    def faults(self) -> list[Fault]:
+        """List what no single field shows."""
+        return super().faults() + too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)
 
 
 class PurchaseBody(Body, frozen=True, kw_only=True):
@@ -113,9 +114,9 @@ class PurchaseBody(Body, frozen=True, kw_only=True):
     hold: Annotated[str, Meta(min_length=1, max_length=64)]
     payment_reference: PaymentReference = ""
 
-    def faults(self) -> Iterable[Fault]:
-        """Yield what no single field shows."""
-        yield from too_many_bytes(
+    def faults(self) -> list[Fault]:
+        """List what no single field shows."""
+        return too_many_bytes(
             "/payment_reference", self.payment_reference, PAYMENT_REFERENCE_BYTES_MAX
         )
 
@@ -133,11 +134,11 @@ class BlockBody(Body, frozen=True, kw_only=True):
             seats=tuple(self.seats or ()), areas=tuple(sorted((self.areas or {}).items()))
         )
 
-    def faults(self) -> Iterable[Fault]:
-        """Yield what no single field shows."""
+    def faults(self) -> list[Fault]:
+        """List what no single field shows."""
         if not self.seats and not self.areas:
-            yield Fault("name at least one of seats and areas", pointer="")
-        yield from repeated_seats(self.seats or [])
+            return [Fault("name at least one of seats and areas", pointer="")]
+        return repeated_seats(self.seats or [])
 
 
 class ReleaseBlockBody(BlockBody, frozen=True, kw_only=True):
@@ -166,24 +167,33 @@ class ShowBody(Body, frozen=True, kw_only=True):
     max_per_buyer: Annotated[int, Meta(ge=1, le=10_000)] = 10
     plan: Raw
 
-    def faults(self) -> Iterable[Fault]:
-        """Yield what no single field shows."""
-        for field in ("starts_at", "opens_at", "closes_at"):
-            moment: datetime | None = getattr(self, field)
-            if moment is not None and not _YEAR_MIN <= moment.year <= _YEAR_MAX:
-                yield Fault(f"the year must be {_YEAR_MIN} to {_YEAR_MAX}", pointer=f"/{field}")
+    def faults(self) -> list[Fault]:
+        """List what no single field shows."""
+        moments = (
+            (field, getattr(self, field)) for field in ("starts_at", "opens_at", "closes_at")
+        )
+        return [
+            Fault(f"the year must be {_YEAR_MIN} to {_YEAR_MAX}", pointer=f"/{field}")
+            for field, moment in moments
+            if moment is not None and not _YEAR_MIN <= moment.year <= _YEAR_MAX
+        ]
 
 
-def repeated_seats(seats: list[str]) -> Iterable[Fault]:
-    """Yield each seat that was named before."""
+def repeated_seats(seats: list[str]) -> list[Fault]:
+    """List each seat that was named before."""
+    if len(set(seats)) == len(seats):
+        return []
+    faults: list[Fault] = []
     seen: set[str] = set()
     for n, label in enumerate(seats):
         if label in seen:
-            yield Fault(f"{label} is named twice", pointer=f"/seats/{n}")
+            faults.append(Fault(f"{label} is named twice", pointer=f"/seats/{n}"))
         seen.add(label)
+    return faults
 
 
-def too_many_bytes(pointer: str, text: str, most: int) -> Iterable[Fault]:
-    """Yield a fault if the text is longer than the scripts take."""
+def too_many_bytes(pointer: str, text: str, most: int) -> list[Fault]:
+    """List a fault if the text is longer than the scripts take."""
     if len(text.encode()) > most:
-        yield Fault(f"more than {most} bytes as UTF-8", pointer=pointer)
+        return [Fault(f"more than {most} bytes as UTF-8", pointer=pointer)]
+    return []

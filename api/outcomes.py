@@ -33,6 +33,7 @@ from engine.inventory.commands import (
 from engine.inventory.house import BlocksRefused
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
+from engine.platform.errors import StoreUnavailableError
 from engine.sales.box_office import OrderUnknown
 from engine.sales.wanted import UnknownPlaces
 
@@ -172,6 +173,25 @@ def hold_not_found() -> ProblemError:
     """Return the problem of a text that is no hold's id on that show."""
     return ProblemError(
         ProblemKind.HOLD_NOT_FOUND, "No such hold was ever handed out on this show."
+    )
+
+
+def purchase_failed(order: str, location: str) -> ProblemError:
+    """Return the problem of a purchase whose order came too late for one of its places."""
+    return ProblemError(
+        ProblemKind.PURCHASE_FAILED,
+        "Another order has a place of this one: nothing was sold. Refund or release the payment, "
+        "and hold other places.",
+        members={"order": order},
+        headers={"Location": location},
+    )
+
+
+def unavailable(error: StoreUnavailableError) -> ProblemError:
+    """Return the problem of a store that could not be asked."""
+    _log.warning("store unavailable", error=str(error))
+    return ProblemError(
+        ProblemKind.UNAVAILABLE, "A store can't be reached just now; repeat with the same key."
     )
 
 

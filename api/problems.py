@@ -15,6 +15,8 @@ from msgspec import UNSET, Struct, UnsetType
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:onsale:problem:"
 
+_encode: Final = msgspec.json.Encoder().encode
+
 
 class ProblemKind(Enum):
     """What went wrong: slug, status, title."""
@@ -65,11 +67,8 @@ class ProblemKind(Enum):
         self.slug = slug
         self.status = status
         self.title = title
-
-    @property
-    def type(self) -> str:
+        self.type = TYPE_PREFIX + slug
         """The URI that identifies it."""
-        return TYPE_PREFIX + self.slug
 
 
 class Fault(Struct, frozen=True, omit_defaults=True):
@@ -118,14 +117,15 @@ class ProblemError(Exception):
 
     def body(self) -> bytes:
         """Return the document."""
-        details = ProblemDetails(
-            type=self.kind.type,
-            title=self.kind.title,
-            status=self.kind.status,
-            detail=self.detail,
-            errors=self.errors or UNSET,
-        )
-        return msgspec.json.encode(msgspec.to_builtins(details) | self.members)
+        document: dict[str, Any] = {
+            "type": self.kind.type,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return _encode(document | self.members if self.members else document)
 
 
 def invalid(*faults: Fault) -> ProblemError:

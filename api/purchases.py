@@ -3,19 +3,18 @@
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
+from litestar.status_codes import HTTP_202_ACCEPTED
 
 from api.answers import OrderAnswer, tell_order
-from api.context import ApiRequest, find_show, parse_hold, runtime_of
+from api.context import ApiRequest, runtime_of, served_in_front
 from api.documents import describe
 from api.inputs import PurchaseBody
 from api.outcomes import order_not_found, problem_of
-from api.problems import ProblemError, ProblemKind
-from api.reading import body_fingerprint, check_query, read_body, require_key
+from api.problems import ProblemKind
+from api.reading import check_query
 from engine.inventory.shows import UnknownShowError
 from engine.platform.ids import IdError
 from engine.sales.box_office import OrderView
-from engine.sales.orders import OrderState
 
 
 @post(
@@ -37,40 +36,14 @@ from engine.sales.orders import OrderState
         ),
     ),
 )
-async def purchase_hold(request: ApiRequest, show: FromPath[str]) -> Response[OrderAnswer]:
+async def purchase_hold(show: FromPath[str]) -> Response[OrderAnswer]:
     """Turn a hold into an order.
 
     `201` says that the order is in the ledger. `202` says that it is decided but not there yet:
     it is sold when the order says `confirmed`, so capture money only then. The same
     Idempotency-Key and body give the same order, for as long as it exists.
     """
-    check_query(request)
-    key = require_key(request)
-    named = await find_show(request, show)
-    body = await read_body(request, PurchaseBody)
-    hold = parse_hold(request, named, body.hold)
-    runtime = runtime_of(request)
-    outcome = await runtime.box_office.purchase(
-        named, hold, key, body_fingerprint(body), body.payment_reference
-    )
-    if not isinstance(outcome, OrderView):
-        raise problem_of(outcome, named)
-    answer = tell_order(outcome, runtime.ids)
-    headers = {"Location": f"/v1/orders/{answer.order}"}
-    if outcome.status is OrderState.FAILED:
-        raise ProblemError(
-            ProblemKind.PURCHASE_FAILED,
-            "Another order has a place of this one: nothing was sold. Refund or release the "
-            "payment, and hold other places.",
-            members={"order": answer.order},
-            headers=headers,
-        )
-    recording = outcome.status is OrderState.RECORDING
-    return Response(
-        answer,
-        status_code=HTTP_202_ACCEPTED if recording else HTTP_201_CREATED,
-        headers=headers | ({"Retry-After": "1"} if recording else {}),
-    )
+    raise served_in_front(show)
 
 
 @get(

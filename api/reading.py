@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -41,15 +42,23 @@ async def read_body(request: ApiRequest, kind: type[B]) -> B:
         ProblemError: `unsupported-media-type`, `malformed-json` or `invalid-request`.
         HTTPException: it is larger than the route allows (413).
     """
-    check_content_type(request)
-    content = await request.body()
+    check_content_type(single_header(request, "content-type"))
+    return await decode_body(await request.body(), kind)
+
+
+async def decode_body(content: bytes, kind: type[B]) -> B:
+    """Return a body, decoded and checked.
+
+    Raises:
+        ProblemError: `malformed-json` or `invalid-request`.
+    """
     try:
         body = _decoder(kind).decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # A large body takes a while: beside the event loop, not on it.
         told = await asyncio.to_thread(explain, content, kind, error)
         raise told from error
-    faults = list(body.faults())
+    faults = body.faults()
     if faults:
         raise invalid(*faults[:_PROBLEM_FAULTS_MAX])
     return body
@@ -60,14 +69,13 @@ def body_fingerprint(body: Body) -> int:
     return fingerprint(msgspec.json.encode(body, order="sorted"))
 
 
-def check_content_type(request: ApiRequest) -> None:
+def check_content_type(given: str | None) -> None:
     """Refuse a body that does not say that it is JSON.
 
     Raises:
         ProblemError: `unsupported-media-type`.
     """
-    given = single_header(request, "content-type")
-    if given is None or not _JSON.fullmatch(given):
+    if given is None or (given != "application/json" and not _JSON.fullmatch(given)):
         raise ProblemError(
             ProblemKind.UNSUPPORTED_MEDIA_TYPE,
             "Send the body as JSON in UTF-8, with the header `Content-Type: application/json`.",
@@ -75,13 +83,12 @@ def check_content_type(request: ApiRequest) -> None:
         )
 
 
-def require_key(request: ApiRequest) -> str:
-    """Return the request's Idempotency-Key.
+def check_key(key: str | None) -> str:
+    """Return an Idempotency-Key that is there, and fits.
 
     Raises:
         ProblemError: it is missing, or not 1 to 255 visible ASCII characters.
     """
-    key = optional_key(request)
     if key is None:
         raise ProblemError(
             ProblemKind.IDEMPOTENCY_KEY_MISSING,
@@ -89,19 +96,23 @@ def require_key(request: ApiRequest) -> str:
             "you repeat it.",
             errors=[Fault("is missing", header="Idempotency-Key")],
         )
-    return key
-
-
-def optional_key(request: ApiRequest) -> str | None:
-    """Return the request's Idempotency-Key, None if it has none. Raises as `require_key`."""
-    key = single_header(request, "idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
+    if not _KEY.fullmatch(key):
         raise ProblemError(
             ProblemKind.IDEMPOTENCY_KEY_INVALID,
             "An Idempotency-Key is 1 to 255 visible ASCII characters.",
             errors=[Fault("not 1 to 255 visible ASCII characters", header="Idempotency-Key")],
         )
     return key
+
+
+def optional_key(request: ApiRequest) -> str | None:
+    """Return the request's Idempotency-Key, None if it has none.
+
+    Raises:
+        ProblemError: it is not 1 to 255 visible ASCII characters.
+    """
+    key = single_header(request, "idempotency-key")
+    return None if key is None else check_key(key)
 
 
 def single_header(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> str | None:
@@ -113,12 +124,17 @@ def single_header(connection: ASGIConnection[Any, Any, Any, Any], name: str) -> 
     wanted = name.encode()
     values = [value for header, value in connection.scope["headers"] if header == wanted]
     if len(values) > 1:
-        raise ProblemError(
-            ProblemKind.MALFORMED_REQUEST,
-            f"The header {name} came {len(values)} times.",
-            errors=[Fault("came more than once", header=name)],
-        )
+        raise repeated_header(name)
     return values[0].decode("latin-1").strip() if values else None
+
+
+def repeated_header(name: str) -> ProblemError:
+    """Return the problem of a header that came more often than once."""
+    return ProblemError(
+        ProblemKind.MALFORMED_REQUEST,
+        f"The header {name} came more than once.",
+        errors=[Fault("came more than once", header=name)],
+    )
 
 
 def check_query(request: ApiRequest, *known: str) -> None:
@@ -129,8 +145,16 @@ def check_query(request: ApiRequest, *known: str) -> None:
     Raises:
         ProblemError: `invalid-request`.
     """
+    check_parameters([name for name, _ in request.query_params.multi_items()], *known)
+
+
+def check_parameters(names: Sequence[str], *known: str) -> None:
+    """Refuse names of query parameters that are not known, or that come twice.
+
+    Raises:
+        ProblemError: `invalid-request`.
+    """
     faults: list[Fault] = []
-    names = [name for name, _ in request.query_params.multi_items()]
     for name in dict.fromkeys(names):
         if name not in known:
             listed = ", ".join(known) or "none"
@@ -191,12 +215,16 @@ def _decoder(kind: type[B]) -> "msgspec.json.Decoder[B]":
 async def require_json_accepted(
     connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
 ) -> None:
-    """Refuse a client that takes no JSON, before anything is done for it.
+    """Refuse a client that takes no JSON, before anything is done for it. Raises `check_accept`."""
+    check_accept(connection.headers.get("accept"))
+
+
+def check_accept(accept: str | None) -> None:
+    """Refuse what accepts no JSON.
 
     Raises:
         ProblemError: `not-acceptable`.
     """
-    accept = connection.headers.get("accept")
     if accept is None or accept.strip() in ("", "*/*", "application/json"):
         return
     for part in accept.lower().split(","):

@@ -8,11 +8,12 @@ wait. A lane has no task while nothing waits in it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
+from msgspec import Raw
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from engine.inventory.commands import (
@@ -83,7 +84,7 @@ class _Waiting(NamedTuple):
     """A command in the queue, already packed, and who waits for what becomes of it."""
 
     command: Command
-    packed: msgspec.Raw
+    packed: Raw
     future: asyncio.Future[Outcome]
 
 
@@ -116,27 +117,27 @@ class Lane:
         """Whether nothing waits in it or is under way."""
         return self._task is None
 
-    async def submit(self, command: Command) -> Outcome:
-        """Return what becomes of a command.
+    def submit(self, command: Command) -> asyncio.Future[Outcome]:
+        """Put a command into the next batch; the future becomes what comes of it.
 
-        Never raises for what the stores do: a lost answer is `InDoubt`, and so on.
+        What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
+        `StoreUnavailableError` when the show is not in memory and can't be read.
 
         Raises:
             ValueError, OverflowError, TypeError: the command can't be packed.
-            StoreUnavailableError: the show is not in memory and can't be read.
         """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if len(self._waiting) >= self._backlog_max:
-            return Overloaded()
+            future.set_result(Overloaded())
+            return future
         if len(command.hold) != _ID_BYTES:
             msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
             raise ValueError(msg)
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
-        packed = msgspec.Raw(_encode(command.packed()))
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(command, packed, future))
+        self._waiting.append(_Waiting(command, Raw(_encode(command.packed())), future))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        return await future
+        return future
 
     async def _run(self) -> None:
         try:
@@ -285,11 +286,11 @@ class Lanes:
         self._bounds = bounds
         self._lanes: dict[int, Lane] = {}
 
-    def lane(self, show: int, source: ShowSource) -> Lane:
-        """Return the show's lane."""
+    def lane(self, show: int, source: Callable[[], ShowSource]) -> Lane:
+        """Return the show's lane; `source` is asked for where it gets its show from."""
         lane = self._lanes.get(show)
         if lane is None:
             if len(self._lanes) >= _LANES_MAX:
                 self._lanes = {key: one for key, one in self._lanes.items() if not one.idle}
-            lane = self._lanes[show] = Lane(self._redis, source, **self._bounds)
+            lane = self._lanes[show] = Lane(self._redis, source(), **self._bounds)
         return lane

@@ -84,6 +84,14 @@ class ShowBook:
         self._loading: dict[int, asyncio.Lock] = {}
         self._seats_cached_max = seats_cached_max
 
+    def known(self, reseller: EntityId, show: EntityId) -> Show | None:
+        """Return a reseller's show if it is in memory; None also for other people's shows."""
+        known = self._shows.get(show)
+        if known is None or known.reseller != reseller:
+            return None
+        self._manifests.move_to_end(known.manifest_id)
+        return known
+
     async def get(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
         """Return a reseller's show, from memory where it is there.
 

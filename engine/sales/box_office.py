@@ -4,7 +4,9 @@ It turns labels and slugs into positions and indexes, submits commands to the sh
 the ledger where Redis does not know, and tells outcomes with labels and prices.
 """
 
-from collections.abc import Iterable
+import asyncio
+from functools import partial
+from typing import NamedTuple
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -14,7 +16,6 @@ from engine.inventory import commands
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.commands import (
     AlreadyPurchased,
-    Areas,
     Done,
     Ended,
     Held,
@@ -35,7 +36,8 @@ from engine.platform.ids import EntityId, HoldId, Ids
 from engine.platform.redis import Store
 from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import OrderState, RecordedOrder, find_order, is_stranded
-from engine.sales.pricing import FeeSchedule, Quote, Tariff, quote
+from engine.sales.pricing import FeeSchedule, Quote, Tariff
+from engine.sales.quotes import Quotes
 from engine.sales.tickets import Ticket, order_tickets
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
@@ -49,8 +51,8 @@ class HoldView(Struct, frozen=True):
     buyer: str
     expires_at_ms: int | None
     """None once it is purchased."""
-    seats: tuple[str, ...]
-    areas: tuple[tuple[str, int], ...]
+    seats: list[str]
+    areas: dict[str, int]
     quote: Quote
 
 
@@ -73,6 +75,13 @@ class OrderUnknown(Struct, frozen=True):
 
 
 Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | Ended | Unavailable
+
+
+class Asked(NamedTuple):
+    """A command in its lane, and what will have become of it."""
+
+    command: commands.Command
+    outcome: asyncio.Future[Outcome]
 
 
 class _Source:
@@ -118,6 +127,7 @@ class BoxOffice:
         self._lanes = lanes
         self._confirmations = confirmations
         self._confirm_timeout_ms = confirm_timeout_ms
+        self._quotes = Quotes()
 
     async def show(self, reseller: EntityId, show: EntityId) -> Show:
         """Return a reseller's show.
@@ -128,10 +138,17 @@ class BoxOffice:
         with store_failures():
             return await self._book.get(self._app, reseller, show)
 
-    async def hold(  # noqa: PLR0913 - a request's parts
+    def known_show(self, reseller: EntityId, show: EntityId) -> Show | None:
+        """Return a reseller's show if it is in memory; None: ask for it with `show`."""
+        return self._book.known(reseller, show)
+
+    def ask_hold(  # noqa: PLR0913 - a request's parts
         self, show: Show, key: str, *, buyer: str, ttl_ms: int, wanted: Wanted, fingerprint: int
-    ) -> Decided:
-        """Hold a selection for a buyer; the same key gets the same hold."""
+    ) -> Asked | UnknownPlaces | OverHoldLimit:
+        """Ask to hold a selection for a buyer; the same key gets the same hold.
+
+        What comes of it is told by `tell`.
+        """
         selection = resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
@@ -139,44 +156,65 @@ class BoxOffice:
             # No show allows it: refused before it costs the store any time.
             return OverHoldLimit(show.max_per_hold)
         hold = self._ids.derive_hold(show.reseller, show.id, key)
-        command = commands.Hold(hold, buyer, ttl_ms, fingerprint, selection)
-        return await self._tell(show, hold, await self._submit(show, command))
+        return self._ask(show, commands.Hold(hold, buyer, ttl_ms, fingerprint, selection))
 
-    async def replace(self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int) -> Decided:
-        """Put another selection in the place of a hold's, or leave it as it is."""
+    def ask_replace(
+        self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
+    ) -> Asked | UnknownPlaces | OverHoldLimit:
+        """Ask to put another selection in the place of a hold's, or leave it as it is."""
         selection = resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
         if selection.tickets > LIMIT_MAX:
             return OverHoldLimit(show.max_per_hold)
-        command = commands.Replace(hold, fingerprint, selection)
-        return await self._tell(show, hold, await self._submit(show, command))
+        return self._ask(show, commands.Replace(hold, fingerprint, selection))
 
-    async def look(self, show: Show, hold: HoldId) -> HoldView | Ended | Unavailable:
-        """Tell how a hold stands."""
-        told = await self._tell(show, hold, await self._submit(show, commands.Look(hold)))
-        assert isinstance(told, HoldView | Ended | Unavailable)  # noqa: S101 - nothing else is
-        return told
+    def ask_look(self, show: Show, hold: HoldId) -> Asked:
+        """Ask how a hold stands."""
+        return self._ask(show, commands.Look(hold))
 
-    async def release(self, show: Show, hold: HoldId) -> Done | AlreadyPurchased | Unavailable:
-        """Give a hold's seats back; also when it has ended or never was."""
-        outcome = await self._submit(show, commands.Release(hold))
-        assert isinstance(outcome, Done | AlreadyPurchased | Unavailable)  # noqa: S101
-        return outcome
+    def ask_release(self, show: Show, hold: HoldId) -> Asked:
+        """Ask to give a hold's seats back; also when it has ended or never was."""
+        return self._ask(show, commands.Release(hold))
 
-    async def purchase(
+    async def ask_purchase(
         self, show: Show, hold: HoldId, key: str, fingerprint: int, payment_reference: str
-    ) -> OrderView | KeyReused | AlreadyPurchased | Ended | Malformed | Unavailable:
-        """Turn a hold into an order: confirmed once its row is committed."""
+    ) -> Asked:
+        """Ask to turn a hold into an order. What comes of it is told by `tell_purchase`."""
         await self._confirmations.listen_to(show.id)
-        outcome = await self._submit(
-            show, commands.Purchase(hold, key, fingerprint, payment_reference)
+        return self._ask(show, commands.Purchase(hold, key, fingerprint, payment_reference))
+
+    async def tell(self, show: Show, asked: Asked) -> Decided | Done:
+        """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
+        outcome = await asked.outcome
+        if not isinstance(outcome, Held | Purchased):
+            return outcome
+        sold = isinstance(outcome, Purchased)
+        manifest = show.manifest
+        seats = sorted(outcome.seats)
+        return HoldView(
+            hold=asked.command.hold,
+            show=show,
+            purchased=sold,
+            buyer=outcome.buyer,
+            expires_at_ms=None if sold else outcome.deadline_ms,
+            seats=[manifest.label_of(seat) for seat in seats],
+            areas={manifest.areas[area].slug: count for area, count in sorted(outcome.areas)},
+            quote=await self._quote(show, outcome),
         )
+
+    async def tell_purchase(
+        self, show: Show, asked: Asked
+    ) -> OrderView | KeyReused | AlreadyPurchased | Ended | Malformed | Unavailable:
+        """Wait for what became of a purchase: confirmed once its row is committed."""
+        command = asked.command
+        assert isinstance(command, commands.Purchase)  # noqa: S101 - as `ask_purchase` made it
+        outcome = await asked.outcome
         if isinstance(outcome, Purchased):
-            return await self._confirm(show, hold, outcome, payment_reference)
+            return await self._confirm(show, command.hold, outcome, command.payment_reference)
         if isinstance(outcome, Ended):
             # Redis may have lost what the ledger has.
-            return await self._recorded_purchase(show, hold, key, fingerprint) or outcome
+            return await self._recorded_purchase(show, command) or outcome
         assert isinstance(  # noqa: S101 - batch.lua answers a purchase with nothing else
             outcome, KeyReused | AlreadyPurchased | Malformed | Unavailable
         )
@@ -187,7 +225,7 @@ class BoxOffice:
         recorded = await self._recorded(show, order)
         if recorded is not None:
             return recorded
-        outcome = await self._submit(show, commands.Look(order))
+        outcome = await self.ask_look(show, order).outcome
         if isinstance(outcome, Unavailable):
             return outcome
         if isinstance(outcome, Purchased):
@@ -221,30 +259,16 @@ class BoxOffice:
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
-    async def _submit(self, show: Show, command: commands.Command) -> Outcome:
-        with store_failures():
-            return await self._lanes.lane(show.id, self._source(show)).submit(command)
-
-    async def _tell(self, show: Show, hold: HoldId, outcome: Outcome) -> Decided:
-        if isinstance(outcome, Held | Purchased):
-            sold = isinstance(outcome, Purchased)
-            return HoldView(
-                hold=hold,
-                show=show,
-                purchased=sold,
-                buyer=outcome.buyer,
-                expires_at_ms=None if sold else outcome.deadline_ms,
-                seats=_labels(show, outcome.seats),
-                areas=_slugs(show, outcome.areas),
-                quote=await self._quote(show, outcome),
-            )
-        assert not isinstance(outcome, Done)  # noqa: S101 - only a release is answered so
-        return outcome
+    def _ask(self, show: Show, command: commands.Command) -> Asked:
+        lane = self._lanes.lane(show.id, partial(_Source, self._book, self._app, show))
+        return Asked(command, lane.submit(command))
 
     async def _quote(self, show: Show, held: Held | Purchased) -> Quote:
-        return price_places(
-            show, await self.prices(show, held.price_version), held.seats, held.areas
-        )
+        known = self._quotes.known(show, held.price_version, held.seats, held.areas)
+        if known is None:
+            tariff = await self.prices(show, held.price_version)
+            known = self._quotes.make(show, held.price_version, held.seats, held.areas, tariff)
+        return known
 
     async def _confirm(
         self, show: Show, hold: HoldId, sale: Purchased, payment_reference: str
@@ -290,17 +314,17 @@ class BoxOffice:
         return None if found is None else await self._view_recorded(show, order, found)
 
     async def _recorded_purchase(
-        self, show: Show, hold: HoldId, key: str, fingerprint: int
+        self, show: Show, command: commands.Purchase
     ) -> OrderView | KeyReused | AlreadyPurchased | None:
         """Answer a purchase of a hold that Redis does not have, if the ledger has its order."""
-        found = await self._find(show, hold)
+        found = await self._find(show, command.hold)
         if found is None:
             return None
-        if found.purchase_key != key:
+        if found.purchase_key != command.key:
             return AlreadyPurchased()
-        if found.body_fp != fingerprint:
+        if found.body_fp != command.fingerprint:
             return KeyReused()
-        return await self._view_recorded(show, hold, found)
+        return await self._view_recorded(show, command.hold, found)
 
     async def _unrecorded(self, show: Show, order: HoldId) -> OrderState:
         """Tell whether a sale that has no row will still get one."""
@@ -325,21 +349,3 @@ class BoxOffice:
             quote=found.quote,
             tickets=order_tickets(order, show.manifest, found.seats, found.areas),
         )
-
-
-def price_places(show: Show, tariff: Tariff, seats: Iterable[int], areas: Areas) -> Quote:
-    """Return what seats and places of a show cost, itemised, in the order of their positions."""
-    manifest = show.manifest
-    return quote(
-        tariff,
-        (manifest.levels[manifest.level_of(seat)].slug for seat in sorted(seats)),
-        ((area, manifest.areas[area].price_level, count) for area, count in sorted(areas)),
-    )
-
-
-def _labels(show: Show, seats: Iterable[int]) -> tuple[str, ...]:
-    return tuple(show.manifest.label_of(seat) for seat in sorted(seats))
-
-
-def _slugs(show: Show, areas: Areas) -> tuple[tuple[str, int], ...]:
-    return tuple((show.manifest.areas[area].slug, count) for area, count in sorted(areas))

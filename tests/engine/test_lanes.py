@@ -66,7 +66,7 @@ async def test_commands_that_come_while_a_call_is_under_way_share_the_next_one(
     """A hundred holds at once take a few script calls, and each gets its own answer."""
     lane = make_lane(store, FakeBook(room), batch_max=40)
     seats = list(HALL.positions())
-    tasks = [asyncio.create_task(lane.submit(_hold(n, seats[n]))) for n in range(1, 101)]
+    tasks = [asyncio.ensure_future(lane.submit(_hold(n, seats[n]))) for n in range(1, 101)]
     outcomes = await _all(*tasks)
     assert [getattr(outcome, "seats", None) for outcome in outcomes] == [
         (seats[n],) for n in range(1, 101)
@@ -79,7 +79,7 @@ async def test_commands_that_come_while_a_call_is_under_way_share_the_next_one(
 async def test_a_full_backlog_is_told_at_once(room: ShowRoom, store: Store) -> None:
     """What is beyond the bound gets Overloaded, what is within it is decided."""
     lane = make_lane(store, FakeBook(room), backlog_max=3)
-    tasks = [asyncio.create_task(lane.submit(_hold(n, n))) for n in range(1, 6)]
+    tasks = [asyncio.ensure_future(lane.submit(_hold(n, n))) for n in range(1, 6)]
     kinds = [type(outcome) for outcome in await _all(*tasks)]
     assert kinds == [Held, Held, Held, Overloaded, Overloaded]
     assert isinstance(await lane.submit(_hold(5, 5)), Held)
@@ -88,8 +88,8 @@ async def test_a_full_backlog_is_told_at_once(room: ShowRoom, store: Store) -> N
 async def test_a_caller_that_has_gone_leaves_no_trace(room: ShowRoom, store: Store) -> None:
     """A command whose caller gave up before it was sent is not sent."""
     lane = make_lane(store, FakeBook(room), batch_max=1)
-    first = asyncio.create_task(lane.submit(_hold(1, 1)))
-    gone = asyncio.create_task(lane.submit(_hold(2, 2)))
+    first = asyncio.ensure_future(lane.submit(_hold(1, 1)))
+    gone = asyncio.ensure_future(lane.submit(_hold(2, 2)))
     await asyncio.sleep(0)
     gone.cancel()
     assert isinstance(await first, Held)
@@ -100,9 +100,9 @@ async def test_a_malformed_command_harms_no_neighbour(room: ShowRoom, store: Sto
     """The ones beside it in the batch are decided."""
     lane = make_lane(store, FakeBook(room))
     outcomes = await _all(
-        asyncio.create_task(lane.submit(_hold(1, 1))),
-        asyncio.create_task(lane.submit(_hold(2, 0))),
-        asyncio.create_task(lane.submit(_hold(3, 3))),
+        asyncio.ensure_future(lane.submit(_hold(1, 1))),
+        asyncio.ensure_future(lane.submit(_hold(2, 0))),
+        asyncio.ensure_future(lane.submit(_hold(3, 3))),
     )
     assert [type(outcome) for outcome in outcomes] == [Held, Malformed, Held]
 
@@ -122,9 +122,11 @@ async def test_a_command_that_cannot_be_packed_harms_no_neighbour(
 ) -> None:
     """An error of this program in one command stays with that command's caller."""
     lane = make_lane(store, FakeBook(room))
-    tasks = [
-        asyncio.create_task(lane.submit(command)) for command in (_hold(1, 1), odd, _hold(3, 3))
-    ]
+
+    async def ask(command: Hold | Look) -> Outcome:
+        return await lane.submit(command)
+
+    tasks = [asyncio.create_task(ask(command)) for command in (_hold(1, 1), odd, _hold(3, 3))]
     async with asyncio.timeout(20):
         first, _, third = await asyncio.gather(*tasks, return_exceptions=True)
     assert isinstance(first, Held)
@@ -154,7 +156,7 @@ async def test_a_fenced_show_is_recovering_and_the_workers_are_woken(
     room.set_meta(run_id="another server's")
     before = room.read()
     async with _listening(servers) as messages:
-        tasks = [asyncio.create_task(lane.submit(_hold(n, n))) for n in (1, 2)]
+        tasks = [asyncio.ensure_future(lane.submit(_hold(n, n))) for n in (1, 2)]
         assert await _all(*tasks) == [Recovering(), Recovering()]
         assert await asyncio.wait_for(messages.get(), 5) == f"recover:{entity_hex(room.show)}"
     assert room.read() == before
@@ -199,7 +201,7 @@ async def test_a_hold_that_the_store_contradicts_asks_for_recovery(
     room.client.setrange(room.keys.seats, 1, b"o")
     async with _listening(servers) as messages:
         tasks = [
-            asyncio.create_task(lane.submit(command))
+            asyncio.ensure_future(lane.submit(command))
             for command in (Purchase(hold_id(1), "key", 1, ""), _hold(2, 2))
         ]
         refused, held = await _all(*tasks)

@@ -133,7 +133,7 @@ async def test_a_batch_that_a_stopped_server_reads_in_time_is_decided(
         assert await lane.submit(Look(_ME)) == Unknown()
         servers.valkey.pause()
         try:
-            waiting = asyncio.create_task(lane.submit(_HOLD))
+            waiting = asyncio.ensure_future(lane.submit(_HOLD))
             await asyncio.sleep(0.3)
         finally:
             servers.valkey.resume()

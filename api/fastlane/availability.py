@@ -1,0 +1,70 @@
+"""Availability in the fast lane; the call is documented with its route in `api.availability`."""
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from api.availability import tell_availability
+from api.compressing import accepts_gzip, gzipped
+from api.fastlane.call import Call
+from api.fastlane.replies import Reply, reply_problem
+from api.outcomes import problem_of
+from engine.inventory.availability import InventoryState
+from engine.inventory.commands import Recovering
+
+_REMEMBERED_MAX: Final = 64
+
+
+class _Written(Struct, frozen=True):
+    etag: str
+    content: bytes
+    compressed: bytes
+
+
+# By show, what was written last: while nobody buys, everybody gets the same bytes.
+_written: OrderedDict[int, _Written] = OrderedDict()
+
+
+async def show_availability(call: Call) -> Reply:
+    """Tell counts and the seat map."""
+    show = await call.show()
+    state = await call.runtime.box_office.availability(show)
+    if isinstance(state, Recovering):
+        return reply_problem(problem_of(state, show))
+    etag = f'W/"{state.sequence}.{state.show.inventory_version}.{state.show.price_version}"'
+    headers = [
+        (b"etag", etag.encode()),
+        (b"cache-control", b"private, no-cache"),
+        (b"vary", b"Accept-Encoding"),
+    ]
+    if _matches(call.header(b"if-none-match"), etag):
+        return Reply(304, b"", headers, may_be_stored=True)
+    written = _written.get(show.id)
+    if written is None or written.etag != etag:
+        written = await _write(call, state, etag)
+    body = written.content
+    if accepts_gzip(call.header(b"accept-encoding") or ""):
+        body = written.compressed
+        headers.append((b"content-encoding", b"gzip"))
+    return Reply(200, body, headers, may_be_stored=True, is_encoded=True)
+
+
+async def _write(call: Call, state: InventoryState, etag: str) -> _Written:
+    show, runtime = state.show, call.runtime
+    tariff = await runtime.box_office.prices(show, show.price_version)
+    content = msgspec.json.encode(tell_availability(state, tariff, runtime.ids))
+    written = _written[show.id] = _Written(etag, content, gzipped(content))
+    _written.move_to_end(show.id)
+    while len(_written) > _REMEMBERED_MAX:
+        _written.popitem(last=False)
+    return written
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    """Compare weakly (RFC 9110, 8.8.3.2): what matters is what the tag says between its quotes."""
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag.removeprefix("W/") in tags

@@ -1,0 +1,57 @@
+"""Replies of the fast lane: whole, small, and with the same headers as Litestar's."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from litestar.types import Send
+
+from api.compressing import BYTES_MIN, accepts_gzip, gzipped
+from api.edge import NO_STORE, SECURITY_HEADERS
+from api.problems import MEDIA_TYPE, ProblemError
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+_JSON: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", MEDIA_TYPE.encode())
+_GZIP: Final = (b"content-encoding", b"gzip")
+_VARY: Final = (b"vary", b"Accept-Encoding")
+_WITHOUT_BODY: Final = frozenset({204, 304})
+
+
+class Reply(NamedTuple):
+    """What a call is answered with."""
+
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+    """Beside those that every reply has."""
+    media_type: tuple[bytes, bytes] = _JSON
+    may_be_stored: bool = False
+    is_encoded: bool = False
+    """Whether the route has seen to the content's encoding."""
+
+
+def reply_problem(problem: ProblemError) -> Reply:
+    """Return the reply that tells a problem."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    return Reply(problem.kind.status, problem.body(), headers, _PROBLEM)
+
+
+async def send_reply(
+    send: Send, reply: Reply, request_id: bytes, accept_encoding: bytes | None, *, is_head: bool
+) -> None:
+    """Send a reply; a larger one compressed, for who takes that."""
+    status, body, more, media_type, may_be_stored, is_encoded = reply
+    headers = [(b"x-request-id", request_id), *SECURITY_HEADERS, *more]
+    if not may_be_stored:
+        headers.append(NO_STORE)
+    if status not in _WITHOUT_BODY:
+        if len(body) >= BYTES_MIN and not is_encoded:
+            headers.append(_VARY)
+            if accept_encoding is not None and accepts_gzip(accept_encoding.decode("latin-1")):
+                body = gzipped(body)
+                headers.append(_GZIP)
+        headers.append(media_type)
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if is_head else body, "more_body": False})
