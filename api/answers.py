@@ -3,9 +3,12 @@
 Money is in minor units of the currency beside it, times are RFC 3339 in UTC, ids carry a prefix.
 """
 
+from collections import OrderedDict
 from datetime import datetime
+from typing import Final, cast
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from api.times import utc
 from engine.catalog.shows import ListedShow
@@ -14,6 +17,10 @@ from engine.platform.ids import Ids, Prefix
 from engine.platform.money import Charge
 from engine.sales.box_office import HoldView, OrderView
 from engine.sales.pricing import Quote, Tariff, ticket_charge
+
+_TOLD_QUOTES_MAX: Final = 4096
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class Price(Struct, frozen=True):
@@ -129,16 +136,23 @@ class FullShowAnswer(ShowAnswer, frozen=True):
     areas: list[AreaOfShow]
 
 
+# By the quote's identity; it is kept beside its price, so that the identity stays its own.
+_told_quotes: OrderedDict[int, tuple[Quote, ItemisedPrice]] = OrderedDict()
+
+
 def tell_price(charge: Charge) -> Price:
     """Itemise what something costs."""
     return Price(charge.face_value, charge.fee, charge.tax, charge.discount, charge.total)
 
 
 def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
-    """Itemise a quote."""
+    """Itemise a quote. The engine gives the same object for the same places, and so does this."""
+    known = _told_quotes.get(id(quote))
+    if known is not None and known[0] is quote:
+        return known[1]
     areas = show.manifest.areas
     total = quote.charge
-    return ItemisedPrice(
+    told = ItemisedPrice(
         currency=quote.currency,
         lines=[
             PriceLine(
@@ -156,6 +170,12 @@ def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
         discount=total.discount,
         total=total.total,
     )
+    # Written once for all: encoding it again costs as much as the rest of the answer.
+    written = cast("ItemisedPrice", Raw(_encode(told)))
+    _told_quotes[id(quote)] = quote, written
+    if len(_told_quotes) > _TOLD_QUOTES_MAX:
+        _told_quotes.popitem(last=False)
+    return written
 
 
 def tell_hold(view: HoldView, ids: Ids) -> HoldAnswer:

@@ -1,5 +1,6 @@
 """The application: `granian --interface asgi api.app:app`."""
 
+import gc
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -36,6 +37,8 @@ _KINDS: Final = {
     413: ProblemKind.BODY_TOO_LARGE,
 }
 
+_COLLECT_AFTER: Final = 20_000
+
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -53,6 +56,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
             app.state[CREDENTIALS] = Credentials(partial(authenticate, runtime.app_engine))
+            _collect_seldom()
             yield
 
     guarded = Router(
@@ -82,6 +86,17 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
+
+
+def _collect_seldom() -> None:
+    """Let Python look for garbage in cycles less often: a request leaves next to none.
+
+    Looking through everything that lives, manifests of 60 000 seats among it, after each 700 new
+    objects took an eighth of the time of a hold.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 def _tell_problem(_: Request[Any, Any, Any], problem: ProblemError) -> Response[bytes]:

@@ -2,8 +2,10 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)
 def utc(moment_ms: int) -> datetime:
     """Return a moment in ms since 1970, which JSON shows as `2026-01-31T19:30:00Z`."""
     return datetime.fromtimestamp(moment_ms / 1000, UTC)

@@ -6,7 +6,7 @@ A timer for each request would cost more than what most requests are read for.
 import asyncio
 from typing import Final
 
-from litestar.types import Receive
+from litestar.types import HTTPReceiveMessage, Receive, WebSocketReceiveMessage
 
 from api.problems import ProblemError, ProblemKind
 
@@ -14,6 +14,8 @@ BODY_TIMEOUT_S: Final = 20.0
 """A whole body has to be there by then: bodies are small here."""
 
 _LOOK_S: Final = 1.0
+
+_Message = HTTPReceiveMessage | WebSocketReceiveMessage
 
 
 class BodyReader:
@@ -41,7 +43,12 @@ class BodyReader:
         if self._look is None:
             self._look = loop.call_later(self._look_s, self._look_around)
         try:
-            return await _read(receive, bytes_max)
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body"):
+                body = message["body"]
+                if len(body) <= bytes_max:
+                    return body
+            return await _read_on(receive, message, bytes_max)
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
@@ -66,20 +73,20 @@ class BodyReader:
         self._look = loop.call_later(self._look_s, self._look_around) if self._since else None
 
 
-async def _read(receive: Receive, bytes_max: int) -> bytes:
+async def _read_on(receive: Receive, message: _Message, bytes_max: int) -> bytes:
+    """Read what follows a body's first message."""
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await receive()
         if message["type"] != "http.request":
             raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.")
-        part = message["body"]
-        size += len(part)
+        parts.append(message["body"])
+        size += len(message["body"])
         if size > bytes_max:
             raise body_too_large(bytes_max)
         if not message.get("more_body", False):
-            return b"".join([*parts, part]) if parts else part
-        parts.append(part)
+            return b"".join(parts)
+        message = await receive()
 
 
 def body_too_large(bytes_max: int) -> ProblemError:

@@ -1,9 +1,10 @@
 """One call: what the client sent, read in one pass and no further than its route needs."""
 
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
 from litestar.types import HTTPScope, Receive
+from msgspec import Struct
 
 from api.context import hold_of, show_of
 from api.fastlane.bodies import BodyReader, body_too_large
@@ -11,11 +12,13 @@ from api.inputs import Body
 from api.problems import ProblemError, ProblemKind
 from api.reading import (
     BODY_BYTES_MAX,
+    UNREADABLE,
     check_accept,
     check_content_type,
     check_key,
     check_parameters,
     decode_body,
+    explained,
     repeated_header,
 )
 from engine.inventory.shows import Show
@@ -32,7 +35,7 @@ _READ: Final = _ONCE | {b"accept", b"accept-encoding", b"if-none-match", b"x-req
 B = TypeVar("B", bound=Body)
 
 
-class Call(NamedTuple):
+class Call(Struct, frozen=True):
     """A request on its way through the fast lane."""
 
     runtime: Serving
@@ -80,11 +83,16 @@ class Call(NamedTuple):
         Raises:
             ProblemError: it is none, too large, too slow, or does not fit.
         """
-        check_content_type(self.header(b"content-type"))
+        if self.headers.get(b"content-type") != b"application/json":
+            check_content_type(self.header(b"content-type"))
         length = self.headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > bytes_max:
             raise body_too_large(bytes_max)
-        return await decode_body(await self.bodies.read(self.receive, bytes_max), kind)
+        content = await self.bodies.read(self.receive, bytes_max)
+        try:
+            return decode_body(content, kind)
+        except UNREADABLE as error:
+            raise await explained(content, kind, error) from error
 
 
 def gather_headers(scope: HTTPScope) -> dict[bytes, bytes]:

@@ -1,9 +1,10 @@
 """Replies of the fast lane: whole, small, and with the same headers as Litestar's."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from litestar.types import Send
+from msgspec import Struct
 
 from api.compressing import BYTES_MIN, accepts_gzip, gzipped
 from api.edge import NO_STORE, SECURITY_HEADERS
@@ -18,7 +19,7 @@ _VARY: Final = (b"vary", b"Accept-Encoding")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 
-class Reply(NamedTuple):
+class Reply(Struct, frozen=True):
     """What a call is answered with."""
 
     status: int
@@ -41,17 +42,17 @@ async def send_reply(
     send: Send, reply: Reply, request_id: bytes, accept_encoding: bytes | None, *, is_head: bool
 ) -> None:
     """Send a reply; a larger one compressed, for who takes that."""
-    status, body, more, media_type, may_be_stored, is_encoded = reply
-    headers = [(b"x-request-id", request_id), *SECURITY_HEADERS, *more]
-    if not may_be_stored:
+    status, body = reply.status, reply.body
+    headers = [(b"x-request-id", request_id), *SECURITY_HEADERS, *reply.headers]
+    if not reply.may_be_stored:
         headers.append(NO_STORE)
     if status not in _WITHOUT_BODY:
-        if len(body) >= BYTES_MIN and not is_encoded:
+        if len(body) >= BYTES_MIN and not reply.is_encoded:
             headers.append(_VARY)
             if accept_encoding is not None and accepts_gzip(accept_encoding.decode("latin-1")):
                 body = gzipped(body)
                 headers.append(_GZIP)
-        headers.append(media_type)
+        headers.append(reply.media_type)
         headers.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if is_head else body, "more_body": False})

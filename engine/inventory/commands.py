@@ -30,7 +30,11 @@ class Selection(Struct, frozen=True):
     @property
     def tickets(self) -> int:
         """How many tickets it is for."""
-        return len(self.seats) + sum(count for _, count in (*self.areas, *self.best))
+        counted = len(self.seats)
+        for pairs in (self.areas, self.best):
+            for _, count in pairs:
+                counted += count
+        return counted
 
     def packed(self) -> list[Any]:
         """Return the three lists that a command ends with."""

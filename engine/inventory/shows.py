@@ -6,6 +6,7 @@ and the script answers `stale` when they are no longer the show's.
 
 import asyncio
 from collections import OrderedDict
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan_format import SeatingPlan
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
+from engine.platform.sharing import SharedReads
 from engine.platform.tables import fee_schedules, manifests, price_versions, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
@@ -81,7 +83,7 @@ class ShowBook:
         self._shows: dict[int, Show] = {}
         self._manifests: OrderedDict[int, Manifest] = OrderedDict()
         self._prices: OrderedDict[tuple[int, int], Prices] = OrderedDict()
-        self._loading: dict[int, asyncio.Lock] = {}
+        self._reloads: SharedReads[tuple[int, int], Show] = SharedReads()
         self._seats_cached_max = seats_cached_max
 
     def known(self, reseller: EntityId, show: EntityId) -> Show | None:
@@ -108,16 +110,13 @@ class ShowBook:
         return known
 
     async def reload(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
-        """Read a reseller's show again. Raises as `get`."""
-        lock = self._loading.setdefault(show, asyncio.Lock())
-        try:
-            async with lock, tenant_transaction(app, reseller) as connection:
-                found = await self.read(connection, show)
-                self._shows[show] = found
-                return found
-        finally:
-            if not lock.locked():
-                self._loading.pop(show, None)
+        """Read a reseller's show again, together with all who ask. Raises as `get`."""
+        return await self._reloads.get((reseller, show), partial(self._reload, app, reseller, show))
+
+    async def _reload(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
+        async with tenant_transaction(app, reseller) as connection:
+            found = self._shows[show] = await self.read(connection, show)
+            return found
 
     async def read(self, connection: AsyncConnection, show: int) -> Show:
         """Read a show through the caller's connection, and compile its manifest if need be.

@@ -6,7 +6,6 @@ the ledger where Redis does not know, and tells outcomes with labels and prices.
 
 import asyncio
 from functools import partial
-from typing import NamedTuple
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -34,6 +33,7 @@ from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId, HoldId, Ids
 from engine.platform.redis import Store
+from engine.platform.sharing import SharedReads
 from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import OrderState, RecordedOrder, find_order, is_stranded
 from engine.sales.pricing import FeeSchedule, Quote, Tariff
@@ -74,10 +74,13 @@ class OrderUnknown(Struct, frozen=True):
     """Neither the ledger nor Redis knows such an order."""
 
 
+# Tuples, since a union is made anew, and slowly, wherever it is written in a call.
+_STANDING = (Held, Purchased)
+
 Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | Ended | Unavailable
 
 
-class Asked(NamedTuple):
+class Asked(Struct, frozen=True):
     """A command in its lane, and what will have become of it."""
 
     command: commands.Command
@@ -128,6 +131,7 @@ class BoxOffice:
         self._confirmations = confirmations
         self._confirm_timeout_ms = confirm_timeout_ms
         self._quotes = Quotes()
+        self._readings: SharedReads[int, InventoryState | Recovering] = SharedReads()
 
     async def show(self, reseller: EntityId, show: EntityId) -> Show:
         """Return a reseller's show.
@@ -187,19 +191,18 @@ class BoxOffice:
     async def tell(self, show: Show, asked: Asked) -> Decided | Done:
         """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
         outcome = await asked.outcome
-        if not isinstance(outcome, Held | Purchased):
+        if not isinstance(outcome, _STANDING):
             return outcome
-        sold = isinstance(outcome, Purchased)
         manifest = show.manifest
-        seats = sorted(outcome.seats)
+        labels, areas = manifest.labels, manifest.areas
         return HoldView(
             hold=asked.command.hold,
             show=show,
-            purchased=sold,
+            purchased=isinstance(outcome, Purchased),
             buyer=outcome.buyer,
-            expires_at_ms=None if sold else outcome.deadline_ms,
-            seats=[manifest.label_of(seat) for seat in seats],
-            areas={manifest.areas[area].slug: count for area, count in sorted(outcome.areas)},
+            expires_at_ms=outcome.deadline_ms if isinstance(outcome, Held) else None,
+            seats=[labels[seat] or "" for seat in sorted(outcome.seats)],
+            areas={areas[area].slug: count for area, count in sorted(outcome.areas)},
             quote=await self._quote(show, outcome),
         )
 
@@ -236,9 +239,10 @@ class BoxOffice:
         return OrderUnknown()
 
     async def availability(self, show: Show) -> InventoryState | Recovering:
-        """Return the seat map and the counts."""
+        """Return the seat map and the counts, read after this was asked for."""
+        read = partial(read_inventory, self._redis, self._source(show))
         with store_failures():
-            return await read_inventory(self._redis, self._source(show))
+            return await self._readings.get(show.id, read)
 
     async def prices(self, show: Show, version: int) -> Tariff:
         """Return what tickets cost at a price version."""
@@ -260,7 +264,7 @@ class BoxOffice:
         return _Source(self._book, self._app, show)
 
     def _ask(self, show: Show, command: commands.Command) -> Asked:
-        lane = self._lanes.lane(show.id, partial(_Source, self._book, self._app, show))
+        lane = self._lanes.lane(show.id, partial(self._source, show))
         return Asked(command, lane.submit(command))
 
     async def _quote(self, show: Show, held: Held | Purchased) -> Quote:

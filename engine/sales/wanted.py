@@ -1,6 +1,7 @@
 """What a request names, in the API's words, and what that is in a show's manifest."""
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
 from msgspec import Struct
 
@@ -27,21 +28,27 @@ class UnknownPlaces(Struct, frozen=True):
 def resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
     """Return the positions and indexes of what is wanted, or all of it that the show has not."""
     manifest = show.manifest
-    seats = {label: manifest.index(label) for label in wanted.seats}
-    areas = {slug: manifest.area_index(slug) for slug, _ in wanted.areas}
-    levels = {slug: manifest.level_index(slug) for slug, _ in wanted.best}
-    unknown = UnknownPlaces(
-        seats=tuple(label for label, seat in seats.items() if seat is None),
-        areas=tuple(slug for slug, area in areas.items() if area is None),
-        price_levels=tuple(slug for slug, level in levels.items() if level is None),
-    )
-    if unknown != _ALL_KNOWN:
-        return unknown
-    return Selection(
-        seats=tuple(seat for seat in seats.values() if seat is not None),
-        areas=tuple((manifest.area_by_slug[slug], count) for slug, count in wanted.areas),
-        best=tuple((manifest.level_by_slug[slug], count) for slug, count in wanted.best),
+    seats = tuple(map(manifest.index_by_label.get, wanted.seats))
+    areas = tuple([(manifest.area_by_slug.get(slug), count) for slug, count in wanted.areas])
+    best = tuple([(manifest.level_by_slug.get(slug), count) for slug, count in wanted.best])
+    if _all_known(seats) and _all_paired(areas) and _all_paired(best):
+        return Selection(seats, areas, best)
+    return UnknownPlaces(
+        seats=_missing(wanted.seats, manifest.index_by_label),
+        areas=_missing((slug for slug, _ in wanted.areas), manifest.area_by_slug),
+        price_levels=_missing((slug for slug, _ in wanted.best), manifest.level_by_slug),
     )
 
 
-_ALL_KNOWN: Final = UnknownPlaces()
+def _all_known(positions: tuple[int | None, ...]) -> TypeGuard[tuple[int, ...]]:
+    return None not in positions
+
+
+def _all_paired(
+    pairs: tuple[tuple[int | None, int], ...],
+) -> TypeGuard[tuple[tuple[int, int], ...]]:
+    return not pairs or all(index is not None for index, _ in pairs)
+
+
+def _missing(names: Iterable[str], known: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in names if name not in known))

@@ -438,7 +438,7 @@ def test_a_hostile_plan_is_refused_within_seconds(  # noqa: PLR0913, PLR0917 - a
     document = head + repeated * times + tail
     started = time.monotonic()
     error = refusal(document)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     assert (error.faults[0].pointer, error.faults[0].reason) == (pointer, reason)
 
 
