@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
+from engine.inventory.sold_watch import SoldWatch
 from engine.platform.database import create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
@@ -62,6 +63,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         confirmations = Confirmations(subscriber)
         await confirmations.start()
         stack.push_async_callback(confirmations.stop)
+        sold = SoldWatch(redis)
+        stack.push_async_callback(sold.stop)
         lanes = Lanes(
             redis,
             batch_max=settings.batch_max,
@@ -82,6 +85,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 book=book,
                 lanes=lanes,
                 confirmations=confirmations,
+                sold=sold,
                 confirm_timeout_ms=settings.confirm_timeout_ms,
             ),
         )

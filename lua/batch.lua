@@ -7,33 +7,37 @@ does not roll back; a malformed command gets a status and harms no neighbour.
 
 KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 deltas
 ARGV:
-  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max, {command, ...}}
+  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max,
+    {bytes of a command's head, bytes of its tail, ...}}
   2 the commands' hold ids, 16 bytes each
   3 msgpack {[level] = {{from, to}, ...}} of the price levels searched, or empty
   4 the wake channel
   5 the message that wakes the recorder
+  6 the commands' heads and tails, one after the other: their values as msgpack, without a list
+    around them. A tail (after the `|`) goes into the hold's record as it is.
 
 Commands and what each may answer, in order of precedence; positions count from 0:
-  {1, buyer, ttl ms, fp, seats, areas {{index, count}}, best {{level, count}}}    hold
+  {1, ttl ms, fp, best {{level, count}} | buyer, seats, areas {{index, count}}}    hold
       malformed, key-reused, held (a replay), purchased (a replay), inconsistent, released, expired,
       not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
       seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, held
-  {2, selection fp, seats, areas, best}                                            replace
+  {2, selection fp, best | seats, areas}                                           replace
       malformed, unknown, released, expired, already-purchased, held (a replay), inconsistent,
       then as hold
   {3}                                                                              release
       malformed, already-purchased, inconsistent, done (also when repeated, and for an unknown hold)
-  {4, key, body fp, payment reference}                                             purchase
+  {4, body fp, payment reference | key}                                            purchase
       malformed, key-reused, unknown, released, expired, purchased (a replay), already-purchased,
       inconsistent, purchased
   {5}                                                                              look
       unknown, inconsistent, released, expired, held, purchased
 
-Returns msgpack {status, now ms, {answer, ...}, inconsistent}; status in order of precedence:
-too-late, fenced, stale, ok. `inconsistent` tells that a record claims a seat that the store does not
-hold: the show must be recovered.
-  held:      {'held', buyer, deadline ms, price version, seats, areas}
-  purchased: {'purchased', buyer, epoch, n, sold at ms, price version, seats, areas}
+Returns {status, now ms, inconsistent, answer, ...}; status in order of precedence:
+too-late, fenced, stale, ok. `inconsistent` is 1 when a record claims a seat that the store does not
+hold: the show must be recovered. An answer is one of
+  an integer                 held as it was asked for, until this moment (ms)
+  a record                   held or purchased: the value in holds, see includes/records.lua
+  msgpack {word, ...}        every other
 
 Facts: seats_sold to sales, one per purchase; seat and area changes to deltas, one per batch.
 --]]
@@ -57,13 +61,16 @@ local names = {
   keys = KEYS[6], meta = KEYS[7], sales = KEYS[8], deltas = KEYS[9],
 }
 local header = cmsgpack.unpack(ARGV[1])
-local epoch, version, price_version, not_after, sweep_max, commands = unpack(header, 1, 6)
+local epoch, version, price_version, not_after, sweep_max, lengths = unpack(header, 1, 6)
 local hold_ids, packed_levels, wake_channel, wake_message = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local packed_commands = ARGV[6]
 
 local ID_BYTES = 16
 local SWEEP_FIRST = 32
 local DELTAS_KEPT = 10000
 local TEXT_BYTES_MAX = 512
+local TTL_MAX_MS = 30 * 86400000
+local HOLD, REPLACE, RELEASE, PURCHASE, LOOK = 1, 2, 3, 4, 5
 local FP_OF_UNKNOWN = 0 -- no body's fingerprint: the release came before its hold
 local RELEASE_OF_UNKNOWN_KEPT_MS = 3600000 + KEPT_AFTER_DEADLINE_MS
 
@@ -74,7 +81,7 @@ local meta = read_meta(names.meta, {
 local now = read_time(meta.time)
 local refusal = refuse_batch(meta, now, epoch, version, not_after)
 if refusal then
-  return cmsgpack.pack({ refusal, now, {}, false })
+  return { refusal, now, 0 }
 end
 
 local view = {
@@ -90,8 +97,10 @@ local view = {
   misses_changed = false,
   seats = {}, -- position to state, where a command changed it
   before = {}, -- position to the state that the store has
-  log = {}, -- positions, in the order of their changes
+  searches = packed_levels ~= '',
+  log = {}, -- positions, in the order of their changes, for the searches
   windows = {},
+  resume = {},
   records = {},
   changed_records = {},
   buyers = {},
@@ -105,15 +114,17 @@ local sales = {}
 
 -- Reading -----------------------------------------------------------------------------------------
 
-local function hold_id(i)
-  return string.sub(hold_ids, (i - 1) * ID_BYTES + 1, i * ID_BYTES)
-end
-
--- By the ids, not by the list, which a nil in it would end too early.
+-- Each command as {is it msgpack, kind, the other values of its head and its tail ...}.
 local commands_count = math.ceil(#hold_ids / ID_BYTES)
-local ids = {}
+local ids, commands, tails = {}, {}, {}
+local from = 1
 for i = 1, commands_count do
-  ids[i] = hold_id(i)
+  ids[i] = string.sub(hold_ids, (i - 1) * ID_BYTES + 1, i * ID_BYTES)
+  local tail_from = from + lengths[2 * i - 1]
+  local to = tail_from + lengths[2 * i] - 1
+  tails[i] = string.sub(packed_commands, tail_from, to)
+  commands[i] = { pcall(cmsgpack.unpack, string.sub(packed_commands, from, to)) }
+  from = to + 1
 end
 if commands_count > 0 then
   for i, packed in ipairs(redis.call('HMGET', names.holds, unpack(ids))) do
@@ -121,7 +132,8 @@ if commands_count > 0 then
   end
 end
 
--- One read covers every seat that a command names, and every range that one searches.
+-- One read covers every seat that a command names, and every range that one searches; one more all
+-- buyers, and one the keys of purchases.
 local lowest, highest
 local function cover(position)
   if is_position(position) then
@@ -131,18 +143,33 @@ local function cover(position)
 end
 local function cover_all(seats)
   if type(seats) == 'table' then
-    for _, position in ipairs(seats) do
-      cover(position)
+    for i = 1, #seats do
+      cover(seats[i])
     end
   end
 end
+local function is_text(value, least)
+  return type(value) == 'string' and #value >= least and #value <= TEXT_BYTES_MAX
+end
+local buyers, keys_asked = {}, {}
 for i = 1, commands_count do
   local command = commands[i]
-  if type(command) == 'table' then
-    cover_all(command[1] == 1 and command[5] or command[3])
-  end
+  local kind = command[2]
   local record = view.records[ids[i]]
-  cover_all(record and record.seats)
+  if kind == HOLD then
+    cover_all(command[7])
+    if is_text(command[6], 1) then
+      buyers[#buyers + 1] = command[6]
+    end
+  elseif kind == REPLACE then
+    cover_all(command[5])
+  elseif kind == PURCHASE and is_text(command[5], 1) then
+    keys_asked[#keys_asked + 1] = command[5]
+  end
+  if record and record.buyer then
+    cover_all(record.seats)
+    buyers[#buyers + 1] = record.buyer
+  end
 end
 for _, ranges in pairs(view.levels) do
   for _, range in ipairs(ranges) do
@@ -154,23 +181,21 @@ if lowest then
   view.span_from = lowest
   view.span = redis.call('GETRANGE', names.seats, lowest, highest)
 end
+read_buyers(view, buyers)
+if #keys_asked > 0 then
+  for i, used_for in ipairs(redis.call('HMGET', names.keys, unpack(keys_asked))) do
+    keys_used[keys_asked[i]] = used_for
+  end
+end
 
 -- Deciding ----------------------------------------------------------------------------------------
 
-local function is_text(value, least)
-  return type(value) == 'string' and #value >= least and #value <= TEXT_BYTES_MAX
-end
-
+-- A sale's place in the stream is known once its fact is written: it is told then.
 local function tell(record)
-  if record.state == LIVE then
-    return {
-      'held', record.buyer, record.deadline, record.price_version, record.seats, record.areas,
-    }
+  if record.state == PURCHASED and not record.n then
+    return { record = record }
   end
-  return {
-    'purchased', record.buyer, record.epoch, record.n, record.sold_at, record.price_version,
-    record.seats, record.areas,
-  }
+  return encode_record(record)
 end
 
 -- Returns the answer for a hold that never was, has ended, or should have; nil for another.
@@ -185,6 +210,15 @@ local function tell_ended(record)
     return { 'expired' }
   end
   return nil
+end
+
+local function is_ttl(value)
+  return is_count(value, 1) and value <= TTL_MAX_MS
+end
+
+-- 48 bits: what a record has room for.
+local function is_fingerprint(value)
+  return is_count(value, 0) and value < 2 ^ 48
 end
 
 -- Returns why a new selection may not be held now, or nil.
@@ -208,9 +242,9 @@ local function refuse_selection(buyer, count, instead_of)
   return nil
 end
 
-local function hold(id, command)
-  local buyer, ttl, fp, seats, areas, best = unpack(command, 2, 7)
-  if not is_text(buyer, 1) or not is_count(ttl, 1) or not is_count(fp, 0) then
+local function hold(id, command, tail)
+  local ttl, fp, best, buyer, seats, areas = unpack(command, 3, 8)
+  if not is_text(buyer, 1) or not is_ttl(ttl) or not is_fingerprint(fp) then
     return { 'malformed' }
   end
   local count = check_selection(view, seats, areas, best)
@@ -243,12 +277,17 @@ local function hold(id, command)
     selection_fp = fp, seats = taken, areas = areas,
   }
   put_record(view, id, record)
-  return tell(record)
+  if #best > 0 then
+    record.tail = cmsgpack.pack(buyer, taken, areas)
+    return encode_record(record)
+  end
+  record.tail = tail
+  return record.deadline
 end
 
 local function replace(id, command)
-  local fp, seats, areas, best = unpack(command, 2, 5)
-  if not is_count(fp, 0) then
+  local fp, best, seats, areas = unpack(command, 3, 6)
+  if not is_fingerprint(fp) then
     return { 'malformed' }
   end
   local count = check_selection(view, seats, areas, best)
@@ -262,7 +301,7 @@ local function replace(id, command)
   elseif record.state == PURCHASED then
     return { 'already-purchased' }
   elseif record.selection_fp == fp then
-    return tell(record)
+    return encode_record(record)
   end
   if not has_its_places(view, record) then
     return { 'inconsistent' }
@@ -285,9 +324,10 @@ local function replace(id, command)
   local replaced = {
     state = LIVE, deadline = record.deadline, fp = record.fp, buyer = record.buyer,
     price_version = price_version, selection_fp = fp, seats = taken, areas = areas,
+    tail = cmsgpack.pack(record.buyer, taken, areas),
   }
   put_record(view, id, replaced)
-  return tell(replaced)
+  return encode_record(replaced)
 end
 
 local function release(id)
@@ -304,19 +344,12 @@ local function release(id)
   return { 'done' }
 end
 
-local function view_key(key)
-  if keys_used[key] == nil then
-    keys_used[key] = redis.call('HGET', names.keys, key)
-  end
-  return keys_used[key]
-end
-
-local function purchase(id, command)
-  local key, body_fp, payment_reference = unpack(command, 2, 4)
-  if not is_text(key, 1) or not is_count(body_fp, 0) or not is_text(payment_reference, 0) then
+local function purchase(id, command, tail)
+  local body_fp, payment_reference, key = unpack(command, 3, 5)
+  if not is_text(key, 1) or not is_fingerprint(body_fp) or not is_text(payment_reference, 0) then
     return { 'malformed' }
   end
-  local used_for = view_key(key)
+  local used_for = keys_used[key]
   if used_for and used_for ~= id then
     return { 'key-reused' }
   end
@@ -345,7 +378,7 @@ local function purchase(id, command)
     state = PURCHASED, deadline = record.deadline, fp = record.fp, buyer = record.buyer,
     price_version = record.price_version, selection_fp = record.selection_fp,
     seats = record.seats, areas = record.areas, key = key, body_fp = body_fp, epoch = epoch,
-    sold_at = now,
+    sold_at = now, tail = record.tail .. tail,
   }
   put_record(view, id, sold)
   local sale = { id = id, record = sold, payment_reference = payment_reference }
@@ -358,14 +391,16 @@ local function look(id)
   return tell_ended(record) or tell(record)
 end
 
-local deciders = { hold, replace, release, purchase, look }
+local deciders = {
+  [HOLD] = hold, [REPLACE] = replace, [RELEASE] = release, [PURCHASE] = purchase, [LOOK] = look,
+}
 
 sweep_overdue(view, SWEEP_FIRST)
 local answers = {}
 for i = 1, commands_count do
   local command = commands[i]
-  local decide = type(command) == 'table' and deciders[command[1]]
-  answers[i] = decide and #ids[i] == ID_BYTES and decide(ids[i], command) or { 'malformed' }
+  local decide = command[1] and #ids[i] == ID_BYTES and deciders[command[2]]
+  answers[i] = decide and decide(ids[i], command, tails[i]) or { 'malformed' }
 end
 
 -- Writing: nothing below may fail -----------------------------------------------------------------
@@ -380,29 +415,34 @@ for _, sale in ipairs(sales) do
   local added = redis.call('XADD', names.sales, stream_id, 'h', sale.id, 'f', fact)
   r.n = tonumber(string.match(added, '%-(%d+)$'))
 end
+local reply = { 'ok', now, view.inconsistent and 1 or 0 }
 for i, answer in ipairs(answers) do
-  if answer.record then
-    answers[i] = tell(answer.record)
-  elseif answer[1] == 'purchased' and not answer[4] then
-    answers[i] = tell(view.records[ids[i]])
+  if type(answer) == 'table' then
+    answer = answer.record and encode_record(answer.record) or cmsgpack.pack(answer)
   end
+  reply[i + 3] = answer
 end
 
 local seat_writes, seat_deltas = {}, {}
+local writes, deltas = 0, 0
 for position, before in pairs(view.before) do
   local state = view.seats[position]
   if state ~= before then
-    local n = #seat_writes
-    seat_writes[n + 1], seat_writes[n + 2] = 'SET', 'u8'
-    seat_writes[n + 3], seat_writes[n + 4] = string.format('#%d', position), state
-    seat_deltas[#seat_deltas + 1] = { position, state }
+    seat_writes[writes + 1], seat_writes[writes + 2] = 'SET', 'u8'
+    seat_writes[writes + 3], seat_writes[writes + 4] = position * 8, state -- an offset in bits
+    seat_deltas[deltas + 1], seat_deltas[deltas + 2] = position, state
+    writes, deltas = writes + 4, deltas + 2
   end
 end
+local sold_holds = {}
+for i, sale in ipairs(sales) do
+  sold_holds[i] = struct.unpack('>I4', sale.id)
+end
 local area_writes, area_deltas = list_changed_areas(view)
-if #seat_deltas > 0 or #area_deltas > 0 then
+if deltas > 0 or #area_deltas > 0 then
   redis.call(
     'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,
-    'd', cmsgpack.pack({ 1, now, seat_deltas, area_deltas })
+    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, sold_holds })
   )
 end
 call_in_chunks('BITFIELD', names.seats, seat_writes, 4)
@@ -418,7 +458,7 @@ for id in pairs(view.changed_records) do
     forgotten[#forgotten + 1] = id
   end
   if record and record.state ~= PURCHASED then
-    scheduled[#scheduled + 1] = string.format('%d', record.deadline)
+    scheduled[#scheduled + 1] = record.deadline
     scheduled[#scheduled + 1] = id
   else
     unscheduled[#unscheduled + 1] = id
@@ -458,4 +498,4 @@ end
 if #sales > 0 then
   redis.call('PUBLISH', wake_channel, wake_message)
 end
-return cmsgpack.pack({ 'ok', now, answers, view.inconsistent })
+return reply

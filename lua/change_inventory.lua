@@ -43,7 +43,7 @@ local function change(positions, from, to)
       local n = #writes
       writes[n + 1], writes[n + 2] = 'SET', 'u8'
       writes[n + 3], writes[n + 4] = string.format('#%d', position), to
-      deltas[#deltas + 1] = { position, to }
+      deltas[#deltas + 1], deltas[#deltas + 2] = position, to
     elseif from == OPEN and state ~= BLOCKED then
       refused[#refused + 1] = position
     end
@@ -70,7 +70,7 @@ end
 local area_writes, area_deltas = list_changed_areas(view)
 redis.call(
   'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, string.format('%d-*', epoch),
-  'd', cmsgpack.pack({ 1, now, deltas, area_deltas })
+  'd', cmsgpack.pack({ 2, now, deltas, area_deltas, {} })
 )
 call_in_chunks('BITFIELD', names.seats, writes, 4)
 call_in_chunks('HSET', names.areas, area_writes, 2)

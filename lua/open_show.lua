@@ -35,7 +35,7 @@ local now = read_time(meta.time)
 local run_id, replid = read_guard()
 
 redis.call('XADD', deltas_key, string.format('%d-*', epoch), 'd',
-  cmsgpack.pack({ 1, now, {}, {} }))
+  cmsgpack.pack({ 2, now, {}, {}, {} }))
 for i = 1, BUILT do
   local built = KEYS[9 + i]
   if redis.call('EXISTS', built) == 1 then

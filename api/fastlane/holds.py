@@ -10,12 +10,12 @@ from api.fastlane.replies import Reply, reply_problem
 from api.inputs import HoldBody, SelectionBody
 from api.outcomes import problem_of
 from api.reading import body_fingerprint
-from engine.inventory.commands import Done, OverHoldLimit
+from engine.inventory.commands import Done, Refusal
 from engine.inventory.shows import Show
 from engine.sales.box_office import Asked, HoldView
 from engine.sales.wanted import UnknownPlaces
 
-Begun = Asked | UnknownPlaces | OverHoldLimit
+Begun = Asked | UnknownPlaces | Refusal
 """A command in its lane, or why it did not get there."""
 
 _CREATED: Final = 201

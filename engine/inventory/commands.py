@@ -5,7 +5,7 @@ header lists what may be answered, in order of precedence. Seats are positions i
 areas are indexes in it; times are milliseconds since 1970 on Redis' clock.
 """
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,20 @@ from engine.platform.ids import HoldId
 
 Areas = tuple[tuple[int, int], ...]
 """Pairs of area index and count."""
+
+Packed = tuple[bytes, bytes]
+"""A command's head and its tail, which becomes a part of the hold's record."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def _values(values: tuple[Any, ...]) -> bytes:
+    """Pack up to 15 values as msgpack without the one byte of a list around them."""
+    return _encode(values)[1:]
+
+
+_RELEASE: Final = _values((3,)), b""
+_LOOK: Final = _values((5,)), b""
 
 
 class Selection(Struct, frozen=True):
@@ -36,10 +50,6 @@ class Selection(Struct, frozen=True):
                 counted += count
         return counted
 
-    def packed(self) -> list[Any]:
-        """Return the three lists that a command ends with."""
-        return [self.seats, self.areas, self.best]
-
 
 class Hold(Struct, frozen=True):
     """Claim a selection for a buyer, for `ttl_ms`. `fingerprint` stands for the request's body."""
@@ -50,9 +60,13 @@ class Hold(Struct, frozen=True):
     fingerprint: int
     selection: Selection
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return [1, self.buyer, self.ttl_ms, self.fingerprint, *self.selection.packed()]
+        wanted = self.selection
+        return (
+            _values((1, self.ttl_ms, self.fingerprint, wanted.best)),
+            _values((self.buyer, wanted.seats, wanted.areas)),
+        )
 
 
 class Replace(Struct, frozen=True):
@@ -62,9 +76,13 @@ class Replace(Struct, frozen=True):
     fingerprint: int
     selection: Selection
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return [2, self.fingerprint, *self.selection.packed()]
+        wanted = self.selection
+        return (
+            _values((2, self.fingerprint, wanted.best)),
+            _values((wanted.seats, wanted.areas)),
+        )
 
 
 class Release(Struct, frozen=True):
@@ -72,9 +90,9 @@ class Release(Struct, frozen=True):
 
     hold: HoldId
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return [3]
+        return _RELEASE
 
 
 class Purchase(Struct, frozen=True):
@@ -85,9 +103,9 @@ class Purchase(Struct, frozen=True):
     fingerprint: int
     payment_reference: str
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return [4, self.key, self.fingerprint, self.payment_reference]
+        return _values((4, self.fingerprint, self.payment_reference)), _values((self.key,))
 
 
 class Look(Struct, frozen=True):
@@ -95,9 +113,9 @@ class Look(Struct, frozen=True):
 
     hold: HoldId
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return [5]
+        return _LOOK
 
 
 Command = Hold | Replace | Release | Purchase | Look
@@ -265,20 +283,3 @@ Answer = (
     | Inconsistent
 )
 """What the script answers to one command, told apart by the status word that comes first."""
-
-
-class Reply(Struct, frozen=True, array_like=True):
-    """What the script answers to a batch; with any status but `ok` it changed nothing."""
-
-    status: Literal["ok", "too-late", "fenced", "stale"]
-    now_ms: int
-    answers: tuple[Answer, ...]
-    inconsistent: bool
-
-
-read_reply: Final = msgspec.msgpack.Decoder(Reply).decode
-
-
-def outcome_of(answer: Answer) -> Outcome:
-    """Return what an answer means to who asked."""
-    return Recovering() if isinstance(answer, Inconsistent) else answer

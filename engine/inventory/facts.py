@@ -4,7 +4,7 @@ A fact is past tense: it has happened. `seats_sold` goes to the `sales` stream, 
 changes of seats go to the `deltas` stream, for live maps. Stream ids are `<epoch>-<n>`.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -83,6 +83,22 @@ def read_sale(fields: dict[bytes, bytes]) -> SeatsSold:
     except (KeyError, ValueError, TypeError, IndexError, msgspec.DecodeError) as error:
         msg = f"not a sales fact: {error}"
         raise FactError(msg) from error
+
+
+class Delta(msgspec.Struct, frozen=True, array_like=True):
+    """What changed in one batch, for who follows a show."""
+
+    format: Literal[2]
+    at_ms: int
+    seats: tuple[int, ...]
+    """Position, state, position, state, ...: a state is a letter of the seat map, as its code."""
+    areas: tuple[tuple[int, int, int, int, int], ...]
+    """Index, and how many of its places are open, held, sold and blocked now."""
+    sold_holds: tuple[int, ...]
+    """The first 4 bytes of the id of each hold that was sold, as a number."""
+
+
+read_delta: Final = msgspec.msgpack.Decoder(Delta).decode
 
 
 def write_sale(sale: SeatsSold) -> dict[bytes, bytes]:

@@ -13,7 +13,6 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
-from msgspec import Raw
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from engine.inventory.commands import (
@@ -22,14 +21,13 @@ from engine.inventory.commands import (
     InDoubt,
     Outcome,
     Overloaded,
+    Packed,
     Recovering,
     Replace,
-    Reply,
     Unavailable,
-    outcome_of,
-    read_reply,
 )
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
+from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
@@ -84,7 +82,7 @@ class _Waiting(NamedTuple):
     """A command in the queue, already packed, and who waits for what becomes of it."""
 
     command: Command
-    packed: Raw
+    packed: Packed
     future: asyncio.Future[Outcome]
 
 
@@ -134,7 +132,7 @@ class Lane:
             msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
             raise ValueError(msg)
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
-        self._waiting.append(_Waiting(command, Raw(_encode(command.packed())), future))
+        self._waiting.append(_Waiting(command, command.packed(), future))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return future
@@ -214,6 +212,9 @@ class Lane:
             _log.error("batch raised", show=entity_hex(show.id), error=str(error))
             await self._ask_for_recovery(show, Wake.REBUILD)
             return Recovering()
+        except ReplyError as error:
+            _log.error("unreadable reply to a batch", show=entity_hex(show.id), error=str(error))
+            return InDoubt()
         except (RedisError, OSError, TimeoutError) as error:
             self._note_silence(error)
             return InDoubt()
@@ -246,7 +247,7 @@ class Lane:
             show.price_version,
             await self._clock.now_ms() + self._timeout_ms,
             SWEEP_MAX,
-            [one.packed for one in batch],
+            [length for one in batch for length in map(len, one.packed)],
         ]
         reply = await self._script.call(
             self._redis,
@@ -256,8 +257,9 @@ class Lane:
             _encode(levels) if levels else b"",
             WAKE_CHANNEL,
             wake_call(Wake.RECORD, show.id),
+            b"".join([part for one in batch for part in one.packed]),
         )
-        return read_reply(reply)
+        return read_reply(reply, [one.command for one in batch], show.price_version)
 
     async def _ask_for_recovery(self, show: Show, wake: Wake = Wake.RECOVER) -> None:
         try:

@@ -1,7 +1,7 @@
 """Packed records of a show in Redis, read and written outside the scripts: by a recovery.
 
-The format is `lua/includes/records.lua`'s: a format byte, then a msgpack array. A test holds the
-two together.
+The formats are those of `lua/includes/records.lua`, `view_buyers.lua` and `view_areas.lua`: a
+format byte, then fixed parts of big-endian integers and msgpack. A test holds the two together.
 """
 
 from enum import IntEnum
@@ -9,9 +9,11 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.inventory.commands import Areas
+from engine.inventory.commands import Areas, Held, Purchased
 
-FORMAT: Final = b"\x01"
+FORMAT: Final = b"\x02"
+FORMAT_BEFORE: Final = b"\x01"
+AREA_FORMAT: Final = b"\x01"
 
 KEPT_AFTER_DEADLINE_MS: Final = 600_000
 """How long a tombstone outlives its hold's deadline."""
@@ -31,6 +33,14 @@ class HoldState(IntEnum):
     PURCHASED = 2
     RELEASED = 3
     EXPIRED = 4
+
+
+_ENDED: Final = frozenset({HoldState.RELEASED, HoldState.EXPIRED})
+_ENDED_BYTES: Final = 14
+_LIVE_BYTES: Final = 24
+_SOLD_BYTES: Final = 46
+_LIST_OF_THREE: Final = b"\x93"
+_LIST_OF_FOUR: Final = b"\x94"
 
 
 class Tombstone(msgspec.Struct, frozen=True):
@@ -75,46 +85,141 @@ def unpack_record(packed: bytes) -> HoldRecord | Tombstone:
     Raises:
         RecordError: not a record of a known format.
     """
-    if packed[:1] != FORMAT:
-        msg = f"record of format {packed[:1]!r}: this version reads {FORMAT!r}"
-        raise RecordError(msg)
     try:
-        state, deadline, fingerprint, *rest = _decode(packed[1:])
-        if state in {HoldState.RELEASED, HoldState.EXPIRED}:
-            return Tombstone(HoldState(state), deadline, fingerprint)
-        buyer, price_version, selection_fp, seats, areas, *sale = rest
-        return HoldRecord(
-            deadline_ms=deadline,
-            fingerprint=fingerprint,
-            buyer=buyer,
-            price_version=price_version,
-            selection_fingerprint=selection_fp,
-            seats=tuple(seats),
-            areas=tuple((area, count) for area, count in areas),
-            sale=SaleRecord(*sale) if state == HoldState.PURCHASED else None,
-        )
-    except (ValueError, TypeError, msgspec.DecodeError) as error:
+        if packed[:1] == FORMAT:
+            return _unpack(packed)
+        if packed[:1] == FORMAT_BEFORE:
+            return _unpack_before(_decode(packed[1:]))
+    except (ValueError, TypeError, IndexError, msgspec.DecodeError) as error:
         msg = f"not a hold's record: {error}"
         raise RecordError(msg) from error
+    msg = f"record of format {packed[:1]!r}: this version reads {FORMAT_BEFORE!r} and {FORMAT!r}"
+    raise RecordError(msg)
+
+
+def read_standing(packed: bytes) -> Held | Purchased:
+    """Read the record of a live or a purchased hold, as the script answers it.
+
+    Raises:
+        RecordError: it is none.
+    """
+    record = unpack_record(packed)
+    if isinstance(record, Tombstone):
+        msg = "the record of a hold that has ended"
+        raise RecordError(msg)
+    sale = record.sale
+    if sale is None:
+        return Held(
+            record.buyer, record.deadline_ms, record.price_version, record.seats, record.areas
+        )
+    return Purchased(
+        record.buyer,
+        sale.epoch,
+        sale.n,
+        sale.sold_at_ms,
+        record.price_version,
+        record.seats,
+        record.areas,
+    )
+
+
+def _unpack(packed: bytes) -> HoldRecord | Tombstone:
+    state = packed[1]
+    deadline, fingerprint = _int(packed, 2, 6), _int(packed, 8, 6)
+    if state in _ENDED:
+        _check_size(packed, _ENDED_BYTES)
+        return Tombstone(HoldState(state), deadline, fingerprint)
+    is_sold = state == HoldState.PURCHASED
+    tail = _SOLD_BYTES if is_sold else _LIVE_BYTES
+    if state != HoldState.LIVE and not is_sold:
+        msg = f"state {state}"
+        raise ValueError(msg)
+    # A tail's values have no list around them; one byte puts it there.
+    list_of = _LIST_OF_FOUR if is_sold else _LIST_OF_THREE
+    buyer, seats, areas, *key = _decode(list_of + packed[tail:])
+    sale = None
+    if is_sold:
+        sale = SaleRecord(
+            key=key[0],
+            body_fingerprint=_int(packed, 24, 6),
+            epoch=_int(packed, 30, 4),
+            n=_int(packed, 34, 6),
+            sold_at_ms=_int(packed, 40, 6),
+        )
+    return HoldRecord(
+        deadline_ms=deadline,
+        fingerprint=fingerprint,
+        buyer=buyer,
+        price_version=_int(packed, 20, 4),
+        selection_fingerprint=_int(packed, 14, 6),
+        seats=tuple(seats),
+        areas=tuple((area, count) for area, count in areas),
+        sale=sale,
+    )
+
+
+def _unpack_before(fields: list[Any]) -> HoldRecord | Tombstone:
+    """Read the first format: one msgpack list."""
+    state, deadline, fingerprint, *rest = fields
+    if state in _ENDED:
+        return Tombstone(HoldState(state), deadline, fingerprint)
+    buyer, price_version, selection_fp, seats, areas, *sale = rest
+    return HoldRecord(
+        deadline_ms=deadline,
+        fingerprint=fingerprint,
+        buyer=buyer,
+        price_version=price_version,
+        selection_fingerprint=selection_fp,
+        seats=tuple(seats),
+        areas=tuple((area, count) for area, count in areas),
+        sale=SaleRecord(*sale) if state == HoldState.PURCHASED else None,
+    )
 
 
 def pack_record(record: HoldRecord | Tombstone) -> bytes:
-    """Write a value of the `holds` hash."""
+    """Write a value of the `holds` hash.
+
+    Raises:
+        OverflowError: a number is larger than a record has room for.
+    """
     if isinstance(record, Tombstone):
-        return FORMAT + _encode([record.state, record.forgotten_at_ms, record.fingerprint])
-    fields: list[Any] = [
-        HoldState.LIVE if record.sale is None else HoldState.PURCHASED,
-        record.deadline_ms,
-        record.fingerprint,
-        record.buyer,
-        record.price_version,
-        record.selection_fingerprint,
-        record.seats,
-        record.areas,
-    ]
-    if record.sale is not None:
-        fields += msgspec.structs.astuple(record.sale)
-    return FORMAT + _encode(fields)
+        return (
+            FORMAT
+            + bytes([record.state])
+            + record.forgotten_at_ms.to_bytes(6, "big")
+            + record.fingerprint.to_bytes(6, "big")
+        )
+    sale = record.sale
+    fixed = (
+        FORMAT
+        + bytes([HoldState.LIVE if sale is None else HoldState.PURCHASED])
+        + record.deadline_ms.to_bytes(6, "big")
+        + record.fingerprint.to_bytes(6, "big")
+        + record.selection_fingerprint.to_bytes(6, "big")
+        + record.price_version.to_bytes(4, "big")
+    )
+    tail = [record.buyer, record.seats, record.areas]
+    if sale is None:
+        return fixed + _encode(tail)[1:]
+    return (
+        fixed
+        + sale.body_fingerprint.to_bytes(6, "big")
+        + sale.epoch.to_bytes(4, "big")
+        + sale.n.to_bytes(6, "big")
+        + sale.sold_at_ms.to_bytes(6, "big")
+        + _encode([*tail, sale.key])[1:]
+    )
+
+
+def _int(packed: bytes, start: int, size: int) -> int:
+    _check_size(packed, start + size)
+    return int.from_bytes(packed[start : start + size], "big")
+
+
+def _check_size(packed: bytes, least: int) -> None:
+    if len(packed) < least:
+        msg = f"{len(packed)} bytes, not {least}"
+        raise ValueError(msg)
 
 
 class AreaCounts(msgspec.Struct, frozen=True):
@@ -128,7 +233,7 @@ class AreaCounts(msgspec.Struct, frozen=True):
 
 def pack_area(counts: AreaCounts) -> bytes:
     """Write a value of the `areas` hash."""
-    return FORMAT + _encode(msgspec.structs.astuple(counts))
+    return AREA_FORMAT + _encode(msgspec.structs.astuple(counts))
 
 
 def unpack_area(packed: bytes) -> AreaCounts:
@@ -137,12 +242,17 @@ def unpack_area(packed: bytes) -> AreaCounts:
     Raises:
         RecordError: not counts of a known format.
     """
-    if packed[:1] != FORMAT:
-        msg = f"area counts of format {packed[:1]!r}: this version reads {FORMAT!r}"
+    if packed[:1] != AREA_FORMAT:
+        msg = f"area counts of format {packed[:1]!r}: this version reads {AREA_FORMAT!r}"
         raise RecordError(msg)
     return AreaCounts(*_decode(packed[1:]))
 
 
 def pack_buyer(held: int, bought: int, deadline_ms: int) -> bytes:
     """Write a value of the `buyers` hash."""
-    return FORMAT + _encode([held, bought, deadline_ms])
+    return (
+        FORMAT
+        + held.to_bytes(3, "big")
+        + bought.to_bytes(3, "big")
+        + deadline_ms.to_bytes(6, "big")
+    )

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from engine.inventory.commands import read_reply
 from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
 from engine.inventory.lanes import SWEEP_MAX
+from engine.inventory.replies import read_reply
 from engine.inventory.scripts import load_script
 from engine.inventory.tending import TendedShow
 from engine.platform.redis import Store
@@ -61,8 +61,9 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
             b"",
             WAKE_CHANNEL,
             wake_call(Wake.RECORD, show.id),
+            b"",
         )
-        answered = read_reply(reply)
+        answered = read_reply(reply, (), show.price_version)
         if answered.status != "ok":
             return False
         now_ms = answered.now_ms

@@ -145,6 +145,12 @@ class Store(Protocol):
         """Read a part of a stream."""
         ...
 
+    async def xread(
+        self, streams: Mapping[str, str], count: int, block: int
+    ) -> list[tuple[bytes, StreamEntries]]:
+        """Read what follows an id in each stream; wait `block` ms for it if there is nothing."""
+        ...
+
     async def xtrim(self, name: str, *, minid: str, approximate: bool) -> int:
         """Remove a stream's entries before an id."""
         ...

@@ -1,4 +1,4 @@
-"""Multi-row inserts as one statement with one array per column, whatever the number of rows.
+"""Many rows in one statement, with one array per column, whatever the number of rows.
 
 `INSERT ... SELECT FROM unnest($1::uuid[], $2::bigint[], ...)` is prepared once and does 150 000
 rows a second where `VALUES` lists of varying length are planned anew each time.
@@ -7,8 +7,10 @@ rows a second where `VALUES` lists of varying length are planned anew each time.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.types import TypeEngine
 
 Columns = dict[str, list[Any]]
 """One list per column, all of one length."""
@@ -16,19 +18,37 @@ Columns = dict[str, list[Any]]
 _dialect = postgresql.asyncpg.dialect()
 
 
-def insert_sql(table: Table, names: Sequence[str], ending: str = "") -> str:
-    """Return the insert of these columns. Parameters are named `<table>_<column>`."""
-    arrays = ", ".join(
-        f"CAST(:{table.name}_{name} AS {table.c[name].type.compile(_dialect)}[])" for name in names
-    )
-    # All of it is our own tables and columns; values are parameters.
-    into = f"INSERT INTO {table.name} ({', '.join(names)})"
-    return f"{into} SELECT * FROM unnest({arrays}) {ending}"  # noqa: S608
+class Unnested(Struct, frozen=True):
+    """Rows that are handed to a statement, under a name. Each of its columns has a type."""
+
+    name: str
+    types: Mapping[str, TypeEngine[Any]]
+
+    @property
+    def sql(self) -> str:
+        """What stands in a FROM clause. Parameters are named `<name>_<column>`."""
+        arrays = ", ".join(
+            f"CAST(:{self.name}_{column} AS {kind.compile(_dialect)}[])"
+            for column, kind in self.types.items()
+        )
+        return f"unnest({arrays}) AS {self.name}({', '.join(self.types)})"
+
+    def parameters(self, columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+        """Return the parameters that hand over these rows."""
+        return {f"{self.name}_{column}": values for column, values in columns.items()}
+
+
+def types_of(table: Table, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
+    """Return the types of a table's columns."""
+    return {name: table.c[name].type for name in names}
 
 
 def insert_rows(table: Table, names: Sequence[str], ending: str = "") -> TextClause:
-    """Return the insert of these columns as a statement of its own."""
-    return text(insert_sql(table, names, ending))
+    """Return the insert of these columns. Parameters are named `<table>_<column>`."""
+    rows = Unnested(table.name, types_of(table, names))
+    # All of it is our own tables and columns; values are parameters.
+    into = f"INSERT INTO {table.name} ({', '.join(names)})"
+    return text(f"{into} SELECT * FROM {rows.sql} {ending}")  # noqa: S608
 
 
 def parameters(table: Table, columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

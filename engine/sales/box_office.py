@@ -15,20 +15,24 @@ from engine.inventory import commands
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.commands import (
     AlreadyPurchased,
+    AreaShort,
     Done,
     Ended,
     Held,
     KeyReused,
     Malformed,
+    NoneTogether,
     Outcome,
     OverHoldLimit,
     Purchased,
     Recovering,
     Refusal,
+    SeatsTaken,
     Unavailable,
 )
 from engine.inventory.lanes import Lanes
 from engine.inventory.shows import Show, ShowBook
+from engine.inventory.sold_watch import SoldWatch
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId, HoldId, Ids
@@ -76,6 +80,7 @@ class OrderUnknown(Struct, frozen=True):
 
 # Tuples, since a union is made anew, and slowly, wherever it is written in a call.
 _STANDING = (Held, Purchased)
+_TAKEN = (SeatsTaken, AreaShort, NoneTogether)
 
 Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | Ended | Unavailable
 
@@ -120,6 +125,7 @@ class BoxOffice:
         book: ShowBook,
         lanes: Lanes,
         confirmations: Confirmations,
+        sold: SoldWatch,
         confirm_timeout_ms: int,
     ) -> None:
         """Take what the composition root has opened."""
@@ -130,6 +136,7 @@ class BoxOffice:
         self._lanes = lanes
         self._confirmations = confirmations
         self._confirm_timeout_ms = confirm_timeout_ms
+        self._sold = sold
         self._quotes = Quotes()
         self._readings: SharedReads[int, InventoryState | Recovering] = SharedReads()
 
@@ -148,7 +155,7 @@ class BoxOffice:
 
     def ask_hold(  # noqa: PLR0913 - a request's parts
         self, show: Show, key: str, *, buyer: str, ttl_ms: int, wanted: Wanted, fingerprint: int
-    ) -> Asked | UnknownPlaces | OverHoldLimit:
+    ) -> Asked | UnknownPlaces | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
         What comes of it is told by `tell`.
@@ -160,6 +167,9 @@ class BoxOffice:
             # No show allows it: refused before it costs the store any time.
             return OverHoldLimit(show.max_per_hold)
         hold = self._ids.derive_hold(show.reseller, show.id, key)
+        known = self._sold.refuse(show, hold, selection)
+        if known is not None:
+            return known
         return self._ask(show, commands.Hold(hold, buyer, ttl_ms, fingerprint, selection))
 
     def ask_replace(
@@ -192,6 +202,8 @@ class BoxOffice:
         """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
         outcome = await asked.outcome
         if not isinstance(outcome, _STANDING):
+            if isinstance(outcome, _TAKEN):
+                self._sold.follow(show)
             return outcome
         manifest = show.manifest
         labels, areas = manifest.labels, manifest.areas

@@ -4,6 +4,7 @@ The formats are those in the headers of `lua/batch.lua` and `lua/includes/record
 can't be read becomes a complaint in the view, never an exception: it is a finding.
 """
 
+import struct
 from collections.abc import Awaitable
 from typing import Any, Final, cast
 
@@ -18,6 +19,11 @@ RELEASED: Final = 3
 EXPIRED: Final = 4
 
 FORMAT: Final = 1
+RECORD_FORMAT: Final = 2
+_ENDED: Final = struct.Struct("c6s6s")
+_LIVE: Final = struct.Struct("c6s6s6s4s")
+_SOLD: Final = struct.Struct("c6s6s6s4s6s4s6s6s")
+_BUYER: Final = struct.Struct("c3s3s6s")
 _HOLD_BYTES: Final = 16
 _NOWHERE: Final = (0, 0)
 
@@ -172,8 +178,8 @@ class _Reader:
         found: dict[bytes, Record] = {}
         for hold, value in packed.items():
             try:
-                found[hold] = _record(_fields(value))
-            except (ValueError, TypeError, IndexError) as error:
+                found[hold] = _record(value)
+            except (ValueError, TypeError, IndexError, struct.error) as error:
                 self.complaints.append((f"hold {hold.hex()}", str(error)))
         return found
 
@@ -190,8 +196,8 @@ class _Reader:
         found: dict[str, BuyerCounts] = {}
         for name, value in packed.items():
             try:
-                found[name.decode()] = msgspec.convert(_named(BuyerCounts, value), BuyerCounts)
-            except (ValueError, TypeError) as error:
+                found[name.decode()] = _buyer(value)
+            except (ValueError, TypeError, struct.error) as error:
                 self.complaints.append((f"buyer {name.decode(errors='replace')}", str(error)))
         return found
 
@@ -224,7 +230,51 @@ def _named(kind: type[Struct], packed: bytes) -> dict[str, Any]:
     return dict(zip(kind.__struct_fields__, _fields(packed), strict=True))
 
 
-def _record(fields: list[Any]) -> Record:
+def _buyer(packed: bytes) -> BuyerCounts:
+    if packed[:1] != bytes([RECORD_FORMAT]):
+        return msgspec.convert(_named(BuyerCounts, packed), BuyerCounts)
+    held_bought_deadline = _BUYER.unpack(packed)[1:]
+    return BuyerCounts(*(int.from_bytes(part, "big") for part in held_bought_deadline))
+
+
+def _record(packed: bytes) -> Record:
+    """Read a record; its integers stand one after the other, its other values at its end."""
+    if packed[:1] != bytes([RECORD_FORMAT]):
+        return _first_record(_fields(packed))
+    parts = _LIVE if packed[1:2] == bytes([LIVE]) else _SOLD
+    if packed[1:2] in {bytes([RELEASED]), bytes([EXPIRED])}:
+        parts = _ENDED
+    numbers = [int.from_bytes(part, "big") for part in parts.unpack(packed[1 : 1 + parts.size])]
+    state, until_ms, hold_fp, *more = numbers
+    if parts is _ENDED:
+        return Record(state=state, until_ms=until_ms)
+    if state not in {LIVE, PURCHASED}:
+        msg = f"state {state!r}"
+        raise ValueError(msg)
+    unpacker = msgspec.msgpack.Decoder(list[Any])
+    places = unpacker.decode(bytes([0x93 if parts is _LIVE else 0x94]) + packed[1 + parts.size :])
+    record: dict[str, Any] = {
+        "state": state,
+        "until_ms": until_ms,
+        "hold_fp": hold_fp,
+        "buyer": places[0],
+        "price_version": more[1],
+        "seats": places[1],
+        "areas": places[2],
+    }
+    if state == PURCHASED:
+        body_fp, epoch, n, sold_at_ms = more[2:]
+        record |= {
+            "key": places[3],
+            "body_fp": body_fp,
+            "place": (epoch, n),
+            "sold_at_ms": sold_at_ms,
+        }
+    return msgspec.convert(record, Record)
+
+
+def _first_record(fields: list[Any]) -> Record:
+    """Read a record of the first format: one list."""
     state, until_ms = fields[0], fields[1]
     if state in {RELEASED, EXPIRED}:
         return Record(state=state, until_ms=until_ms)

@@ -21,16 +21,30 @@ local function window_text(view, from, to)
     window = { to = to, text = string.sub(view.span, offset + 1, to - view.span_from), seen = 0 }
     view.windows[from] = window
   end
-  for i = window.seen + 1, #view.log do
-    local position = view.log[i]
-    if position >= from and position < to then
-      local at = position - from + 1
+  local log, i = view.log, window.seen + 1
+  while i <= #log do
+    -- Neighbours that changed one after the other are put in together.
+    local first, state = log[i], view.seats[log[i]]
+    local count = 1
+    while log[i + count] == first + count and view.seats[first + count] == state do
+      count = count + 1
+    end
+    i = i + count
+    if first >= from and first + count <= to then
+      local at = first - from + 1
       window.text = string.sub(window.text, 1, at - 1)
-        .. string.char(view.seats[position])
-        .. string.sub(window.text, at + 1)
+        .. string.rep(string.char(state), count)
+        .. string.sub(window.text, at + count)
+    elseif first < to and first + count > from then
+      for position = math.max(first, from), math.min(first + count, to) - 1 do
+        local at = position - from + 1
+        window.text = string.sub(window.text, 1, at - 1)
+          .. string.char(state)
+          .. string.sub(window.text, at + 1)
+      end
     end
   end
-  window.seen = #view.log
+  window.seen = #log
   return window.text
 end
 
@@ -53,7 +67,8 @@ local function place_in_run(text, first, length, n)
   return first
 end
 
--- Returns the first position, or nil. What failed for n fails for more, until a seat opens.
+-- Returns the first position, or nil. What failed for n fails for more, until a seat opens; and
+-- until then the windows in which nothing was found for n need no second look in this batch.
 local function find_together(view, level, n)
   local missed = view.misses[level]
   if missed and n >= missed then
@@ -62,12 +77,20 @@ local function find_together(view, level, n)
   local pattern = string.rep('o', n)
   local fallback
   local looked_at = 0
-  for _, range in ipairs(view.levels[level]) do
-    local from = range[1]
-    while from < range[2] do
-      local to = window_end(view, from, range[2])
+  local resume_key = level * 1000 + n
+  local resume = view.resume[resume_key] or { range = 1 }
+  view.resume[resume_key] = resume
+  local ranges = view.levels[level]
+  for i = resume.range, #ranges do
+    local range_end = ranges[i][2]
+    local from = i == resume.range and resume.from or ranges[i][1]
+    while from < range_end do
+      local to = window_end(view, from, range_end)
       local text = window_text(view, from, to)
       local first = string.find(text, pattern, 1, true)
+      if not first and not fallback then
+        resume.range, resume.from = i, to
+      end
       while first do
         local _, last = string.find(text, '^o+', first)
         local length = last - first + 1

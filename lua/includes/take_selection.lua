@@ -3,22 +3,26 @@
 -- Returns the seats taken, or nil and the refusal: seats-taken, area-short or none-together.
 local SWEEP_ON = 64
 
+-- Both return nil when nothing stands in the way.
 local function list_taken(view, seats)
-  local taken = {}
-  for _, position in ipairs(seats) do
-    if seat_state(view, position) ~= OPEN then
-      taken[#taken + 1] = position
+  local taken
+  for i = 1, #seats do
+    if seat_state(view, seats[i]) ~= OPEN then
+      taken = taken or {}
+      taken[#taken + 1] = seats[i]
     end
   end
   return taken
 end
 
 local function list_short(view, areas)
-  local short = {}
-  for _, pair in ipairs(areas) do
-    local open = view_area(view, pair[1]).open
-    if open < pair[2] then
-      short[#short + 1] = { pair[1], open }
+  local short
+  for i = 1, #areas do
+    local index, count = areas[i][1], areas[i][2]
+    local open = view_area(view, index).open
+    if open < count then
+      short = short or {}
+      short[#short + 1] = { index, open }
     end
   end
   return short
@@ -26,25 +30,30 @@ end
 
 local function take_selection(view, seats, areas, best)
   local taken = list_taken(view, seats)
-  while #taken > 0 and sweep_overdue(view, SWEEP_ON) do
+  while taken and sweep_overdue(view, SWEEP_ON) do
     taken = list_taken(view, seats)
   end
-  if #taken > 0 then
+  if taken then
     return nil, { 'seats-taken', taken }
   end
   local short = list_short(view, areas)
-  while #short > 0 and sweep_overdue(view, SWEEP_ON) do
+  while short and sweep_overdue(view, SWEEP_ON) do
     short = list_short(view, areas)
   end
-  if #short > 0 then
+  if short then
     return nil, { 'area-short', short }
   end
 
-  local all = {}
-  for i, position in ipairs(seats) do
-    set_seat(view, position, HELD)
-    all[i] = position
+  for i = 1, #seats do
+    set_seat(view, seats[i], HELD)
   end
+  if #best == 0 then
+    for _, pair in ipairs(areas) do
+      move_places(view, pair[1], 'open', 'held', pair[2])
+    end
+    return seats
+  end
+  local all = { unpack(seats) }
   for _, pair in ipairs(best) do
     local first = find_together(view, pair[1], pair[2])
     while not first and sweep_overdue(view, SWEEP_ON) do

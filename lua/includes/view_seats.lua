@@ -16,8 +16,13 @@ local function set_seat(view, position, state)
     view.before[position] = seat_state(view, position)
   end
   view.seats[position] = state
-  view.log[#view.log + 1] = position
-  if state == OPEN and next(view.misses) then
-    view.misses, view.misses_changed = {}, true
+  if view.searches then
+    view.log[#view.log + 1] = position
+  end
+  if state == OPEN then
+    view.resume = {}
+    if next(view.misses) then
+      view.misses, view.misses_changed = {}, true
+    end
   end
 end

@@ -5,6 +5,7 @@ at once: the sale is closed and not yet open and over, limits are exceeded, seat
 row's status is told only if the script decides in that order.
 """
 
+import random
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -37,7 +38,17 @@ from engine.inventory.commands import (
 )
 from engine.inventory.manifest import Manifest
 from engine.inventory.scripts import Script
-from tests.lua.show_room import START_MS, Packable, Raw, Rooms, ShowRoom, hold_id, make_manifest
+from tests.lua.show_room import (
+    START_MS,
+    Packable,
+    Raw,
+    Rooms,
+    Rules,
+    ShowRoom,
+    hold_id,
+    make_manifest,
+)
+from tests.model.reference_inventory import ReferenceInventory
 
 HALL: Final[Manifest] = make_manifest("|oooo|oooooooo|", [[(1, 5)], [(6, 14)]], [4])
 """The command takes seat 12, two places, and two seats together of the first row."""
@@ -226,7 +237,7 @@ _NOWHERE: Final = "none-together"
 TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     "hold": {
         "malformed": Row(
-            Raw(ME, [1, "ann", 0, 7, [12], [], []]), Malformed(), so=_live_of_another_body
+            Raw(ME, [1, 0, 7, [], "ann", [12], []]), Malformed(), so=_live_of_another_body
         ),
         "key-reused": Row(FIRST_HOLD, KeyReused(), so=_live_of_another_body),
         "held (a replay)": Row(FIRST_HOLD, _KEPT, so=_live),
@@ -238,7 +249,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "held": Row(FIRST_HOLD, _HELD, behind=""),
     },
     "replace": {
-        "malformed": Row(Raw(ME, [2, -1, [12], [], []]), Malformed()),
+        "malformed": Row(Raw(ME, [2, -1, [], [12], []]), Malformed()),
         "unknown": Row(_REPLACE, Unknown()),
         "released": Row(_REPLACE, Released(), so=_released),
         "expired": Row(_REPLACE, Expired(), so=_about_to_expire),
@@ -261,7 +272,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     },
     "purchase": {
         "malformed": Row(
-            Raw(ME, [4, "key", "5", "ref"]), Malformed(), so=_key_of_another_and(_live)
+            Raw(ME, [4, "5", "ref", "key"]), Malformed(), so=_key_of_another_and(_live)
         ),
         "key-reused": Row(_PURCHASE, KeyReused(), so=_key_of_another_and(_about_to_expire)),
         "unknown": Row(_PURCHASE, Unknown()),
@@ -315,6 +326,35 @@ FENCES: Final[Mapping[str, Mapping[str, str]]] = {
     "another data set": {"replid": "0" * 40},
     "recovering": {"state": "recovering"},
 }
+
+
+def check_searches(rooms: Rooms, batch_script: Script | None = None) -> None:
+    """Check searches in a hall of several windows, while seats open and close in the same batch.
+
+    Raises:
+        AssertionError: a search found another place than the reference does.
+    """
+    dice = random.Random(7)  # noqa: S311 -- no secret
+    hall = make_manifest("|" + "oooooooo|" * 400)
+    rules = Rules(max_per_hold=8, max_per_buyer=10_000)
+    room = rooms.open(hall, rules, batch_script=batch_script)
+    blocked = [n for n, byte in enumerate(hall.layout) if byte == "o" and dice.random() < 0.6]
+    assert room.change(block=blocked)[0] == "changed"
+    model = ReferenceInventory(hall, rules, blocked_seats=set(blocked))
+    held = 0
+    for _ in range(12):
+        commands: list[Hold | Release] = []
+        for _ in range(60):
+            if held > 2 and dice.random() < 0.3:
+                commands.append(Release(hold_id(dice.randint(1, held))))
+            else:
+                held += 1
+                best = ((0, dice.randint(1, 8)),)
+                commands.append(Hold(hold_id(held), "ann", 60_000, 1, Selection(best=best)))
+        for command, told in zip(commands, room.batch(*commands).answers, strict=True):
+            assert told == model.decide(command, START_MS, told)
+    assert room.read().seats == model.seats()
+    room.close()
 
 
 def check_refusals(rooms: Rooms, batch_script: Script | None = None) -> None:

@@ -14,8 +14,8 @@ import redis
 from msgspec import Struct
 from redis.exceptions import NoScriptError
 
-from engine.inventory.commands import Answer, Hold, Replace, Reply, Selection, read_reply
-from engine.inventory.facts import SeatsSold, StreamId, read_sale
+from engine.inventory.commands import Answer, Command, Hold, Replace, Selection
+from engine.inventory.facts import SeatsSold, StreamId, read_delta, read_sale
 from engine.inventory.keys import ShowKeys, show_keys, staged
 from engine.inventory.manifest import Area, Manifest, PriceLevel
 from engine.inventory.rebuild import Inventory
@@ -27,6 +27,7 @@ from engine.inventory.records import (
     unpack_area,
     unpack_record,
 )
+from engine.inventory.replies import Reply, read_reply
 from engine.inventory.scripts import Script, load_script
 from engine.platform.ids import EntityId, HoldId, new_entity_id
 
@@ -70,20 +71,23 @@ class Packable(Protocol):
         """The hold's id."""
         ...
 
-    def packed(self) -> list[Any]:
+    def packed(self) -> tuple[bytes, bytes]:
         """Return the command as `batch.lua` reads it."""
         ...
 
 
 class Raw(Struct, frozen=True):
-    """A command as its bytes are to be, well-formed or not."""
+    """A command as its values are to be, well-formed or not; bytes are sent as they are."""
 
     hold: bytes
     words: Any
 
-    def packed(self) -> Any:  # noqa: ANN401 -- whatever the test wants to send
-        """Return it as it is."""
-        return self.words
+    def packed(self) -> tuple[bytes, bytes]:
+        """Return it as it is, without a tail."""
+        if isinstance(self.words, bytes):
+            return self.words, b""
+        values = cast("list[Any]", self.words) if isinstance(self.words, list) else [self.words]
+        return b"".join(map(encode, values)), b""
 
 
 class Delta(Struct, frozen=True):
@@ -93,6 +97,7 @@ class Delta(Struct, frozen=True):
     now_ms: int
     seats: tuple[tuple[int, int], ...]
     areas: tuple[tuple[int, AreaCounts], ...]
+    sold_holds: tuple[int, ...]
 
 
 class Contents(Struct, frozen=True, kw_only=True):
@@ -271,9 +276,9 @@ class ShowRoom:
             self.price_version,
             not_after_ms,
             sweep_max,
-            [command.packed() for command in commands],
+            [length for command in commands for length in map(len, command.packed())],
         ]
-        packed = call(
+        reply = call(
             self.client,
             self._batch,
             self.keys.inventory(),
@@ -282,8 +287,9 @@ class ShowRoom:
             encode(levels) if levels else b"",
             f"test:wake:{self.show}",
             f"record:{self.show}",
+            b"".join(part for command in commands for part in command.packed()),
         )
-        return read_reply(packed)
+        return read_reply(reply, cast("Sequence[Command]", commands), self.price_version)
 
     def ask(self, command: Packable) -> Answer:
         """Return what becomes of one command."""
@@ -430,17 +436,22 @@ class Rooms:
 
 
 def _buyer(packed: bytes) -> tuple[int, int, int]:
-    assert packed[:_ONE_BYTE] == b"\x01"
-    held, bought, deadline_ms = decode(packed[_ONE_BYTE:])
-    return held, bought, deadline_ms
+    assert (packed[:1], len(packed)) == (b"\x02", 13)
+    held, bought, deadline_ms = packed[1:4], packed[4:7], packed[7:]
+    return (
+        int.from_bytes(held, "big"),
+        int.from_bytes(bought, "big"),
+        int.from_bytes(deadline_ms, "big"),
+    )
 
 
 def _delta(at: bytes, packed: bytes) -> Delta:
-    version, now_ms, seats, areas = decode(packed)
-    assert version == 1
+    delta = read_delta(packed)
+    changes = iter(delta.seats)
     return Delta(
         at=StreamId.parse(at),
-        now_ms=now_ms,
-        seats=tuple((position, state) for position, state in seats),
-        areas=tuple((index, AreaCounts(*counts)) for index, *counts in areas),
+        now_ms=delta.at_ms,
+        seats=tuple(zip(changes, changes, strict=True)),
+        areas=tuple((index, AreaCounts(*counts)) for index, *counts in delta.areas),
+        sold_holds=delta.sold_holds,
     )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engine.inventory.commands import Held, Hold, NoneTogether, Selection
 from engine.inventory.manifest import Manifest
+from tests.lua.batch_table import check_searches
 from tests.lua.show_room import START_MS, Rooms, Rules, hold_id, make_manifest
 from tests.model.reference_inventory import ReferenceInventory
 
@@ -51,6 +52,11 @@ def test_the_seats_are_the_best_that_leave_no_single_seat_alone(
         assert told == model.decide(command, START_MS, told)
     assert room.read().seats == model.seats()
     room.close()
+
+
+def test_seats_that_open_and_close_in_the_batch_are_seen_in_every_window(rooms: Rooms) -> None:
+    """A hall is searched window by window, and what was found empty is not searched again."""
+    check_searches(rooms)
 
 
 def test_a_place_near_the_middle_of_the_row_is_taken(rooms: Rooms) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.exceptions import ResponseError
 
 from engine.inventory.scripts import load_script, make_script
-from tests.lua.batch_table import check_refusals, check_table
+from tests.lua.batch_table import check_refusals, check_searches, check_table
 from tests.lua.show_room import Rooms
 from tests.model.inventory_machine import run_machine
 
@@ -33,9 +33,9 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "state = state, deadline = view.now,",
     ),
     "a seat may be held by two": Mutant(
-        "if seat_state(view, position) ~= OPEN then", "if false then"
+        "if seat_state(view, seats[i]) ~= OPEN then", "if false then"
     ),
-    "an area may be oversold": Mutant("if open < pair[2] then", "if open < 0 then"),
+    "an area may be oversold": Mutant("if open < count then", "if open < 0 then"),
     "a purchase's key may be used for two holds": Mutant(
         "if used_for and used_for ~= id then", "if false then"
     ),
@@ -69,8 +69,12 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "buyer.bought = buyer.bought + count", "buyer.bought = buyer.bought"
     ),
     "a single seat is left alone": Mutant("if length ~= n + 1 then", "if true then"),
+    "a search goes on behind a seat that has opened": Mutant(
+        "if state == OPEN then\n    view.resume = {}", "if state == OPEN then"
+    ),
     "a search that failed is remembered for ever": Mutant(
-        "if state == OPEN and next(view.misses) then", "if false then"
+        "if next(view.misses) then\n      view.misses, view.misses_changed",
+        "if false then\n      view.misses, view.misses_changed",
     ),
 }
 
@@ -84,6 +88,7 @@ def _check(rooms: Rooms, body: str) -> None:
     script = make_script("batch", body)
     check_table(rooms, script)
     check_refusals(rooms, script)
+    check_searches(rooms, script)
     run_machine(rooms.client, script, examples=20)
 
 

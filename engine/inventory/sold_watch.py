@@ -1,0 +1,143 @@
+"""Follows the deltas of the shows that sell out, for a process's memory of what is sold.
+
+One task and one connection for all of them. A show is followed from its first refusal on, until
+nobody has asked for its sold places for a while.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from engine.inventory.commands import Refusal, Selection
+from engine.inventory.facts import StreamId
+from engine.inventory.shows import Show
+from engine.inventory.sold_memory import GapError, SoldMemory
+from engine.platform.ids import entity_hex
+from engine.platform.redis import Store, StreamEntries
+
+FRESH_S: Final = 2.0
+"""What was not confirmed by the store for so long is not used."""
+
+_SEATS_MAX: Final = 1_000_000
+_SHOWS_MAX: Final = 64
+_IDLE_S: Final = 60.0
+_CHECK_S: Final = 0.5
+_BLOCK_MS: Final = 250
+_ENTRIES_AT_A_TIME: Final = 200
+_RETRY_S: Final = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class _Followed:
+    """A show that is followed."""
+
+    def __init__(self, show: Show, now: float) -> None:
+        self.show = show
+        self.memory = SoldMemory(show.manifest, show.epoch)
+        self.asked_at = now
+        self.confirmed_at = now - 2 * FRESH_S
+        """When the store was last found to have no delta that is not learnt."""
+
+
+class SoldWatch:
+    """What this process knows to be sold, of all shows."""
+
+    def __init__(self, redis: Store) -> None:
+        """Take a client whose reads may block; nothing is followed yet."""
+        self._redis = redis
+        self._followed: dict[int, _Followed] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def refuse(self, show: Show, hold: bytes, selection: Selection) -> Refusal | None:
+        """Return why a selection can't be held for certain; None: ask the store."""
+        followed = self._followed.get(show.id)
+        if followed is None:
+            return None
+        now = time.monotonic()
+        followed.asked_at = now
+        if now - followed.confirmed_at > FRESH_S or not _is_selling(show, selection):
+            return None
+        return followed.memory.refuse(hold, selection)
+
+    def follow(self, show: Show) -> None:
+        """Follow a show from now on: it has begun to refuse."""
+        if show.id in self._followed or len(self._followed) >= _SHOWS_MAX:
+            return
+        seats = sum(len(one.show.manifest.layout) for one in self._followed.values())
+        if seats + len(show.manifest.layout) > _SEATS_MAX:
+            return
+        self._followed[show.id] = _Followed(show, time.monotonic())
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        checked_at = 0.0
+        while self._followed:
+            try:
+                await self._read_on()
+                if time.monotonic() - checked_at > _CHECK_S:
+                    checked_at = time.monotonic()
+                    await self._check()
+            except (RedisError, OSError, TimeoutError) as error:
+                # Another server may answer next: what was learnt from this one is void.
+                _log.warning("deltas interrupted", error=repr(error))
+                self._followed.clear()
+                await asyncio.sleep(_RETRY_S)
+
+    async def _read_on(self) -> None:
+        wanted = list(self._followed.values())
+        streams = {one.show.keys.deltas: str(one.memory.position) for one in wanted}
+        began = time.monotonic()
+        found = await self._redis.xread(streams, count=_ENTRIES_AT_A_TIME, block=_BLOCK_MS)
+        entries = {name.decode(): listed for name, listed in found}
+        for one in wanted:
+            listed = entries.get(one.show.keys.deltas, [])
+            if self._learn(one, listed) and len(listed) < _ENTRIES_AT_A_TIME:
+                one.confirmed_at = began
+
+    def _learn(self, one: _Followed, listed: StreamEntries) -> bool:
+        """Return whether the show can still be followed."""
+        try:
+            for at, fields in listed:
+                one.memory.learn(StreamId.parse(at), fields[b"d"])
+        except (GapError, KeyError, ValueError) as error:
+            _log.info("forgot what was sold", show=entity_hex(one.show.id), why=str(error))
+            self._forget(one)
+            return False
+        return True
+
+    async def _check(self) -> None:
+        """Confirm that each show's epoch is still the one that is open; forget idle shows."""
+        wanted = list(self._followed.values())
+        began = time.monotonic()
+        pipeline = self._redis.pipeline(transaction=False)
+        for one in wanted:
+            pipeline.hmget(one.show.keys.meta, ["state", "epoch"])
+        answers = await pipeline.execute(raise_on_error=True)
+        for one, answer in zip(wanted, answers, strict=True):
+            is_open = answer == [b"open", str(one.show.epoch).encode()]
+            if not is_open or began - one.asked_at > _IDLE_S:
+                self._forget(one)
+
+    def _forget(self, one: _Followed) -> None:
+        if self._followed.get(one.show.id) is one:
+            del self._followed[one.show.id]
+
+
+def _is_selling(show: Show, selection: Selection) -> bool:
+    """Whether nothing else would refuse the selection first, as far as this process can tell."""
+    if show.state != "on_sale" or selection.tickets > show.max_per_hold:
+        return False
+    return show.closes_at_ms is None or time.time_ns() // 1_000_000 < show.closes_at_ms
