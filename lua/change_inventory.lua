@@ -14,7 +14,6 @@ Facts: seat and area changes to deltas.
 --]]
 --- include read_meta
 --- include read_time
---- include read_guard
 --- include refuse_batch
 --- include call_in_chunks
 --- include states

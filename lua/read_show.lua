@@ -10,7 +10,6 @@ Facts: none; writes nothing.
 --]]
 --- include read_meta
 --- include read_time
---- include read_guard
 --- include refuse_batch
 local seats_key, areas_key, meta_key, deltas_key = KEYS[1], KEYS[2], KEYS[7], KEYS[9]
 local epoch, version = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -3,10 +3,12 @@
 import sys
 
 
-def serve_command(host: str, port: int, workers: int) -> tuple[str, ...]:
-    """Return the command that serves the API with this many processes."""
+def serve_command(
+    host: str, port: int, workers: int, *, app: str = "api.app:app"
+) -> tuple[str, ...]:
+    """Return the command that serves the API, or another application, with this many processes."""
     return (
-        *(sys.executable, "-m", "granian", "--interface", "asgi", "api.app:app"),
+        *(sys.executable, "-m", "granian", "--interface", "asgi", app),
         *("--host", host, "--port", str(port)),
         *("--workers", str(workers), "--respawn-failed-workers"),
         *("--loop", "uvloop", "--no-access-log", "--workers-kill-timeout", "5"),

@@ -5,30 +5,56 @@ header lists what may be answered, in order of precedence. Seats are positions i
 areas are indexes in it; times are milliseconds since 1970 on Redis' clock.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from engine.inventory.facts import StreamId
-from engine.platform.ids import HoldId
+from engine.platform.ids import (
+    FINGERPRINT_BYTES,
+    PURCHASE_KEY_BYTES,
+    HoldId,
+    purchase_key_digest,
+)
 
 Areas = tuple[tuple[int, int], ...]
 """Pairs of area index and count."""
 
-Packed = tuple[bytes, bytes]
-"""A command's head and its tail, which becomes a part of the hold's record."""
-
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def _values(values: tuple[Any, ...]) -> bytes:
-    """Pack up to 15 values as msgpack without the one byte of a list around them."""
-    return _encode(values)[1:]
+class Packed(NamedTuple):
+    """A command as `batch.lua` reads it."""
+
+    fingerprint: bytes
+    """6 bytes."""
+    purchase_key: bytes
+    """8 bytes that stand for a purchase's key."""
+    values: bytes
+    """Its values as msgpack, without a list around them."""
+    tail_at: int
+    """Where in the values the tail begins, which becomes a part of the hold's record."""
 
 
-_RELEASE: Final = _values((3,)), b""
-_LOOK: Final = _values((5,)), b""
+def _pack(
+    head: tuple[Any, ...],
+    tail: tuple[Any, ...] = (),
+    fingerprint: int = 0,
+    purchase_key: bytes = bytes(PURCHASE_KEY_BYTES),
+) -> Packed:
+    # Without the one byte of a list of up to 15 values.
+    packed = _encode(head)[1:]
+    return Packed(
+        fingerprint.to_bytes(FINGERPRINT_BYTES, "big"),
+        purchase_key,
+        packed + _encode(tail)[1:] if tail else packed,
+        len(packed),
+    )
+
+
+_RELEASE: Final = _pack((3,))
+_LOOK: Final = _pack((5,))
 
 
 class Selection(Struct, frozen=True):
@@ -51,6 +77,10 @@ class Selection(Struct, frozen=True):
         return counted
 
 
+def _places(wanted: Selection) -> tuple[Any, ...]:
+    return (wanted.seats, wanted.areas) if wanted.areas else (wanted.seats,)
+
+
 class Hold(Struct, frozen=True):
     """Claim a selection for a buyer, for `ttl_ms`. `fingerprint` stands for the request's body."""
 
@@ -63,9 +93,10 @@ class Hold(Struct, frozen=True):
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
         wanted = self.selection
-        return (
-            _values((1, self.ttl_ms, self.fingerprint, wanted.best)),
-            _values((self.buyer, wanted.seats, wanted.areas)),
+        return _pack(
+            (1, self.ttl_ms, wanted.best or False),
+            (self.buyer, *_places(wanted)),
+            self.fingerprint,
         )
 
 
@@ -78,11 +109,7 @@ class Replace(Struct, frozen=True):
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        wanted = self.selection
-        return (
-            _values((2, self.fingerprint, wanted.best)),
-            _values((wanted.seats, wanted.areas)),
-        )
+        return _pack((2, self.selection.best or False), _places(self.selection), self.fingerprint)
 
 
 class Release(Struct, frozen=True):
@@ -105,7 +132,11 @@ class Purchase(Struct, frozen=True):
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return _values((4, self.fingerprint, self.payment_reference)), _values((self.key,))
+        return _pack(
+            (4, self.payment_reference, self.key),
+            fingerprint=self.fingerprint,
+            purchase_key=purchase_key_digest(self.key),
+        )
 
 
 class Look(Struct, frozen=True):

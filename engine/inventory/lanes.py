@@ -247,17 +247,27 @@ class Lane:
             show.price_version,
             await self._clock.now_ms() + self._timeout_ms,
             SWEEP_MAX,
-            [length for one in batch for length in map(len, one.packed)],
+            [length for one in batch for length in (len(one.packed.values), one.packed.tail_at)],
         ]
         reply = await self._script.call(
             self._redis,
             show.keys.inventory(),
             _encode(header),
-            b"".join(one.command.hold for one in batch),
+            b"".join(
+                [
+                    part
+                    for one in batch
+                    for part in (
+                        one.command.hold,
+                        one.packed.fingerprint,
+                        one.packed.purchase_key,
+                    )
+                ]
+            ),
             _encode(levels) if levels else b"",
             WAKE_CHANNEL,
             wake_call(Wake.RECORD, show.id),
-            b"".join([part for one in batch for part in one.packed]),
+            b"".join([one.packed.values for one in batch]),
         )
         return read_reply(reply, [one.command for one in batch], show.price_version)
 

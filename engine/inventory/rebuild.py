@@ -25,6 +25,7 @@ from engine.inventory.records import (
     pack_buyer,
     pack_record,
 )
+from engine.platform.ids import purchase_key_digest
 
 OPEN: Final = ord("o")
 HELD: Final = ord("h")
@@ -42,6 +43,7 @@ class LedgerOrder(Struct, frozen=True, kw_only=True):
     areas: tuple[tuple[int, int], ...]
     price_version: int
     hold_fingerprint: int
+    purchase_key: str
     sale: SaleRecord
 
 
@@ -60,7 +62,7 @@ class Inventory(Struct, frozen=True, kw_only=True):
     holds: dict[bytes, bytes]
     expiry: dict[bytes, int]
     buyers: dict[str, bytes]
-    keys: dict[str, bytes]
+    keys: dict[bytes, bytes]
     holds_kept: int
     holds_voided: int
 
@@ -115,7 +117,7 @@ def rebuild(
     places = _Places(manifest)
     buyers: dict[str, _Buyer] = {}
     records: dict[bytes, HoldRecord | Tombstone] = {}
-    keys: dict[str, bytes] = {}
+    keys: dict[bytes, bytes] = {}
 
     for order in orders:
         record = _purchased(order)
@@ -126,7 +128,7 @@ def rebuild(
             places.take(order.seats, order.areas, SOLD)
             buyers.setdefault(order.buyer, _Buyer()).bought += record.tickets
         records[order.hold] = record
-        keys[order.sale.key] = order.hold
+        keys[purchase_key_digest(order.purchase_key)] = order.hold
 
     # A seat sold before it was withheld stays sold; the house's other blocks come before holds.
     places.take([s for s in blocks.seats if places.seats[s] == OPEN], (), BLOCKED)

@@ -1,7 +1,7 @@
 """Packed records of a show in Redis, read and written outside the scripts: by a recovery.
 
-The formats are those of `lua/includes/records.lua`, `view_buyers.lua` and `view_areas.lua`: a
-format byte, then fixed parts of big-endian integers and msgpack. A test holds the two together.
+The formats are those of `lua/includes/records.lua`, `view_buyers.lua` and `view_areas.lua`: fixed
+parts of big-endian integers, and msgpack. A test holds the two together.
 """
 
 from enum import IntEnum
@@ -11,8 +11,6 @@ import msgspec
 
 from engine.inventory.commands import Areas, Held, Purchased
 
-FORMAT: Final = b"\x02"
-FORMAT_BEFORE: Final = b"\x01"
 AREA_FORMAT: Final = b"\x01"
 
 KEPT_AFTER_DEADLINE_MS: Final = 600_000
@@ -36,11 +34,16 @@ class HoldState(IntEnum):
 
 
 _ENDED: Final = frozenset({HoldState.RELEASED, HoldState.EXPIRED})
-_ENDED_BYTES: Final = 14
-_LIVE_BYTES: Final = 24
-_SOLD_BYTES: Final = 46
+_FORMAT: Final = 32
+"""Added to the state in a record's first byte."""
+_REPLACED: Final = 5
+"""The state of a live hold that keeps the fingerprint of another selection than its own body's."""
+_LIVE_BYTES: Final = 15
+_REPLACED_BYTES: Final = 21
+_SOLD_BYTES: Final = 29
+_LIST_OF_TWO: Final = b"\x92"
 _LIST_OF_THREE: Final = b"\x93"
-_LIST_OF_FOUR: Final = b"\x94"
+_NARROW_MAX: Final = 255
 
 
 class Tombstone(msgspec.Struct, frozen=True):
@@ -52,7 +55,11 @@ class Tombstone(msgspec.Struct, frozen=True):
 
 
 class HoldRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A live or a purchased hold; `sale` is None for a live one."""
+    """A live or a purchased hold; `sale` is None for a live one.
+
+    Of a purchased one the deadline is when it was sold, and the selection's fingerprint its body's:
+    neither matters any more.
+    """
 
     deadline_ms: int
     fingerprint: int
@@ -72,7 +79,6 @@ class HoldRecord(msgspec.Struct, frozen=True, kw_only=True):
 class SaleRecord(msgspec.Struct, frozen=True):
     """What a purchase adds to its hold: enough to answer its repetition."""
 
-    key: str
     body_fingerprint: int
     epoch: int
     n: int
@@ -86,15 +92,10 @@ def unpack_record(packed: bytes) -> HoldRecord | Tombstone:
         RecordError: not a record of a known format.
     """
     try:
-        if packed[:1] == FORMAT:
-            return _unpack(packed)
-        if packed[:1] == FORMAT_BEFORE:
-            return _unpack_before(_decode(packed[1:]))
+        return _unpack(packed)
     except (ValueError, TypeError, IndexError, msgspec.DecodeError) as error:
         msg = f"not a hold's record: {error}"
         raise RecordError(msg) from error
-    msg = f"record of format {packed[:1]!r}: this version reads {FORMAT_BEFORE!r} and {FORMAT!r}"
-    raise RecordError(msg)
 
 
 def read_standing(packed: bytes) -> Held | Purchased:
@@ -124,56 +125,53 @@ def read_standing(packed: bytes) -> Held | Purchased:
 
 
 def _unpack(packed: bytes) -> HoldRecord | Tombstone:
-    state = packed[1]
-    deadline, fingerprint = _int(packed, 2, 6), _int(packed, 8, 6)
+    state = packed[0] - _FORMAT
+    if state == HoldState.PURCHASED:
+        buyer, seats, areas = _unpack_tail(packed, _SOLD_BYTES)
+        sold_at_ms = _int(packed, 23, 6)
+        fingerprint = _int(packed, 3, 6)
+        return HoldRecord(
+            deadline_ms=sold_at_ms,
+            fingerprint=fingerprint,
+            buyer=buyer,
+            price_version=_int(packed, 1, 2),
+            selection_fingerprint=fingerprint,
+            seats=seats,
+            areas=areas,
+            sale=SaleRecord(
+                body_fingerprint=_int(packed, 9, 6),
+                epoch=_int(packed, 15, 4),
+                n=_int(packed, 19, 4),
+                sold_at_ms=sold_at_ms,
+            ),
+        )
     if state in _ENDED:
-        _check_size(packed, _ENDED_BYTES)
-        return Tombstone(HoldState(state), deadline, fingerprint)
-    is_sold = state == HoldState.PURCHASED
-    tail = _SOLD_BYTES if is_sold else _LIVE_BYTES
-    if state != HoldState.LIVE and not is_sold:
+        return Tombstone(HoldState(state), _int(packed, 1, 6), _int(packed, 7, 6))
+    if state not in {HoldState.LIVE, _REPLACED}:
         msg = f"state {state}"
         raise ValueError(msg)
-    # A tail's values have no list around them; one byte puts it there.
-    list_of = _LIST_OF_FOUR if is_sold else _LIST_OF_THREE
-    buyer, seats, areas, *key = _decode(list_of + packed[tail:])
-    sale = None
-    if is_sold:
-        sale = SaleRecord(
-            key=key[0],
-            body_fingerprint=_int(packed, 24, 6),
-            epoch=_int(packed, 30, 4),
-            n=_int(packed, 34, 6),
-            sold_at_ms=_int(packed, 40, 6),
-        )
+    replaced = state == _REPLACED
+    buyer, seats, areas = _unpack_tail(packed, _REPLACED_BYTES if replaced else _LIVE_BYTES)
     return HoldRecord(
-        deadline_ms=deadline,
-        fingerprint=fingerprint,
+        deadline_ms=_int(packed, 1, 6),
+        fingerprint=_int(packed, 9, 6),
         buyer=buyer,
-        price_version=_int(packed, 20, 4),
-        selection_fingerprint=_int(packed, 14, 6),
-        seats=tuple(seats),
-        areas=tuple((area, count) for area, count in areas),
-        sale=sale,
+        price_version=_int(packed, 7, 2),
+        selection_fingerprint=_int(packed, 15 if replaced else 9, 6),
+        seats=seats,
+        areas=areas,
     )
 
 
-def _unpack_before(fields: list[Any]) -> HoldRecord | Tombstone:
-    """Read the first format: one msgpack list."""
-    state, deadline, fingerprint, *rest = fields
-    if state in _ENDED:
-        return Tombstone(HoldState(state), deadline, fingerprint)
-    buyer, price_version, selection_fp, seats, areas, *sale = rest
-    return HoldRecord(
-        deadline_ms=deadline,
-        fingerprint=fingerprint,
-        buyer=buyer,
-        price_version=price_version,
-        selection_fingerprint=selection_fp,
-        seats=tuple(seats),
-        areas=tuple((area, count) for area, count in areas),
-        sale=SaleRecord(*sale) if state == HoldState.PURCHASED else None,
-    )
+def _unpack_tail(packed: bytes, start: int) -> tuple[str, tuple[int, ...], Areas]:
+    """Read buyer, seats and areas, which have no list around them; areas may be left out."""
+    tail = packed[start:]
+    try:
+        buyer, seats = _decode(_LIST_OF_TWO + tail)
+        areas: Any = ()
+    except msgspec.DecodeError:
+        buyer, seats, areas = _decode(_LIST_OF_THREE + tail)
+    return buyer, tuple(seats), tuple((area, count) for area, count in areas)
 
 
 def pack_record(record: HoldRecord | Tombstone) -> bytes:
@@ -184,42 +182,45 @@ def pack_record(record: HoldRecord | Tombstone) -> bytes:
     """
     if isinstance(record, Tombstone):
         return (
-            FORMAT
-            + bytes([record.state])
+            bytes([_FORMAT + record.state])
             + record.forgotten_at_ms.to_bytes(6, "big")
             + record.fingerprint.to_bytes(6, "big")
         )
+    tail: list[Any] = [record.buyer, record.seats]
+    if record.areas:
+        tail.append(record.areas)
+    packed_tail = _encode(tail)[1:]
+    price_version = record.price_version.to_bytes(2, "big")
+    fingerprint = record.fingerprint.to_bytes(6, "big")
     sale = record.sale
-    fixed = (
-        FORMAT
-        + bytes([HoldState.LIVE if sale is None else HoldState.PURCHASED])
-        + record.deadline_ms.to_bytes(6, "big")
-        + record.fingerprint.to_bytes(6, "big")
-        + record.selection_fingerprint.to_bytes(6, "big")
-        + record.price_version.to_bytes(4, "big")
-    )
-    tail = [record.buyer, record.seats, record.areas]
-    if sale is None:
-        return fixed + _encode(tail)[1:]
+    if sale is not None:
+        return (
+            bytes([_FORMAT + HoldState.PURCHASED])
+            + price_version
+            + fingerprint
+            + sale.body_fingerprint.to_bytes(6, "big")
+            + sale.epoch.to_bytes(4, "big")
+            + sale.n.to_bytes(4, "big")
+            + sale.sold_at_ms.to_bytes(6, "big")
+            + packed_tail
+        )
+    replaced = record.selection_fingerprint != record.fingerprint
     return (
-        fixed
-        + sale.body_fingerprint.to_bytes(6, "big")
-        + sale.epoch.to_bytes(4, "big")
-        + sale.n.to_bytes(6, "big")
-        + sale.sold_at_ms.to_bytes(6, "big")
-        + _encode([*tail, sale.key])[1:]
+        bytes([_FORMAT + (_REPLACED if replaced else HoldState.LIVE)])
+        + record.deadline_ms.to_bytes(6, "big")
+        + price_version
+        + fingerprint
+        + (record.selection_fingerprint.to_bytes(6, "big") if replaced else b"")
+        + packed_tail
     )
 
 
 def _int(packed: bytes, start: int, size: int) -> int:
-    _check_size(packed, start + size)
-    return int.from_bytes(packed[start : start + size], "big")
-
-
-def _check_size(packed: bytes, least: int) -> None:
-    if len(packed) < least:
-        msg = f"{len(packed)} bytes, not {least}"
+    part = packed[start : start + size]
+    if len(part) < size:
+        msg = f"{len(packed)} bytes are too few"
         raise ValueError(msg)
+    return int.from_bytes(part, "big")
 
 
 class AreaCounts(msgspec.Struct, frozen=True):
@@ -249,10 +250,8 @@ def unpack_area(packed: bytes) -> AreaCounts:
 
 
 def pack_buyer(held: int, bought: int, deadline_ms: int) -> bytes:
-    """Write a value of the `buyers` hash."""
+    """Write a value of the `buyers` hash: 8 bytes, or 12 where a count needs more."""
+    size = 1 if held <= _NARROW_MAX and bought <= _NARROW_MAX else 3
     return (
-        FORMAT
-        + held.to_bytes(3, "big")
-        + bought.to_bytes(3, "big")
-        + deadline_ms.to_bytes(6, "big")
+        held.to_bytes(size, "big") + bought.to_bytes(size, "big") + deadline_ms.to_bytes(6, "big")
     )

@@ -260,8 +260,8 @@ async def _ledger_orders(connection: AsyncConnection, show: int) -> list[LedgerO
             areas=tuple(sorted(areas.get(row["id"], {}).items())),
             price_version=row["price_version"],
             hold_fingerprint=row["hold_fp"],
+            purchase_key=row["purchase_key"],
             sale=SaleRecord(
-                key=row["purchase_key"],
                 body_fingerprint=row["body_fp"],
                 epoch=row["epoch"],
                 n=row["position"],

@@ -21,7 +21,7 @@ Status = Literal["ok", "too-late", "fenced", "stale"]
 
 _STATUSES: Final[dict[bytes, Status]] = {word.encode(): word for word in get_args(Status)}
 _LISTS_FROM: Final = 0x90
-"""What msgpack lists begin with; a record begins with its format, which is far below."""
+"""What msgpack lists begin with; what a record begins with is far below."""
 
 _read_words: Final = msgspec.msgpack.Decoder(Answer).decode
 

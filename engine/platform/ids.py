@@ -28,7 +28,8 @@ _ENTITY_HEX_DIGITS = 16
 _HOLD_HEX_DIGITS = 32
 _DIGEST_BYTES = 12
 _MAC_BYTES = 4
-_FINGERPRINT_BYTES = 6
+FINGERPRINT_BYTES = 6
+PURCHASE_KEY_BYTES = 8
 
 
 class IdError(ValueError):
@@ -58,7 +59,12 @@ def entity_hex(entity: int) -> str:
 
 def fingerprint(content: bytes) -> int:
     """Return 48 bits that stand for a request's body: small enough for a Lua number (a double)."""
-    return int.from_bytes(blake2b(content, digest_size=_FINGERPRINT_BYTES).digest(), "big")
+    return int.from_bytes(blake2b(content, digest_size=FINGERPRINT_BYTES).digest(), "big")
+
+
+def purchase_key_digest(key: str) -> bytes:
+    """Return the 8 bytes that stand for a purchase's Idempotency-Key within its show."""
+    return blake2b(key.encode(), digest_size=PURCHASE_KEY_BYTES).digest()
 
 
 class Ids:

@@ -12,7 +12,7 @@ from loadtests.auditor.findings import ON_THE_WAY, Findings
 from loadtests.auditor.hall import Hall
 from loadtests.auditor.judge_store import runs_of, seat_run
 from loadtests.auditor.ledger import LedgerOrder, LedgerShow
-from loadtests.auditor.store import PURCHASED, Fact, Record, StoreView
+from loadtests.auditor.store import PURCHASED, Fact, Record, StoreView, key_digest
 
 _CONFIRMED: Final = "confirmed"
 _BLOCKED: Final = ord("b")
@@ -163,7 +163,7 @@ def _judge_record(
         ("areas", areas, list(order.areas)),
         ("place in the stream", record.place, order.place),
         ("price version", record.price_version, order.price_version),
-        ("key", record.key, order.key),
+        ("key", view.keys.get(key_digest(order.key), b"").hex(), hold.hex()),
         ("time of sale", record.sold_at_ms, order.sold_at_ms),
         findings=findings,
         names=("Redis", "the ledger"),

@@ -7,7 +7,15 @@ from typing import Final
 
 from loadtests.auditor.findings import Findings
 from loadtests.auditor.hall import Hall
-from loadtests.auditor.store import LIVE, PURCHASED, AreaCounts, Guard, Record, StoreView
+from loadtests.auditor.store import (
+    LIVE,
+    PURCHASED,
+    AreaCounts,
+    Guard,
+    Record,
+    StoreView,
+    key_digest,
+)
 
 SWEEP_MS_MAX: Final = 5_000
 """How long after its deadline a hold may still stand before somebody is late."""
@@ -195,14 +203,20 @@ def _judge_expiry(view: StoreView, findings: Findings, *, swept: bool) -> None:
 
 
 def _judge_keys(view: StoreView, findings: Findings) -> None:
-    for key, hold in view.keys.items():
+    for digest, hold in view.keys.items():
         record = view.holds.get(hold)
-        if record is None or record.state != PURCHASED or record.key != key:
-            says = f"names hold {hold.hex()}, which was not bought with it"
-            findings.add("key-differs", f"key {key}", says)
+        if record is None or record.state != PURCHASED:
+            says = f"names hold {hold.hex()}, which was not bought"
+            findings.add("key-differs", f"key {digest.hex()}", says)
+    named = Counter(view.keys.values())
     for hold, record in view.holds.items():
-        if record.state == PURCHASED and view.keys.get(record.key) != hold:
-            says = f"bought with key {record.key}, which does not name it"
+        if record.state == PURCHASED and named[hold] != 1:
+            says = f"bought, and named by {named[hold]} keys"
+            findings.add("key-differs", f"hold {hold.hex()}", says)
+    for hold, fact in view.facts.items():
+        record = view.holds.get(hold)
+        if record and record.state == PURCHASED and view.keys.get(key_digest(fact.key)) != hold:
+            says = f"bought with key {fact.key}, which does not name it"
             findings.add("key-differs", f"hold {hold.hex()}", says)
 
 
@@ -219,8 +233,8 @@ def _judge_stream(view: StoreView, findings: Findings) -> None:
         record = view.holds.get(hold)
         if record is None or record.state != PURCHASED:
             continue  # judged by the ledger: a recovery may have stranded it
-        sold = (record.place, record.buyer, sorted(record.seats), sorted(record.areas), record.key)
-        told = (fact.place, fact.buyer, sorted(fact.seats), sorted(fact.areas), fact.key)
+        sold = (record.place, record.buyer, sorted(record.seats), sorted(record.areas))
+        told = (fact.place, fact.buyer, sorted(fact.seats), sorted(fact.areas))
         if sold != told and record.tickets:
             says = f"the stream says {told}, its record {sold}"
             findings.add("fact-differs-from-record", f"hold {hold.hex()}", says)

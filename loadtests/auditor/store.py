@@ -6,6 +6,7 @@ can't be read becomes a complaint in the view, never an exception: it is a findi
 
 import struct
 from collections.abc import Awaitable
+from hashlib import blake2b
 from typing import Any, Final, cast
 
 import msgspec
@@ -19,11 +20,14 @@ RELEASED: Final = 3
 EXPIRED: Final = 4
 
 FORMAT: Final = 1
-RECORD_FORMAT: Final = 2
-_ENDED: Final = struct.Struct("c6s6s")
-_LIVE: Final = struct.Struct("c6s6s6s4s")
-_SOLD: Final = struct.Struct("c6s6s6s4s6s4s6s6s")
-_BUYER: Final = struct.Struct("c3s3s6s")
+FORMAT_OF_RECORDS: Final = 32
+LIVE_REPLACED: Final = 5
+_ENDED: Final = struct.Struct("1s6s6s")
+_LIVE: Final = struct.Struct("1s6s2s6s")
+_LIVE_REPLACED: Final = struct.Struct("1s6s2s6s6s")
+_SOLD: Final = struct.Struct("1s2s6s6s4s4s6s")
+_BUYER: Final = struct.Struct("1s1s6s")
+_LARGE_BUYER: Final = struct.Struct("3s3s6s")
 _HOLD_BYTES: Final = 16
 _NOWHERE: Final = (0, 0)
 
@@ -54,7 +58,6 @@ class Record(Struct, frozen=True):
     hold_fp: int = 0
     seats: tuple[int, ...] = ()
     areas: Places = ()
-    key: str = ""
     body_fp: int = 0
     place: StreamPlace = _NOWHERE
     sold_at_ms: int = 0
@@ -108,7 +111,8 @@ class StoreView(Struct, frozen=True):
     holds: dict[bytes, Record]
     expiry: dict[bytes, int]
     buyers: dict[str, BuyerCounts]
-    keys: dict[str, bytes]
+    keys: dict[bytes, bytes]
+    """A digest of the purchase's key to its hold."""
     facts: dict[bytes, Fact]
     """By hold."""
     first: StreamPlace | None
@@ -119,6 +123,11 @@ class StoreView(Struct, frozen=True):
     """The newest entry that was deleted by itself; trimming does not count. (0, 0) for none."""
     complaints: tuple[tuple[str, str], ...]
     """What could not be read: its name, and why."""
+
+
+def key_digest(key: str) -> bytes:
+    """Return the 8 bytes that stand for a purchase's key in the store."""
+    return blake2b(key.encode(), digest_size=8).digest()
 
 
 async def read_guard(redis: Redis) -> Guard:
@@ -158,7 +167,7 @@ async def read_show(redis: Redis, show: int) -> StoreView:
         holds=reader.holds(holds),
         expiry={hold: int(score) for hold, score in expiry},
         buyers=reader.buyers(buyers),
-        keys={key.decode(errors="replace"): hold for key, hold in keys.items()},
+        keys=keys,
         facts={fact.hold: fact for fact in facts if fact is not None},
         first=_place(entries[0][0]) if entries else None,
         last=_place(stream["last-generated-id"]) if stream else None,
@@ -231,74 +240,51 @@ def _named(kind: type[Struct], packed: bytes) -> dict[str, Any]:
 
 
 def _buyer(packed: bytes) -> BuyerCounts:
-    if packed[:1] != bytes([RECORD_FORMAT]):
-        return msgspec.convert(_named(BuyerCounts, packed), BuyerCounts)
-    held_bought_deadline = _BUYER.unpack(packed)[1:]
-    return BuyerCounts(*(int.from_bytes(part, "big") for part in held_bought_deadline))
+    """Read three integers: 8 bytes, or 12 for someone with more than 255 tickets."""
+    parts = _BUYER if len(packed) == _BUYER.size else _LARGE_BUYER
+    return BuyerCounts(*map(_int, parts.unpack(packed)))
 
 
 def _record(packed: bytes) -> Record:
-    """Read a record; its integers stand one after the other, its other values at its end."""
-    if packed[:1] != bytes([RECORD_FORMAT]):
-        return _first_record(_fields(packed))
-    parts = _LIVE if packed[1:2] == bytes([LIVE]) else _SOLD
-    if packed[1:2] in {bytes([RELEASED]), bytes([EXPIRED])}:
-        parts = _ENDED
-    numbers = [int.from_bytes(part, "big") for part in parts.unpack(packed[1 : 1 + parts.size])]
-    state, until_ms, hold_fp, *more = numbers
-    if parts is _ENDED:
-        return Record(state=state, until_ms=until_ms)
-    if state not in {LIVE, PURCHASED}:
-        msg = f"state {state!r}"
-        raise ValueError(msg)
-    unpacker = msgspec.msgpack.Decoder(list[Any])
-    places = unpacker.decode(bytes([0x93 if parts is _LIVE else 0x94]) + packed[1 + parts.size :])
-    record: dict[str, Any] = {
-        "state": state,
-        "until_ms": until_ms,
-        "hold_fp": hold_fp,
-        "buyer": places[0],
-        "price_version": more[1],
-        "seats": places[1],
-        "areas": places[2],
-    }
-    if state == PURCHASED:
-        body_fp, epoch, n, sold_at_ms = more[2:]
-        record |= {
-            "key": places[3],
-            "body_fp": body_fp,
-            "place": (epoch, n),
-            "sold_at_ms": sold_at_ms,
-        }
-    return msgspec.convert(record, Record)
-
-
-def _first_record(fields: list[Any]) -> Record:
-    """Read a record of the first format: one list."""
-    state, until_ms = fields[0], fields[1]
+    """Read a record: integers one after the other, then msgpack values without a list."""
+    state = packed[0] - FORMAT_OF_RECORDS
     if state in {RELEASED, EXPIRED}:
+        _, until_ms, _ = map(_int, _ENDED.unpack(packed))
         return Record(state=state, until_ms=until_ms)
-    if state not in {LIVE, PURCHASED}:
-        msg = f"state {state!r}"
+    parts = {LIVE: _LIVE, LIVE_REPLACED: _LIVE_REPLACED, PURCHASED: _SOLD}.get(state)
+    if parts is None:
+        msg = f"format and state {packed[0]}"
         raise ValueError(msg)
-    record: dict[str, Any] = {
-        "state": state,
-        "until_ms": until_ms,
-        "hold_fp": fields[2],
-        "buyer": fields[3],
-        "price_version": fields[4],
-        "seats": fields[6],
-        "areas": fields[7],
-    }
+    numbers = list(map(_int, parts.unpack(packed[: parts.size])))
+    buyer, seats, areas = _tail(packed[parts.size :])
+    record: dict[str, Any] = {"buyer": buyer, "seats": seats, "areas": areas}
     if state == PURCHASED:
-        key, body_fp, epoch, n, sold_at_ms = fields[8:13]
+        _, price_version, hold_fp, body_fp, epoch, n, sold_at_ms = numbers
         record |= {
-            "key": key,
+            "state": PURCHASED,
+            "until_ms": sold_at_ms,
             "body_fp": body_fp,
             "place": (epoch, n),
             "sold_at_ms": sold_at_ms,
         }
-    return msgspec.convert(record, Record)
+    else:
+        until_ms, price_version, hold_fp = numbers[1:4]
+        record |= {"state": LIVE, "until_ms": until_ms}
+    return msgspec.convert(record | {"price_version": price_version, "hold_fp": hold_fp}, Record)
+
+
+def _tail(packed: bytes) -> tuple[object, object, object]:
+    """Read a record's last values; a record without places in areas leaves them out."""
+    try:
+        buyer, seats, areas = _unpack(b"\x93" + packed)
+    except msgspec.DecodeError:
+        buyer, seats = _unpack(b"\x92" + packed)
+        return buyer, seats, ()
+    return buyer, seats, areas
+
+
+def _int(part: bytes) -> int:
+    return int.from_bytes(part, "big")
 
 
 def _fact(place: StreamPlace, hold: bytes, fields: list[Any]) -> Fact:

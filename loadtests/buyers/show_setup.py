@@ -4,6 +4,7 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 import aiohttp
 import msgspec
@@ -46,7 +47,7 @@ async def put_on_sale(base_url: str, api_key: str, plan: bytes) -> str:
     }
     headers = {
         "Authorization": f"Bearer {api_key}",
-        "Idempotency-Key": "demo-show",
+        "Idempotency-Key": f"show-{uuid4().hex}",
         "Content-Type": "application/json",
     }
     async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:

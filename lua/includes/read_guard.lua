@@ -1,5 +1,4 @@
--- Returns the server's own identity. A restart changes run_id, a promotion or another server's
--- data changes master_replid: either way the show must be recovered before it may change.
+-- Returns the server's own identity: whoever opens a show writes it down, as its guard.
 local function read_guard()
   local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
   local replid = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')

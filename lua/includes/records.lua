@@ -1,65 +1,69 @@
--- A hold's packed record: a format byte, a fixed part by state, and a msgpack tail for a hold that
--- stands: {buyer, seats, areas}, and the purchase's key after them.
-local RECORD_FORMAT = '\2'
-local ENDED_PART = '>BI6I6' -- state, forgotten at, fp
-local LIVE_PART = '>BI6I6I6I4' -- state, deadline, fp, selection fp, price version
-local SOLD_PART = '>BI6I6I6I4I6I4I6I6' -- the same, then body fp, epoch, n, sold at
+-- A hold's packed record: a byte of format and state, integers, fingerprints as they came, and for a
+-- hold that stands a msgpack tail {buyer, seats, areas (left out where there are none)}, without a
+-- list around it.
+local RECORD_FORMAT = 32 -- added to the state
+local REPLACED = 5 -- a live hold with the fingerprint of another selection than its own body's
+local NO_AREAS = {}
 
--- The first format was one msgpack array.
-local function decode_record_of_format_1(packed)
-  local f = cmsgpack.unpack(string.sub(packed, 2))
-  local record = {
-    state = f[1], deadline = f[2], fp = f[3], buyer = f[4], price_version = f[5],
-    selection_fp = f[6], seats = f[7], areas = f[8],
-    key = f[9], body_fp = f[10], epoch = f[11], n = f[12], sold_at = f[13],
-  }
-  if record.state == PURCHASED then
-    record.tail = cmsgpack.pack(record.buyer, record.seats, record.areas, record.key)
-  elseif record.state == LIVE then
-    record.tail = cmsgpack.pack(record.buyer, record.seats, record.areas)
+local heads = {}
+
+local function live_head(deadline, price_version)
+  local head = heads[deadline]
+  if not head then
+    head = struct.pack('>BI6I2', RECORD_FORMAT + LIVE, deadline, price_version)
+    heads[deadline] = head
   end
-  return record
+  return head
+end
+
+local function pack_tail(buyer, seats, areas)
+  if #areas == 0 then
+    return cmsgpack.pack(buyer, seats)
+  end
+  return cmsgpack.pack(buyer, seats, areas)
 end
 
 local function decode_record(packed)
-  if string.byte(packed) == 1 then
-    return decode_record_of_format_1(packed)
-  end
-  local state = string.byte(packed, 2)
-  if state ~= LIVE and state ~= PURCHASED then
-    -- live: when it ends; released or expired: when it is forgotten (ms)
-    local _, deadline, fp = struct.unpack(ENDED_PART, packed, 2)
-    return { state = state, deadline = deadline, fp = fp }
-  end
-  local record, at, _ = { state = state }, nil, nil
-  if state == LIVE then
-    _, record.deadline, record.fp, record.selection_fp, record.price_version, at =
-      struct.unpack(LIVE_PART, packed, 2)
+  local state = string.byte(packed) - RECORD_FORMAT
+  local record = { state = state, packed = packed }
+  if state == PURCHASED then
+    record.price_version = struct.unpack('>I2', packed, 2)
+    record.fp, record.body_fp = string.sub(packed, 4, 9), string.sub(packed, 10, 15)
+    record.epoch, record.n, record.sold_at = struct.unpack('>I4I4I6', packed, 16)
+    record.tail = string.sub(packed, 30)
   else
-    _, record.deadline, record.fp, record.selection_fp, record.price_version,
-      record.body_fp, record.epoch, record.n, record.sold_at, at =
-      struct.unpack(SOLD_PART, packed, 2)
+    -- live: when it ends; released or expired: when it is forgotten (ms)
+    record.deadline = struct.unpack('>I6', packed, 2)
+    if state == RELEASED or state == EXPIRED then
+      record.fp = string.sub(packed, 8, 13)
+      return record
+    end
+    record.price_version = struct.unpack('>I2', packed, 8)
+    record.fp, record.selection_fp = string.sub(packed, 10, 15), string.sub(packed, 10, 15)
+    record.tail = string.sub(packed, 16)
+    if state == REPLACED then
+      record.state, record.selection_fp = LIVE, string.sub(packed, 16, 21)
+      record.tail = string.sub(packed, 22)
+    end
   end
-  record.packed = packed
-  record.tail = string.sub(packed, at)
-  record.buyer, record.seats, record.areas, record.key = cmsgpack.unpack(record.tail)
+  record.buyer, record.seats, record.areas = cmsgpack.unpack(record.tail)
+  record.areas = record.areas or NO_AREAS
   return record
 end
 
 local function encode_record(r)
   if r.packed then
     return r.packed
-  elseif r.state == LIVE then
-    r.packed = RECORD_FORMAT .. struct.pack(
-      LIVE_PART, LIVE, r.deadline, r.fp, r.selection_fp, r.price_version
-    ) .. r.tail
   elseif r.state == PURCHASED then
-    r.packed = RECORD_FORMAT .. struct.pack(
-      SOLD_PART, PURCHASED, r.deadline, r.fp, r.selection_fp, r.price_version,
-      r.body_fp, r.epoch, r.n, r.sold_at
-    ) .. r.tail
+    r.packed = struct.pack('>BI2', RECORD_FORMAT + PURCHASED, r.price_version)
+      .. r.fp .. r.body_fp .. struct.pack('>I4I4I6', r.epoch, r.n, r.sold_at) .. r.tail
+  elseif r.state ~= LIVE then
+    r.packed = struct.pack('>BI6', RECORD_FORMAT + r.state, r.deadline) .. r.fp
+  elseif r.selection_fp == r.fp then
+    r.packed = live_head(r.deadline, r.price_version) .. r.fp .. r.tail
   else
-    return RECORD_FORMAT .. struct.pack(ENDED_PART, r.state, r.deadline, r.fp)
+    r.packed = struct.pack('>BI6I2', RECORD_FORMAT + REPLACED, r.deadline, r.price_version)
+      .. r.fp .. r.selection_fp .. r.tail
   end
   return r.packed
 end

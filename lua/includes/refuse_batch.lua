@@ -1,11 +1,18 @@
+-- Whether this is the server that the show was opened on, with the data it had then. A restart
+-- changes run_id, a promotion or another server's data changes master_replid.
+local function is_guarded(meta)
+  return meta.run_id and meta.replid
+    and string.find(redis.call('INFO', 'server'), 'run_id:' .. meta.run_id, 1, true)
+    and string.find(redis.call('INFO', 'replication'), 'master_replid:' .. meta.replid, 1, true)
+end
+
 -- Decides whether a change may act at all. Returns a status word, or nil when it may.
 -- In order of precedence: too-late, fenced, stale.
 local function refuse_batch(meta, now, epoch, version, not_after)
   if now > not_after then
     return 'too-late'
   end
-  local run_id, replid = read_guard()
-  if meta.state ~= 'open' or meta.run_id ~= run_id or meta.replid ~= replid then
+  if meta.state ~= 'open' or not is_guarded(meta) then
     return 'fenced'
   end
   if tonumber(meta.epoch) ~= epoch or tonumber(meta.version) ~= version then

@@ -58,10 +58,12 @@ end
 local function view_record(view, id)
   local record = view.records[id]
   if record == nil then
-    local packed = redis.call('HGET', view.names.holds, id)
-    record = packed and decode_record(packed)
-    view.records[id] = record
+    record = redis.call('HGET', view.names.holds, id)
   end
+  if type(record) == 'string' then
+    record = decode_record(record)
+  end
+  view.records[id] = record
   if record and record.state == LIVE and record.deadline <= view.now then
     end_hold(view, id, record, EXPIRED)
     record = view.records[id]
@@ -81,7 +83,7 @@ local function sweep_overdue(view, count)
     return false
   end
   local ids = redis.call(
-    'ZRANGEBYSCORE', view.names.expiry, '-inf', string.format('%d', view.now),
+    'ZRANGEBYSCORE', view.names.expiry, '-inf', view.now,
     'LIMIT', view.swept, count
   )
   if #ids < count then

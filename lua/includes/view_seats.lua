@@ -11,13 +11,17 @@ local function seat_state(view, position)
   return string.byte(redis.call('GETRANGE', view.names.seats, position, position))
 end
 
+local function log_seat(view, position)
+  view.log[#view.log + 1] = position
+end
+
 local function set_seat(view, position, state)
   if view.before[position] == nil then
     view.before[position] = seat_state(view, position)
   end
   view.seats[position] = state
   if view.searches then
-    view.log[#view.log + 1] = position
+    log_seat(view, position)
   end
   if state == OPEN then
     view.resume = {}

@@ -24,6 +24,7 @@ from engine.inventory.records import (
     unpack_area,
     unpack_record,
 )
+from engine.platform.ids import purchase_key_digest
 from ops.stack import Stack
 from tests.lua.show_room import START_MS, Rooms, hold_id, make_manifest, open_rooms
 
@@ -61,12 +62,15 @@ def _order(
         areas=((0, places),) if places else (),
         price_version=1,
         hold_fingerprint=7,
-        sale=SaleRecord(f"key of {hold.hex()[-2:]}", 5, 1, 0, 900),
+        purchase_key=f"key of {hold.hex()[-2:]}",
+        sale=SaleRecord(5, 1, 0, 900),
     )
 
 
 def _buyers(inventory: Inventory) -> dict[str, list[int]]:
-    return {name: msgspec.msgpack.decode(b[1:]) for name, b in inventory.buyers.items()}
+    return {
+        name: [b[0], b[1], int.from_bytes(b[2:], "big")] for name, b in inventory.buyers.items()
+    }
 
 
 def _records(inventory: Inventory) -> dict[bytes, HoldRecord | Tombstone]:
@@ -96,11 +100,11 @@ def test_a_surviving_hold_whose_order_is_in_the_ledger_becomes_that_order() -> N
     built = rebuild(HALL, [_order(ME, 1, 2)], HouseBlocks(), {ME: _live(1, 2)}, 0)
     assert built.seats == b"|ssoo|oooo|"
     assert built.expiry == {}
-    assert built.keys == {"key of 01": ME}
+    assert built.keys == {purchase_key_digest("key of 01"): ME}
     assert _buyers(built) == {"ann": [0, 2, 0]}
     record = _records(built)[ME]
     assert isinstance(record, HoldRecord)
-    assert record.sale == SaleRecord("key of 01", 5, 1, 0, 900)
+    assert record.sale == SaleRecord(5, 1, 0, 900)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_a_surviving_hold_that_lost_anything_ends_whole(
 
 def test_a_purchase_that_the_ledger_does_not_know_ends() -> None:
     """It was answered `recording` at best; its seats are for sale again."""
-    survivor = msgspec.structs.replace(_live(1), sale=SaleRecord("key", 5, 1, 0, 900))
+    survivor = msgspec.structs.replace(_live(1), sale=SaleRecord(5, 1, 0, 900))
     built = rebuild(HALL, (), HouseBlocks(), {ME: survivor}, 0)
     assert built.seats == b"|oooo|oooo|"
     assert isinstance(_records(built)[ME], Tombstone)

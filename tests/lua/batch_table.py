@@ -272,7 +272,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     },
     "purchase": {
         "malformed": Row(
-            Raw(ME, [4, "5", "ref", "key"]), Malformed(), so=_key_of_another_and(_live)
+            Raw(ME, [4, "ref", ""]), Malformed(), so=_key_of_another_and(_live)
         ),
         "key-reused": Row(_PURCHASE, KeyReused(), so=_key_of_another_and(_about_to_expire)),
         "unknown": Row(_PURCHASE, Unknown()),

@@ -14,7 +14,7 @@ import redis
 from msgspec import Struct
 from redis.exceptions import NoScriptError
 
-from engine.inventory.commands import Answer, Command, Hold, Replace, Selection
+from engine.inventory.commands import Answer, Command, Hold, Packed, Replace, Selection
 from engine.inventory.facts import SeatsSold, StreamId, read_delta, read_sale
 from engine.inventory.keys import ShowKeys, show_keys, staged
 from engine.inventory.manifest import Area, Manifest, PriceLevel
@@ -71,7 +71,7 @@ class Packable(Protocol):
         """The hold's id."""
         ...
 
-    def packed(self) -> tuple[bytes, bytes]:
+    def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
         ...
 
@@ -82,12 +82,11 @@ class Raw(Struct, frozen=True):
     hold: bytes
     words: Any
 
-    def packed(self) -> tuple[bytes, bytes]:
+    def packed(self) -> Packed:
         """Return it as it is, without a tail."""
-        if isinstance(self.words, bytes):
-            return self.words, b""
         values = cast("list[Any]", self.words) if isinstance(self.words, list) else [self.words]
-        return b"".join(map(encode, values)), b""
+        packed = self.words if isinstance(self.words, bytes) else b"".join(map(encode, values))
+        return Packed(bytes(6), bytes(8), packed, len(packed))
 
 
 class Delta(Struct, frozen=True):
@@ -108,7 +107,7 @@ class Contents(Struct, frozen=True, kw_only=True):
     records: dict[bytes, HoldRecord | Tombstone]
     expiry: dict[bytes, int]
     buyers: dict[str, tuple[int, int, int]]
-    keys: dict[str, bytes]
+    keys: dict[bytes, bytes]
     meta: dict[str, str]
     sales: list[tuple[StreamId, SeatsSold]]
     deltas: list[Delta]
@@ -270,24 +269,28 @@ class ShowRoom:
                 for level, _ in command.selection.best
                 if 0 <= level < len(self.manifest.levels)
             }
+        packed = [command.packed() for command in commands]
         header = [
             self.epoch if epoch is None else epoch,
             self.version if version is None else version,
             self.price_version,
             not_after_ms,
             sweep_max,
-            [length for command in commands for length in map(len, command.packed())],
+            [length for one in packed for length in (len(one.values), one.tail_at)],
         ]
         reply = call(
             self.client,
             self._batch,
             self.keys.inventory(),
             encode(header),
-            b"".join(command.hold for command in commands),
+            b"".join(
+                command.hold + one.fingerprint + one.purchase_key
+                for command, one in zip(commands, packed, strict=True)
+            ),
             encode(levels) if levels else b"",
             f"test:wake:{self.show}",
             f"record:{self.show}",
-            b"".join(part for command in commands for part in command.packed()),
+            b"".join(one.values for one in packed),
         )
         return read_reply(reply, cast("Sequence[Command]", commands), self.price_version)
 
@@ -382,7 +385,7 @@ class ShowRoom:
             records={hold: unpack_record(packed) for hold, packed in holds.items()},
             expiry={hold: int(score) for hold, score in expiry},
             buyers={name.decode(): _buyer(packed) for name, packed in buyers.items()},
-            keys={key.decode(): hold for key, hold in used.items()},
+            keys=used,
             meta={
                 name.decode(): value.decode() for name, value in meta.items() if name != b"misses"
             },
@@ -436,8 +439,8 @@ class Rooms:
 
 
 def _buyer(packed: bytes) -> tuple[int, int, int]:
-    assert (packed[:1], len(packed)) == (b"\x02", 13)
-    held, bought, deadline_ms = packed[1:4], packed[4:7], packed[7:]
+    size = {8: 1, 12: 3}[len(packed)]
+    held, bought, deadline_ms = packed[:size], packed[size : 2 * size], packed[2 * size :]
     return (
         int.from_bytes(held, "big"),
         int.from_bytes(bought, "big"),

@@ -26,7 +26,7 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.rebuild import HouseBlocks, Inventory, LedgerOrder, rebuild
 from engine.inventory.records import AreaCounts, HoldRecord, HoldState, SaleRecord, Tombstone
 from engine.inventory.scripts import Script
-from engine.platform.ids import HoldId
+from engine.platform.ids import HoldId, purchase_key_digest
 from tests.lua.show_room import (
     START_MS,
     Contents,
@@ -56,26 +56,31 @@ _MALFORMED: Final[tuple[Any, ...]] = (
     [9],
     7,
     [1, "ann"],
-    [1, "", 60_000, 1, [1], [], []],
-    [1, "x" * 513, 60_000, 1, [1], [], []],
-    [1, "ann", 0, 1, [1], [], []],
-    [1, "ann", 60_000, 1.5, [1], [], []],
-    [1, "ann", 60_000, 1, [0], [], []],
-    [1, "ann", 60_000, 1, [1, 1], [], []],
-    [1, "ann", 60_000, 1, [99_999], [], []],
-    [1, "ann", 60_000, 1, [-1], [], []],
-    [1, "ann", 60_000, 1, ["1"], [], []],
-    [1, "ann", 60_000, 1, 1, [], []],
-    [1, "ann", 60_000, 1, [], [[9, 1]], []],
-    [1, "ann", 60_000, 1, [], [[0, 0]], []],
-    [1, "ann", 60_000, 1, [], [0], []],
-    [1, "ann", 60_000, 1, [], [], [[7, 1]]],
-    [1, "ann", 60_000, 1, [], [], []],
-    [2, -1, [1], [], []],
-    [2, 1, [1]],
-    [4, "", 1, "ref"],
-    [4, "k1", "1", "ref"],
-    [4, "k1", 1, None],
+    [1, 60_000, [], "", [1], []],
+    [1, 60_000, [], "x" * 513, [1], []],
+    [1, 0, [], "ann", [1], []],
+    [1, 60_000, [], "ann", [0], []],
+    [1, 60_000, [], "ann", [1, 1], []],
+    [1, 60_000, [], "ann", [99_999], []],
+    [1, 60_000, [], "ann", [-1], []],
+    [1, 60_000, [], "ann", ["1"], []],
+    [1, 60_000, [], "ann", 1, []],
+    [1, 60_000, [], "ann", [], [[9, 1]]],
+    [1, 60_000, [], "ann", [], [[0, 0]]],
+    [1, 60_000, [], "ann", [], [0]],
+    [1, 60_000, [[7, 1]], "ann", [], []],
+    [1, 60_000, [], "ann", [], []],
+    [1, 60_000, False, "ann", [1, 1]],
+    [1, 60_000, 1, "ann", [1]],
+    [1, 60_000, False, "ann", []],
+    [1, 60_000.5, False, "ann", [1]],
+    [1, 2**40, False, "ann", [1]],
+    [1, 60_000, False, "ann", [1, 2, 3, 4, 5, 6, 7, 7]],
+    [2, False, []],
+    [2, [[0]], [1]],
+    [4, "ref", ""],
+    [4, None, "k1"],
+    [4, "x" * 513, "k1"],
 )
 
 
@@ -296,7 +301,7 @@ class InventoryMachine(RuleBasedStateMachine):
         assert found.seats == model.seats()
         assert found.areas == model.areas()
         assert found.buyers == model.buyers()
-        assert found.keys == model.keys
+        assert found.keys == {purchase_key_digest(k): hold for k, hold in model.keys.items()}
         assert found.expiry == model.expiry()
         assert found.sales == model.facts
         assert set(found.records) == set(model.holds)
@@ -349,6 +354,7 @@ def rebuilt(
             areas=claim.areas,
             price_version=claim.price_version,
             hold_fingerprint=claim.fingerprint,
+            purchase_key=_key(claim),
             sale=_sale(claim),
         )
         for hold, claim in model.holds.items()
@@ -361,7 +367,12 @@ def rebuilt(
 def _sale(claim: Claim) -> SaleRecord:
     sale = claim.sale
     assert sale is not None
-    return SaleRecord(sale.key, sale.body, sale.at.epoch, sale.at.n, sale.sold_at_ms)
+    return SaleRecord(sale.body, sale.at.epoch, sale.at.n, sale.sold_at_ms)
+
+
+def _key(claim: Claim) -> str:
+    assert claim.sale is not None
+    return claim.sale.key
 
 
 def _compare(record: HoldRecord | Tombstone, what: Claim | Ended) -> None:

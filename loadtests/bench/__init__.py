@@ -1,0 +1,1 @@
+"""The benchmark harness: every measurement beside its control, in one run."""

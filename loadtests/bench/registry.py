@@ -1,0 +1,43 @@
+"""Every measurement by its name."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final, cast
+
+from msgspec import Struct
+
+from loadtests.bench.http_bench import HttpBench
+from loadtests.bench.measurement import Figure
+
+Measure = Callable[[HttpBench], Figure]
+
+
+class Measurement(Struct, frozen=True):
+    """A measurement, whose module is imported when it is wanted."""
+
+    name: str
+    says: str
+    """What is compared with what."""
+
+    def load(self) -> Measure:
+        """Return the function that measures."""
+        module = import_module(f"loadtests.bench.{self.name.replace('-', '_')}")
+        return cast("Measure", module.measure)
+
+
+MEASUREMENTS: Final = {
+    measurement.name: measurement
+    for measurement in (
+        Measurement("hold", "two-seat holds over HTTP, beside a bare application"),
+        Measurement("hold-ordinary", "holds, beside an ordinary handler with one Redis call each"),
+        Measurement("hold-sql", "holds, beside one PostgreSQL transaction each"),
+        Measurement("purchase", "hold and purchase until confirmed, beside holds"),
+        Measurement("sold-out", "holds on a show without a seat left, beside a bare application"),
+        Measurement("batch", "holds in batches of 100 a request, beside single ones"),
+        Measurement("script", "server time of a hold in a batch of 64, beside a pipelined SET"),
+        Measurement("durable", "holds with appendfsync always, beside everysec"),
+        Measurement("record", "sales from stream to committed rows, beside COPY"),
+        Measurement("memory", "bytes of Redis by open seat, live hold and sold seat"),
+        Measurement("best-available", "server time of four together, beside a single seat"),
+    )
+}
