@@ -40,33 +40,24 @@ class Posting(Struct, frozen=True):
     amount: int
 
 
-class Entry(Struct, frozen=True):
-    """One movement of money, whole. Its id derives from its order: posting twice is impossible."""
-
-    id: UUID
-    kind: EntryKind
-    order: bytes
-    postings: tuple[Posting, ...]
-
-
-def sale_entry(order: bytes, currency: str, charge: Charge) -> Entry:
-    """Return what a confirmed order posts. A part of zero makes no posting."""
+def sale_postings(currency: str, charge: Charge) -> tuple[Posting, ...]:
+    """Return what a confirmed order of this charge posts. A part of zero makes no posting."""
     parts = (
         (Account.PAYMENT_CLEARING, charge.total),
         (Account.RESELLER_PAYABLE, charge.discount - charge.face_value),
         (Account.PLATFORM_FEE, -charge.fee),
         (Account.TAX_PAYABLE, -charge.tax),
     )
-    return Entry(
-        id=row_id(order, EntryKind.SALE),
-        kind=EntryKind.SALE,
-        order=order,
-        postings=tuple(
-            Posting(account=account, currency=currency, amount=amount)
-            for account, amount in parts
-            if amount
-        ),
+    return tuple(
+        Posting(account=account, currency=currency, amount=amount)
+        for account, amount in parts
+        if amount
     )
+
+
+def entry_id(order: bytes, kind: EntryKind) -> UUID:
+    """Return the id of an order's entry of this kind: posting it twice is impossible."""
+    return row_id(order, kind)
 
 
 def row_id(order: bytes, purpose: str) -> UUID:

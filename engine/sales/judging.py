@@ -6,13 +6,13 @@ in the order of the stream, each on top of what the earlier ones of its batch to
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from engine.inventory.facts import FactError, SeatsSold, StreamId, read_sale
-from engine.sales.pricing import Quote, UnpricedError, quote
+from engine.sales.pricing import Quote, UnpricedError
 from engine.sales.terms import AreaPlace, SeatPlace, Terms
 
 _Index = Annotated[int, Meta(ge=0, lt=2**31)]
@@ -49,6 +49,13 @@ class Entry(Struct, frozen=True):
 
     id: StreamId
     fields: dict[bytes, bytes]
+
+
+class ReadEntry(Struct, frozen=True):
+    """An entry that was read and found to fit the ledger's columns."""
+
+    entry: Entry
+    fact: SeatsSold
 
 
 class Sale(Struct, frozen=True):
@@ -100,6 +107,9 @@ class LedgerState(Struct, frozen=True):
     """Area index to places left, for the areas that have sold any."""
 
 
+NOTHING_SOLD: Final = LedgerState(orders=frozenset(), owners={}, room={})
+
+
 class JudgedBatch(Struct, frozen=True):
     """What to add to the ledger."""
 
@@ -118,28 +128,31 @@ class JudgedBatch(Struct, frozen=True):
 
 
 def read_entries(
-    entries: Sequence[Entry], terms: Terms
-) -> tuple[tuple[Sale, ...], tuple[Stranded, ...]]:
-    """Read and price entries; what can't be read or priced is stranded with the reason."""
-    sales: list[Sale] = []
+    entries: Sequence[Entry],
+) -> tuple[tuple[ReadEntry, ...], tuple[Stranded, ...]]:
+    """Read entries; what can't be read is stranded with the reason."""
+    found: list[ReadEntry] = []
     stranded: list[Stranded] = []
     for entry in entries:
         try:
-            sales.append(_read(entry, terms))
-        except (FactError, UnpricedError, IndexError) as error:
+            found.append(ReadEntry(entry, _fact(entry)))
+        except FactError as error:
             stranded.append(Stranded(entry, str(error)))
-    return tuple(sales), tuple(stranded)
+    return tuple(found), tuple(stranded)
 
 
-def price_versions_of(entries: Sequence[Entry]) -> frozenset[int]:
-    """Return the price versions that readable entries were sold at."""
-    found: set[int] = set()
-    for entry in entries:
+def price_entries(
+    entries: Sequence[ReadEntry], terms: Terms
+) -> tuple[tuple[Sale, ...], tuple[Stranded, ...]]:
+    """Price what was read; what can't be priced is stranded with the reason."""
+    sales: list[Sale] = []
+    stranded: list[Stranded] = []
+    for read in entries:
         try:
-            found.add(_fact(entry).price_version)
-        except FactError:
-            continue  # read_entries strands it, with the reason
-    return frozenset(found)
+            sales.append(_price(read, terms))
+        except (UnpricedError, IndexError) as error:
+            stranded.append(Stranded(read.entry, str(error)))
+    return tuple(sales), tuple(stranded)
 
 
 def judge(sales: Sequence[Sale], stranded: Sequence[Stranded], state: LedgerState) -> JudgedBatch:
@@ -195,21 +208,17 @@ def _fact(entry: Entry) -> SeatsSold:
     return fact
 
 
-def _read(entry: Entry, terms: Terms) -> Sale:
-    fact = _fact(entry)
-    tariff = terms.tariffs.get(fact.price_version)
-    if tariff is None:
-        msg = f"no price version {fact.price_version}"
-        raise UnpricedError(msg)
-    seats = tuple((seat, terms.places.seat(seat)) for seat in fact.seats)
-    areas = tuple((area, count, terms.places.area(area)) for area, count in fact.areas)
+def _price(read: ReadEntry, terms: Terms) -> Sale:
+    fact = read.fact
+    seats = tuple([(seat, terms.places.seat(seat)) for seat in fact.seats])
+    areas = tuple([(area, count, terms.places.area(area)) for area, count in fact.areas])
     return Sale(
-        id=entry.id,
+        id=read.entry.id,
         fact=fact,
-        quote=quote(
-            tariff,
-            (place.price_level for _, place in seats),
-            ((area, place.price_level, count) for area, count, place in areas),
+        quote=terms.quote(
+            fact.price_version,
+            tuple([place.price_level for _, place in seats]),
+            tuple([(area, place.price_level, count) for area, count, place in areas]),
         ),
         seats=seats,
         areas=areas,

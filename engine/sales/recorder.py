@@ -2,20 +2,23 @@
 
 The position in the stream is a column that commits together with the rows, so it does not matter
 where a recorder dies: the next one goes on from what was committed. One transaction at a time
-works on a show, strictly in the order of the stream.
+works on a show, strictly in the order of the stream; only reading and pricing of the next batch
+goes on beside it.
 
 A recovery raises the show's epoch first and drains the stream later. Facts of an epoch that is
 over therefore wait for that drain; what turns up after it, as from a server that was replaced, is
 stranded: kept whole with the reason, and named as refused.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -25,27 +28,31 @@ from engine.inventory.keys import show_keys
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.sales.judging import (
+    NOTHING_SOLD,
     Entry,
     JudgedBatch,
+    Sale,
     Stranded,
     judge,
-    price_versions_of,
+    price_entries,
     read_entries,
 )
 from engine.sales.position import Lock, Positions, lock_show, reading_from, start_of
-from engine.sales.recording import OvertakenError, add_batch, read_state
-from engine.sales.terms import TermsSource
+from engine.sales.recording import add_batch, read_state
+from engine.sales.rows import Rows, rows_of
+from engine.sales.terms import Terms, TermsSource
 
-FACTS_MAX: Final = 500
+FACTS_MAX: Final = 1000
 """Facts in one transaction."""
 
-_BATCHES_MAX: Final = 20
-_ATTEMPTS_MAX: Final = 3
+_BATCHES_MAX: Final = 10
 # Classes of SQLSTATE that the data itself is to blame for: it fails the same every time.
 _DATA_FAULTS: Final = ("22", "23")
 
 Publish = Callable[[str, bytes], Awaitable[object]]
 """Sends a message to a channel."""
+
+_T = TypeVar("_T")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -82,6 +89,22 @@ class _Step(Struct, frozen=True):
     refused: tuple[bytes, ...] = ()
 
 
+class _Draft(Struct, frozen=True):
+    """A batch that was read and priced before its show is locked: all that takes time.
+
+    `batch` and `rows` are what it comes to if the ledger has none of its places and orders yet,
+    which is so unless something went wrong.
+    """
+
+    entries: Sequence[Entry]
+    terms: Terms
+    sales: tuple[Sale, ...]
+    unfit: tuple[Stranded, ...]
+    """Those of its entries that can't become orders."""
+    batch: JudgedBatch
+    rows: Rows
+
+
 class Recorder:
     """Records shows, one call each. May be shared by tasks and run in many processes."""
 
@@ -116,20 +139,31 @@ class Recorder:
         if drain:
             await self._strand_late_facts(show, position)
         count, refused, batches = 0, (), 0
-        while True:
-            entries = await self._read(show, reading_from(position))
-            last = len(entries) < FACTS_MAX
-            if not entries and not drain:
-                return Recorded(count, position, refused, Turn.CAUGHT_UP)
-            step = await self._commit(show, entries, drain=drain, last=last)
-            if step.position is None:
-                return Recorded(count, position, refused, step.turn)
-            position = step.position
-            count, refused, batches = count + step.count, refused + step.refused, batches + 1
-            if last:
-                return Recorded(count, position, refused, Turn.CAUGHT_UP)
-            if batches >= _BATCHES_MAX and not drain:
-                return Recorded(count, position, refused, Turn.MORE)
+        entries = await self._read(show, reading_from(position))
+        if len(entries) == FACTS_MAX and not drain and await self._is_busy(show):
+            return Recorded(count, position, refused, Turn.BUSY)
+        draft = await self._draft(show, entries) if entries or drain else None
+        while draft is not None:
+            last = len(draft.entries) < FACTS_MAX
+            gives_way = not last and not drain and batches + 1 >= _BATCHES_MAX
+            after = None if last or gives_way else draft.entries[-1].id
+            async with _beside(self._next(show, after, drain=drain)) as ahead:
+                step = await self._commit(show, draft, drain=drain, last=last)
+                if step.position is None:
+                    return Recorded(count, position, refused, step.turn)
+                position = step.position
+                count, refused, batches = count + step.count, refused + step.refused, batches + 1
+                if gives_way:
+                    return Recorded(count, position, refused, Turn.MORE)
+                draft = await ahead
+            if after not in {None, position}:  # somebody else was further
+                draft = await self._next(show, position, drain=drain)
+        return Recorded(count, position, refused, Turn.CAUGHT_UP)
+
+    async def _is_busy(self, show: int) -> bool:
+        """Tell whether somebody has the show just now: then a long draft would be for nothing."""
+        async with self._engine.begin() as connection:
+            return await lock_show(connection, show, wait=False) is None
 
     async def _strand_late_facts(self, show: int, position: StreamId) -> None:
         """Find what came back with a server that had been given up: epochs drained without it."""
@@ -137,70 +171,94 @@ class Recorder:
             return  # no epoch before the first
         start, end = "-", f"({StreamId(position.epoch, 0)}"
         while entries := await self._read(show, start, end):
-            await self._commit(show, entries, drain=True, last=False)
+            await self._commit(show, await self._draft(show, entries), drain=True, last=False)
             start = f"({entries[-1].id}"
+
+    async def _next(self, show: int, after: StreamId | None, *, drain: bool) -> _Draft | None:
+        """Draft the batch after a position; None if there is none, or nothing is to follow.
+
+        A drain has a last one even if it is empty: it moves the position into the new epoch.
+        """
+        if after is None:
+            return None
+        entries = await self._read(show, reading_from(after))
+        return await self._draft(show, entries) if entries or drain else None
 
     async def _read(self, show: int, start: str, end: str = "+") -> list[Entry]:
         found = await self._redis.xrange(show_keys(show).sales, start, end, count=FACTS_MAX)
         return [Entry(StreamId.parse(entry), fields) for entry, fields in found]
 
+    async def _draft(self, show: int, entries: Sequence[Entry]) -> _Draft:
+        read, unreadable = read_entries(entries)
+        terms = await self._terms.terms(show, frozenset(one.fact.price_version for one in read))
+        sales, unpriced = price_entries(read, terms)
+        batch = judge(sales, (), NOTHING_SOLD)
+        rows = rows_of(show, terms.reseller, batch)
+        return _Draft(entries, terms, sales, unreadable + unpriced, batch, rows)
+
     async def _commit(
-        self, show: int, entries: Sequence[Entry], *, drain: bool, last: bool
+        self, show: int, draft: _Draft, *, drain: bool, last: bool, ask: bool = False
     ) -> _Step:
-        """Commit a batch; if its data is at fault, find the entry and strand that one alone."""
-        for _ in range(_ATTEMPTS_MAX):
-            try:
-                return await self._transact(show, entries, drain=drain, last=last)
-            except OvertakenError as error:
-                self._positions.forget(show)
-                _log.warning("judging a batch again", show=entity_hex(show), reason=str(error))
-            except DBAPIError as error:
-                self._positions.forget(show)
-                if not entries or not _is_data_fault(error):
-                    raise
-                if len(entries) == 1:
-                    reason = f"refused by the ledger: {error.orig}"
-                    return await self._transact(show, entries, drain=drain, last=last, unfit=reason)
-                half = len(entries) // 2
-                first = await self._commit(show, entries[:half], drain=drain, last=False)
-                if first.position is None:
-                    return first
-                second = await self._commit(show, entries[half:], drain=drain, last=last)
-                return _Step(
-                    turn=second.turn,
-                    position=second.position or first.position,
-                    count=first.count + second.count,
-                    refused=first.refused + second.refused,
-                )
-        msg = f"show {entity_hex(show)}: overtaken {_ATTEMPTS_MAX} times, by whom?"
-        raise OvertakenError(msg)
+        """Commit a batch; if its data is at fault, find the entry and strand that one alone.
+
+        Unless it is to `ask` what the ledger has of the batch's places and orders, it first goes by
+        that being nothing: the ledger's constraints refuse the whole batch where it is wrong.
+        """
+        try:
+            return await self._transact(show, draft, drain=drain, last=last, ask=ask)
+        except DBAPIError as error:
+            self._positions.forget(show)
+            if not draft.entries or not _is_data_fault(error):
+                raise
+            if ask:
+                return await self._commit_halves(show, draft, error, drain=drain, last=last)
+            _log.warning("judging a batch again", show=entity_hex(show), reason=str(error.orig))
+        return await self._commit(show, draft, drain=drain, last=last, ask=True)
+
+    async def _commit_halves(
+        self, show: int, draft: _Draft, error: DBAPIError, *, drain: bool, last: bool
+    ) -> _Step:
+        entries = draft.entries
+        if len(entries) == 1:
+            unfit = (Stranded(entries[0], f"refused by the ledger: {error.orig}"),)
+            alone = structs.replace(draft, sales=(), unfit=unfit)
+            return await self._transact(show, alone, drain=drain, last=last, ask=True)
+        half = len(entries) // 2
+        lower = await self._draft(show, entries[:half])
+        first = await self._commit(show, lower, drain=drain, last=False, ask=True)
+        if first.position is None:
+            return first
+        upper = await self._draft(show, entries[half:])
+        second = await self._commit(show, upper, drain=drain, last=last, ask=True)
+        return _Step(
+            turn=second.turn,
+            position=second.position or first.position,
+            count=first.count + second.count,
+            refused=first.refused + second.refused,
+        )
 
     async def _transact(
-        self,
-        show: int,
-        entries: Sequence[Entry],
-        *,
-        drain: bool,
-        last: bool,
-        unfit: str | None = None,
+        self, show: int, draft: _Draft, *, drain: bool, last: bool, ask: bool
     ) -> _Step:
-        terms = await self._terms.terms(show, price_versions_of(entries))
         async with self._engine.begin() as connection:
             lock = await lock_show(connection, show, wait=drain)
             if lock is None:
                 return _Step(Turn.BUSY)
-            fresh = [entry for entry in entries if not lock.has_passed(entry.id)]
+            fresh = [entry for entry in draft.entries if not lock.has_passed(entry.id)]
             if not drain and any(lock.awaits_drain(entry.id) for entry in fresh):
                 return _Step(Turn.AWAITING_DRAIN)
-            timely, stranded = _sort_out(fresh, lock, drain=drain, unfit=unfit)
-            sales, unreadable = read_entries(timely, terms)
-            stranded += unreadable
-            state = await read_state(connection, show, sales, stranded)
-            batch = judge(sales, stranded, state)
+            timely, stranded = _sort_out(fresh, lock, drain=drain)
+            batch, rows = draft.batch, draft.rows
+            if ask or draft.unfit or len(timely) < len(draft.entries):
+                sales = [sale for sale in draft.sales if sale.id in timely]
+                stranded += tuple(one for one in draft.unfit if one.entry.id in timely)
+                state = await read_state(connection, show, sales, stranded)
+                batch = judge(sales, stranded, state)
+                rows = rows_of(show, draft.terms.reseller, batch)
             position = max([lock.position, *(entry.id for entry in fresh)])
             if drain and last:
                 position = max(position, start_of(lock.show_epoch))
-            await add_batch(connection, show, terms.reseller, batch, position)
+            await add_batch(connection, batch, rows, position)
             recent = await self._positions.refused_until(connection, show, lock.position)
         refused = batch.refused()
         self._positions.moved(show, position, recent, refused)
@@ -223,21 +281,30 @@ class Recorder:
             _log.warning("position not told", show=entity_hex(show), error=repr(error))
 
 
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, _T]) -> AsyncGenerator[asyncio.Task[_T]]:
+    """Do something beside the block; what is not done at its end is given up."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 def _sort_out(
-    entries: Sequence[Entry], lock: Lock, *, drain: bool, unfit: str | None
-) -> tuple[list[Entry], tuple[Stranded, ...]]:
+    entries: Sequence[Entry], lock: Lock, *, drain: bool
+) -> tuple[frozenset[StreamId], tuple[Stranded, ...]]:
     """Part the entries that may become orders from those that no longer may."""
-    timely: list[Entry] = []
+    timely: list[StreamId] = []
     stranded: list[Stranded] = []
     for entry in entries:
-        if unfit is not None:
-            stranded.append(Stranded(entry, unfit))
-        elif lock.may_record(entry.id, drain=drain):
-            timely.append(entry)
+        if lock.may_record(entry.id, drain=drain):
+            timely.append(entry.id)
         else:
             reason = f"sold in epoch {entry.id.epoch}, the show is in {lock.show_epoch}"
             stranded.append(Stranded(entry, reason))
-    return timely, tuple(stranded)
+    return frozenset(timely), tuple(stranded)
 
 
 def _is_data_fault(error: DBAPIError) -> bool:

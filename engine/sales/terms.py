@@ -3,17 +3,20 @@
 from collections import OrderedDict
 from typing import Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import ShowBook
 from engine.platform.tables import price_versions
-from engine.sales.pricing import FeeSchedule, Tariff
+from engine.sales.pricing import FeeSchedule, Quote, Tariff, UnpricedError, quote
 
 # Some 200 bytes each.
 _POSITIONS_CACHED_MAX: Final = 2_000_000
+_QUOTES_CACHED_MAX: Final = 4096
+
+_Selection = tuple[int, tuple[str, ...], tuple[tuple[int, str, int], ...]]
 
 
 class SeatPlace(Struct, frozen=True):
@@ -50,6 +53,33 @@ class Terms(Struct, frozen=True):
     places: Places
     tariffs: dict[int, Tariff]
     """By price version."""
+    _quotes: dict[_Selection, Quote] = field(default_factory=dict[_Selection, Quote])
+
+    def quote(
+        self,
+        price_version: int,
+        seat_levels: tuple[str, ...],
+        areas: tuple[tuple[int, str, int], ...],
+    ) -> Quote:
+        """Return what a selection costs: as `pricing.quote`, each computed once.
+
+        Buyers choose alike, so that most sales of a batch have one of a few quotes, and equal ones
+        are one object.
+
+        Raises:
+            UnpricedError: there is no such price version, or a level has no price in it.
+        """
+        selection = price_version, seat_levels, areas
+        known = self._quotes.get(selection)
+        if known is None:
+            tariff = self.tariffs.get(price_version)
+            if tariff is None:
+                msg = f"no price version {price_version}"
+                raise UnpricedError(msg)
+            while len(self._quotes) >= _QUOTES_CACHED_MAX:
+                del self._quotes[next(iter(self._quotes))]
+            known = self._quotes[selection] = quote(tariff, seat_levels, areas)
+        return known
 
 
 class TermsSource(Protocol):

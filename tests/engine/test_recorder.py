@@ -3,14 +3,17 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from engine.inventory.keys import show_keys
+from engine.platform.redis import Store, StreamEntries
 from engine.sales.position import start_of
 from engine.sales.recorder import FACTS_MAX, Recorder, Turn
+from engine.sales.terms import Terms
 from ops.stack import Stack
 from tests.engine.ledger_world import AREA_CAPACITY, TestedShow, World, open_world
 
@@ -26,6 +29,17 @@ async def world(servers: Stack) -> AsyncIterator[World]:
 async def show(world: World) -> TestedShow:
     """A show in epoch 1."""
     return await world.new_show()
+
+
+async def _until_blocked(world: World, backend: int | None) -> None:
+    """Wait until a recorder waits for a lock of this backend."""
+    waiting = (
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'onsale_recorder'"
+        " AND :backend = ANY(pg_blocking_pids(pid))"
+    )
+    async with asyncio.timeout(10):
+        while not await world.rows(waiting, backend=backend):  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0.02)
 
 
 class Heard:
@@ -283,9 +297,118 @@ async def test_more_facts_than_fit_in_a_transaction_are_recorded_in_order(
     assert await show.seats() == dict(enumerate(first))
 
 
+async def test_facts_that_are_behind_a_position_that_was_put_back_are_known(
+    show: TestedShow,
+) -> None:
+    """As after a restore: what the ledger has of them is found though it was not asked first."""
+    holds = [await show.sell([seat], [(0, 1)]) for seat in range(5)]
+    recorder = show.recorder()
+    await recorder.record(show.id)
+    balance = await show.balance()
+    async with show.world.owner.begin() as connection:
+        statement = text("UPDATE recorder_positions SET seq = 1 WHERE show_id = :show")
+        await connection.execute(statement, {"show": show.id})
+    holds.append(await show.sell([6]))
+    recorded = await show.recorder().record(show.id)
+    assert (recorded.count, recorded.refused) == (4, ())
+    assert await show.orders() == dict.fromkeys(holds, "confirmed")
+    assert await show.stranded() == {}
+    assert (await show.balance())["reseller_payable"] == balance["reseller_payable"] - 10_000
+    [area] = await show.world.rows("SELECT sold FROM area_sales WHERE show_id = :s", s=show.id)
+    assert area["sold"] == 5
+
+
+async def test_orders_whose_seats_are_given_away_while_they_are_recorded_are_conflicts(
+    show: TestedShow,
+) -> None:
+    """By those who have not committed yet: each seat is waited for, then all is judged again."""
+    rivals = [await show.sell([seat]) for seat in (1, 2)]
+    await show.recorder().record(show.id)
+    sold = [await show.sell([seat]) for seat in (11, 12)]
+    async with show.world.owner.connect() as first, show.world.owner.connect() as second:
+        moving = text(
+            "UPDATE tickets SET seat_index = seat_index + 10 WHERE order_id = CAST(:order AS UUID)"
+        )
+        for other, rival in zip((first, second), rivals, strict=True):
+            await other.execute(moving, {"order": rival.hex()})
+        recording = asyncio.create_task(show.recorder().record(show.id))
+        for other in (first, second):
+            await _until_blocked(show.world, await other.scalar(text("SELECT pg_backend_pid()")))
+            await other.commit()
+    assert (await asyncio.wait_for(recording, 10)).refused == tuple(sold)
+    assert await show.orders() == dict.fromkeys(rivals, "confirmed") | dict.fromkeys(
+        sold, "conflict"
+    )
+    assert await show.seats() == dict(zip((11, 12), rivals, strict=True))
+
+
+async def test_batches_that_are_read_ahead_are_recorded_in_order(show: TestedShow) -> None:
+    """A seat sold in one batch is taken in the next; what can't be read is stranded on the way."""
+    first = [await show.sell([seat]) for seat in range(FACTS_MAX - 1)]
+    bad = await show.sell([20_000])
+    again = [await show.sell([0]), await show.sell([FACTS_MAX])]
+    more = [await show.sell([FACTS_MAX + 1 + n]) for n in range(FACTS_MAX)]
+    recorded = await show.recorder().record(show.id)
+    assert recorded.count == 2 * FACTS_MAX + 2
+    assert recorded.refused == (bad, again[0])
+    assert list(await show.stranded()) == [bad]
+    expected = dict.fromkeys((*first, again[1], *more), "confirmed") | {again[0]: "conflict"}
+    assert await show.orders() == expected
+
+
+async def test_a_batch_that_was_read_ahead_in_vain_is_given_up(show: TestedShow) -> None:
+    """A turn that breaks leaves nothing running, and the next one goes on where it was."""
+    holds = [await show.sell([seat]) for seat in range(FACTS_MAX + 1)]
+    before = asyncio.all_tasks()
+    reads = 0
+
+    class HangsAfterOneRead:
+        async def xrange(self, name: str, first: str, last: str, count: int) -> StreamEntries:
+            nonlocal reads
+            reads += 1
+            if reads > 1:
+                await asyncio.Event().wait()
+            return await show.world.redis.xrange(name, first, last, count)
+
+    async def publish(_channel: str, _message: bytes) -> None:
+        raise ZeroDivisionError
+
+    store = cast("Store", HangsAfterOneRead())
+    breaks = Recorder(show.world.recorder_engine, store, show.hall_terms(), publish=publish)
+    with pytest.raises(ZeroDivisionError):
+        await breaks.record(show.id)
+    assert reads == 2
+    assert asyncio.all_tasks() == before
+    assert len(await show.orders()) == FACTS_MAX
+    assert (await show.recorder().record(show.id)).count == 1
+    assert await show.orders() == dict.fromkeys(holds, "confirmed")
+
+
+async def test_a_show_that_another_recorder_has_is_left_before_its_sales_are_priced(
+    show: TestedShow,
+) -> None:
+    """Of a long backlog that would be much work for nothing, again and again."""
+    for seat in range(FACTS_MAX):
+        await show.sell([seat])
+
+    class NoTerms:
+        async def terms(self, show: int, price_versions: frozenset[int]) -> Terms:
+            raise AssertionError(show, price_versions)
+
+    world = show.world
+    idle = Recorder(world.recorder_engine, world.redis, NoTerms())
+    async with world.owner.begin() as other:
+        row = "INSERT INTO recorder_positions VALUES (:show, :reseller, 0, -1)"
+        await other.execute(text(row), {"show": show.id, "reseller": show.reseller})
+    async with world.owner.begin() as other:
+        lock = "SELECT 1 FROM recorder_positions WHERE show_id = :show FOR UPDATE"
+        await other.execute(text(lock), {"show": show.id})
+        assert (await idle.record(show.id)).turn is Turn.BUSY
+
+
 async def test_recorders_that_race_record_each_sale_once(show: TestedShow) -> None:
     """Five of them at one show: one at a time has it, and together they get everything."""
-    holds = [await show.sell([seat]) for seat in range(300)]
+    holds = [await show.sell([seat]) for seat in range(2 * FACTS_MAX + 300)]
     recorders = [show.recorder() for _ in range(5)]
 
     async def turns(recorder: Recorder) -> int:
