@@ -36,15 +36,18 @@ async def show_of(runtime: Serving, reseller: EntityId, text: str) -> Show:
         ProblemError: `show-not-found`, also for other people's shows.
     """
     try:
-        show = _parse_show(runtime.ids, text)
-        known = runtime.box_office.known_show(reseller, show)
-        return known or await runtime.box_office.show(reseller, show)
+        return await runtime.box_office.show(reseller, parse_show(runtime.ids, text))
     except (IdError, UnknownShowError):
         raise show_not_found() from None
 
 
 @lru_cache(maxsize=4096)
-def _parse_show(ids: Ids, text: str) -> EntityId:
+def parse_show(ids: Ids, text: str) -> EntityId:
+    """Read a show's id.
+
+    Raises:
+        IdError: it is none, or another region's.
+    """
     return ids.parse_entity(Prefix.SHOW, text)
 
 

@@ -4,6 +4,7 @@ Defaults are left out when a body is written again for its fingerprint, so that 
 added later does not change the fingerprints of requests that lack it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -18,6 +19,7 @@ PLACES_MAX: Final = 1000
 BLOCKED_SEATS_MAX: Final = 5000
 BUYER_BYTES_MAX: Final = 200
 PAYMENT_REFERENCE_BYTES_MAX: Final = 500
+_UTF8_BYTES_MAX: Final = 4
 _YEAR_MIN: Final = 2000
 _YEAR_MAX: Final = 2200
 
@@ -77,24 +79,26 @@ class BestAvailable(Body, frozen=True, kw_only=True):
 class SelectionBody(Body, frozen=True, kw_only=True):
     """What to hold: numbered seats, places in areas by count, the best available, or a mix."""
 
-    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
+    seats: Annotated[tuple[SeatLabel, ...], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
     areas: Areas | UnsetType = UNSET
     best_available: BestAvailable | UnsetType | None = UNSET
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
-        best = self.best_available
+        seats, areas, best = self.seats or (), self.areas, self.best_available
+        if not areas and not best:
+            return Wanted(seats)
         return Wanted(
-            seats=tuple(self.seats or ()),
-            areas=tuple(sorted((self.areas or {}).items())),
-            best=((best.price_level, best.quantity),) if best else (),
+            seats,
+            tuple(sorted((areas or {}).items())),
+            ((best.price_level, best.quantity),) if best else (),
         )
 
     def faults(self) -> list[Fault]:
         """List what no single field shows."""
         if not self.seats and not self.areas and not self.best_available:
             return [Fault("name at least one of seats, areas and best_available", pointer="")]
-        return repeated_seats(self.seats or [])
+        return repeated_seats(self.seats or ())
 
 
 class HoldBody(SelectionBody, frozen=True, kw_only=True):
@@ -105,7 +109,10 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
 
     def faults(self) -> list[Fault]:
         """List what no single field shows."""
-        return super().faults() + too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)
+        faults = SelectionBody.faults(self)
+        if len(self.buyer) * _UTF8_BYTES_MAX <= BUYER_BYTES_MAX:
+            return faults
+        return faults + too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)
 
 
 class PurchaseBody(Body, frozen=True, kw_only=True):
@@ -179,7 +186,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
         ]
 
 
-def repeated_seats(seats: list[str]) -> list[Fault]:
+def repeated_seats(seats: Sequence[str]) -> list[Fault]:
     """List each seat that was named before."""
     if len(set(seats)) == len(seats):
         return []

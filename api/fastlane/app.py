@@ -15,7 +15,7 @@ from api.edge import REQUEST_ID
 from api.fastlane import availability, batches, holds, purchases
 from api.fastlane.bodies import BodyReader
 from api.fastlane.call import Call, check_call, gather_headers
-from api.fastlane.replies import Reply, reply_problem, send_reply
+from api.fastlane.replies import Reply, reply_problem, write_reply
 from api.outcomes import unavailable
 from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError
@@ -41,7 +41,6 @@ _OF_HOLD: Final[dict[str, _Route]] = {
     "PUT": holds.replace_selection,
     "DELETE": holds.release_hold,
 }
-_NO_ROUTE: Final[dict[str, _Route]] = {}
 _PATH_OF_SHOW: Final = 5
 _PATH_OF_HOLD: Final = 6
 _ADDRESS_CHARACTERS_MAX: Final = 512
@@ -62,6 +61,7 @@ class FastLane:
     ) -> None:
         """Take the application whose state is shared, and what serves the rest."""
         self._state = litestar.state
+        self._opened: tuple[Serving, Credentials] | None = None
         self._rest = rest
         self._bodies = bodies or BodyReader()
         self._requests_max = requests_max
@@ -73,41 +73,24 @@ class FastLane:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] == "http":
-            path = scope["path"]
-            if path.startswith("/v1/shows/") and len(path) <= _ADDRESS_CHARACTERS_MAX:
-                parts = path.split("/")
-                if len(parts) == _PATH_OF_SHOW:
-                    route = _OF_SHOW.get(parts[4], _NO_ROUTE).get(scope["method"])
-                    if route is not None:
-                        await self._serve(route, scope, receive, send, parts[3], "")
-                        return
-                elif len(parts) == _PATH_OF_HOLD and parts[4] == "holds":
-                    route = _OF_HOLD.get(scope["method"])
-                    if route is not None:
-                        await self._serve(route, scope, receive, send, parts[3], parts[5])
-                        return
-        await self._rest(scope, receive, send)
-
-    async def _serve(  # noqa: PLR0913, PLR0917 - ASGI's three, and the path's parts
-        self, route: _Route, scope: HTTPScope, receive: Receive, send: Send, show: str, tail: str
-    ) -> None:
+        found = _find_route(scope) if scope["type"] == "http" else None
+        if found is None or scope["type"] != "http":
+            await self._rest(scope, receive, send)
+            return
+        route, show, tail = found
         headers: dict[bytes, bytes] = {}
         self._under_way += 1
         try:
             headers = gather_headers(scope)
             if self._under_way > self._requests_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
-            credentials: Credentials = self._state[CREDENTIALS]
+            runtime, credentials = self._opened or self._find_opened()
             authorization = headers.get(b"authorization")
             reseller = credentials.recall(authorization)
             if reseller is None:
                 reseller = await credentials.identify(authorization)
             check_call(scope, headers)
-            runtime: Serving = self._state[RUNTIME]
-            reply = await route(
-                Call(runtime, self._bodies, reseller, scope, receive, headers, show, tail)
-            )
+            reply = await route(Call(runtime, self._bodies, reseller, receive, headers, show, tail))
         except ProblemError as problem:
             reply = reply_problem(problem)
         except StoreUnavailableError as error:
@@ -121,13 +104,36 @@ class FastLane:
         request_id = headers.get(b"x-request-id")
         if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = next(self._request_ids)
-        await send_reply(
-            send,
+        start, body = write_reply(
             reply,
             request_id,
             headers.get(b"accept-encoding"),
             is_head=scope["method"] == "HEAD",
         )
+        await send(start)
+        await send(body)
+
+    def _find_opened(self) -> tuple[Serving, Credentials]:
+        """Return what the lifespan has opened, which is before the first request."""
+        self._opened = self._state[RUNTIME], self._state[CREDENTIALS]
+        return self._opened
+
+
+def _find_route(scope: HTTPScope) -> tuple[_Route, str, str] | None:
+    """Return what serves a request, the show that its path names, and what the path ends with."""
+    path = scope["path"]
+    if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
+        return None
+    parts = path.split("/")
+    tail = ""
+    if len(parts) == _PATH_OF_SHOW:
+        routes = _OF_SHOW.get(parts[4])
+    elif len(parts) == _PATH_OF_HOLD and parts[4] == "holds":
+        routes, tail = _OF_HOLD, parts[5]
+    else:
+        return None
+    route = routes.get(scope["method"]) if routes else None
+    return None if route is None else (route, parts[3], tail)
 
 
 def _overloaded() -> ProblemError:

@@ -29,8 +29,8 @@ class BodyReader:
         self._late: set[asyncio.Task[object]] = set()
         self._look: asyncio.TimerHandle | None = None
 
-    async def read(self, receive: Receive, bytes_max: int) -> bytes:
-        """Return a request's body.
+    async def read(self, receive: Receive, length: int | None, bytes_max: int) -> bytes:
+        """Return a request's body; `length` is what Content-Length says, None if there is none.
 
         Raises:
             ProblemError: `body-too-large`, `request-timeout`, or `malformed-request` where the
@@ -44,10 +44,9 @@ class BodyReader:
             self._look = loop.call_later(self._look_s, self._look_around)
         try:
             message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body"):
-                body = message["body"]
-                if len(body) <= bytes_max:
-                    return body
+            # Most bodies come in one piece, and by their length that is known without asking on.
+            if message["type"] == "http.request" and len(message["body"]) == length:
+                return message["body"]
             return await _read_on(receive, message, bytes_max)
         except asyncio.CancelledError:
             if task not in self._late:

@@ -6,9 +6,10 @@ from urllib.parse import parse_qsl
 from litestar.types import HTTPScope, Receive
 from msgspec import Struct
 
-from api.context import hold_of, show_of
+from api.context import hold_of, parse_show, show_of
 from api.fastlane.bodies import BodyReader, body_too_large
 from api.inputs import Body
+from api.outcomes import show_not_found
 from api.problems import ProblemError, ProblemKind
 from api.reading import (
     BODY_BYTES_MAX,
@@ -22,7 +23,7 @@ from api.reading import (
     repeated_header,
 )
 from engine.inventory.shows import Show
-from engine.platform.ids import EntityId, HoldId
+from engine.platform.ids import EntityId, HoldId, IdError
 from engine.runtime import Serving
 
 _ONCE: Final = frozenset(
@@ -41,7 +42,6 @@ class Call(Struct, frozen=True):
     runtime: Serving
     bodies: BodyReader
     reseller: EntityId
-    scope: HTTPScope
     receive: Receive
     headers: dict[bytes, bytes]
     show_text: str
@@ -60,6 +60,18 @@ class Call(Struct, frozen=True):
             ProblemError: it is missing or does not fit.
         """
         return check_key(self.header(b"idempotency-key"))
+
+    def known_show(self) -> Show | None:
+        """Return the asking reseller's show if it is in memory; None: ask for it with `show`.
+
+        Raises:
+            ProblemError: `show-not-found`: it is no show's id.
+        """
+        try:
+            show = parse_show(self.runtime.ids, self.show_text)
+        except IdError:
+            raise show_not_found() from None
+        return self.runtime.box_office.known_show(self.reseller, show)
 
     async def show(self) -> Show:
         """Return the asking reseller's show.
@@ -85,10 +97,11 @@ class Call(Struct, frozen=True):
         """
         if self.headers.get(b"content-type") != b"application/json":
             check_content_type(self.header(b"content-type"))
-        length = self.headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > bytes_max:
+        given = self.headers.get(b"content-length")
+        length = int(given) if given is not None and given.isdigit() else None
+        if length is not None and length > bytes_max:
             raise body_too_large(bytes_max)
-        content = await self.bodies.read(self.receive, bytes_max)
+        content = await self.bodies.read(self.receive, length, bytes_max)
         try:
             return decode_body(content, kind)
         except UNREADABLE as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from litestar.types import Send
+from litestar.types import HTTPResponseBodyEvent, HTTPResponseStartEvent
 from msgspec import Struct
 
 from api.compressing import BYTES_MIN, accepts_gzip, gzipped
@@ -38,15 +38,15 @@ def reply_problem(problem: ProblemError) -> Reply:
     return Reply(problem.kind.status, problem.body(), headers, _PROBLEM)
 
 
-async def send_reply(
-    send: Send, reply: Reply, request_id: bytes, accept_encoding: bytes | None, *, is_head: bool
-) -> None:
-    """Send a reply; a larger one compressed, for who takes that."""
-    status, body = reply.status, reply.body
+def write_reply(
+    reply: Reply, request_id: bytes, accept_encoding: bytes | None, *, is_head: bool
+) -> tuple[HTTPResponseStartEvent, HTTPResponseBodyEvent]:
+    """Return what to send for a reply; a larger one compressed, for who takes that."""
+    body = reply.body
     headers = [(b"x-request-id", request_id), *SECURITY_HEADERS, *reply.headers]
     if not reply.may_be_stored:
         headers.append(NO_STORE)
-    if status not in _WITHOUT_BODY:
+    if reply.status not in _WITHOUT_BODY:
         if len(body) >= BYTES_MIN and not reply.is_encoded:
             headers.append(_VARY)
             if accept_encoding is not None and accepts_gzip(accept_encoding.decode("latin-1")):
@@ -54,5 +54,7 @@ async def send_reply(
                 headers.append(_GZIP)
         headers.append(reply.media_type)
         headers.append((b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if is_head else body, "more_body": False})
+    return (
+        {"type": "http.response.start", "status": reply.status, "headers": headers},
+        {"type": "http.response.body", "body": b"" if is_head else body, "more_body": False},
+    )

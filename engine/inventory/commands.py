@@ -5,7 +5,8 @@ header lists what may be answered, in order of precedence. Seats are positions i
 areas are indexes in it; times are milliseconds since 1970 on Redis' clock.
 """
 
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -24,7 +25,7 @@ Areas = tuple[tuple[int, int], ...]
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Packed(NamedTuple):
+class Packed(Struct, frozen=True):
     """A command as `batch.lua` reads it."""
 
     fingerprint: bytes
@@ -37,11 +38,14 @@ class Packed(NamedTuple):
     """Where in the values the tail begins, which becomes a part of the hold's record."""
 
 
+_NO_PURCHASE_KEY: Final = bytes(PURCHASE_KEY_BYTES)
+
+
 def _pack(
     head: tuple[Any, ...],
     tail: tuple[Any, ...] = (),
     fingerprint: int = 0,
-    purchase_key: bytes = bytes(PURCHASE_KEY_BYTES),
+    purchase_key: bytes = _NO_PURCHASE_KEY,
 ) -> Packed:
     # Without the one byte of a list of up to 15 values.
     packed = _encode(head)[1:]
@@ -51,6 +55,11 @@ def _pack(
         packed + _encode(tail)[1:] if tail else packed,
         len(packed),
     )
+
+
+@lru_cache(maxsize=256)
+def _plain_head(ttl_ms: int) -> bytes:
+    return _encode((1, ttl_ms, False))[1:]
 
 
 _RELEASE: Final = _pack((3,))
@@ -93,10 +102,15 @@ class Hold(Struct, frozen=True):
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
         wanted = self.selection
-        return _pack(
-            (1, self.ttl_ms, wanted.best or False),
-            (self.buyer, *_places(wanted)),
-            self.fingerprint,
+        if wanted.best:
+            head = _encode((1, self.ttl_ms, wanted.best))[1:]
+        else:
+            head = _plain_head(self.ttl_ms)
+        return Packed(
+            self.fingerprint.to_bytes(FINGERPRINT_BYTES, "big"),
+            _NO_PURCHASE_KEY,
+            head + _encode((self.buyer, *_places(wanted)))[1:],
+            len(head),
         )
 
 

@@ -8,11 +8,12 @@ wait. A lane has no task while nothing waits in it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 
 import msgspec
 import structlog
+from msgspec import Struct
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from engine.inventory.commands import (
@@ -78,7 +79,7 @@ class ShowClock:
         self._offset_ms = server_ms - _monotonic_ms()
 
 
-class _Waiting(NamedTuple):
+class _Waiting(Struct, frozen=True):
     """A command in the queue, already packed, and who waits for what becomes of it."""
 
     command: Command
@@ -298,11 +299,13 @@ class Lanes:
         self._bounds = bounds
         self._lanes: dict[int, Lane] = {}
 
-    def lane(self, show: int, source: Callable[[], ShowSource]) -> Lane:
-        """Return the show's lane; `source` is asked for where it gets its show from."""
-        lane = self._lanes.get(show)
-        if lane is None:
-            if len(self._lanes) >= _LANES_MAX:
-                self._lanes = {key: one for key, one in self._lanes.items() if not one.idle}
-            lane = self._lanes[show] = Lane(self._redis, source(), **self._bounds)
+    def known(self, show: int) -> Lane | None:
+        """Return the show's lane, None if there is none yet: then `make` it."""
+        return self._lanes.get(show)
+
+    def make(self, show: int, source: ShowSource) -> Lane:
+        """Make a lane for a show that has none; `source` is where it gets its show from."""
+        if len(self._lanes) >= _LANES_MAX:
+            self._lanes = {key: one for key, one in self._lanes.items() if not one.idle}
+        lane = self._lanes[show] = Lane(self._redis, source, **self._bounds)
         return lane

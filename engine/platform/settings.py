@@ -47,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The port that the API listens on."""
     api_workers: int = 1
     """API processes."""
-    batch_max: int = 64
+    batch_max: int = 256
     """Commands in one script call."""
     lane_backlog_max: int = 4096
     """Commands that wait in one process for one show; beyond it: `overloaded`."""

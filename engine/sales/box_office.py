@@ -205,17 +205,20 @@ class BoxOffice:
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
             return outcome
+        version, seats, areas = outcome.price_version, outcome.seats, outcome.areas
+        quote = self._quotes.known(show, version, seats, areas)
+        if quote is None:
+            quote = await self._quote(show, outcome)
         manifest = show.manifest
-        labels, areas = manifest.labels, manifest.areas
         return HoldView(
-            hold=asked.command.hold,
-            show=show,
-            purchased=isinstance(outcome, Purchased),
-            buyer=outcome.buyer,
-            expires_at_ms=outcome.deadline_ms if isinstance(outcome, Held) else None,
-            seats=[labels[seat] or "" for seat in sorted(outcome.seats)],
-            areas={areas[area].slug: count for area, count in sorted(outcome.areas)},
-            quote=await self._quote(show, outcome),
+            asked.command.hold,
+            show,
+            isinstance(outcome, Purchased),
+            outcome.buyer,
+            outcome.deadline_ms if isinstance(outcome, Held) else None,
+            [manifest.labels[seat] or "" for seat in sorted(seats)],
+            {manifest.areas[area].slug: count for area, count in sorted(areas)} if areas else {},
+            quote,
         )
 
     async def tell_purchase(
@@ -276,14 +279,17 @@ class BoxOffice:
         return _Source(self._book, self._app, show)
 
     def _ask(self, show: Show, command: commands.Command) -> Asked:
-        lane = self._lanes.lane(show.id, partial(self._source, show))
+        lane = self._lanes.known(show.id)
+        if lane is None:
+            lane = self._lanes.make(show.id, self._source(show))
         return Asked(command, lane.submit(command))
 
     async def _quote(self, show: Show, held: Held | Purchased) -> Quote:
-        known = self._quotes.known(show, held.price_version, held.seats, held.areas)
+        version, seats, areas = held.price_version, held.seats, held.areas
+        known = self._quotes.known(show, version, seats, areas)
         if known is None:
-            tariff = await self.prices(show, held.price_version)
-            known = self._quotes.make(show, held.price_version, held.seats, held.areas, tariff)
+            tariff = await self.prices(show, version)
+            known = self._quotes.make(show, version, seats, areas, tariff)
         return known
 
     async def _confirm(

@@ -29,6 +29,8 @@ def resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
     """Return the positions and indexes of what is wanted, or all of it that the show has not."""
     manifest = show.manifest
     seats = tuple(map(manifest.index_by_label.get, wanted.seats))
+    if not wanted.areas and not wanted.best and _all_known(seats):
+        return Selection(seats)
     areas = tuple([(manifest.area_by_slug.get(slug), count) for slug, count in wanted.areas])
     best = tuple([(manifest.level_by_slug.get(slug), count) for slug, count in wanted.best])
     if _all_known(seats) and _all_paired(areas) and _all_paired(best):

@@ -11,14 +11,15 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from engine.catalog.shows import NewShow, create_show
+from engine.inventory.commands import Done
 from engine.inventory.house import BlocksChanged
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.database import Transaction, connect_once, create_engine
-from engine.platform.ids import new_entity_id
+from engine.platform.ids import HoldId, new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
-from engine.sales.box_office import HoldView, OrderView
+from engine.sales.box_office import Asked, HoldView, OrderView
 from engine.sales.wanted import Wanted
 from engine.tenancy.resellers import create_reseller
 from loadtests.auditor import AuditResult, audit
@@ -60,17 +61,26 @@ class Ground(Struct, frozen=True):
 
     async def hold(self, key: str, buyer: str, wanted: Wanted, ttl_ms: int = TTL_MS) -> HoldView:
         """Hold something that is open."""
-        held = await self.serving.box_office.hold(
+        office = self.serving.box_office
+        asked = office.ask_hold(
             self.show, key, buyer=buyer, ttl_ms=ttl_ms, wanted=wanted, fingerprint=len(key)
         )
+        assert isinstance(asked, Asked)
+        held = await office.tell(self.show, asked)
         assert isinstance(held, HoldView)
         return held
+
+    async def release(self, hold: HoldId) -> None:
+        """Give a hold back."""
+        office = self.serving.box_office
+        assert await office.tell(self.show, office.ask_release(self.show, hold)) == Done()
 
     async def sell(self, key: str, buyer: str, wanted: Wanted) -> bytes:
         """Sell something, up to its fact in the stream."""
         held = await self.hold(key, buyer, wanted)
         office = self.serving.box_office
-        order = await office.purchase(self.show, held.hold, f"buy-{key}", 7, f"pay-{key}")
+        asked = await office.ask_purchase(self.show, held.hold, f"buy-{key}", 7, f"pay-{key}")
+        order = await office.tell_purchase(self.show, asked)
         assert isinstance(order, OrderView)
         return held.hold
 
@@ -111,7 +121,7 @@ async def open_ground(settings: Settings) -> AsyncGenerator[Ground]:
         camera = Wanted(seats=(ground.label(3),))
         await serving.house_office.block(show, camera, "camera", _remember_nothing)
         released = await ground.hold("d", "dan", Wanted(best=((level, 2),)))
-        await serving.box_office.release(show, released.hold)
+        await ground.release(released.hold)
         held = await ground.hold("e", "eve", Wanted(best=((level, 2),), areas=(("floor-1", 2),)))
         await ground.record()
         current = await serving.book.get(serving.app_engine, show.reseller, show.id)

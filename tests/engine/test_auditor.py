@@ -403,7 +403,7 @@ async def test_an_audit_during_the_rush_is_clean(ground: Ground) -> None:
             key = f"rush-{n}-{turn}"
             if turn % 3 == 0:
                 held = await ground.hold(key, f"buyer-{n}", Wanted(best=((level, 1),)))
-                await ground.serving.box_office.release(ground.show, held.hold)
+                await ground.release(held.hold)
             else:
                 await ground.sell(key, f"buyer-{n}", Wanted(best=((level, 1),)))
             await asyncio.sleep(0.02)
