@@ -79,13 +79,14 @@ class BestAvailable(Body, frozen=True, kw_only=True):
 class SelectionBody(Body, frozen=True, kw_only=True):
     """What to hold: numbered seats, places in areas by count, the best available, or a mix."""
 
-    seats: Annotated[tuple[SeatLabel, ...], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
+    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
     areas: Areas | UnsetType = UNSET
     best_available: BestAvailable | UnsetType | None = UNSET
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
-        seats, areas, best = self.seats or (), self.areas, self.best_available
+        seats = tuple(self.seats) if self.seats else ()
+        areas, best = self.areas, self.best_available
         if not areas and not best:
             return Wanted(seats)
         return Wanted(

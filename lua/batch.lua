@@ -118,6 +118,11 @@ local seat_deltas, seat_deltas_count = {}, 0
 local kept, kept_count = {}, 0
 local scheduled, scheduled_count = {}, 0
 local buyers_kept, buyers_kept_count = {}, 0
+local made, made_count = {}, 0 -- what new holds are told apart by in the delta
+local function note_made(id)
+  made_count = made_count + 1
+  made[made_count] = struct.unpack('>I4', id)
+end
 
 -- Reading -----------------------------------------------------------------------------------------
 
@@ -257,7 +262,8 @@ local function refuse_selection(buyer, count, instead_of)
 end
 
 -- Decides the hold that nearly all of an on-sale's commands are: a new one, of one or two seats that
--- are open, for a buyer who has none. It does what `hold` does, without a table for each thing.
+-- are open and were so before the batch, for a buyer who has none. It does what `hold` does, without
+-- a table for each thing.
 -- Returns the deadline, or nil: then it is for `hold` to decide, and nothing was changed.
 local function hold_plainly(id, command, fp, tail)
   local ttl, best, buyer, seats, areas = unpack(command, 3, 7)
@@ -273,12 +279,12 @@ local function hold_plainly(id, command, fp, tail)
     return nil
   end
   local changed, span, offset = view.seats, view.span, 1 - view.span_from
-  if not is_position(first) or (changed[first] or string.byte(span, first + offset)) ~= OPEN then
+  if not is_position(first) or changed[first] or string.byte(span, first + offset) ~= OPEN then
     return nil
   end
   if second then
-    if not is_position(second) or second == first
-      or (changed[second] or string.byte(span, second + offset)) ~= OPEN
+    if not is_position(second) or second == first or changed[second]
+      or string.byte(span, second + offset) ~= OPEN
     then
       return nil
     end
@@ -313,6 +319,7 @@ local function hold_plainly(id, command, fp, tail)
   end
   local deadline = now + ttl
   local packed = live_head(deadline, price_version) .. fp .. tail
+  note_made(id)
   view.records[id] = packed
   kept[kept_count + 1], kept[kept_count + 2] = id, packed
   kept_count = kept_count + 2
@@ -365,6 +372,7 @@ local function hold(id, command, fp, tail)
     selection_fp = fp, seats = taken, areas = areas, tail = tail,
   }
   put_record(view, id, record)
+  note_made(id)
   if #best > 0 then
     record.tail = pack_tail(buyer, taken, areas)
     return encode_record(record)
@@ -421,6 +429,7 @@ local function release(id)
     put_record(view, id, {
       state = RELEASED, deadline = now + RELEASE_OF_UNKNOWN_KEPT_MS, fp = FP_OF_UNKNOWN,
     })
+    note_made(id)
   elseif record.state == PURCHASED then
     return { 'already-purchased' }
   elseif record.state == LIVE and not end_hold(view, id, record, RELEASED) then
@@ -523,15 +532,11 @@ for position, before in pairs(view.before) do
     seat_deltas_count = seat_deltas_count + 2
   end
 end
-local sold_holds = {}
-for i, sale in ipairs(sales) do
-  sold_holds[i] = struct.unpack('>I4', sale.id)
-end
 local area_writes, area_deltas = list_changed_areas(view)
-if seat_deltas_count > 0 or #area_deltas > 0 then
+if seat_deltas_count > 0 or #area_deltas > 0 or made_count > 0 then
   redis.call(
     'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,
-    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, sold_holds })
+    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made })
   )
 end
 call_in_chunks('BITFIELD', names.seats, seat_writes, 4)

@@ -34,7 +34,9 @@ class CommandsByFile(click.Group):
             return None
         # `import.py` could not be imported by a plain statement: such a file may be `import_.py`.
         stem = cmd_name if (_COMMANDS / f"{cmd_name}.py").exists() else f"{cmd_name}_"
-        return import_module(f"ops.commands.{stem}").command
+        command: click.Command = import_module(f"ops.commands.{stem}").command
+        command.help = _keep_examples(command.help)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; what a user can mend is said in a sentence, without a traceback."""
@@ -42,6 +44,14 @@ class CommandsByFile(click.Group):
             return super().invoke(ctx)
         except _EXPECTED as error:
             raise click.ClickException(str(error)) from error
+
+
+def _keep_examples(help_text: str | None) -> str | None:
+    r"""Return a help in which click leaves the paragraphs after a `\b` as they are.
+
+    It wants the control character, which a raw docstring has as two.
+    """
+    return None if help_text is None else help_text.replace("\\b\n", "\b\n")
 
 
 @click.group(cls=CommandsByFile, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,3 +66,6 @@ def main() -> None:
     """
     # To standard error, so that what a command prints stays its own.
     configure_logs("warning")
+
+
+main.help = _keep_examples(main.help)

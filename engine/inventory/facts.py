@@ -94,8 +94,8 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     """Position, state, position, state, ...: a state is a letter of the seat map, as its code."""
     areas: tuple[tuple[int, int, int, int, int], ...]
     """Index, and how many of its places are open, held, sold and blocked now."""
-    sold_holds: tuple[int, ...]
-    """The first 4 bytes of the id of each hold that was sold, as a number."""
+    made: tuple[int, ...]
+    """The first 4 bytes of the id of each hold that was made, as a number."""
 
 
 read_delta: Final = msgspec.msgpack.Decoder(Delta).decode

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from engine.inventory.commands import Refusal, Selection
 from engine.inventory.facts import StreamId
 from engine.inventory.shows import Show
-from engine.inventory.sold_memory import GapError, SoldMemory
+from engine.inventory.sold_memory import FIRST_EPOCH, GapError, SoldMemory
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store, StreamEntries
 
@@ -38,7 +38,7 @@ class _Followed:
 
     def __init__(self, show: Show, now: float) -> None:
         self.show = show
-        self.memory = SoldMemory(show.manifest, show.epoch)
+        self.memory = SoldMemory(show.manifest)
         self.asked_at = now
         self.confirmed_at = now - 2 * FRESH_S
         """When the store was last found to have no delta that is not learnt."""
@@ -67,6 +67,8 @@ class SoldWatch:
     def follow(self, show: Show) -> None:
         """Follow a show from now on: it has begun to refuse."""
         if show.id in self._followed or len(self._followed) >= _SHOWS_MAX:
+            return
+        if show.epoch != FIRST_EPOCH:
             return
         seats = sum(len(one.show.manifest.layout) for one in self._followed.values())
         if seats + len(show.manifest.layout) > _SEATS_MAX:

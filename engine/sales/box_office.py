@@ -300,6 +300,9 @@ class BoxOffice:
         )
         if word is Word.CONFIRMED:
             return await self._view_sale(show, hold, sale, OrderState.CONFIRMED, payment_reference)
+        if word is Word.BEHIND:
+            # Not asked of the ledger, which has enough to do when its recorder is behind.
+            return await self._view_sale(show, hold, sale, OrderState.RECORDING, payment_reference)
         try:
             recorded = await self._recorded(show, hold)
             state = await self._unrecorded(show, hold) if recorded is None else recorded.status

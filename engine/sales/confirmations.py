@@ -33,6 +33,8 @@ class Word(StrEnum):
 
     CONFIRMED = "confirmed"
     FAILED = "failed"
+    BEHIND = "behind"
+    """The recorder was heard of lately, and is not there yet."""
     NOTHING = "nothing"
     """Ask the ledger."""
 
@@ -55,6 +57,11 @@ class _Channel:
         if self.since is None or position <= self.since or position.epoch != self.position.epoch:
             return Word.NOTHING
         return Word.FAILED if hold in self.failed else Word.CONFIRMED
+
+    def is_behind(self, position: StreamId) -> bool:
+        """Tell whether what was heard of this epoch ends before a sale."""
+        known = self.position
+        return known is not None and known.epoch == position.epoch and known < position
 
     def hear(self, position: StreamId, failed: list[bytes]) -> None:
         # The recorder names each for two minutes, so that one lost message does no harm.
@@ -113,7 +120,7 @@ class Confirmations:
         try:
             return await asyncio.wait_for(future, timeout_ms / 1000)
         except TimeoutError:
-            return Word.NOTHING
+            return Word.BEHIND if channel.is_behind(position) else Word.NOTHING
         finally:
             del channel.waiters[future]
 

@@ -11,9 +11,12 @@ from typing import Any, Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
+from engine.inventory.records import HoldRecord, pack_buyer, pack_record, unpack_record
 from engine.platform.database import connect_once
+from engine.platform.ids import purchase_key_digest
 from engine.sales.wanted import Wanted
 from loadtests.auditor import UnknownShowError, audit
 from loadtests.auditor.report import audit_as_json
@@ -110,7 +113,7 @@ async def _forget_a_buyer(ground: Ground) -> None:
 
 
 async def _forget_a_key(ground: Ground) -> None:
-    await ground.raw.hdel(ground.key("keys"), "buy-a")
+    await ground.raw.hdel(ground.key("keys"), purchase_key_digest("buy-a"))
 
 
 async def _drop_a_middle_entry(ground: Ground) -> None:
@@ -235,14 +238,12 @@ async def _oversell_an_area(ground: Ground) -> None:
 
 
 async def _extend_a_buyer(ground: Ground) -> None:
-    counts = b"\1" + msgspec.msgpack.encode([4, 0, 5])
-    await ground.raw.hset(ground.key("buyers"), "eve", counts)
+    await ground.raw.hset(ground.key("buyers"), "eve", pack_buyer(4, 0, 5))
 
 
 async def _resell_in_redis(ground: Ground) -> None:
     record = await _unpacked(ground, ground.orders[0])
-    record[3] = "mallory"
-    await _pack(ground, ground.orders[0], record)
+    await _pack(ground, ground.orders[0], replace(record, buyer="mallory"))
 
 
 async def _forget_a_sale(ground: Ground) -> None:
@@ -252,14 +253,14 @@ async def _forget_a_sale(ground: Ground) -> None:
     await ground.raw.xdel(ground.key("sales"), entries[0][0])
 
 
-async def _unpacked(ground: Ground, hold: bytes) -> list[Any]:
-    packed: bytes = await ground.raw.hget(ground.key("holds"), hold)
-    return msgspec.msgpack.decode(packed[1:], type=list[Any])
+async def _unpacked(ground: Ground, hold: bytes) -> HoldRecord:
+    record = unpack_record(await ground.raw.hget(ground.key("holds"), hold))
+    assert isinstance(record, HoldRecord)
+    return record
 
 
-async def _pack(ground: Ground, hold: bytes, record: list[Any]) -> None:
-    packed = b"\1" + msgspec.msgpack.encode(record)
-    await ground.raw.hset(ground.key("holds"), hold, packed)
+async def _pack(ground: Ground, hold: bytes, record: HoldRecord) -> None:
+    await ground.raw.hset(ground.key("holds"), hold, pack_record(record))
 
 
 async def _miscount_the_hall(ground: Ground) -> None:
@@ -385,9 +386,9 @@ async def test_a_hold_that_nobody_releases_is_found(ground: Ground) -> None:
     """A deadline that passed longer ago than the sweeper may take is a finding."""
     held = await ground.hold("short", "max", Wanted(seats=(ground.label(11),)))
     record = await _unpacked(ground, held.hold)
-    record[1] -= TTL_MS + 6_000
-    await _pack(ground, held.hold, record)
-    await ground.raw.zadd(ground.key("expiry"), {held.hold: record[1]})
+    deadline_ms = record.deadline_ms - TTL_MS - 6_000
+    await _pack(ground, held.hold, replace(record, deadline_ms=deadline_ms))
+    await ground.raw.zadd(ground.key("expiry"), {held.hold: deadline_ms})
     result = await ground.audited()
     overdue = [finding for finding in result.findings if finding.check == "hold-overdue"]
     assert [finding.subject for finding in overdue] == [f"hold {held.hold.hex()}"]

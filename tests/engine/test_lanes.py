@@ -55,7 +55,7 @@ def _hold(n: int, *seats: int, buyer: str = "") -> Hold:
     return Hold(hold_id(n), buyer or f"buyer-{n}", 60_000, n, Selection(seats=seats))
 
 
-async def _all(*waiting: asyncio.Task[Outcome]) -> list[Outcome]:
+async def _all(*waiting: asyncio.Future[Outcome]) -> list[Outcome]:
     async with asyncio.timeout(20):
         return list(await asyncio.gather(*waiting))
 

@@ -271,9 +271,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "done (also when repeated, and for an unknown hold)": Row(Release(ME), Done(), so=_live),
     },
     "purchase": {
-        "malformed": Row(
-            Raw(ME, [4, "ref", ""]), Malformed(), so=_key_of_another_and(_live)
-        ),
+        "malformed": Row(Raw(ME, [4, "ref", ""]), Malformed(), so=_key_of_another_and(_live)),
         "key-reused": Row(_PURCHASE, KeyReused(), so=_key_of_another_and(_about_to_expire)),
         "unknown": Row(_PURCHASE, Unknown()),
         "released": Row(_PURCHASE, Released(), so=_released),

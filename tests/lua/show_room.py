@@ -96,7 +96,7 @@ class Delta(Struct, frozen=True):
     now_ms: int
     seats: tuple[tuple[int, int], ...]
     areas: tuple[tuple[int, AreaCounts], ...]
-    sold_holds: tuple[int, ...]
+    made: tuple[int, ...]
 
 
 class Contents(Struct, frozen=True, kw_only=True):
@@ -456,5 +456,5 @@ def _delta(at: bytes, packed: bytes) -> Delta:
         now_ms=delta.at_ms,
         seats=tuple(zip(changes, changes, strict=True)),
         areas=tuple((index, AreaCounts(*counts)) for index, *counts in delta.areas),
-        sold_holds=delta.sold_holds,
+        made=delta.made,
     )

@@ -8,51 +8,53 @@ import pytest
 from engine.inventory.commands import AreaShort, NoneTogether, SeatsTaken, Selection
 from engine.inventory.facts import StreamId
 from engine.inventory.sold_memory import GapError, SoldMemory
-from tests.lua.show_room import hold_id, make_manifest
+from tests.lua.show_room import make_manifest
 
 _HALL = make_manifest("|oooo|oooo|", areas=[5], ranges=[[(1, 5)], [(6, 10)]])
 _OPEN, _HELD, _SOLD = map(ord, "ohs")
-_ME, _OTHER = (n.to_bytes(4, "big") + bytes(12) for n in (1, 2))
+_ME, _OTHER = ((n << 9).to_bytes(4, "big") + bytes(12) for n in (1, 2))
 
 
 def _delta(
-    seats: list[int] | None = None, areas: list[list[int]] | None = None, sold: tuple[int, ...] = ()
+    seats: list[int] | None = None, areas: list[list[int]] | None = None, made: bytes = _OTHER
 ) -> bytes:
-    packed: list[Any] = [2, 0, seats or [], areas or [], sold]
+    prefix = int.from_bytes(made[:4], "big")
+    packed: list[Any] = [2, 0, seats or [], areas or [], [prefix]]
     return msgspec.msgpack.encode(packed)
 
 
-def _learnt(*deltas: bytes, epoch: int = 1, since: int = 1) -> SoldMemory:
-    memory = SoldMemory(_HALL, epoch)
-    for n, delta in enumerate(deltas, start=since):
-        memory.learn(StreamId(epoch, n), delta)
+def _learnt(*deltas: bytes) -> SoldMemory:
+    memory = SoldMemory(_HALL)
+    for n, delta in enumerate(deltas, start=1):
+        memory.learn(StreamId(1, n), delta)
     return memory
 
 
 def test_a_sold_seat_is_refused_with_all_that_is_not_open() -> None:
     """As the script does, which names the held ones too."""
-    memory = _learnt(_delta([1, _HELD, 2, _HELD]), _delta([1, _SOLD], sold=(2,)))
+    memory = _learnt(_delta([1, _HELD, 2, _HELD]), _delta([1, _SOLD]))
     assert memory.refuse(_ME, Selection(seats=(1, 2, 3))) == SeatsTaken((1, 2))
 
 
 @pytest.mark.parametrize("seats", [(2,), (3,)], ids=["held", "open"])
 def test_what_is_not_sold_is_left_to_the_store(seats: tuple[int, ...]) -> None:
     """A hold may end at any moment."""
-    memory = _learnt(_delta([1, _SOLD, 2, _HELD], sold=(2,)))
+    memory = _learnt(_delta([1, _SOLD, 2, _HELD]))
     assert memory.refuse(_ME, Selection(seats=seats)) is None
 
 
-def test_a_hold_that_was_sold_is_left_to_the_store() -> None:
-    """A buyer whose winning reply was lost gets their hold on the retry."""
-    memory = _learnt(_delta([1, _SOLD], sold=(1,)), _delta([2, _SOLD], sold=(2,)))
+def test_a_hold_that_was_made_is_left_to_the_store() -> None:
+    """A lost winning reply is repeated for the hold; one that ended is told of its end."""
+    memory = _learnt(_delta([1, _HELD], made=_ME), _delta([1, _SOLD, 2, _SOLD]))
     for selection in (Selection(seats=(1,)), Selection(seats=(2,)), Selection(areas=((0, 1),))):
         assert memory.refuse(_ME, selection) is None
-    assert memory.refuse(hold_id(9), Selection(seats=(1,))) == SeatsTaken((1,))
+    stranger = (3 << 9).to_bytes(4, "big") + bytes(12)
+    assert memory.refuse(stranger, Selection(seats=(1,))) == SeatsTaken((1,))
 
 
 def test_a_seat_that_comes_back_is_left_to_the_store() -> None:
     """A return is a delta too, and so is its next sale."""
-    sold = _delta([1, _SOLD], sold=(2,))
+    sold = _delta([1, _SOLD])
     memory = _learnt(sold, _delta([1, _OPEN]))
     assert memory.refuse(_ME, Selection(seats=(1,))) is None
     memory.learn(StreamId(1, 3), sold)
@@ -61,9 +63,9 @@ def test_a_seat_that_comes_back_is_left_to_the_store() -> None:
 
 def test_a_level_is_refused_once_all_its_seats_are_sold() -> None:
     """And not a seat earlier; the other level still has some."""
-    memory = _learnt(_delta([1, _SOLD, 2, _SOLD, 3, _SOLD, 4, _HELD], sold=(2, 3)))
+    memory = _learnt(_delta([1, _SOLD, 2, _SOLD, 3, _SOLD, 4, _HELD]))
     assert memory.refuse(_ME, Selection(best=((0, 2),))) is None
-    memory.learn(StreamId(1, 2), _delta([4, _SOLD], sold=(4,)))
+    memory.learn(StreamId(1, 2), _delta([4, _SOLD]))
     assert memory.refuse(_ME, Selection(best=((0, 2),))) == NoneTogether(0, 2)
     assert memory.refuse(_ME, Selection(best=((1, 2),))) is None
     memory.learn(StreamId(1, 3), _delta([4, _OPEN]))
@@ -72,18 +74,10 @@ def test_a_level_is_refused_once_all_its_seats_are_sold() -> None:
 
 def test_an_area_is_refused_once_it_has_neither_open_nor_held_places() -> None:
     """Held ones may come back."""
-    memory = _learnt(_delta(areas=[[0, 0, 1, 4, 0]], sold=(2,)))
+    memory = _learnt(_delta(areas=[[0, 0, 1, 4, 0]]))
     assert memory.refuse(_ME, Selection(areas=((0, 1),))) is None
-    memory.learn(StreamId(1, 2), _delta(areas=[[0, 0, 0, 5, 0]], sold=(3,)))
+    memory.learn(StreamId(1, 2), _delta(areas=[[0, 0, 0, 5, 0]]))
     assert memory.refuse(_ME, Selection(areas=((0, 1),))) == AreaShort(((0, 0),))
-
-
-@pytest.mark.parametrize(("epoch", "since"), [(2, 1), (1, 5)], ids=["a later epoch", "trimmed"])
-def test_an_area_is_left_to_the_store_when_sales_were_missed(epoch: int, since: int) -> None:
-    """One of its sold places may be the request's own; a seat's hold came with the seat."""
-    memory = _learnt(_delta([1, _SOLD], [[0, 0, 0, 5, 0]], sold=(2,)), epoch=epoch, since=since)
-    assert memory.refuse(_ME, Selection(areas=((0, 1),))) is None
-    assert memory.refuse(_ME, Selection(seats=(1,))) == SeatsTaken((1,))
 
 
 @pytest.mark.parametrize(
