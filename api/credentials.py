@@ -5,7 +5,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
+from hashlib import blake2b
 from typing import Any, Final
 
 import structlog
@@ -23,6 +23,7 @@ FRESH_S: Final = 30
 
 _GRACE_S: Final = 900
 _RETRY_S: Final = 2
+_DIGEST_BYTES: Final = 32
 _REMEMBERED_MAX: Final = 10_000
 _LOOK_UPS_MAX: Final = 2
 _RENEWALS_MAX: Final = 2
@@ -34,6 +35,11 @@ _SEND_KEY: Final = "Send your API key in the header `Authorization: Bearer <key>
 _BAD_KEY: Final = "This API key is not known, or was revoked."
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+def _digest(key: bytes) -> bytes:
+    # Python's own; OpenSSL 3 takes five times as long to find its SHA-256.
+    return blake2b(key, digest_size=_DIGEST_BYTES).digest()
 
 
 class _Known(Struct):
@@ -62,7 +68,7 @@ class Credentials:
         """Return whose key an Authorization header has, if that was asked lately; None: ask."""
         if authorization is None or authorization[:7] != b"Bearer ":
             return None
-        known = self._known.get(sha256(authorization[7:]).digest())
+        known = self._known.get(_digest(authorization[7:]))
         return known.reseller if known is not None and self._clock() < known.fresh_until else None
 
     async def identify(self, authorization: bytes | None) -> EntityId:
@@ -93,7 +99,7 @@ class Credentials:
         """
         if not _KEY.fullmatch(key):
             return None
-        digest = sha256(key.encode()).digest()
+        digest = _digest(key.encode())
         known = self._known.get(digest)
         now = self._clock()
         if known is not None and now < known.fresh_until:

@@ -1,0 +1,214 @@
+"""The fast lane alone, in front of another application, and on a real server."""
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+from litestar import Litestar
+
+from api.context import RUNTIME
+from api.credentials import CREDENTIALS
+from api.fastlane.app import FastLane
+from api.fastlane.bodies import BodyReader
+from engine.inventory.shows import Show
+from engine.platform.ids import EntityId, Ids
+from tests.api.front_desk import FrontDesk, ShowDesk, problem
+
+_IDS = Ids("dev", b"a secret of the tests")
+_SHOW = "shw_dev_0000000000000007"
+_JSON = [(b"content-type", b"application/json"), (b"idempotency-key", b"k")]
+
+
+class _Credentials:
+    def recall(self, _: bytes | None) -> EntityId:
+        return EntityId(5)
+
+
+class _Office:
+    def known_show(self, _: EntityId, __: EntityId) -> Show:
+        return cast("Show", SimpleNamespace(id=7, reseller=5))
+
+
+async def _rest(_: Any, __: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def _lane(office: object = None, *, requests_max: int = 10) -> FastLane:
+    runtime = SimpleNamespace(ids=_IDS, box_office=office or _Office())
+    litestar = SimpleNamespace(state={RUNTIME: runtime, CREDENTIALS: _Credentials()})
+    bodies = BodyReader(timeout_s=0.1)
+    return FastLane(cast("Litestar", litestar), _rest, bodies=bodies, requests_max=requests_max)
+
+
+async def _ask(  # noqa: PLR0913 -- a request's parts, by name
+    lane: FastLane,
+    receive: Any = None,  # noqa: ANN401 -- ASGI
+    *,
+    method: str = "POST",
+    path: str = f"/v1/shows/{_SHOW}/holds",
+    headers: Sequence[tuple[bytes, bytes]] = _JSON,
+    query: bytes = b"",
+) -> tuple[int, dict[str, str], Any]:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:  # noqa: ANN401 -- ASGI
+        sent.append(message)
+
+    async def nothing() -> Any:  # noqa: ANN401 -- ASGI
+        await asyncio.Event().wait()
+
+    scope: Any = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query,
+        "headers": list(headers),
+    }
+    async with asyncio.timeout(10):
+        await lane(scope, receive or nothing, send)
+    told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], told, msgspec.json.decode(sent[1]["body"] or b"null")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    """408, and the process is free for the next one."""
+    lane = _lane()
+    answers = await asyncio.gather(*(_ask(lane) for _ in range(5)))
+    assert [(status, told["type"]) for status, _, told in answers] == [
+        (408, "urn:onsale:problem:request-timeout")
+    ] * 5
+    status, _, _ = await _ask(lane)
+    assert status == 408
+
+
+async def test_a_body_that_comes_drop_by_drop_is_not_waited_for() -> None:
+    """408: each part is in time, and the whole is not."""
+
+    async def drip() -> Any:  # noqa: ANN401 -- ASGI
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    status, _, told = await _ask(_lane(), drip)
+    assert (status, told["type"]) == (408, "urn:onsale:problem:request-timeout")
+
+
+async def test_a_body_without_a_length_is_read_up_to_its_bound() -> None:
+    """413, without keeping what came."""
+
+    async def flood() -> Any:  # noqa: ANN401 -- ASGI
+        return {"type": "http.request", "body": b" " * 10_000, "more_body": True}
+
+    status, _, told = await _ask(_lane(), flood)
+    assert (status, told["type"]) == (413, "urn:onsale:problem:body-too-large")
+
+
+async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
+    """413 by the header alone."""
+    headers = [*_JSON, (b"content-length", b"65537")]
+    status, _, told = await _ask(_lane(), headers=headers)
+    assert (status, told["type"]) == (413, "urn:onsale:problem:body-too-large")
+
+
+async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
+    """400, to nobody."""
+
+    async def gone() -> Any:  # noqa: ANN401 -- ASGI
+        return {"type": "http.disconnect"}
+
+    status, _, told = await _ask(_lane(), gone)
+    assert (status, told["type"]) == (400, "urn:onsale:problem:malformed-request")
+
+
+async def test_more_calls_than_a_process_works_on_are_turned_away_at_once() -> None:
+    """503 with Retry-After, while those that are under way go on."""
+    lane = _lane(requests_max=3)
+    answers = await asyncio.gather(*(_ask(lane) for _ in range(5)))
+    assert sorted(status for status, _, _ in answers) == [408, 408, 408, 503, 503]
+    overloaded = [(headers, told) for status, headers, told in answers if status == 503]
+    assert {told["type"] for _, told in overloaded} == {"urn:onsale:problem:overloaded"}
+    assert {headers["retry-after"] for headers, _ in overloaded} == {"1"}
+
+
+async def test_whatever_goes_wrong_is_told_without_its_details() -> None:
+    """500, and the next request is served."""
+
+    class _Broken(_Office):
+        def known_show(self, _: EntityId, __: EntityId) -> Show:
+            msg = "the inner workings"
+            raise RuntimeError(msg)
+
+    status, _, told = await _ask(_lane(_Broken()))
+    assert (status, told["type"]) == (500, "urn:onsale:problem:internal-error")
+    assert "inner" not in str(told)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")],
+        [(b"content-length", b"1"), (b"transfer-encoding", b"chunked")],
+    ],
+    ids=["a key twice", "two lengths"],
+)
+async def test_headers_that_contradict_each_other_are_refused(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
+    """One reader would take the first, another the last."""
+    status, _, told = await _ask(_lane(), headers=headers)
+    assert (status, told["type"]) == (400, "urn:onsale:problem:malformed-request")
+
+
+async def test_an_unknown_parameter_is_refused() -> None:
+    """As everywhere."""
+    status, _, told = await _ask(_lane(), query=b"dry_run=1&dry_run=2")
+    assert (status, told["type"]) == (422, "urn:onsale:problem:invalid-request")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"/v1/shows/{_SHOW}/holds"),
+        ("POST", f"/v1/shows/{_SHOW}/availability"),
+        ("POST", f"/v1/shows/{_SHOW}/holds/"),
+        ("PATCH", f"/v1/shows/{_SHOW}/holds/hld_dev_1"),
+        ("GET", "/v1/shows"),
+        ("GET", f"/v1/shows/{_SHOW}/holds/{'x' * 600}"),
+        ("GET", "/"),
+    ],
+)
+async def test_other_requests_are_passed_on(method: str, path: str) -> None:
+    """Litestar answers them: 405, 404, or what the route says."""
+    assert (await _ask(_lane(), method=method, path=path))[0] == 299
+
+
+def test_an_address_that_is_not_quite_the_documented_one_is_not_found(show: ShowDesk) -> None:
+    """Litestar's route of a call is there for the document alone."""
+    body = {"buyer": "b", "seats": ["A-1"]}
+    assert problem(show.desk.post(f"{show.path}/holds/", body)) == "not-found"
+
+
+def test_a_sold_out_show_is_refused_without_its_buyers_losing_their_holds(
+    desk: FrontDesk,
+) -> None:
+    """From memory or not, the answers are the same; a repeated hold of a buyer is theirs."""
+    show = desk.new_show(max_per_buyer=100)
+    bought: list[tuple[str, str]] = []
+    seats = [f"A-{n}" for n in range(1, 7)]
+    for n, seat in enumerate(seats):
+        hold = show.hold(seat, buyer=f"b-{n}", key=f"key-{n}").json()["hold"]
+        assert show.purchase(hold).status_code == 201
+        bought.append((seat, hold))
+    for turn in range(60):
+        refused = show.hold("A-1", "A-2", buyer="late", key=f"late-{turn}")
+        assert problem(refused) == "seats-taken"
+        assert refused.json()["seats"] == ["A-1", "A-2"]
+        level = show.hold(
+            best_available={"price_level": "vip", "quantity": 1}, buyer="late", key=f"best-{turn}"
+        )
+        assert problem(level) == "none-together"
+        again = show.hold(seats[turn % 6], buyer=f"b-{turn % 6}", key=f"key-{turn % 6}")
+        assert (again.status_code, again.json()["hold"]) == (201, bought[turn % 6][1])
