@@ -1,5 +1,6 @@
 """The little of ASGI that an application without a framework needs."""
 
+import os
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
@@ -7,6 +8,12 @@ from typing import Any
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def preempt_nobody() -> None:
+    """Be scheduled as the API is, whose `api.app` says why: what is compared is the application."""
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 async def live(
@@ -19,6 +26,7 @@ async def live(
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            preempt_nobody()
             await start()
             await send({"type": "lifespan.startup.complete"})
         else:

@@ -20,6 +20,7 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_409_CONFLICT
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from loadtests.controls.asgi import preempt_nobody
 from loadtests.controls.bodies import (
     SEATS_A_BUYER_MAX,
     HoldAnswer,
@@ -114,6 +115,7 @@ async def hold_seats(
 
 @asynccontextmanager
 async def _lifespan(app: Litestar) -> AsyncGenerator[None]:
+    preempt_nobody()
     store = Redis.from_url(os.environ[REDIS_URL])
     app.state.script = store.register_script(_HOLD)
     try:
