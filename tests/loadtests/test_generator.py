@@ -57,6 +57,8 @@ class BoxOffice:
 
     def answer(self, head: str, body: bytes) -> tuple[str, bytes]:
         """Return status and body."""
+        if not body:
+            return "400 Bad Request", b""
         words = msgspec.json.decode(body, type=dict[str, str])
         if "/holds" in head:
             self.holds.append(words["buyer"])
@@ -77,7 +79,9 @@ class BoxOffice:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
+                length = int(
+                    head.lower().partition("content-length: ")[2].partition("\r\n")[0] or 0
+                )
                 status, body = self.answer(head, await reader.readexactly(length))
                 told = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
                 # In two parts, as it may come over a network.
@@ -85,6 +89,8 @@ class BoxOffice:
                 await writer.drain()
                 writer.write(told[40:])
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the generator is done with it
+        finally:
             writer.close()
 
 
