@@ -104,8 +104,8 @@ def _preempt_nobody() -> None:
     """Let no thread of this process take the core from another the moment it wakes.
 
     Granian's network thread is woken by every answer. On a core that it shares with Python's it
-    would preempt it each time, which cost a third of a request. Threads inherit it, and those of
-    the network start after this.
+    would preempt it each time, which cost over a quarter of a request. Threads inherit it, and the
+    network's start after this.
     """
     if not hasattr(os, "sched_setscheduler"):  # not on macOS
         return

@@ -12,8 +12,10 @@ from api.fastlane.call import Call
 from api.fastlane.holds import ask_hold, tell_new_hold, tell_release
 from api.fastlane.purchases import ask_purchase, tell_purchase
 from api.fastlane.replies import Reply, reply_problem
+from api.outcomes import unavailable
 from api.problems import ProblemError
 from engine.inventory.shows import Show
+from engine.platform.errors import StoreUnavailableError
 
 BATCH_BYTES_MAX: Final = 512 * 1024
 
@@ -35,9 +37,19 @@ async def run_batch(call: Call) -> Reply:
     body = await call.body(BatchBody, BATCH_BYTES_MAX)
     # All are in the lane before the first is waited for.
     tellings = [await _begin(call, show, command) for command in body.commands]
-    replies = [telling if isinstance(telling, Reply) else await telling for telling in tellings]
+    replies = [await _told(telling) for telling in tellings]
     answers = [_Answer(reply.status, Raw(reply.body) if reply.body else None) for reply in replies]
     return Reply(200, _encode({"answers": answers}))
+
+
+async def _told(telling: Reply | _Telling) -> Reply:
+    """Wait for one command; a store that fails it leaves the others their answers."""
+    if isinstance(telling, Reply):
+        return telling
+    try:
+        return await telling
+    except StoreUnavailableError as error:
+        return reply_problem(unavailable(error))
 
 
 async def _begin(call: Call, show: Show, command: Command) -> Reply | _Telling:

@@ -28,8 +28,7 @@ async def hold_places(call: Call) -> Reply:
     """Hold a selection for a buyer."""
     key = call.key()
     show = call.known_show() or await call.show()
-    begun = ask_hold(call, show, key, await call.body(HoldBody))
-    return await tell_hold_of(call, show, begun, _CREATED)
+    return await tell_new_hold(call, show, ask_hold(call, show, key, await call.body(HoldBody)))
 
 
 def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Begun:
@@ -46,14 +45,14 @@ def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Begun:
 
 async def tell_new_hold(call: Call, show: Show, begun: Begun) -> Reply:
     """Tell what became of a hold that was asked for."""
-    return await tell_hold_of(call, show, begun, _CREATED)
+    return await _tell(call, show, begun, _CREATED)
 
 
 async def look_at_hold(call: Call) -> Reply:
     """Tell how a hold stands."""
     show = await call.show()
     hold = call.hold(show, call.tail)
-    return await tell_hold_of(call, show, call.runtime.box_office.ask_look(show, hold), _OK)
+    return await _tell(call, show, call.runtime.box_office.ask_look(show, hold), _OK)
 
 
 async def replace_selection(call: Call) -> Reply:
@@ -62,7 +61,7 @@ async def replace_selection(call: Call) -> Reply:
     hold = call.hold(show, call.tail)
     body = await call.body(SelectionBody)
     begun = call.runtime.box_office.ask_replace(show, hold, body.wanted(), body_fingerprint(body))
-    return await tell_hold_of(call, show, begun, _OK)
+    return await _tell(call, show, begun, _OK)
 
 
 async def release_hold(call: Call) -> Reply:
@@ -81,8 +80,7 @@ async def tell_release(call: Call, show: Show, asked: Asked) -> Reply:
     return reply_problem(problem_of(outcome, show))
 
 
-async def tell_hold_of(call: Call, show: Show, begun: Begun, status: int) -> Reply:
-    """Tell what became of a command about a hold."""
+async def _tell(call: Call, show: Show, begun: Begun, status: int) -> Reply:
     if not isinstance(begun, Asked):
         return reply_problem(problem_of(begun, show))
     outcome = await call.runtime.box_office.tell(show, begun)

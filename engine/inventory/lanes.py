@@ -42,6 +42,8 @@ _RELOADS_MAX: Final = 5
 _RELOAD_PAUSE_S: Final = 0.02
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
+# A tuple, since a union would be made anew for each command.
+_SELECTING: Final = (Hold, Replace)
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -238,7 +240,7 @@ class Lane:
         levels = {
             level: show.manifest.levels[level].ranges
             for one in batch
-            if isinstance(one.command, Hold | Replace)
+            if isinstance(one.command, _SELECTING)
             for level, _ in one.command.selection.best
             if 0 <= level < len(show.manifest.levels)
         }

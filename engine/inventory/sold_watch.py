@@ -114,7 +114,7 @@ class SoldWatch:
         try:
             for at, fields in listed:
                 one.memory.learn(StreamId.parse(at), fields[b"d"])
-        except (GapError, KeyError, ValueError) as error:
+        except (GapError, LookupError, ValueError) as error:
             _log.info("forgot what was sold", show=entity_hex(one.show.id), why=str(error))
             self._forget(one)
             return False

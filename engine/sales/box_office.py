@@ -216,7 +216,7 @@ class BoxOffice:
             isinstance(outcome, Purchased),
             outcome.buyer,
             outcome.deadline_ms if isinstance(outcome, Held) else None,
-            [manifest.labels[seat] or "" for seat in sorted(seats)],
+            [manifest.label_of(seat) for seat in sorted(seats)],
             {manifest.areas[area].slug: count for area, count in sorted(areas)} if areas else {},
             quote,
         )

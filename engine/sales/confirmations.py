@@ -153,8 +153,12 @@ class Confirmations:
             try:
                 async with self._redis.pubsub() as pubsub:
                     # Subscribed to something at all times: reading needs it.
-                    await pubsub.subscribe("onsale:confirmations", *self._channels)
+                    await pubsub.subscribe("onsale:confirmations")
+                    # From here on a new channel is subscribed to by whoever adds it; those from
+                    # before, also from while this connected, are here.
                     self._pubsub = pubsub
+                    if self._channels:
+                        await pubsub.subscribe(*self._channels)
                     while True:
                         message = await pubsub.get_message(
                             ignore_subscribe_messages=True, timeout=_POLL_S

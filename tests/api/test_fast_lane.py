@@ -13,8 +13,10 @@ from api.context import RUNTIME
 from api.credentials import CREDENTIALS
 from api.fastlane.app import FastLane
 from api.fastlane.bodies import BodyReader
+from engine.inventory.commands import Done
 from engine.inventory.shows import Show
-from engine.platform.ids import EntityId, Ids
+from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import EntityId, HoldId, Ids
 from tests.api.front_desk import FrontDesk, ShowDesk, problem
 
 _IDS = Ids("dev", b"a secret of the tests")
@@ -144,6 +146,37 @@ async def test_whatever_goes_wrong_is_told_without_its_details() -> None:
     status, _, told = await _ask(_lane(_Broken()))
     assert (status, told["type"]) == (500, "urn:onsale:problem:internal-error")
     assert "inner" not in str(told)
+
+
+async def test_a_store_that_fails_one_command_of_a_batch_leaves_the_others_their_answers() -> None:
+    """503 in its own answer: the others had their effect, and are told of it."""
+    good, bad = (_IDS.derive_hold(5, 7, key) for key in ("good", "bad"))
+
+    class _HalfDown(_Office):
+        async def show(self, _: EntityId, __: EntityId) -> Show:
+            return self.known_show(_, __)
+
+        def ask_release(self, _: Show, hold: HoldId) -> HoldId:
+            return hold
+
+        async def tell(self, _: Show, asked: HoldId) -> Done:
+            if asked == bad:
+                msg = "a store is unavailable"
+                raise StoreUnavailableError(msg)
+            return Done()
+
+    commands = [{"op": "release", "hold": _IDS.hold(hold)} for hold in (good, bad, good)]
+    body = msgspec.json.encode({"commands": commands})
+
+    async def receive() -> Any:  # noqa: ANN401 -- ASGI
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    status, _, told = await _ask(
+        _lane(_HalfDown()), receive, path=f"/v1/shows/{_SHOW}/batch", headers=_JSON
+    )
+    assert status == 200
+    assert [answer["status"] for answer in told["answers"]] == [204, 503, 204]
+    assert told["answers"][1]["body"]["type"] == "urn:onsale:problem:unavailable"
 
 
 @pytest.mark.parametrize(
