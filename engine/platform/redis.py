@@ -4,13 +4,18 @@
 don't. Everything beside `connect_redis` and `subscribe_redis` takes a `Store`.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _CONNECT_TIMEOUT_S: Final = 2
 _POOL_TIMEOUT_S: Final = 2
@@ -168,6 +173,47 @@ class Store(Protocol):
         ...
 
 
+class _Cancellable(AbstractConnection):
+    """A connection whose commands may be cancelled at any moment, which the client's may not.
+
+    The client sends under `asyncio.wait_for`, and on Python 3.11 that returns instead of raising a
+    cancellation which comes just when the command has been sent: the caller goes on as if nobody
+    had cancelled it. It also makes a task for each command.
+    """
+
+    def __init__(self, *, answer_timeout_s: float, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
+        """Take how long sending may take, and waiting for the answer."""
+        super().__init__(**kwargs)
+        self._answer_timeout_s = answer_timeout_s
+
+    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
+        """Send a command, connected first where need be."""
+        async with _limit(self._answer_timeout_s, "sending to"):
+            await super().send_packed_command(*args, **kwargs)
+
+    async def read_response(
+        self,
+        *args: Any,  # noqa: ANN401 - the client's
+        timeout: float | None = None,  # noqa: ASYNC109 - the client's name
+        **kwargs: Any,  # noqa: ANN401 - the client's
+    ) -> Any:  # noqa: ANN401 - the client's
+        """Read an answer; with a `timeout` of the caller's own, None if none comes."""
+        async with _limit(self._answer_timeout_s if timeout is None else None, "an answer of"):
+            return await super().read_response(  # pyright: ignore[reportUnknownVariableType]
+                *args, timeout=timeout, **kwargs
+            )
+
+
+@asynccontextmanager
+async def _limit(seconds: float | None, what: str) -> AsyncGenerator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        msg = f"{what} the store took more than {seconds} s"
+        raise RedisTimeoutError(msg) from None
+
+
 def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
     """Return a client that opens connections as it needs them.
 
@@ -180,11 +226,18 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
         max_connections=connections_max,
         timeout=_POOL_TIMEOUT_S,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
-        socket_timeout=answer_timeout_ms / 1000 + _ANSWER_MARGIN_S,
+        answer_timeout_s=answer_timeout_ms / 1000 + _ANSWER_MARGIN_S,
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
     )
+    # Not an argument, since the URL says which connection: TCP, TLS or a socket of this machine.
+    pool.connection_class = _cancellable(pool.connection_class)
     return cast("Store", Redis.from_pool(pool))
+
+
+@cache
+def _cancellable(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(f"Cancellable{kind.__name__}", (_Cancellable, kind), {})
 
 
 def subscribe_redis(url: str) -> Store:

@@ -118,7 +118,8 @@ class Confirmations:
         future: asyncio.Future[Word] = asyncio.get_running_loop().create_future()
         channel.waiters[future] = position, hold
         try:
-            return await asyncio.wait_for(future, timeout_ms / 1000)
+            async with asyncio.timeout(timeout_ms / 1000):
+                return await future
         except TimeoutError:
             return Word.BEHIND if channel.is_behind(position) else Word.NOTHING
         finally:

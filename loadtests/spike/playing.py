@@ -151,7 +151,8 @@ async def _run_locust(play: Play, venue: Venue, folder: Path) -> None:
     loop.add_signal_handler(signal.SIGINT, _hand_on, locust)
     limit_s = None if play.web_port is not None else play.seconds + _LAST_TASKS_S + _GRACE_S
     try:
-        await asyncio.wait_for(locust.wait(), limit_s)
+        async with asyncio.timeout(limit_s):
+            await locust.wait()
     except TimeoutError as error:
         msg = f"Locust did not end {_GRACE_S:.0f} s after its time; its log: {log_path}"
         raise ScenarioError(msg) from error

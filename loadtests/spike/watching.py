@@ -64,7 +64,8 @@ class Watch:
             began = time.monotonic()
             seen(await self.look())
             with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), began + _EVERY_S - time.monotonic())
+                async with asyncio.timeout(began + _EVERY_S - time.monotonic()):
+                    await over.wait()
 
     async def look_until_drained(self, patience_s: float) -> bool:
         """Look until the recorder has everything; False if it has not when patience ends."""
