@@ -1,4 +1,4 @@
-"""The application: `granian --interface asgi api.app:app`."""
+"""The application: `granian --interface rsgi api.app:app`."""
 
 import gc
 import os
@@ -23,6 +23,7 @@ from api.fastlane.app import FastLane
 from api.outcomes import unavailable
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
+from api.server import Behind
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
@@ -169,9 +170,10 @@ class _BadParameter(Struct):
     key: str = ""
 
 
-def in_front(litestar: Litestar) -> ASGIApp:
+def in_front(litestar: Litestar) -> FastLane:
     """Return the whole application: the fast lane, and behind the edge everything else."""
-    return FastLane(litestar, cast("ASGIApp", Edge(cast("ASGIApp", litestar))))
+    edge = cast("ASGIApp", Edge(cast("ASGIApp", litestar)))
+    return FastLane(litestar.state, Behind(litestar, edge))
 
 
-app: ASGIApp = in_front(create_app())
+app: FastLane = in_front(create_app())

@@ -64,22 +64,21 @@ class Credentials:
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
         self._renewals = asyncio.Semaphore(_RENEWALS_MAX)
 
-    def recall(self, authorization: bytes | None) -> EntityId | None:
+    def recall(self, authorization: str | None) -> EntityId | None:
         """Return whose key an Authorization header has, if that was asked lately; None: ask."""
-        if authorization is None or authorization[:7] != b"Bearer ":
+        if authorization is None or authorization[:7] != "Bearer ":
             return None
-        known = self._known.get(_digest(authorization[7:]))
+        known = self._known.get(_digest(authorization[7:].encode()))
         return known.reseller if known is not None and self._clock() < known.fresh_until else None
 
-    async def identify(self, authorization: bytes | None) -> EntityId:
+    async def identify(self, authorization: str | None) -> EntityId:
         """Return whose key an Authorization header has.
 
         Raises:
             ProblemError: `unauthorized`, and as `reseller`.
             StoreUnavailableError: as `reseller`.
         """
-        given = authorization.decode("latin-1").strip() if authorization else ""
-        match = _BEARER.fullmatch(given)
+        match = _BEARER.fullmatch(authorization or "")
         if match is None:
             raise _unauthorized(_SEND_KEY)
         reseller = await self.reseller(match[1])
@@ -160,10 +159,8 @@ async def require_reseller(
         ProblemError: `unauthorized`.
     """
     credentials: Credentials = connection.app.state[CREDENTIALS]
-    given = single_header(connection, "authorization")
-    connection.scope["user"] = await credentials.identify(
-        given.encode("latin-1") if given else None
-    )
+    authorization = single_header(connection, "authorization")
+    connection.scope["user"] = await credentials.identify(authorization)
 
 
 def _unauthorized(detail: str, *, error: str = "") -> ProblemError:

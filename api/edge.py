@@ -31,7 +31,7 @@ CHUNK_TIMEOUT_S: Final = 20
 BODY_TIMEOUT_S: Final = 30
 BODY_BYTES_A_SECOND_MIN: Final = 1024 * 1024
 """A whole body has 30 s, and a second more for each MiB of it that has come."""
-REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
+REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _IN_THREAD_BYTES_MIN: Final = 256 * 1024
 SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
@@ -63,12 +63,12 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given(scope, b"x-request-id")
-        if request_id is None or not REQUEST_ID.fullmatch(request_id):
-            request_id = secrets.token_hex(8).encode()
+        request_id = (_given(scope, b"x-request-id") or b"").decode("latin-1")
+        if not REQUEST_ID.fullmatch(request_id):
+            request_id = secrets.token_hex(8)
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id.decode())
-        answer = _Answer(scope, send, request_id)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(scope, send, request_id.encode())
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
         try:

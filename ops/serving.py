@@ -3,15 +3,14 @@
 import sys
 
 
-def serve_command(
-    host: str, port: int, workers: int, *, app: str = "api.app:app"
-) -> tuple[str, ...]:
-    """Return the command that serves the API, or another application, with this many processes."""
+def serve_command(host: str, port: int, workers: int, *, app: str | None = None) -> tuple[str, ...]:
+    """Return the command that serves the API, or an ASGI application, with this many processes."""
     return (
-        *(sys.executable, "-m", "granian", "--interface", "asgi", app),
+        *(sys.executable, "-m", "granian", "--interface"),
+        *(("rsgi", "api.app:app") if app is None else ("asgi", app)),
         *("--host", host, "--port", str(port)),
         *("--workers", str(workers), "--respawn-failed-workers"),
-        *("--loop", "uvloop", "--no-access-log", "--workers-kill-timeout", "5"),
+        *("--loop", "uvloop", "--no-ws", "--no-access-log", "--workers-kill-timeout", "5"),
         # A cap on connections, which Granian would make 1024: the API sheds load itself.
         *("--backlog", "4096", "--backpressure", "65536"),
     )

@@ -1,13 +1,14 @@
 """The application in front: it serves what is asked for most, and passes the rest on."""
 
+import asyncio
 import itertools
 import secrets
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
-from litestar import Litestar
-from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+from litestar.datastructures import State
 
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials
@@ -18,6 +19,7 @@ from api.fastlane.call import Call, check_call, gather_headers
 from api.fastlane.replies import Reply, reply_problem, write_reply
 from api.outcomes import unavailable
 from api.problems import ProblemError, ProblemKind
+from api.server import Behind, Exchange, RequestScope
 from engine.platform.errors import StoreUnavailableError
 from engine.runtime import Serving
 
@@ -49,69 +51,76 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class FastLane:
-    """Wraps the application. It needs what Litestar's lifespan has opened."""
+    """The whole application, as an RSGI server calls it."""
 
     def __init__(
         self,
-        litestar: Litestar,
-        rest: ASGIApp,
+        state: State,
+        rest: Behind,
         *,
         bodies: BodyReader | None = None,
         requests_max: int = REQUESTS_MAX,
     ) -> None:
-        """Take the application whose state is shared, and what serves the rest."""
-        self._state = litestar.state
+        """Take what Litestar's lifespan opens things in, and what serves the rest."""
+        self._state = state
         self._opened: tuple[Serving, Credentials] | None = None
         self._rest = rest
         self._bodies = bodies or BodyReader()
         self._requests_max = requests_max
         self._under_way = 0
         # Unique without asking the system for random bytes each time.
-        self._request_ids = map(
-            (secrets.token_hex(4).encode() + b"%08x").__mod__, itertools.count()
-        )
+        self._request_ids = map((secrets.token_hex(4) + "%08x").__mod__, itertools.count())
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open what requests need, before the first of them."""
+        try:
+            loop.run_until_complete(self._rest.start())
+        except Exception:  # noqa: BLE001 - the process ends, and says why
+            _log.exception("the API did not start")
+            sys.exit(1)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close it after the last."""
+        loop.run_until_complete(self._rest.stop())
+
+    async def __rsgi__(self, scope: RequestScope, exchange: Exchange) -> None:
         """Serve one request."""
-        found = _find_route(scope) if scope["type"] == "http" else None
-        if found is None or scope["type"] != "http":
-            await self._rest(scope, receive, send)
+        method = scope.method
+        found = _find_route(method, scope.path)
+        if found is None:
+            await self._rest.serve(scope, exchange)
             return
         route, show, tail = found
-        headers: dict[bytes, bytes] = {}
+        headers: dict[str, str] = {}
         self._under_way += 1
         try:
-            headers = gather_headers(scope)
+            headers = gather_headers(scope.headers)
             if self._under_way > self._requests_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             runtime, credentials = self._opened or self._find_opened()
-            authorization = headers.get(b"authorization")
+            authorization = headers.get("authorization")
             reseller = credentials.recall(authorization)
             if reseller is None:
                 reseller = await credentials.identify(authorization)
             check_call(scope, headers)
-            reply = await route(Call(runtime, self._bodies, reseller, receive, headers, show, tail))
+            reply = await route(
+                Call(runtime, self._bodies, reseller, exchange, headers, show, tail)
+            )
         except ProblemError as problem:
             reply = reply_problem(problem)
         except StoreUnavailableError as error:
             reply = reply_problem(unavailable(error))
         except Exception:  # noqa: BLE001 - the last net: it is logged, and told without details
-            _log.exception("request failed", method=scope["method"])
+            _log.exception("request failed", method=method)
             problem = ProblemError(ProblemKind.INTERNAL_ERROR, "It was logged here.")
             reply = reply_problem(problem)
         finally:
             self._under_way -= 1
-        request_id = headers.get(b"x-request-id")
+        request_id = headers.get("x-request-id")
         if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = next(self._request_ids)
-        start, body = write_reply(
-            reply,
-            request_id,
-            headers.get(b"accept-encoding"),
-            is_head=scope["method"] == "HEAD",
-        )
-        await send(start)
-        await send(body)
+        answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
+        exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
 
     def _find_opened(self) -> tuple[Serving, Credentials]:
         """Return what the lifespan has opened, which is before the first request."""
@@ -119,9 +128,8 @@ class FastLane:
         return self._opened
 
 
-def _find_route(scope: HTTPScope) -> tuple[_Route, str, str] | None:
+def _find_route(method: str, path: str) -> tuple[_Route, str, str] | None:
     """Return what serves a request, the show that its path names, and what the path ends with."""
-    path = scope["path"]
     if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
         return None
     parts = path.split("/")
@@ -132,7 +140,7 @@ def _find_route(scope: HTTPScope) -> tuple[_Route, str, str] | None:
         routes, tail = _OF_HOLD, parts[5]
     else:
         return None
-    route = routes.get(scope["method"]) if routes else None
+    route = routes.get(method) if routes else None
     return None if route is None else (route, parts[3], tail)
 
 

@@ -35,19 +35,19 @@ async def show_availability(call: Call) -> Reply:
         return reply_problem(problem_of(state, show))
     etag = f'W/"{state.sequence}.{state.show.inventory_version}.{state.show.price_version}"'
     headers = [
-        (b"etag", etag.encode()),
-        (b"cache-control", b"private, no-cache"),
-        (b"vary", b"Accept-Encoding"),
+        ("etag", etag),
+        ("cache-control", "private, no-cache"),
+        ("vary", "Accept-Encoding"),
     ]
-    if _matches(call.header(b"if-none-match"), etag):
+    if _matches(call.headers.get("if-none-match"), etag):
         return Reply(304, b"", headers, may_be_stored=True)
     written = _written.get(show.id)
     if written is None or written.etag != etag:
         written = await _write(call, state, etag)
     body = written.content
-    if accepts_gzip(call.header(b"accept-encoding") or ""):
+    if accepts_gzip(call.headers.get("accept-encoding", "")):
         body = written.compressed
-        headers.append((b"content-encoding", b"gzip"))
+        headers.append(("content-encoding", "gzip"))
     return Reply(200, body, headers, may_be_stored=True, is_encoded=True)
 
 

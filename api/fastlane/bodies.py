@@ -6,16 +6,15 @@ A timer for each request would cost more than what most requests are read for.
 import asyncio
 from typing import Final
 
-from litestar.types import HTTPReceiveMessage, Receive, WebSocketReceiveMessage
+from granian.rsgi import ProtocolClosed, ProtocolError
 
 from api.problems import ProblemError, ProblemKind
+from api.server import Exchange
 
 BODY_TIMEOUT_S: Final = 20.0
 """A whole body has to be there by then: bodies are small here."""
 
 _LOOK_S: Final = 1.0
-
-_Message = HTTPReceiveMessage | WebSocketReceiveMessage
 
 
 class BodyReader:
@@ -29,8 +28,10 @@ class BodyReader:
         self._late: set[asyncio.Task[object]] = set()
         self._look: asyncio.TimerHandle | None = None
 
-    async def read(self, receive: Receive, length: int | None, bytes_max: int) -> bytes:
+    async def read(self, exchange: Exchange, length: int | None, bytes_max: int) -> bytes:
         """Return a request's body; `length` is what Content-Length says, None if there is none.
+
+        That is at most `bytes_max`: the server never reads on beyond it.
 
         Raises:
             ProblemError: `body-too-large`, `request-timeout`, or `malformed-request` where the
@@ -43,11 +44,11 @@ class BodyReader:
         if self._look is None:
             self._look = loop.call_later(self._look_s, self._look_around)
         try:
-            message = await receive()
-            # Most bodies come in one piece, and by their length that is known without asking on.
-            if message["type"] == "http.request" and len(message["body"]) == length:
-                return message["body"]
-            return await _read_on(receive, message, bytes_max)
+            if length is not None:
+                return await exchange()
+            return await _read_parts(exchange, bytes_max)
+        except (ProtocolClosed, ProtocolError):
+            raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.") from None
         except asyncio.CancelledError:
             if task not in self._late:
                 raise
@@ -72,20 +73,16 @@ class BodyReader:
         self._look = loop.call_later(self._look_s, self._look_around) if self._since else None
 
 
-async def _read_on(receive: Receive, message: _Message, bytes_max: int) -> bytes:
-    """Read what follows a body's first message."""
+async def _read_parts(exchange: Exchange, bytes_max: int) -> bytes:
+    """Read a body of unknown length."""
     parts: list[bytes] = []
     size = 0
-    while True:
-        if message["type"] != "http.request":
-            raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.")
-        parts.append(message["body"])
-        size += len(message["body"])
+    async for part in exchange:
+        parts.append(part)
+        size += len(part)
         if size > bytes_max:
             raise body_too_large(bytes_max)
-        if not message.get("more_body", False):
-            return b"".join(parts)
-        message = await receive()
+    return b"".join(parts)
 
 
 def body_too_large(bytes_max: int) -> ProblemError:

@@ -3,7 +3,6 @@
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from litestar.types import HTTPScope, Receive
 from msgspec import Struct
 
 from api.context import hold_of, parse_show, show_of
@@ -22,16 +21,17 @@ from api.reading import (
     explained,
     repeated_header,
 )
+from api.server import Exchange, RequestHeaders, RequestScope, read_headers
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, HoldId, IdError
 from engine.runtime import Serving
 
 _ONCE: Final = frozenset(
-    {b"authorization", b"idempotency-key", b"content-type", b"content-length", b"transfer-encoding"}
+    {"authorization", "idempotency-key", "content-type", "content-length", "transfer-encoding"}
 )
 """Where one reader would take the first and another the last."""
 
-_READ: Final = _ONCE | {b"accept", b"accept-encoding", b"if-none-match", b"x-request-id"}
+_READ: Final = _ONCE | {"accept", "accept-encoding", "if-none-match", "x-request-id"}
 
 B = TypeVar("B", bound=Body)
 
@@ -42,16 +42,11 @@ class Call(Struct, frozen=True):
     runtime: Serving
     bodies: BodyReader
     reseller: EntityId
-    receive: Receive
-    headers: dict[bytes, bytes]
+    exchange: Exchange
+    headers: dict[str, str]
     show_text: str
     tail: str
     """What the path names beyond the show and the noun: a hold's id, or nothing."""
-
-    def header(self, name: bytes) -> str | None:
-        """Return a header's text."""
-        value = self.headers.get(name)
-        return None if value is None else value.decode("latin-1").strip()
 
     def key(self) -> str:
         """Return the Idempotency-Key.
@@ -59,7 +54,7 @@ class Call(Struct, frozen=True):
         Raises:
             ProblemError: it is missing or does not fit.
         """
-        return check_key(self.header(b"idempotency-key"))
+        return check_key(self.headers.get("idempotency-key"))
 
     def known_show(self) -> Show | None:
         """Return the asking reseller's show if it is in memory; None: ask for it with `show`.
@@ -95,35 +90,34 @@ class Call(Struct, frozen=True):
         Raises:
             ProblemError: it is none, too large, too slow, or does not fit.
         """
-        if self.headers.get(b"content-type") != b"application/json":
-            check_content_type(self.header(b"content-type"))
-        given = self.headers.get(b"content-length")
+        check_content_type(self.headers.get("content-type"))
+        given = self.headers.get("content-length")
         length = int(given) if given is not None and given.isdigit() else None
         if length is not None and length > bytes_max:
             raise body_too_large(bytes_max)
-        content = await self.bodies.read(self.receive, length, bytes_max)
+        content = await self.bodies.read(self.exchange, length, bytes_max)
         try:
             return decode_body(content, kind)
         except UNREADABLE as error:
             raise await explained(content, kind, error) from error
 
 
-def gather_headers(scope: HTTPScope) -> dict[bytes, bytes]:
+def gather_headers(given: RequestHeaders) -> dict[str, str]:
     """Return the headers that this application reads; lists that came in parts are joined.
 
     Raises:
         ProblemError: `malformed-request`: one came twice that may come once.
     """
-    found: dict[bytes, bytes] = {}
-    for name, value in scope["headers"]:
+    found: dict[str, str] = {}
+    for name, value in read_headers(given):
         if name in _READ:
             if name not in found:
                 found[name] = value
             elif name in _ONCE:
-                raise repeated_header(name.decode("latin-1"))
+                raise repeated_header(name)
             else:
-                found[name] += b", " + value
-    if b"transfer-encoding" in found and b"content-length" in found:
+                found[name] += ", " + value
+    if "transfer-encoding" in found and "content-length" in found:
         raise ProblemError(
             ProblemKind.MALFORMED_REQUEST,
             "Content-Length and Transfer-Encoding contradict each other: send one of them.",
@@ -131,16 +125,15 @@ def gather_headers(scope: HTTPScope) -> dict[bytes, bytes]:
     return found
 
 
-def check_call(scope: HTTPScope, headers: dict[bytes, bytes]) -> None:
+def check_call(scope: RequestScope, headers: dict[str, str]) -> None:
     """Refuse what no call of the fast lane takes.
 
     Raises:
         ProblemError: `not-acceptable` or `invalid-request`.
     """
-    accept = headers.get(b"accept")
-    if accept is not None and accept != b"*/*":
-        check_accept(accept.decode("latin-1"))
-    query = scope["query_string"]
+    accept = headers.get("accept")
+    if accept is not None and accept != "*/*":
+        check_accept(accept)
+    query = scope.query_string
     if query:
-        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-        check_parameters([name for name, _ in pairs])
+        check_parameters([name for name, _ in parse_qsl(query, keep_blank_values=True)])

@@ -90,5 +90,5 @@ async def _tell(call: Call, show: Show, begun: Begun, status: int) -> Reply:
     answer = tell_hold(outcome, call.runtime.ids)
     if status != _CREATED:
         return Reply(status, _encode(answer))
-    location = f"/v1/shows/{answer.show}/holds/{answer.hold}".encode()
-    return Reply(status, _encode(answer), ((b"location", location),))
+    location = f"/v1/shows/{answer.show}/holds/{answer.hold}"
+    return Reply(status, _encode(answer), (("location", location),))

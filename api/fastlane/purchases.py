@@ -47,7 +47,7 @@ async def tell_purchase(call: Call, show: Show, asked: Asked) -> Reply:
     location = f"/v1/orders/{answer.order}"
     if outcome.status is OrderState.FAILED:
         return reply_problem(purchase_failed(answer.order, location))
-    headers: Headers = ((b"location", location.encode()),)
+    headers: Headers = (("location", location),)
     if outcome.status is OrderState.RECORDING:
-        return Reply(202, _encode(answer), (*headers, (b"retry-after", b"1")))
+        return Reply(202, _encode(answer), (*headers, ("retry-after", "1")))
     return Reply(201, _encode(answer), headers)

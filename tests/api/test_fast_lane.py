@@ -1,18 +1,20 @@
 """The fast lane alone, in front of another application, and on a real server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
-from litestar import Litestar
+from granian.rsgi import ProtocolError
+from litestar.datastructures import State
 
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS
 from api.fastlane.app import FastLane
 from api.fastlane.bodies import BodyReader
+from api.server import Behind, Exchange, RequestScope
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
@@ -21,11 +23,12 @@ from tests.api.front_desk import FrontDesk, ShowDesk, problem
 
 _IDS = Ids("dev", b"a secret of the tests")
 _SHOW = "shw_dev_0000000000000007"
-_JSON = [(b"content-type", b"application/json"), (b"idempotency-key", b"k")]
+_JSON = [("content-type", "application/json"), ("idempotency-key", "k")]
+_LENGTH = ("content-length", "1")
 
 
 class _Credentials:
-    def recall(self, _: bytes | None) -> EntityId:
+    def recall(self, _: str | None) -> EntityId:
         return EntityId(5)
 
 
@@ -34,52 +37,84 @@ class _Office:
         return cast("Show", SimpleNamespace(id=7, reseller=5))
 
 
-async def _rest(_: Any, __: Any, send: Any) -> None:  # noqa: ANN401 -- ASGI
-    await send({"type": "http.response.start", "status": 299, "headers": []})
-    await send({"type": "http.response.body", "body": b"{}"})
+class _Rest:
+    async def serve(self, _: object, exchange: "_Exchange") -> None:
+        exchange.response_bytes(299, [], b"{}")
+
+
+class _Headers(list[tuple[str, str]]):
+    def items(self) -> list[tuple[str, str]]:
+        return list(self)
+
+
+class _Exchange:
+    """A request whose body's parts come from a function; None is a client that went away."""
+
+    def __init__(self, part: Callable[[], Awaitable[bytes | None]]) -> None:
+        self._part = part
+        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+
+    async def __call__(self) -> bytes:
+        body = b""
+        while part := await self._part():
+            body += part
+        if part is None:
+            raise ProtocolError
+        return body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while part := await self._part():
+            yield part
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.answers.append((status, dict(headers), body))
 
 
 def _lane(office: object = None, *, requests_max: int = 10) -> FastLane:
     runtime = SimpleNamespace(ids=_IDS, box_office=office or _Office())
-    litestar = SimpleNamespace(state={RUNTIME: runtime, CREDENTIALS: _Credentials()})
+    state = State({RUNTIME: runtime, CREDENTIALS: _Credentials()})
     bodies = BodyReader(timeout_s=0.1)
-    return FastLane(cast("Litestar", litestar), _rest, bodies=bodies, requests_max=requests_max)
+    return FastLane(state, cast("Behind", _Rest()), bodies=bodies, requests_max=requests_max)
+
+
+async def _nothing() -> bytes:
+    await asyncio.Event().wait()
+    return b""
 
 
 async def _ask(  # noqa: PLR0913 -- a request's parts, by name
     lane: FastLane,
-    receive: Any = None,  # noqa: ANN401 -- ASGI
+    part: Callable[[], Awaitable[bytes | None]] = _nothing,
     *,
     method: str = "POST",
     path: str = f"/v1/shows/{_SHOW}/holds",
-    headers: Sequence[tuple[bytes, bytes]] = _JSON,
-    query: bytes = b"",
+    headers: Sequence[tuple[str, str]] = _JSON,
+    query: str = "",
 ) -> tuple[int, dict[str, str], Any]:
-    sent: list[dict[str, Any]] = []
-
-    async def send(message: Any) -> None:  # noqa: ANN401 -- ASGI
-        sent.append(message)
-
-    async def nothing() -> Any:  # noqa: ANN401 -- ASGI
-        await asyncio.Event().wait()
-
-    scope: Any = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "query_string": query,
-        "headers": list(headers),
-    }
+    scope = SimpleNamespace(method=method, path=path, query_string=query, headers=_Headers(headers))
+    exchange = _Exchange(part)
     async with asyncio.timeout(10):
-        await lane(scope, receive or nothing, send)
-    told = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], told, msgspec.json.decode(sent[1]["body"] or b"null")
+        await lane.__rsgi__(cast("RequestScope", scope), cast("Exchange", exchange))
+    [(status, told, body)] = exchange.answers
+    return status, told, msgspec.json.decode(body or b"null")
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+def _once(body: bytes) -> Callable[[], Awaitable[bytes]]:
+    parts = iter([body])
+
+    async def part() -> bytes:
+        return next(parts, b"")
+
+    return part
+
+
+@pytest.mark.parametrize("headers", [_JSON, [*_JSON, _LENGTH]], ids=["in parts", "whole"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    headers: list[tuple[str, str]],
+) -> None:
     """408, and the process is free for the next one."""
     lane = _lane()
-    answers = await asyncio.gather(*(_ask(lane) for _ in range(5)))
+    answers = await asyncio.gather(*(_ask(lane, headers=headers) for _ in range(5)))
     assert [(status, told["type"]) for status, _, told in answers] == [
         (408, "urn:onsale:problem:request-timeout")
     ] * 5
@@ -90,9 +125,9 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 async def test_a_body_that_comes_drop_by_drop_is_not_waited_for() -> None:
     """408: each part is in time, and the whole is not."""
 
-    async def drip() -> Any:  # noqa: ANN401 -- ASGI
+    async def drip() -> bytes:
         await asyncio.sleep(0.01)
-        return {"type": "http.request", "body": b" ", "more_body": True}
+        return b" "
 
     status, _, told = await _ask(_lane(), drip)
     assert (status, told["type"]) == (408, "urn:onsale:problem:request-timeout")
@@ -101,8 +136,8 @@ async def test_a_body_that_comes_drop_by_drop_is_not_waited_for() -> None:
 async def test_a_body_without_a_length_is_read_up_to_its_bound() -> None:
     """413, without keeping what came."""
 
-    async def flood() -> Any:  # noqa: ANN401 -- ASGI
-        return {"type": "http.request", "body": b" " * 10_000, "more_body": True}
+    async def flood() -> bytes:
+        return b" " * 10_000
 
     status, _, told = await _ask(_lane(), flood)
     assert (status, told["type"]) == (413, "urn:onsale:problem:body-too-large")
@@ -110,7 +145,7 @@ async def test_a_body_without_a_length_is_read_up_to_its_bound() -> None:
 
 async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
     """413 by the header alone."""
-    headers = [*_JSON, (b"content-length", b"65537")]
+    headers = [*_JSON, ("content-length", "65537")]
     status, _, told = await _ask(_lane(), headers=headers)
     assert (status, told["type"]) == (413, "urn:onsale:problem:body-too-large")
 
@@ -118,10 +153,10 @@ async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
 async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
     """400, to nobody."""
 
-    async def gone() -> Any:  # noqa: ANN401 -- ASGI
-        return {"type": "http.disconnect"}
+    async def gone() -> None:
+        return None
 
-    status, _, told = await _ask(_lane(), gone)
+    status, _, told = await _ask(_lane(), gone, headers=[*_JSON, _LENGTH])
     assert (status, told["type"]) == (400, "urn:onsale:problem:malformed-request")
 
 
@@ -168,11 +203,8 @@ async def test_a_store_that_fails_one_command_of_a_batch_leaves_the_others_their
     commands = [{"op": "release", "hold": _IDS.hold(hold)} for hold in (good, bad, good)]
     body = msgspec.json.encode({"commands": commands})
 
-    async def receive() -> Any:  # noqa: ANN401 -- ASGI
-        return {"type": "http.request", "body": body, "more_body": False}
-
     status, _, told = await _ask(
-        _lane(_HalfDown()), receive, path=f"/v1/shows/{_SHOW}/batch", headers=_JSON
+        _lane(_HalfDown()), _once(body), path=f"/v1/shows/{_SHOW}/batch", headers=_JSON
     )
     assert status == 200
     assert [answer["status"] for answer in told["answers"]] == [204, 503, 204]
@@ -182,13 +214,13 @@ async def test_a_store_that_fails_one_command_of_a_batch_leaves_the_others_their
 @pytest.mark.parametrize(
     "headers",
     [
-        [(b"idempotency-key", b"a"), (b"idempotency-key", b"b")],
-        [(b"content-length", b"1"), (b"transfer-encoding", b"chunked")],
+        [("idempotency-key", "a"), ("idempotency-key", "b")],
+        [_LENGTH, ("transfer-encoding", "chunked")],
     ],
     ids=["a key twice", "two lengths"],
 )
 async def test_headers_that_contradict_each_other_are_refused(
-    headers: list[tuple[bytes, bytes]],
+    headers: list[tuple[str, str]],
 ) -> None:
     """One reader would take the first, another the last."""
     status, _, told = await _ask(_lane(), headers=headers)
@@ -197,7 +229,7 @@ async def test_headers_that_contradict_each_other_are_refused(
 
 async def test_an_unknown_parameter_is_refused() -> None:
     """As everywhere."""
-    status, _, told = await _ask(_lane(), query=b"dry_run=1&dry_run=2")
+    status, _, told = await _ask(_lane(), query="dry_run=1&dry_run=2")
     assert (status, told["type"]) == (422, "urn:onsale:problem:invalid-request")
 
 

@@ -1,0 +1,234 @@
+"""What the server calls, and Litestar behind it: RSGI in front, ASGI where speed does not matter.
+
+Source: Granian's RSGI, version 1.6. Why: decision 16.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Final, Protocol
+from urllib.parse import quote
+
+import structlog
+from litestar import Litestar
+from litestar.types import (
+    ASGIApp,
+    HTTPReceiveMessage,
+    HTTPResponseBodyEvent,
+    HTTPResponseStartEvent,
+    HTTPScope,
+    Message,
+)
+
+STREAM_BYTES_MAX: Final = 16 * 1024 * 1024
+"""What a streamed answer may come to: the server keeps it all for a client that does not read."""
+
+Headers = list[tuple[str, str]]
+
+_UNREADABLE: Final = "\xff"
+_ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class RequestHeaders(Protocol):
+    """A request's headers, names in small letters."""
+
+    def __len__(self) -> int:
+        """Return how many names there are."""
+        ...
+
+    def keys(self) -> list[str]:
+        """Return the names."""
+        ...
+
+    def items(self) -> Headers:
+        """Return names and values, but for values that have more than visible ASCII."""
+        ...
+
+
+class RequestScope(Protocol):
+    """What came before a request's body. Each look at `headers` copies them: look once."""
+
+    http_version: str
+    server: str
+    client: str
+    scheme: str
+    method: str
+    path: str
+    """Decoded."""
+    query_string: str
+    authority: str | None
+    headers: RequestHeaders
+
+
+class Stream(Protocol):
+    """An answer in parts; it takes as many as it is given, however slowly the client reads."""
+
+    def send_bytes(self, data: bytes) -> Awaitable[None]:
+        """Send a part."""
+        ...
+
+
+class Exchange(Protocol):
+    """A request's body, and its answer."""
+
+    def __call__(self) -> Awaitable[bytes]:
+        """Return the whole body, whatever its size."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Return the body in parts. One that is broken off ends like any other."""
+        ...
+
+    def client_disconnect(self) -> Awaitable[None]:
+        """Wait for the client to go away."""
+        ...
+
+    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer."""
+        ...
+
+    def response_stream(self, status: int, headers: Headers) -> Stream:
+        """Begin to answer."""
+        ...
+
+
+def read_headers(given: RequestHeaders) -> Headers:
+    """Return all headers; for a value that can't be read a text that fits nowhere.
+
+    A header that is missing and one that is nonsense are not the same: a key, for one.
+    """
+    found = given.items()
+    if len(found) < len(given):
+        readable = {name for name, _ in found}
+        found += [(name, _UNREADABLE) for name in given.keys() if name not in readable]  # noqa: SIM118 - no mapping
+    return found
+
+
+class Behind:
+    """An ASGI application, and Litestar's lifespan, behind a server that speaks RSGI."""
+
+    def __init__(self, litestar: Litestar, app: ASGIApp) -> None:
+        """Take the application whose lifespan it is, and what serves requests."""
+        self._litestar = litestar
+        self._app = app
+        self._over = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open what the application needs. Raises what its lifespan raises."""
+        opened = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._live(opened))
+        await asyncio.wait([self._life, opened], return_when=asyncio.FIRST_COMPLETED)
+        if self._life.done():
+            await self._life
+
+    async def stop(self) -> None:
+        """Close it again."""
+        self._over.set()
+        if self._life is not None:
+            await self._life
+
+    async def _live(self, opened: asyncio.Future[None]) -> None:
+        # One task for both ends, as a task group within would want it.
+        async with self._litestar.lifespan():
+            opened.set_result(None)
+            await self._over.wait()
+
+    async def serve(self, scope: RequestScope, exchange: Exchange) -> None:
+        """Serve one request."""
+        headers = read_headers(scope.headers)
+        answer = _Answer(exchange)
+        body = _Body(exchange, _length(headers))
+        await self._app(_asgi_scope(scope, headers), body.receive, answer.send)
+
+
+class _Body:
+    """A request's body in ASGI's messages."""
+
+    def __init__(self, exchange: Exchange, length: int | None) -> None:
+        self._exchange = exchange
+        self._left = length
+        self._parts = exchange.__aiter__()
+        self._ended = False
+
+    async def receive(self) -> HTTPReceiveMessage:
+        if not self._ended:
+            with contextlib.suppress(StopAsyncIteration):
+                part = await anext(self._parts)
+                if self._left is not None:
+                    self._left -= len(part)
+                return {"type": "http.request", "body": part, "more_body": True}
+            self._ended = True
+            if not self._left:
+                return {"type": "http.request", "body": b"", "more_body": False}
+        else:
+            await self._exchange.client_disconnect()
+        return {"type": "http.disconnect"}
+
+
+class _Answer:
+    """An answer from ASGI's messages."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._start: HTTPResponseStartEvent | None = None
+        self._stream: Stream | None = None
+        self._sent = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message
+        elif message["type"] == "http.response.body":
+            await self._send_body(message)
+
+    async def _send_body(self, message: HTTPResponseBodyEvent) -> None:
+        body, more = message["body"], message.get("more_body", False)
+        if self._start is not None:
+            start, self._start = self._start, None
+            headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in start["headers"]]
+            if not more:
+                self._exchange.response_bytes(start["status"], headers, body)
+                return
+            self._stream = self._exchange.response_stream(start["status"], headers)
+        if self._stream is not None and body:
+            self._sent += len(body)
+            if self._sent > STREAM_BYTES_MAX:
+                self._stream = None
+                msg = f"a streamed answer came to more than {STREAM_BYTES_MAX} bytes"
+                raise RuntimeError(msg)
+            await self._stream.send_bytes(body)
+
+
+def _asgi_scope(scope: RequestScope, headers: Headers) -> HTTPScope:
+    asgi_headers = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    if scope.authority is not None and not any(name == "host" for name, _ in headers):
+        asgi_headers.append((b"host", scope.authority.encode()))
+    made: Any = {
+        "type": "http",
+        "asgi": _ASGI,
+        "http_version": scope.http_version,
+        "server": _address(scope.server),
+        "client": _address(scope.client),
+        "scheme": scope.scheme,
+        "method": scope.method,
+        "root_path": "",
+        "path": scope.path,
+        "raw_path": quote(scope.path).encode(),
+        "query_string": scope.query_string.encode("latin-1"),
+        "headers": asgi_headers,
+        "state": {},
+    }
+    return made
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """Read `127.0.0.1:80` or `[::1]:80`."""
+    host, _, port = text.rpartition(":")
+    return (host.strip("[]"), int(port)) if port.isdigit() else None
+
+
+def _length(headers: Headers) -> int | None:
+    given = next((value for name, value in headers if name == "content-length"), "")
+    return int(given) if given.isdigit() else None
