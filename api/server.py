@@ -9,7 +9,10 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
-import structlog
+from granian.rsgi import (
+    ProtocolClosed,  # pyright: ignore[reportPrivateImportUsage] - the specification's place
+    ProtocolError,  # pyright: ignore[reportPrivateImportUsage]
+)
 from litestar import Litestar
 from litestar.types import (
     ASGIApp,
@@ -23,12 +26,13 @@ from litestar.types import (
 STREAM_BYTES_MAX: Final = 16 * 1024 * 1024
 """What a streamed answer may come to: the server keeps it all for a client that does not read."""
 
+BROKEN_OFF: Final = (ProtocolClosed, ProtocolError)
+"""What reading a body raises when its client goes away."""
+
 Headers = list[tuple[str, str]]
 
 _UNREADABLE: Final = "\xff"
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-
-_log = structlog.stdlib.get_logger(__name__)
 
 
 class RequestHeaders(Protocol):

@@ -21,6 +21,7 @@ from api.outcomes import unavailable
 from api.problems import ProblemError, ProblemKind
 from api.server import Behind, Exchange, RequestScope
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.logs import configure_logs
 from engine.runtime import Serving
 
 REQUESTS_MAX: Final = 16_384
@@ -73,6 +74,7 @@ class FastLane:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open what requests need, before the first of them."""
+        configure_logs("info")  # until the settings are read, which say which level
         try:
             loop.run_until_complete(self._rest.start())
         except Exception:  # noqa: BLE001 - the process ends, and says why

@@ -6,10 +6,8 @@ A timer for each request would cost more than what most requests are read for.
 import asyncio
 from typing import Final
 
-from granian.rsgi import ProtocolClosed, ProtocolError
-
 from api.problems import ProblemError, ProblemKind
-from api.server import Exchange
+from api.server import BROKEN_OFF, Exchange
 
 BODY_TIMEOUT_S: Final = 20.0
 """A whole body has to be there by then: bodies are small here."""
@@ -47,7 +45,7 @@ class BodyReader:
             if length is not None:
                 return await exchange()
             return await _read_parts(exchange, bytes_max)
-        except (ProtocolClosed, ProtocolError):
+        except BROKEN_OFF:
             raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.") from None
         except asyncio.CancelledError:
             if task not in self._late:

@@ -16,7 +16,7 @@ _PROBLEM: Final = ("content-type", MEDIA_TYPE)
 _GZIP: Final = ("content-encoding", "gzip")
 _VARY: Final = ("vary", "Accept-Encoding")
 _SECURITY: Final = tuple((name.decode(), value.decode()) for name, value in SECURITY_HEADERS)
-_NO_STORE: Final = tuple(part.decode() for part in NO_STORE)
+_NO_STORE: Final = (NO_STORE[0].decode(), NO_STORE[1].decode())
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
 

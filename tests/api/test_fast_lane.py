@@ -7,14 +7,13 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from granian.rsgi import ProtocolError
 from litestar.datastructures import State
 
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS
 from api.fastlane.app import FastLane
 from api.fastlane.bodies import BodyReader
-from api.server import Behind, Exchange, RequestScope
+from api.server import BROKEN_OFF, Behind, Exchange, RequestScope
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
@@ -59,7 +58,7 @@ class _Exchange:
         while part := await self._part():
             body += part
         if part is None:
-            raise ProtocolError
+            raise BROKEN_OFF[0]
         return body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

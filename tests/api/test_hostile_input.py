@@ -195,6 +195,13 @@ def test_weird_headers_of_a_hold(show: ShowDesk, headers: list[bytes]) -> None:
     assert status == 400
 
 
+def test_a_key_that_is_nonsense_is_not_taken_for_none(desk: FrontDesk) -> None:
+    """A show would be made again by the repeat."""
+    status, answer = _send(desk, b"POST /v1/shows", _JSON, b"Idempotency-Key: \xff", body=b"{}")
+    assert status == 400
+    assert b"idempotency-key-invalid" in answer
+
+
 def test_a_body_that_is_announced_and_too_large_is_not_waited_for(show: ShowDesk) -> None:
     """413 at once, whatever follows."""
     head = f"POST {show.path}/holds".encode()
