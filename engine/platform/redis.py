@@ -5,8 +5,7 @@ don't. Everything beside `connect_redis` and `subscribe_redis` takes a `Store`.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, cast
@@ -181,37 +180,17 @@ class _Cancellable(AbstractConnection):
     had cancelled it. It also makes a task for each command.
     """
 
-    def __init__(self, *, answer_timeout_s: float, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
-        """Take how long sending may take, and waiting for the answer."""
-        super().__init__(**kwargs)
-        self._answer_timeout_s = answer_timeout_s
-
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
         """Send a command, connected first where need be."""
-        async with _limit(self._answer_timeout_s, "sending to"):
-            await super().send_packed_command(*args, **kwargs)
-
-    async def read_response(
-        self,
-        *args: Any,  # noqa: ANN401 - the client's
-        timeout: float | None = None,  # noqa: ASYNC109 - the client's name
-        **kwargs: Any,  # noqa: ANN401 - the client's
-    ) -> Any:  # noqa: ANN401 - the client's
-        """Read an answer; with a `timeout` of the caller's own, None if none comes."""
-        async with _limit(self._answer_timeout_s if timeout is None else None, "an answer of"):
-            return await super().read_response(  # pyright: ignore[reportUnknownVariableType]
-                *args, timeout=timeout, **kwargs
-            )
-
-
-@asynccontextmanager
-async def _limit(seconds: float | None, what: str) -> AsyncGenerator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        msg = f"{what} the store took more than {seconds} s"
-        raise RedisTimeoutError(msg) from None
+        limit_s, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(limit_s):
+                await super().send_packed_command(*args, **kwargs)
+        except TimeoutError:
+            msg = f"the store did not take a command in {limit_s} s"
+            raise RedisTimeoutError(msg) from None
+        finally:
+            self.socket_timeout = limit_s
 
 
 def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
@@ -226,7 +205,7 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
         max_connections=connections_max,
         timeout=_POOL_TIMEOUT_S,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
-        answer_timeout_s=answer_timeout_ms / 1000 + _ANSWER_MARGIN_S,
+        socket_timeout=answer_timeout_ms / 1000 + _ANSWER_MARGIN_S,
         retry=Retry(NoBackoff(), 0),
         retry_on_timeout=False,
     )

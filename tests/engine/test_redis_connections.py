@@ -66,9 +66,9 @@ async def _deaf_server(path: Path) -> AsyncGenerator[str]:
         server.close()
 
 
-@pytest.mark.parametrize(("waits_for", "size"), [("an answer of", 1), ("sending to", 64 << 20)])
+@pytest.mark.parametrize(("told", "size"), [("Timeout reading", 1), ("did not take", 64 << 20)])
 async def test_a_store_that_does_not_answer_is_not_waited_for_for_ever(
-    tmp_path: Path, waits_for: str, size: int
+    tmp_path: Path, told: str, size: int
 ) -> None:
     """Neither for its answer nor for it to take what it is sent."""
     async with (
@@ -76,7 +76,7 @@ async def test_a_store_that_does_not_answer_is_not_waited_for_for_ever(
         _store(url, answer_timeout_ms=100) as store,
     ):
         began = monotonic()
-        with pytest.raises(RedisTimeoutError, match=f"{waits_for} the store took more than 1.1 s"):
+        with pytest.raises(RedisTimeoutError, match=told):
             await store.publish("channel", bytes(size))
         assert monotonic() - began < 5
 
