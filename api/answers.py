@@ -55,7 +55,7 @@ class ItemisedPrice(Struct, frozen=True):
     total: int
 
 
-class HoldAnswer(Struct, frozen=True):
+class HoldAnswer(Struct, frozen=True, gc=False):
     """A hold: `held` until `expires_at`, or `purchased` as the order that is named."""
 
     hold: str
@@ -178,19 +178,21 @@ def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
     return written
 
 
-def tell_hold(view: HoldView, ids: Ids) -> HoldAnswer:
-    """Tell how a hold stands."""
+def tell_hold(view: HoldView, show_id: str, ids: Ids) -> HoldAnswer:
+    """Tell how a hold stands; `show_id` is what its show's id looks like outside."""
     show = view.show
+    expires_at_ms = view.expires_at_ms
+    is_held = expires_at_ms is not None
     return HoldAnswer(
-        hold=ids.hold(view.hold),
-        show=ids.entity(Prefix.SHOW, show.id),
-        status="purchased" if view.purchased else "held",
-        buyer=view.buyer,
-        seats=list(view.seats),
-        areas=dict(view.areas),
-        expires_at=None if view.expires_at_ms is None else utc(view.expires_at_ms),
-        price=tell_quote(view.quote, show),
-        order=ids.order(show.id, view.hold) if view.purchased else UNSET,
+        ids.hold(view.hold),
+        show_id,
+        "held" if is_held else "purchased",
+        view.buyer,
+        view.seats,
+        view.areas,
+        utc(expires_at_ms) if is_held else None,
+        tell_quote(view.quote, show),
+        UNSET if is_held else ids.order(show.id, view.hold),
     )
 
 

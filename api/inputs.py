@@ -64,9 +64,9 @@ Areas = Annotated[dict[Slug, Count], Meta(max_length=PLACES_MAX)]
 class Body(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The body of a request."""
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
-        return []
+        return ()
 
 
 class BestAvailable(Body, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class SelectionBody(Body, frozen=True, kw_only=True):
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
-        seats = tuple(self.seats) if self.seats else ()
+        seats = self.seats or ()
         areas, best = self.areas, self.best_available
         if not areas and not best:
             return Wanted(seats)
@@ -95,11 +95,14 @@ class SelectionBody(Body, frozen=True, kw_only=True):
             ((best.price_level, best.quantity),) if best else (),
         )
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
-        if not self.seats and not self.areas and not self.best_available:
-            return [Fault("name at least one of seats, areas and best_available", pointer="")]
-        return repeated_seats(self.seats or ())
+        seats = self.seats
+        if seats:
+            return repeated_seats(seats)
+        if self.areas or self.best_available:
+            return ()
+        return [Fault("name at least one of seats, areas and best_available", pointer="")]
 
 
 class HoldBody(SelectionBody, frozen=True, kw_only=True):
@@ -108,12 +111,16 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
     buyer: Buyer
     ttl_s: Ttl = 600
 
-    def faults(self) -> list[Fault]:
+    def alone(self) -> "HoldBody":
+        """Return the body that a request of its own has."""
+        return self
+
+    def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         faults = SelectionBody.faults(self)
         if len(self.buyer) * _UTF8_BYTES_MAX <= BUYER_BYTES_MAX:
             return faults
-        return faults + too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)
+        return [*faults, *too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)]
 
 
 class PurchaseBody(Body, frozen=True, kw_only=True):
@@ -122,7 +129,7 @@ class PurchaseBody(Body, frozen=True, kw_only=True):
     hold: Annotated[str, Meta(min_length=1, max_length=64)]
     payment_reference: PaymentReference = ""
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         return too_many_bytes(
             "/payment_reference", self.payment_reference, PAYMENT_REFERENCE_BYTES_MAX
@@ -142,7 +149,7 @@ class BlockBody(Body, frozen=True, kw_only=True):
             seats=tuple(self.seats or ()), areas=tuple(sorted((self.areas or {}).items()))
         )
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         if not self.seats and not self.areas:
             return [Fault("name at least one of seats and areas", pointer="")]
@@ -175,7 +182,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
     max_per_buyer: Annotated[int, Meta(ge=1, le=10_000)] = 10
     plan: Raw
 
-    def faults(self) -> list[Fault]:
+    def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         moments = (
             (field, getattr(self, field)) for field in ("starts_at", "opens_at", "closes_at")

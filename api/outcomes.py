@@ -4,7 +4,7 @@ Every refusal of the engine becomes a problem here, and nowhere else; the match 
 new outcome does not type-check until it has a row.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 import structlog
@@ -72,6 +72,11 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
     """Return the problem that tells a client of an outcome, in the words of that show."""
     manifest = show.manifest
     match outcome:
+        # First what a show that sells out answers nearly always.
+        case SeatsTaken():
+            return _seats_taken(outcome, manifest)
+        case AreaShort():
+            return _area_short(outcome, manifest)
         case UnknownPlaces():
             return _unknown_places(outcome, manifest)
         case NotOnSale():
@@ -98,10 +103,6 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
                 f"bought {outcome.has}.",
                 members={"most": outcome.most, "has": outcome.has},
             )
-        case SeatsTaken():
-            return _seats_taken(outcome, manifest)
-        case AreaShort():
-            return _area_short(outcome, manifest)
         case NoneTogether():
             level = manifest.levels[outcome.level].slug
             return ProblemError(
@@ -212,12 +213,14 @@ def _too_early(outcome: TooEarly, show: Show) -> ProblemError:
 
 
 def _seats_taken(outcome: SeatsTaken, manifest: Manifest) -> ProblemError:
-    labels = [manifest.label_of(seat) for seat in outcome.seats]
+    labels, _ = manifest.labels_and_levels(outcome.seats)
     verb = "is" if len(labels) == 1 else "are"
+    # By position, which an exception takes in half the time.
     return ProblemError(
         ProblemKind.SEATS_TAKEN,
         f"{_names(labels)} {verb} not open any more; nothing was held.",
-        members={"seats": labels},
+        (),
+        {"seats": labels},
     )
 
 
@@ -274,10 +277,10 @@ def _unknown_places(outcome: UnknownPlaces, manifest: Manifest) -> ProblemError:
     )
 
 
-def _names(names: Iterable[str]) -> str:
-    listed = list(names)
-    shown = ", ".join(listed[:_NAMED_MAX])
-    return shown if len(listed) <= _NAMED_MAX else f"{shown} and {len(listed) - _NAMED_MAX} more"
+def _names(names: Sequence[str]) -> str:
+    if len(names) <= _NAMED_MAX:
+        return ", ".join(names)
+    return f"{', '.join(names[:_NAMED_MAX])} and {len(names) - _NAMED_MAX} more"
 
 
 def _escaped(step: str) -> str:

@@ -10,15 +10,11 @@ from api.fastlane.replies import Reply, reply_problem
 from api.inputs import HoldBody, SelectionBody
 from api.outcomes import problem_of
 from api.reading import body_fingerprint
-from engine.inventory.commands import Done, Refusal
+from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.sales.box_office import Asked, HoldView
-from engine.sales.wanted import UnknownPlaces
 
-Begun = Asked | UnknownPlaces | Refusal
-"""A command in its lane, or why it did not get there."""
-
-_CREATED: Final = 201
+CREATED: Final = 201
 _OK: Final = 200
 _RELEASED: Final = Reply(204)
 _encode: Final = msgspec.json.Encoder().encode
@@ -28,31 +24,28 @@ async def hold_places(call: Call) -> Reply:
     """Hold a selection for a buyer."""
     key = call.key()
     show = call.known_show() or await call.show()
-    return await tell_new_hold(call, show, ask_hold(call, show, key, await call.body(HoldBody)))
+    asked = ask_hold(call, show, key, await call.body(HoldBody))
+    return asked if isinstance(asked, Reply) else await tell(call, show, asked, CREATED)
 
 
-def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Begun:
-    """Put a hold into the show's lane."""
-    return call.runtime.box_office.ask_hold(
+def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Asked | Reply:
+    """Put a hold into the show's lane, or refuse it."""
+    asked = call.runtime.box_office.ask_hold(
         show,
         key,
         buyer=body.buyer,
         ttl_ms=body.ttl_s * 1000,
         wanted=body.wanted(),
-        fingerprint=body_fingerprint(body),
+        fingerprint=lambda: body_fingerprint(body.alone()),
     )
-
-
-async def tell_new_hold(call: Call, show: Show, begun: Begun) -> Reply:
-    """Tell what became of a hold that was asked for."""
-    return await _tell(call, show, begun, _CREATED)
+    return asked if isinstance(asked, Asked) else reply_problem(problem_of(asked, show))
 
 
 async def look_at_hold(call: Call) -> Reply:
     """Tell how a hold stands."""
     show = await call.show()
     hold = call.hold(show, call.tail)
-    return await _tell(call, show, call.runtime.box_office.ask_look(show, hold), _OK)
+    return await tell(call, show, call.runtime.box_office.ask_look(show, hold), _OK)
 
 
 async def replace_selection(call: Call) -> Reply:
@@ -60,8 +53,10 @@ async def replace_selection(call: Call) -> Reply:
     show = await call.show()
     hold = call.hold(show, call.tail)
     body = await call.body(SelectionBody)
-    begun = call.runtime.box_office.ask_replace(show, hold, body.wanted(), body_fingerprint(body))
-    return await _tell(call, show, begun, _OK)
+    asked = call.runtime.box_office.ask_replace(show, hold, body.wanted(), body_fingerprint(body))
+    if not isinstance(asked, Asked):
+        return reply_problem(problem_of(asked, show))
+    return await tell(call, show, asked, _OK)
 
 
 async def release_hold(call: Call) -> Reply:
@@ -80,15 +75,14 @@ async def tell_release(call: Call, show: Show, asked: Asked) -> Reply:
     return reply_problem(problem_of(outcome, show))
 
 
-async def _tell(call: Call, show: Show, begun: Begun, status: int) -> Reply:
-    if not isinstance(begun, Asked):
-        return reply_problem(problem_of(begun, show))
-    outcome = await call.runtime.box_office.tell(show, begun)
+async def tell(call: Call, show: Show, asked: Asked, status: int) -> Reply:
+    """Tell what became of a hold that was asked for, with this status if it stands."""
+    outcome = await call.runtime.box_office.tell(show, asked)
     if not isinstance(outcome, HoldView):
         assert not isinstance(outcome, Done)  # noqa: S101 - only a release is answered so
         return reply_problem(problem_of(outcome, show))
-    answer = tell_hold(outcome, call.runtime.ids)
-    if status != _CREATED:
+    answer = tell_hold(outcome, call.show_text, call.runtime.ids)
+    if status != CREATED:
         return Reply(status, _encode(answer))
     location = f"/v1/shows/{answer.show}/holds/{answer.hold}"
     return Reply(status, _encode(answer), (("location", location),))

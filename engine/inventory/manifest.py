@@ -6,7 +6,7 @@ rules that it orders seats by are in docs/SEATING_PLANS.md.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -159,6 +159,22 @@ class Manifest(Struct, frozen=True, kw_only=True):
             IndexError: no seat is there.
         """
         return self._seat_entry(self.labels, position)
+
+    def labels_and_levels(self, positions: Iterable[int]) -> tuple[list[str], list[int]]:
+        """Return, of each seat at these positions, the label, and the index of the price level.
+
+        Raises:
+            IndexError: no seat is at one of them.
+        """
+        labels: list[str] = []
+        levels: list[int] = []
+        for position in positions:
+            label = self.labels[position]
+            if label is None:
+                raise _no_seat(position)
+            labels.append(label)
+            levels.append(self.level_by_position[position])
+        return labels, levels
 
     def level_of(self, position: int) -> int:
         """Return the index in `levels` of the price level of the seat at this position.

@@ -76,10 +76,15 @@ class SoldMemory:
         bit = int.from_bytes(hold[:_PREFIX_BYTES], "big") >> _DROPPED_BITS
         if self._made[bit >> 3] & 1 << (bit & 7):
             return None
-        states = self._states
+        taken: list[int] = []
+        is_sold = False
         for seat in selection.seats:
-            if states[seat] == _SOLD:
-                return SeatsTaken(tuple([s for s in selection.seats if states[s] in _TAKEN]))
+            state = self._states[seat]
+            if state in _TAKEN:
+                taken.append(seat)
+                is_sold = is_sold or state == _SOLD
+        if is_sold:
+            return SeatsTaken(tuple(taken))
         if self._gone_areas:
             short = tuple([(a, 0) for a, _ in selection.areas if a in self._gone_areas])
             if short:

@@ -84,6 +84,7 @@ class Ids:
             raise ValueError(msg)
         self.region = region
         self._heads = {prefix: f"{prefix}_{region}_" for prefix in Prefix}
+        self._hold_head = self._heads[Prefix.HOLD]
         self._id_key = blake2b(secret, person=b"onsale hold id", digest_size=32).digest()
         mac_key = blake2b(secret, person=b"onsale hold mac", digest_size=32).digest()
         # Keyed once and copied for each id, which costs half of keying anew.
@@ -108,7 +109,7 @@ class Ids:
 
     def hold(self, hold: bytes) -> str:
         """Return the outside form of a hold id."""
-        return self._heads[Prefix.HOLD] + hold.hex()
+        return self._hold_head + hold.hex()
 
     def order(self, show: int, order: bytes) -> str:
         """Return the outside form of an order id, which names its show too."""
@@ -120,11 +121,18 @@ class Ids:
 
     def derive_hold(self, reseller: int, show: int, idempotency_key: str) -> HoldId:
         """Return the id of the hold that this reseller's key makes on this show."""
-        scope = _scope(reseller, show)
+        digest = self.derive_digest(reseller, show, idempotency_key)
+        return self.complete_hold(reseller, show, digest)
+
+    def derive_digest(self, reseller: int, show: int, idempotency_key: str) -> bytes:
+        """Return what that hold's id begins with, which tells it from others; its MAC follows."""
         hashed = self._hold_hash.copy()
-        hashed.update(scope + idempotency_key.encode())
-        digest = hashed.digest()
-        return HoldId(digest + self._mac(scope, digest))
+        hashed.update(_scope(reseller, show) + idempotency_key.encode())
+        return hashed.digest()
+
+    def complete_hold(self, reseller: int, show: int, digest: bytes) -> HoldId:
+        """Return the id of the hold with this digest."""
+        return HoldId(digest + self._mac(_scope(reseller, show), digest))
 
     def derive_show(self, reseller: int, idempotency_key: str, body: int) -> EntityId:
         """Return the id of the show that this reseller's key creates with this body.

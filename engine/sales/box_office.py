@@ -5,6 +5,7 @@ the ledger where Redis does not know, and tells outcomes with labels and prices.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from engine.inventory import commands
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.commands import (
     AlreadyPurchased,
+    Areas,
     AreaShort,
     Done,
     Ended,
@@ -46,15 +48,14 @@ from engine.sales.tickets import Ticket, order_tickets
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 
-class HoldView(Struct, frozen=True):
+class HoldView(Struct, frozen=True, gc=False):
     """A hold that stands, or that has become an order."""
 
     hold: HoldId
     show: Show
-    purchased: bool
     buyer: str
     expires_at_ms: int | None
-    """None once it is purchased."""
+    """None: it is purchased."""
     seats: list[str]
     areas: dict[str, int]
     quote: Quote
@@ -154,9 +155,18 @@ class BoxOffice:
         return self._book.known(reseller, show)
 
     def ask_hold(  # noqa: PLR0913 - a request's parts
-        self, show: Show, key: str, *, buyer: str, ttl_ms: int, wanted: Wanted, fingerprint: int
+        self,
+        show: Show,
+        key: str,
+        *,
+        buyer: str,
+        ttl_ms: int,
+        wanted: Wanted,
+        fingerprint: Callable[[], int],
     ) -> Asked | UnknownPlaces | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
+
+        `fingerprint` is called for what gets to the store, which most of a sold-out show does not.
 
         What comes of it is told by `tell`.
         """
@@ -166,11 +176,12 @@ class BoxOffice:
         if selection.tickets > LIMIT_MAX:
             # No show allows it: refused before it costs the store any time.
             return OverHoldLimit(show.max_per_hold)
-        hold = self._ids.derive_hold(show.reseller, show.id, key)
-        known = self._sold.refuse(show, hold, selection)
+        digest = self._ids.derive_digest(show.reseller, show.id, key)
+        known = self._sold.refuse(show, digest, selection)
         if known is not None:
             return known
-        return self._ask(show, commands.Hold(hold, buyer, ttl_ms, fingerprint, selection))
+        hold = self._ids.complete_hold(show.reseller, show.id, digest)
+        return self._ask(show, commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection))
 
     def ask_replace(
         self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
@@ -205,18 +216,18 @@ class BoxOffice:
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
             return outcome
-        version, seats, areas = outcome.price_version, outcome.seats, outcome.areas
-        quote = self._quotes.known(show, version, seats, areas)
-        if quote is None:
-            quote = await self._quote(show, outcome)
         manifest = show.manifest
+        version, areas = outcome.price_version, outcome.areas
+        labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
+        quote = self._quotes.known(show, version, levels, areas)
+        if quote is None:
+            quote = await self._quote(show, version, levels, areas)
         return HoldView(
             asked.command.hold,
             show,
-            isinstance(outcome, Purchased),
             outcome.buyer,
             outcome.deadline_ms if isinstance(outcome, Held) else None,
-            [manifest.label_of(seat) for seat in sorted(seats)],
+            labels,
             {manifest.areas[area].slug: count for area, count in sorted(areas)} if areas else {},
             quote,
         )
@@ -284,12 +295,11 @@ class BoxOffice:
             lane = self._lanes.make(show.id, self._source(show))
         return Asked(command, lane.submit(command))
 
-    async def _quote(self, show: Show, held: Held | Purchased) -> Quote:
-        version, seats, areas = held.price_version, held.seats, held.areas
-        known = self._quotes.known(show, version, seats, areas)
+    async def _quote(self, show: Show, version: int, levels: Sequence[int], areas: Areas) -> Quote:
+        known = self._quotes.known(show, version, levels, areas)
         if known is None:
             tariff = await self.prices(show, version)
-            known = self._quotes.make(show, version, seats, areas, tariff)
+            known = self._quotes.make(show, version, levels, areas, tariff)
         return known
 
     async def _confirm(
@@ -319,6 +329,7 @@ class BoxOffice:
         status: OrderState,
         payment_reference: str | None,
     ) -> OrderView:
+        _, levels = show.manifest.labels_and_levels(sorted(sale.seats))
         return OrderView(
             order=hold,
             show=show,
@@ -326,7 +337,7 @@ class BoxOffice:
             buyer=sale.buyer,
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
-            quote=await self._quote(show, sale),
+            quote=await self._quote(show, sale.price_version, levels, sale.areas),
             tickets=(
                 order_tickets(hold, show.manifest, sale.seats, sale.areas)
                 if status is OrderState.CONFIRMED

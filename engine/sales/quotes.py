@@ -18,38 +18,35 @@ _Composition = tuple[int, int, int, int, int, tuple[int, ...], Areas]
 
 
 class Quotes:
-    """The quotes that were asked for last. The same places get the same object."""
+    """The quotes that were asked for last. The same places get the same object.
+
+    Seats are given by their price levels, as indexes in the manifest's, in the order of the seats'
+    positions: the lines of a quote come in the order of their levels' first places.
+    """
 
     def __init__(self) -> None:
         """Begin with none."""
         self._known: OrderedDict[_Composition, Quote] = OrderedDict()
 
-    def known(self, show: Show, version: int, seats: Iterable[int], areas: Areas) -> Quote | None:
+    def known(self, show: Show, version: int, levels: Iterable[int], areas: Areas) -> Quote | None:
         """Return what places cost at a price version, None if it was not asked for lately."""
-        return self._known.get(_compose(show, version, seats, areas))
+        return self._known.get(_compose(show, version, levels, areas))
 
     def make(
-        self, show: Show, version: int, seats: Iterable[int], areas: Areas, tariff: Tariff
+        self, show: Show, version: int, levels: Iterable[int], areas: Areas, tariff: Tariff
     ) -> Quote:
         """Return what places cost at this version's tariff, and remember it."""
-        made = price_places(show, tariff, seats, areas)
-        self._known[_compose(show, version, seats, areas)] = made
+        manifest = show.manifest
+        made = quote(
+            tariff,
+            (manifest.levels[level].slug for level in levels),
+            ((area, manifest.areas[area].price_level, count) for area, count in sorted(areas)),
+        )
+        self._known[_compose(show, version, levels, areas)] = made
         if len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)
         return made
 
 
-def _compose(show: Show, version: int, seats: Iterable[int], areas: Areas) -> _Composition:
-    # By position, as the lines of a quote come in the order of their levels' first places.
-    levels = tuple(map(show.manifest.level_by_position.__getitem__, sorted(seats)))
-    return show.id, version, show.fee_bps, show.fee_fixed, show.tax_bps, levels, areas
-
-
-def price_places(show: Show, tariff: Tariff, seats: Iterable[int], areas: Areas) -> Quote:
-    """Return what seats and places of a show cost, itemised, in the order of their positions."""
-    manifest = show.manifest
-    return quote(
-        tariff,
-        (manifest.levels[manifest.level_of(seat)].slug for seat in sorted(seats)),
-        ((area, manifest.areas[area].price_level, count) for area, count in sorted(areas)),
-    )
+def _compose(show: Show, version: int, levels: Iterable[int], areas: Areas) -> _Composition:
+    return show.id, version, show.fee_bps, show.fee_fixed, show.tax_bps, tuple(levels), areas

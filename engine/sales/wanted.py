@@ -1,6 +1,6 @@
 """What a request names, in the API's words, and what that is in a show's manifest."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeGuard
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from engine.inventory.shows import Show
 class Wanted(Struct, frozen=True):
     """A selection as a request names it: seat labels, (area slug, count), (level slug, count)."""
 
-    seats: tuple[str, ...] = ()
+    seats: Sequence[str] = ()
     areas: tuple[tuple[str, int], ...] = ()
     best: tuple[tuple[str, int], ...] = ()
 
@@ -28,9 +28,11 @@ class UnknownPlaces(Struct, frozen=True):
 def resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
     """Return the positions and indexes of what is wanted, or all of it that the show has not."""
     manifest = show.manifest
+    if not wanted.areas and not wanted.best:
+        positions = _positions(wanted.seats, manifest.index_by_label)
+        if positions is not None:
+            return Selection(positions)
     seats = tuple(map(manifest.index_by_label.get, wanted.seats))
-    if not wanted.areas and not wanted.best and _all_known(seats):
-        return Selection(seats)
     areas = tuple([(manifest.area_by_slug.get(slug), count) for slug, count in wanted.areas])
     best = tuple([(manifest.level_by_slug.get(slug), count) for slug, count in wanted.best])
     if _all_known(seats) and _all_paired(areas) and _all_paired(best):
@@ -40,6 +42,16 @@ def resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
         areas=_missing((slug for slug, _ in wanted.areas), manifest.area_by_slug),
         price_levels=_missing((slug for slug, _ in wanted.best), manifest.level_by_slug),
     )
+
+
+def _positions(labels: Iterable[str], known: Mapping[str, int]) -> tuple[int, ...] | None:
+    positions: list[int] = []
+    for label in labels:
+        position = known.get(label)
+        if position is None:
+            return None
+        positions.append(position)
+    return tuple(positions)
 
 
 def _all_known(positions: tuple[int | None, ...]) -> TypeGuard[tuple[int, ...]]:

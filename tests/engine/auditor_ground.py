@@ -63,7 +63,12 @@ class Ground(Struct, frozen=True):
         """Hold something that is open."""
         office = self.serving.box_office
         asked = office.ask_hold(
-            self.show, key, buyer=buyer, ttl_ms=ttl_ms, wanted=wanted, fingerprint=len(key)
+            self.show,
+            key,
+            buyer=buyer,
+            ttl_ms=ttl_ms,
+            wanted=wanted,
+            fingerprint=lambda: len(key),
         )
         assert isinstance(asked, Asked)
         held = await office.tell(self.show, asked)

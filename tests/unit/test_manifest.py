@@ -147,6 +147,7 @@ def test_a_seat_is_found_by_its_label_and_described_by_its_position() -> None:
     )
     assert manifest.levels[manifest.level_of(position)].slug == "vip"
     assert manifest.label_of(position) == "B-3-7"
+    assert manifest.labels_and_levels([position]) == (["B-3-7"], [manifest.level_of(position)])
     assert manifest.index("B-3-777") is None
 
 
@@ -160,6 +161,8 @@ def test_there_is_no_seat_at_a_separator_or_outside(position: int) -> None:
     for look_up in (manifest.describe, manifest.level_of, manifest.label_of):
         with pytest.raises(IndexError, match=f"no seat at position {position}"):
             look_up(position)
+    with pytest.raises(IndexError):
+        manifest.labels_and_levels([1, position])
 
 
 def test_the_same_plan_always_gives_the_same_manifest() -> None:
