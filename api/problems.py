@@ -101,6 +101,9 @@ class ProblemDetails(Struct, frozen=True, kw_only=True):
 class ProblemError(Exception):
     """Ends a request with a problem. `members` are the kind's own, beside the standard ones."""
 
+    # No dictionary for each of the refusals that a sold-out show answers with.
+    __slots__ = ("detail", "errors", "headers", "kind", "members")
+
     def __init__(
         self,
         kind: ProblemKind,
