@@ -9,7 +9,16 @@ from msgspec import Meta, Struct
 
 from api.context import served_in_front
 from api.documents import describe
-from api.inputs import KEY_PATTERN, Body, HoldBody, PurchaseBody
+from api.inputs import (
+    KEY_PATTERN,
+    LOOSE,
+    Body,
+    HoldBody,
+    LooseBuyer,
+    PurchaseBody,
+    is_legible,
+    is_visible,
+)
 from api.problems import Fault, ProblemKind
 
 COMMANDS_MAX: Final = 500
@@ -23,6 +32,7 @@ CommandKey = Annotated[
         description="The command's Idempotency-Key: the same as in a request of its own.",
     ),
 ]
+LooseKey = Annotated[str, Meta(min_length=1, max_length=255)]
 
 
 class HoldCommand(HoldBody, frozen=True, kw_only=True, tag_field="op", tag="hold"):
@@ -30,15 +40,27 @@ class HoldCommand(HoldBody, frozen=True, kw_only=True, tag_field="op", tag="hold
 
     key: CommandKey
 
-    def alone(self) -> HoldBody:
-        """Return the body that a request of its own would have: the two are one command."""
-        return HoldBody(
+    def fingerprint(self) -> int:
+        """Return what stands for the body of a request of its own: the two are one command."""
+        alone = HoldBody(
             seats=self.seats,
             areas=self.areas,
             best_available=self.best_available,
             buyer=self.buyer,
             ttl_s=self.ttl_s,
         )
+        return alone.fingerprint()
+
+
+class LooseHoldCommand(HoldCommand, frozen=True, kw_only=True, tag_field="op", tag="hold"):
+    """A `HoldCommand` as it is read."""
+
+    buyer: LooseBuyer
+    key: LooseKey
+
+    def is_legible(self) -> bool:
+        """Tell whether buyer and key fit their patterns."""
+        return is_legible(self.buyer) and is_visible(self.key)
 
 
 class PurchaseCommand(PurchaseBody, frozen=True, kw_only=True, tag_field="op", tag="purchase"):
@@ -46,9 +68,10 @@ class PurchaseCommand(PurchaseBody, frozen=True, kw_only=True, tag_field="op", t
 
     key: CommandKey
 
-    def alone(self) -> PurchaseBody:
-        """Return the body that a request of its own would have: the two are one command."""
-        return PurchaseBody(hold=self.hold, payment_reference=self.payment_reference)
+    def fingerprint(self) -> int:
+        """Return what stands for the body of a request of its own: the two are one command."""
+        alone = PurchaseBody(hold=self.hold, payment_reference=self.payment_reference)
+        return alone.fingerprint()
 
 
 class ReleaseCommand(Body, frozen=True, kw_only=True, tag_field="op", tag="release"):
@@ -72,6 +95,23 @@ class BatchBody(Body, frozen=True, kw_only=True):
             for n, command in enumerate(self.commands)
             for fault in command.faults()
         ]
+
+
+class LooseBatchBody(BatchBody, frozen=True, kw_only=True):
+    """A `BatchBody` as it is read."""
+
+    # A list may be overridden so, since nobody adds to it: the body is frozen.
+    commands: Annotated[  # pyright: ignore[reportIncompatibleVariableOverride]
+        list[LooseHoldCommand | PurchaseCommand | ReleaseCommand],
+        Meta(min_length=1, max_length=COMMANDS_MAX),
+    ]
+
+    def is_legible(self) -> bool:
+        """Tell whether all of its commands are."""
+        return all(command.is_legible() for command in self.commands)
+
+
+LOOSE[BatchBody] = LooseBatchBody
 
 
 class CommandAnswer(Struct, frozen=True):

@@ -12,7 +12,7 @@ from api.documents import describe
 from api.inputs import BlockBody, ReleaseBlockBody
 from api.outcomes import problem_of
 from api.problems import ProblemKind
-from api.reading import body_fingerprint, check_query, read_body
+from api.reading import check_query, read_body
 from api.repeating import Keeper, answer_once
 from api.written import written_json
 from engine.inventory.house import BlocksChanged
@@ -63,7 +63,7 @@ async def withhold(request: ApiRequest, show: FromPath[str]) -> Response[BlocksA
             raise problem_of(outcome, named)
         return HTTP_200_OK, tell(outcome)
 
-    answered = await answer_once(request, f"blocks {named.id:016x}", body_fingerprint(body), act)
+    answered = await answer_once(request, f"blocks {named.id:016x}", body.fingerprint(), act)
     return written_json(BlocksAnswer, answered.body, status_code=answered.status)
 
 
@@ -92,7 +92,7 @@ async def give_back(request: ApiRequest, show: FromPath[str]) -> Response[Blocks
         return HTTP_200_OK, tell(outcome)
 
     answered = await answer_once(
-        request, f"blocks release {named.id:016x}", body_fingerprint(body), act
+        request, f"blocks release {named.id:016x}", body.fingerprint(), act
     )
     return written_json(BlocksAnswer, answered.body, status_code=answered.status)
 

@@ -11,11 +11,10 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Raw, Struct, structs
 
 from api.context import ApiRequest
-from api.inputs import Body
+from api.inputs import LOOSE, Body, is_visible
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from engine.inventory.seating_plan_faults import Faults
 from engine.inventory.seating_plan_shape import find_shape_faults
-from engine.platform.ids import fingerprint
 
 BODY_BYTES_MAX: Final = 64 * 1024
 SHOW_BODY_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -61,6 +60,9 @@ def decode_body(content: bytes, kind: type[B]) -> B:
         One of UNREADABLE: it can't be decoded; `explained` tells why.
     """
     body = _decoder(kind).decode(content)
+    if not body.is_legible():
+        msg = "a text does not fit its pattern"
+        raise msgspec.ValidationError(msg)
     faults = body.faults()
     if faults:
         raise invalid(*faults[:_PROBLEM_FAULTS_MAX])
@@ -73,11 +75,6 @@ async def explained(content: bytes, kind: type[Body], error: Exception) -> Probl
     A large one takes a while: beside the event loop, not on it.
     """
     return await asyncio.to_thread(explain, content, kind, error)
-
-
-def body_fingerprint(body: Body) -> int:
-    """Return what stands for a body: the same for any order of keys and any white space."""
-    return fingerprint(_encode_sorted(body))
 
 
 def check_content_type(given: str | None) -> None:
@@ -107,8 +104,7 @@ def check_key(key: str | None) -> str:
             "you repeat it.",
             errors=[Fault("is missing", header="Idempotency-Key")],
         )
-    fits = key and len(key) <= _KEY_CHARACTERS_MAX and key.isascii() and key.isprintable()
-    if not fits or " " in key:
+    if not key or len(key) > _KEY_CHARACTERS_MAX or not is_visible(key):
         raise ProblemError(
             ProblemKind.IDEMPOTENCY_KEY_INVALID,
             "An Idempotency-Key is 1 to 255 visible ASCII characters.",
@@ -214,14 +210,13 @@ def _fault_of(error: Exception) -> Fault:
     return Fault(reason, pointer="".join(f"/{step}" for step in re.findall(r"\w+", path)))
 
 
-_encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
-_decoders: dict[type[Struct], msgspec.json.Decoder[Any]] = {}
+_decoders: dict[type[Body], msgspec.json.Decoder[Any]] = {}
 
 
 def _decoder(kind: type[B]) -> "msgspec.json.Decoder[B]":
     known = _decoders.get(kind)
     if known is None:
-        known = _decoders[kind] = msgspec.json.Decoder(kind)
+        known = _decoders[kind] = msgspec.json.Decoder(LOOSE.get(kind, kind))
     return known
 
 

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from api.batches import BatchBody, HoldCommand, PurchaseCommand, ReleaseCommand
 from api.fastlane.call import Call
-from api.fastlane.holds import CREATED, ask_hold, tell, tell_release
+from api.fastlane.holds import ask_hold, tell_new_hold, tell_release
 from api.fastlane.purchases import ask_purchase, tell_purchase
 from api.fastlane.replies import Reply, reply_problem
 from api.outcomes import unavailable
 from api.problems import ProblemError
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
+from engine.sales.box_office import Asked
 
 BATCH_BYTES_MAX: Final = 512 * 1024
 
@@ -24,44 +25,35 @@ async def run_batch(call: Call) -> Reply:
     show = await call.show()
     body = await call.body(BatchBody, BATCH_BYTES_MAX)
     # All are in the lane before the first is waited for.
-    tellings = [
-        _begin_hold(call, show, command)
+    begun = [
+        ask_hold(call, show, command.key, command)
         if isinstance(command, HoldCommand)
         else await _begin(call, show, command)
         for command in body.commands
     ]
-    answers = [
-        _write_answer(told if isinstance(told, Reply) else await _told(told)) for told in tellings
-    ]
+    replies = [one if isinstance(one, Reply) else await _tell(call, show, one) for one in begun]
+    # As a `BatchAnswer`; the bodies are written already.
+    answers = [b'{"status":%d,"body":%b}' % (one.status, one.body or b"null") for one in replies]
     return Reply(200, b'{"answers":[%b]}' % b",".join(answers))
 
 
-def _write_answer(reply: Reply) -> bytes:
-    """Return a `CommandAnswer`, whose body is written already."""
-    return b'{"status":%d,"body":%b}' % (reply.status, reply.body or b"null")
-
-
-async def _told(telling: _Telling) -> Reply:
+async def _tell(call: Call, show: Show, begun: Asked | _Telling) -> Reply:
     """Wait for one command; a store that fails it leaves the others their answers."""
     try:
-        return await telling
+        if isinstance(begun, Asked):
+            return tell_new_hold(call, show, await call.runtime.box_office.tell(show, begun))
+        return await begun
     except StoreUnavailableError as error:
         return reply_problem(unavailable(error))
-
-
-def _begin_hold(call: Call, show: Show, command: HoldCommand) -> Reply | _Telling:
-    """Put a hold into the show's lane; return what tells of it."""
-    asked = ask_hold(call, show, command.key, command)
-    return asked if isinstance(asked, Reply) else tell(call, show, asked, CREATED)
 
 
 async def _begin(
     call: Call, show: Show, command: PurchaseCommand | ReleaseCommand
 ) -> Reply | _Telling:
-    """Put any other command into the show's lane; return what tells of it."""
+    """Put a command that is no hold into the show's lane; return what tells of it."""
     try:
         if isinstance(command, PurchaseCommand):
-            asked = await ask_purchase(call, show, command.key, command.alone())
+            asked = await ask_purchase(call, show, command.key, command)
             # A task, since purchases wait for the ledger at the same time, not in turns.
             return asyncio.create_task(tell_purchase(call, show, asked))
         hold = call.hold(show, command.hold)

@@ -8,14 +8,11 @@ from api.answers import tell_hold
 from api.fastlane.call import Call
 from api.fastlane.replies import Reply, reply_problem
 from api.inputs import HoldBody, SelectionBody
-from api.outcomes import problem_of
-from api.reading import body_fingerprint
+from api.outcomes import Refused, problem_of
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
-from engine.sales.box_office import Asked, HoldView
+from engine.sales.box_office import Asked, Decided, HoldView
 
-CREATED: Final = 201
-_OK: Final = 200
 _RELEASED: Final = Reply(204)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -25,7 +22,9 @@ async def hold_places(call: Call) -> Reply:
     key = call.key()
     show = call.known_show() or await call.show()
     asked = ask_hold(call, show, key, await call.body(HoldBody))
-    return asked if isinstance(asked, Reply) else await tell(call, show, asked, CREATED)
+    if isinstance(asked, Reply):
+        return asked
+    return tell_new_hold(call, show, await call.runtime.box_office.tell(show, asked))
 
 
 def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Asked | Reply:
@@ -36,7 +35,7 @@ def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Asked | Reply:
         buyer=body.buyer,
         ttl_ms=body.ttl_s * 1000,
         wanted=body.wanted(),
-        fingerprint=lambda: body_fingerprint(body.alone()),
+        fingerprint=body.fingerprint,
     )
     return asked if isinstance(asked, Asked) else reply_problem(problem_of(asked, show))
 
@@ -45,7 +44,8 @@ async def look_at_hold(call: Call) -> Reply:
     """Tell how a hold stands."""
     show = await call.show()
     hold = call.hold(show, call.tail)
-    return await tell(call, show, call.runtime.box_office.ask_look(show, hold), _OK)
+    office = call.runtime.box_office
+    return _tell_standing(call, show, await office.tell(show, office.ask_look(show, hold)))
 
 
 async def replace_selection(call: Call) -> Reply:
@@ -53,10 +53,11 @@ async def replace_selection(call: Call) -> Reply:
     show = await call.show()
     hold = call.hold(show, call.tail)
     body = await call.body(SelectionBody)
-    asked = call.runtime.box_office.ask_replace(show, hold, body.wanted(), body_fingerprint(body))
+    office = call.runtime.box_office
+    asked = office.ask_replace(show, hold, body.wanted(), body.fingerprint())
     if not isinstance(asked, Asked):
         return reply_problem(problem_of(asked, show))
-    return await tell(call, show, asked, _OK)
+    return _tell_standing(call, show, await office.tell(show, asked))
 
 
 async def release_hold(call: Call) -> Reply:
@@ -75,14 +76,21 @@ async def tell_release(call: Call, show: Show, asked: Asked) -> Reply:
     return reply_problem(problem_of(outcome, show))
 
 
-async def tell(call: Call, show: Show, asked: Asked, status: int) -> Reply:
-    """Tell what became of a hold that was asked for, with this status if it stands."""
-    outcome = await call.runtime.box_office.tell(show, asked)
+def tell_new_hold(call: Call, show: Show, outcome: Decided | Done) -> Reply:
+    """Tell what became of a hold that was asked for."""
     if not isinstance(outcome, HoldView):
-        assert not isinstance(outcome, Done)  # noqa: S101 - only a release is answered so
-        return reply_problem(problem_of(outcome, show))
+        return _tell_refused(show, outcome)
     answer = tell_hold(outcome, call.show_text, call.runtime.ids)
-    if status != CREATED:
-        return Reply(status, _encode(answer))
     location = f"/v1/shows/{answer.show}/holds/{answer.hold}"
-    return Reply(status, _encode(answer), (("location", location),))
+    return Reply(201, _encode(answer), (("location", location),))
+
+
+def _tell_standing(call: Call, show: Show, outcome: Decided | Done) -> Reply:
+    if not isinstance(outcome, HoldView):
+        return _tell_refused(show, outcome)
+    return Reply(200, _encode(tell_hold(outcome, call.show_text, call.runtime.ids)))
+
+
+def _tell_refused(show: Show, outcome: Refused | Done) -> Reply:
+    assert not isinstance(outcome, Done)  # noqa: S101 - only a release is answered so
+    return reply_problem(problem_of(outcome, show))

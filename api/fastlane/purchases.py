@@ -9,7 +9,6 @@ from api.fastlane.call import Call
 from api.fastlane.replies import Headers, Reply, reply_problem
 from api.inputs import PurchaseBody
 from api.outcomes import problem_of, purchase_failed
-from api.reading import body_fingerprint
 from engine.inventory.shows import Show
 from engine.sales.box_office import Asked, OrderView
 from engine.sales.orders import OrderState
@@ -33,7 +32,7 @@ async def ask_purchase(call: Call, show: Show, key: str, body: PurchaseBody) -> 
     """
     hold = call.hold(show, body.hold)
     return await call.runtime.box_office.ask_purchase(
-        show, hold, key, body_fingerprint(body), body.payment_reference
+        show, hold, key, body.fingerprint(), body.payment_reference
     )
 
 
