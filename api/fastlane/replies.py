@@ -35,7 +35,8 @@ class Reply(Struct, frozen=True):
 
 def reply_problem(problem: ProblemError) -> Reply:
     """Return the reply that tells a problem."""
-    headers = [(name.lower(), value) for name, value in problem.headers.items()]
+    given = problem.headers
+    headers = [(name.lower(), value) for name, value in given.items()] if given else ()
     return Reply(problem.kind.status, problem.body(), headers, _PROBLEM)
 
 
