@@ -8,7 +8,7 @@ local function seat_state(view, position)
   if offset >= 0 and offset < #view.span then
     return string.byte(view.span, offset + 1)
   end
-  return string.byte(redis.call('GETRANGE', view.names.seats, position, position))
+  return string.byte(redis.call('GETRANGE', view.key_of.seats, position, position))
 end
 
 local function log_seat(view, position)

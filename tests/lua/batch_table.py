@@ -355,6 +355,37 @@ def check_searches(rooms: Rooms, batch_script: Script | None = None) -> None:
     room.close()
 
 
+def check_crowd(rooms: Rooms, batch_script: Script | None = None) -> None:
+    """Check that many who want the same few seats in one batch get what the reference gives them.
+
+    Raises:
+        AssertionError: an answer, or what is kept, is another.
+    """
+    dice = random.Random(7)  # noqa: S311 -- no secret
+    hall = make_manifest("|" + "oooooo|" * 6)
+    rules = Rules(max_per_hold=2, max_per_buyer=3)
+    positions = list(hall.positions())
+    for _ in range(10):
+        room = rooms.open(hall, rules, batch_script=batch_script)
+        model = ReferenceInventory(hall, rules)
+        for _ in range(4):
+            commands: list[Hold | Release] = []
+            for _ in range(12):
+                hold = hold_id(dice.randint(1, 40))
+                first = dice.choice(positions)
+                second = dice.choice([None, first + 1, first - 1, dice.choice(positions)])
+                seats = (first,) if second is None else (first, second)
+                buyer = f"b-{dice.randint(1, 20)}"
+                commands.append(Hold(hold, buyer, 60_000, 1, Selection(seats=seats)))
+            commands.append(Release(hold_id(dice.randint(1, 40))))
+            for command, told in zip(commands, room.batch(*commands).answers, strict=True):
+                assert told == model.decide(command, START_MS, told)
+        found = room.read()
+        assert (found.seats, found.buyers) == (model.seats(), model.buyers())
+        assert found.expiry == model.expiry()
+        room.close()
+
+
 def check_refusals(rooms: Rooms, batch_script: Script | None = None) -> None:
     """Check that too-late, fenced, stale and ok come in this order, and only ok changes anything.
 
