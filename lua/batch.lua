@@ -18,9 +18,11 @@ ARGV:
 
 What nearly all commands are, a hold of one or two named seats, is told in full by these: NONE stands
 for a second seat that there is not, the name is the buyer's, and the text is the tail of the hold's
-record. Any other command has NONE for its first seat and is given in the text: its values as msgpack,
-without a list around them. What stands after the `|` is the tail, which goes into the hold's record
-as it is, and begins after as many bytes as the second seat says. Name is a purchase's key (8 bytes).
+record. So is a hold of seats together: its first is TOGETHER and the price level, its second how many,
+and the text is empty. Any other command has NONE for its first seat and is given in the text: its
+values as msgpack, without a list around them. What stands after the `|` is the tail, which goes into
+the hold's record as it is, and begins after as many bytes as the second seat says. Name is a
+purchase's key (8 bytes).
 
 Commands and what each may answer, in order of precedence; positions count from 0:
   {1, ttl ms, best {{level, count}} or false | buyer, seats, areas {{index, count}} or nil}    hold
@@ -64,7 +66,7 @@ local packed_levels, wake_channel, wake_message = ARGV[2], ARGV[3], ARGV[4]
 local packed_ids, packed_numbers, packed_names, packed_texts = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
 local ID_BYTES, FP_BYTES = 16, 6
-local NONE = 0xffffffff
+local NONE, TOGETHER = 0xffffffff, 0x80000000
 local HOLD, REPLACE, RELEASE, PURCHASE, LOOK = 1, 2, 3, 4, 5
 local SWEEP_FIRST = 32
 local DELTAS_KEPT = 10000
@@ -87,8 +89,7 @@ local batch = {
   sweep_max = sweep_max,
   swept = 0,
   swept_all = false,
-  span = '',
-  span_from = 0,
+  spans = {}, -- parts of the seats that were read, as {from, text}
   levels = packed_levels ~= '' and cmsgpack.unpack(packed_levels) or {},
   misses = meta.misses and meta.misses ~= '' and cmsgpack.unpack(meta.misses) or {},
   misses_changed = false,
@@ -96,8 +97,8 @@ local batch = {
   before = {}, -- position to the state that the store has
   searches = packed_levels ~= '',
   log = {}, -- positions, in the order of their changes, for the searches
-  windows = {},
-  resume = {},
+  opened = {}, -- those of them that opened
+  parts = {}, -- the price levels that were searched
   records = {},
   changed_records = {},
   buyers = {},
@@ -407,8 +408,11 @@ local function make_deciders()
     local id, name, text, second = ids[i], names[i], texts[i], seconds[i]
     local command = commands[i]
     if not command then
-      command = { true, HOLD, ttls[i], false, name, { firsts[i], second ~= NONE and second or nil } }
-      second = 0
+      local best, seats = false, { firsts[i], second ~= NONE and second or nil }
+      if firsts[i] >= TOGETHER then
+        best, seats = { { firsts[i] - TOGETHER, second } }, {}
+      end
+      command, second = { true, HOLD, ttls[i], best, name, seats }, 0
     end
     if view.records[id] == nil then
       view.records[id] = false -- or it was read before
@@ -425,8 +429,8 @@ local function make_deciders()
   end
 
   return {
-    read_command = read_command, read_record = read_record, cover_all = cover_all,
-    sweep_overdue = sweep_overdue, decide = decide, log_seat = log_seat,
+    read_command = read_command, read_record = read_record,
+    sweep_overdue = sweep_overdue, decide = decide,
     encode_record = encode_record, encode_buyer = encode_buyer,
     list_changed_areas = list_changed_areas,
   }
@@ -437,13 +441,13 @@ local function get_deciders()
   return deciders
 end
 
--- Few reads for all: the records, then the seats that a command or a record names and those of the
--- ranges that are searched, the buyers, and the keys of purchases.
+-- Few reads for all: the records, then the seats that a command or a record names, the buyers, and
+-- the keys of purchases. Price levels are read when they are searched.
 for i = 1, commands_count do
   local first, second = firsts[i], seconds[i]
   if first == NONE then
     get_deciders().read_command(i)
-  else
+  elseif first < TOGETHER then
     if second == NONE then
       second = first
     end
@@ -469,14 +473,9 @@ if commands_count > 0 then
     end
   end
 end
-for _, ranges in pairs(batch.levels) do
-  for _, range in ipairs(ranges) do
-    get_deciders().cover_all(range)
-  end
-end
 if highest >= 0 then
-  batch.span_from = lowest
-  batch.span = redis.call('GETRANGE', key_of.seats, lowest, highest)
+  local text = redis.call('GETRANGE', key_of.seats, lowest, highest)
+  batch.spans[1] = { from = lowest, text = text }
 end
 if commands_count > 0 then
   stored_buyers = redis.call('HMGET', key_of.buyers, unpack(names))
@@ -507,20 +506,25 @@ end
 local reply, worded = { 'ok', now, 0 }, {}
 local known_seats, known_records, known_buyers = batch.seats, batch.records, batch.buyers
 local string_byte, struct_unpack = string.byte, struct.unpack
-local span, offset = batch.span, 1 - batch.span_from
+local span, offset = '', 0
+if batch.spans[1] then
+  span, offset = batch.spans[1].text, 1 - lowest
+end
 local log = batch.searches and batch.log
-local may_be_plain = is_selling and most_per_hold >= 2 and most_per_buyer >= 2
+local most = math.min(most_per_hold, most_per_buyer)
 local head, buyer_of_one, buyer_of_two, packed_ttl
 local kept_count = 0
 for i = 1, commands_count do
   local id, first, second, ttl, name = ids[i], firsts[i], seconds[i], ttls[i], names[i]
+  local may_be_plain = is_selling and known_records[id] == nil and not stored_buyers[i]
+    and not known_buyers[name] and name ~= '' and #name <= TEXT_BYTES_MAX
+    and ttl > 0 and ttl <= TTL_MAX_MS
   local first_state, next_state = string_byte(span, first + offset, first + offset + 1)
   local are_neighbours = second == first + 1
-  if may_be_plain and first_state == OPEN and not known_seats[first] and (second == NONE
+  if may_be_plain and most > 1 and first_state == OPEN and not known_seats[first]
+    and (second == NONE
       or (are_neighbours and next_state or string_byte(span, second + offset)) == OPEN
         and not known_seats[second] and second ~= first)
-    and known_records[id] == nil and not stored_buyers[i] and not known_buyers[name]
-    and name ~= '' and #name <= TEXT_BYTES_MAX and ttl > 0 and ttl <= TTL_MAX_MS
   then
     local deadline = now + ttl
     if ttl ~= packed_ttl then
@@ -565,6 +569,12 @@ for i = 1, commands_count do
     made[made_count] = struct_unpack('>I4', id)
     known_records[id], known_buyers[name] = record, buyer
     reply[i + 3] = deadline
+  elseif may_be_plain and first >= TOGETHER and second <= most and batch.swept_all
+    and second >= (batch.misses[first - TOGETHER] or NONE) and batch.levels[first - TOGETHER]
+  then
+    -- The other that there are many of when a show is nearly sold out: what was searched in vain,
+    -- for a new hold that nothing else stands in the way of.
+    reply[i + 3] = cmsgpack.pack({ 'none-together', first - TOGETHER, second })
   else
     local answer = get_deciders().decide(i)
     reply[i + 3] = answer

@@ -25,7 +25,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 _NUMBER_MAX: Final = 0xFFFF_FFFE
-_PLAIN_SEATS_MAX: Final = 2
+_POSITION_MAX: Final = 0x7FFF_FFFF
+_TOGETHER: Final = 0x8000_0000
+"""Added to a price level, in the place of a seat: so many together there."""
+_LEVEL_MAX: Final = 0xFFFF
 _NONE: Final = b"\xff\xff\xff\xff"
 """In the place of a seat: there is none."""
 
@@ -116,6 +119,23 @@ def _places(wanted: Selection) -> tuple[Any, ...]:
     return (wanted.seats, wanted.areas) if wanted.areas else (wanted.seats,)
 
 
+def _numbers(wanted: Selection) -> tuple[bytes, bytes] | None:
+    """Return the two numbers that tell all of a selection; None if it takes more."""
+    match wanted:
+        case Selection(seats=(first,), areas=(), best=()) if 0 <= first <= _POSITION_MAX:
+            return _number(first), _NONE
+        case Selection(seats=(first, second), areas=(), best=()) if (
+            0 <= first <= _POSITION_MAX and 0 <= second <= _POSITION_MAX
+        ):
+            return _number(first), _number(second)
+        case Selection(seats=(), areas=(), best=((level, count),)) if (
+            0 <= level <= _LEVEL_MAX and 0 <= count <= _NUMBER_MAX
+        ):
+            return _number(_TOGETHER + level), _number(count)
+        case _:
+            return None
+
+
 class Hold(Struct, frozen=True):
     """Claim a selection for a buyer, for `ttl_ms`. `fingerprint` stands for the request's body."""
 
@@ -128,20 +148,15 @@ class Hold(Struct, frozen=True):
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
         wanted = self.selection
-        tail = _values(self.buyer, *_places(wanted))
-        seats, buyer = wanted.seats, self.buyer.encode()
-        is_plain = not wanted.best and not wanted.areas and 0 < len(seats) <= _PLAIN_SEATS_MAX
-        if not is_plain or not all(0 <= n <= _NUMBER_MAX for n in (*seats, self.ttl_ms)):
-            return pack_command(
-                _values(1, self.ttl_ms, wanted.best or False), tail, self.fingerprint
-            )
-        return Packed(
-            _number(seats[0]),
-            _number(seats[1]) if len(seats) > 1 else _NONE,
-            _number(self.ttl_ms),
-            _name(buyer),
-            _text(self.fingerprint, tail),
-        )
+        numbers = _numbers(wanted)
+        if numbers is None or not 0 <= self.ttl_ms <= _NUMBER_MAX:
+            values = _values(1, self.ttl_ms, wanted.best or False)
+            return pack_command(values, _values(self.buyer, *_places(wanted)), self.fingerprint)
+        first, second = numbers
+        # What is found together is known to the script alone: it packs that tail itself.
+        tail = b"" if wanted.best else _values(self.buyer, wanted.seats)
+        ttl_ms, name = _number(self.ttl_ms), _name(self.buyer.encode())
+        return Packed(first, second, ttl_ms, name, _text(self.fingerprint, tail))
 
 
 class Replace(Struct, frozen=True):

@@ -35,9 +35,7 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a seat may be held by two": Mutant(
         "if seat_state(view, seats[i]) ~= OPEN then", "if false then"
     ),
-    "a seat may be held by two, plainly": Mutant(
-        "may_be_plain and first_state == OPEN and", "may_be_plain and"
-    ),
+    "a seat may be held by two, plainly": Mutant("and first_state == OPEN and", "and"),
     "the second seat may be held by two, plainly": Mutant(
         "or string_byte(span, second + offset)) == OPEN", "or string_byte(span, second + offset))"
     ),
@@ -83,9 +81,19 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a purchase does not count for the buyer": Mutant(
         "buyer.bought = buyer.bought + count", "buyer.bought = buyer.bought"
     ),
-    "a single seat is left alone": Mutant("if length ~= n + 1 then", "if true then"),
-    "a search goes on behind a seat that has opened": Mutant(
-        "if state == OPEN then\n    view.resume = {}", "if state == OPEN then"
+    "a single seat is left alone": Mutant("elseif last - first ~= n then", "elseif true then"),
+    "a search goes on behind a seat that has opened": Mutant("      part.cursors = {}\n", ""),
+    "a search goes on behind a run that fits now": Mutant(
+        "if cursor.seats[log[i]] then", "if false then"
+    ),
+    "a seat that opened is not found": Mutant(
+        "if part.opened_seen < #view.opened then", "if false then"
+    ),
+    "a seat that was taken in the batch is found": Mutant(
+        "(seats[closed] or OPEN) == OPEN", "true"
+    ),
+    "a search in vain is remembered for fewer seats, too": Mutant(
+        "second >= (batch.misses[first - TOGETHER] or NONE)", "batch.misses[first - TOGETHER]"
     ),
     "a search that failed is remembered for ever": Mutant(
         "if next(view.misses) then\n      view.misses, view.misses_changed",
