@@ -167,16 +167,22 @@ local function make_deciders()
     return type(value) == 'string' and #value >= least and #value <= TEXT_BYTES_MAX
   end
 
-  local function cover(position)
-    if is_position(position) then
-      lowest, highest = math.min(lowest, position), math.max(highest, position)
-    end
-  end
-
   local function cover_all(seats)
-    if type(seats) == 'table' then
-      for i = 1, #seats do
-        cover(seats[i])
+    if type(seats) ~= 'table' then
+      return
+    end
+    for i = 1, #seats do
+      local position = seats[i]
+      -- What is no position is refused later: it must not become a bound of what is read.
+      if type(position) == 'number' and position >= 0 and position < POSITION_MAX
+        and position % 1 == 0
+      then
+        if position < lowest then
+          lowest = position
+        end
+        if position > highest then
+          highest = position
+        end
       end
     end
   end
@@ -516,8 +522,8 @@ local head, buyer_of_one, buyer_of_two, packed_ttl
 local kept_count = 0
 for i = 1, commands_count do
   local id, first, second, ttl, name = ids[i], firsts[i], seconds[i], ttls[i], names[i]
-  local may_be_plain = is_selling and known_records[id] == nil and not stored_buyers[i]
-    and not known_buyers[name] and name ~= '' and #name <= TEXT_BYTES_MAX
+  local may_be_plain = first ~= NONE and is_selling and known_records[id] == nil
+    and not stored_buyers[i] and not known_buyers[name] and name ~= '' and #name <= TEXT_BYTES_MAX
     and ttl > 0 and ttl <= TTL_MAX_MS
   local first_state, next_state = string_byte(span, first + offset, first + offset + 1)
   local are_neighbours = second == first + 1
