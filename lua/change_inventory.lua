@@ -18,22 +18,22 @@ Facts: seat and area changes to deltas.
 --- include call_in_chunks
 --- include states
 --- include view_areas
-local names = {
+local key_of = {
   seats = KEYS[1], areas = KEYS[2], meta = KEYS[7], deltas = KEYS[9],
 }
 local epoch, version, version_after, not_after, block, unblock, area_changes, fields =
   unpack(cmsgpack.unpack(ARGV[1]), 1, 8)
 local DELTAS_KEPT = 10000
 
-local meta = read_meta(names.meta, { 'state', 'epoch', 'version', 'run_id', 'replid', 'time' })
+local meta = read_meta(key_of.meta, { 'state', 'epoch', 'version', 'run_id', 'replid', 'time' })
 local now = read_time(meta.time)
 local refusal = refuse_batch(meta, now, epoch, version, not_after)
 if refusal then
   return cmsgpack.pack({ refusal })
 end
 
-local view = { names = names, areas = {}, changed_areas = {} }
-local seats = redis.call('GET', names.seats) or ''
+local view = { key_of = key_of, areas = {}, changed_areas = {} }
+local seats = redis.call('GET', key_of.seats) or ''
 local writes, deltas, refused = {}, {}, {}
 local function change(positions, from, to)
   for _, position in ipairs(positions) do
@@ -68,11 +68,11 @@ end
 
 local area_writes, area_deltas = list_changed_areas(view)
 redis.call(
-  'XADD', names.deltas, 'MAXLEN', '~', DELTAS_KEPT, string.format('%d-*', epoch),
+  'XADD', key_of.deltas, 'MAXLEN', '~', DELTAS_KEPT, string.format('%d-*', epoch),
   'd', cmsgpack.pack({ 2, now, deltas, area_deltas, {} })
 )
-call_in_chunks('BITFIELD', names.seats, writes, 4)
-call_in_chunks('HSET', names.areas, area_writes, 2)
-redis.call('HSET', names.meta, 'version', string.format('%d', version_after),
+call_in_chunks('BITFIELD', key_of.seats, writes, 4)
+call_in_chunks('HSET', key_of.areas, area_writes, 2)
+redis.call('HSET', key_of.meta, 'version', string.format('%d', version_after),
   'time', string.format('%d', now), 'misses', '', unpack(fields))
 return cmsgpack.pack({ 'changed', now })

@@ -5,7 +5,7 @@ header lists what may be answered, in order of precedence. Seats are positions i
 areas are indexes in it; times are milliseconds since 1970 on Redis' clock.
 """
 
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,6 @@ from msgspec import Struct
 from engine.inventory.facts import StreamId
 from engine.platform.ids import (
     FINGERPRINT_BYTES,
-    PURCHASE_KEY_BYTES,
     HoldId,
     purchase_key_digest,
 )
@@ -25,45 +24,75 @@ Areas = tuple[tuple[int, int], ...]
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
+_NUMBER_MAX: Final = 0xFFFF_FFFE
+_POSITION_MAX: Final = 0x7FFF_FFFF
+_TOGETHER: Final = 0x8000_0000
+"""Added to a price level, in the place of a seat: so many together there."""
+_LEVEL_MAX: Final = 0xFFFF
+_NONE: Final = b"\xff\xff\xff\xff"
+"""In the place of a seat: there is none."""
+
+
 class Packed(Struct, frozen=True):
-    """A command as `batch.lua` reads it."""
+    """A command as `batch.lua` reads it, whose header says what the parts are.
 
-    fingerprint: bytes
-    """6 bytes."""
-    purchase_key: bytes
-    """8 bytes that stand for a purchase's key."""
-    values: bytes
-    """Its values as msgpack, without a list around them."""
-    tail_at: int
-    """Where in the values the tail begins, which becomes a part of the hold's record."""
+    Each is packed by itself, so that what can't be packed is its own caller's error.
+    """
+
+    first: bytes
+    second: bytes
+    ttl_ms: bytes
+    name: bytes
+    """After its length."""
+    text: bytes
+    """After its length."""
 
 
-_NO_PURCHASE_KEY: Final = bytes(PURCHASE_KEY_BYTES)
-
-
-def _pack(
-    head: tuple[Any, ...],
-    tail: tuple[Any, ...] = (),
-    fingerprint: int = 0,
-    purchase_key: bytes = _NO_PURCHASE_KEY,
-) -> Packed:
-    # Without the one byte of a list of up to 15 values.
-    packed = _encode(head)[1:]
-    return Packed(
-        fingerprint.to_bytes(FINGERPRINT_BYTES, "big"),
-        purchase_key,
-        packed + _encode(tail)[1:] if tail else packed,
-        len(packed),
+def pack_batch(holds: Sequence[bytes], packed: Sequence[Packed]) -> tuple[bytes, ...]:
+    """Return the commands as the last arguments of `batch.lua`: by columns."""
+    firsts = [one.first for one in packed]
+    seconds = [one.second for one in packed]
+    ttls_ms = [one.ttl_ms for one in packed]
+    return (
+        b"".join(holds),
+        b"".join((*firsts, *seconds, *ttls_ms)),
+        b"".join([one.name for one in packed]),
+        b"".join([one.text for one in packed]),
     )
 
 
-@lru_cache(maxsize=256)
-def _plain_head(ttl_ms: int) -> bytes:
-    return _encode((1, ttl_ms, False))[1:]
+def pack_command(
+    values: bytes, tail: bytes = b"", fingerprint: int = 0, name: bytes = b""
+) -> Packed:
+    """Return a command that is given in its text.
+
+    `values` and the record's `tail` are msgpack without a list around them.
+    """
+    return Packed(
+        _NONE, _number(len(values)), _NONE, _name(name), _text(fingerprint, values + tail)
+    )
 
 
-_RELEASE: Final = _pack((3,))
-_LOOK: Final = _pack((5,))
+def _number(value: int) -> bytes:
+    return value.to_bytes(4, "big")
+
+
+def _name(name: bytes) -> bytes:
+    return len(name).to_bytes(2, "big") + name
+
+
+def _text(fingerprint: int, text: bytes) -> bytes:
+    size = FINGERPRINT_BYTES + len(text)
+    return _number(size) + fingerprint.to_bytes(FINGERPRINT_BYTES, "big") + text
+
+
+def _values(*values: object) -> bytes:
+    # Without the one byte of a list of up to 15 values.
+    return _encode(values)[1:]
+
+
+_RELEASE: Final = pack_command(_values(3))
+_LOOK: Final = pack_command(_values(5))
 
 
 class Selection(Struct, frozen=True):
@@ -90,6 +119,23 @@ def _places(wanted: Selection) -> tuple[Any, ...]:
     return (wanted.seats, wanted.areas) if wanted.areas else (wanted.seats,)
 
 
+def _numbers(wanted: Selection) -> tuple[bytes, bytes] | None:
+    """Return the two numbers that tell all of a selection; None if it takes more."""
+    match wanted:
+        case Selection(seats=(first,), areas=(), best=()) if 0 <= first <= _POSITION_MAX:
+            return _number(first), _NONE
+        case Selection(seats=(first, second), areas=(), best=()) if (
+            0 <= first <= _POSITION_MAX and 0 <= second <= _POSITION_MAX
+        ):
+            return _number(first), _number(second)
+        case Selection(seats=(), areas=(), best=((level, count),)) if (
+            0 <= level <= _LEVEL_MAX and 0 <= count <= _NUMBER_MAX
+        ):
+            return _number(_TOGETHER + level), _number(count)
+        case _:
+            return None
+
+
 class Hold(Struct, frozen=True):
     """Claim a selection for a buyer, for `ttl_ms`. `fingerprint` stands for the request's body."""
 
@@ -102,16 +148,15 @@ class Hold(Struct, frozen=True):
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
         wanted = self.selection
-        if wanted.best:
-            head = _encode((1, self.ttl_ms, wanted.best))[1:]
-        else:
-            head = _plain_head(self.ttl_ms)
-        return Packed(
-            self.fingerprint.to_bytes(FINGERPRINT_BYTES, "big"),
-            _NO_PURCHASE_KEY,
-            head + _encode((self.buyer, *_places(wanted)))[1:],
-            len(head),
-        )
+        numbers = _numbers(wanted)
+        if numbers is None or not 0 <= self.ttl_ms <= _NUMBER_MAX:
+            values = _values(1, self.ttl_ms, wanted.best or False)
+            return pack_command(values, _values(self.buyer, *_places(wanted)), self.fingerprint)
+        first, second = numbers
+        # What is found together is known to the script alone: it packs that tail itself.
+        tail = b"" if wanted.best else _values(self.buyer, wanted.seats)
+        ttl_ms, name = _number(self.ttl_ms), _name(self.buyer.encode())
+        return Packed(first, second, ttl_ms, name, _text(self.fingerprint, tail))
 
 
 class Replace(Struct, frozen=True):
@@ -123,7 +168,9 @@ class Replace(Struct, frozen=True):
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return _pack((2, self.selection.best or False), _places(self.selection), self.fingerprint)
+        wanted = self.selection
+        head = _values(2, wanted.best or False)
+        return pack_command(head, _values(*_places(wanted)), self.fingerprint)
 
 
 class Release(Struct, frozen=True):
@@ -146,10 +193,10 @@ class Purchase(Struct, frozen=True):
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return _pack(
-            (4, self.payment_reference, self.key),
+        return pack_command(
+            _values(4, self.payment_reference, self.key),
             fingerprint=self.fingerprint,
-            purchase_key=purchase_key_digest(self.key),
+            name=purchase_key_digest(self.key),
         )
 
 

@@ -26,6 +26,7 @@ from engine.inventory.commands import (
     Recovering,
     Replace,
     Unavailable,
+    pack_batch,
 )
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply
@@ -250,27 +251,15 @@ class Lane:
             show.price_version,
             await self._clock.now_ms() + self._timeout_ms,
             SWEEP_MAX,
-            [length for one in batch for length in (len(one.packed.values), one.packed.tail_at)],
         ]
         reply = await self._script.call(
             self._redis,
             show.keys.inventory(),
             _encode(header),
-            b"".join(
-                [
-                    part
-                    for one in batch
-                    for part in (
-                        one.command.hold,
-                        one.packed.fingerprint,
-                        one.packed.purchase_key,
-                    )
-                ]
-            ),
             _encode(levels) if levels else b"",
             WAKE_CHANNEL,
             wake_call(Wake.RECORD, show.id),
-            b"".join([one.packed.values for one in batch]),
+            *pack_batch([one.command.hold for one in batch], [one.packed for one in batch]),
         )
         return read_reply(reply, [one.command for one in batch], show.price_version)
 

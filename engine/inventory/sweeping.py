@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from engine.inventory.commands import pack_batch
 from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
 from engine.inventory.lanes import SWEEP_MAX
 from engine.inventory.replies import read_reply
@@ -51,17 +52,15 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
             show.price_version,
             now_ms + _LATE_MS,
             SWEEP_MAX,
-            [],
         ]
         reply = await batch.call(
             redis,
             keys.inventory(),
             msgspec.msgpack.encode(header),
             b"",
-            b"",
             WAKE_CHANNEL,
             wake_call(Wake.RECORD, show.id),
-            b"",
+            *pack_batch((), ()),
         )
         answered = read_reply(reply, (), show.price_version)
         if answered.status != "ok":

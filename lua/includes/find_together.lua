@@ -1,60 +1,119 @@
 -- Finds n neighbouring open seats of a price level: the first run, best first, that can give them
 -- without leaving a single seat alone; if none can, the first run that has them.
--- A window of the seats string ends at a separator, so that no run of neighbours straddles two.
-local WINDOW_SEATS = 1024
 local RUNS_LOOKED_AT_MAX = 256
 
-local function window_end(view, from, to)
-  if to - from <= WINDOW_SEATS then
-    return to
+-- Puts what opened since the last search into a level's text. What was taken stays in it as open:
+-- that is looked up seat by seat where a run is found.
+local function put_in_opened(view, part)
+  local text, opened = part.text, {}
+  for i = part.opened_seen + 1, #view.opened do
+    local place = view.opened[i] - part.from + 1
+    if place >= 1 and place <= #text then
+      opened[#opened + 1] = place
+    end
   end
-  local separator =
-    string.find(view.span, '|', from + WINDOW_SEATS - view.span_from + 1, true)
-  return math.min(separator and separator + view.span_from or to, to)
+  part.opened_seen = #view.opened
+  table.sort(opened)
+  local pieces, at = {}, 1
+  for _, place in ipairs(opened) do
+    if place >= at then
+      pieces[#pieces + 1] = string.sub(text, at, place - 1) .. string.char(OPEN)
+      at = place + 1
+    end
+  end
+  part.text = table.concat(pieces) .. string.sub(text, at)
 end
 
--- Returns the text of [from, to), with what earlier commands changed there put in.
-local function window_text(view, from, to)
-  local window = view.windows[from]
-  if not window or window.to ~= to then
-    local offset = from - view.span_from
-    window = { to = to, text = string.sub(view.span, offset + 1, to - view.span_from), seen = 0 }
-    view.windows[from] = window
-  end
-  local log, i = view.log, window.seen + 1
-  while i <= #log do
-    -- Neighbours that changed one after the other are put in together.
-    local first, state = log[i], view.seats[log[i]]
-    local count = 1
-    while log[i + count] == first + count and view.seats[first + count] == state do
-      count = count + 1
+-- Returns a level's part of the seats: {from, text, ...}. It is read when it is first searched.
+local function view_part(view, level)
+  local part = view.parts[level]
+  if not part then
+    local from, to = math.huge, 0
+    for _, range in ipairs(view.levels[level]) do
+      from, to = math.min(from, range[1]), math.max(to, range[2])
     end
-    i = i + count
-    if first >= from and first + count <= to then
-      local at = first - from + 1
-      window.text = string.sub(window.text, 1, at - 1)
-        .. string.rep(string.char(state), count)
-        .. string.sub(window.text, at + count)
-    elseif first < to and first + count > from then
-      for position = math.max(first, from), math.min(first + count, to) - 1 do
-        local at = position - from + 1
-        window.text = string.sub(window.text, 1, at - 1)
-          .. string.char(state)
-          .. string.sub(window.text, at + 1)
+    local text = to > 0 and redis.call('GETRANGE', view.key_of.seats, from, to - 1) or ''
+    part = { from = from, text = text, opened_seen = 0, cursors = {} }
+    view.parts[level] = part
+    view.spans[#view.spans + 1] = part
+  end
+  if part.opened_seen < #view.opened then
+    put_in_opened(view, part)
+  end
+  return part
+end
+
+-- Returns how far searches for n in a part have come in this batch. The runs of n + 1 that they
+-- passed over are kept in their order: when somebody takes a seat of one, it may fit n.
+local function view_cursor(view, part, n)
+  local cursor = part.cursors[n]
+  local log = view.log
+  if cursor then
+    for i = cursor.seen + 1, #log do
+      if cursor.seats[log[i]] then
+        cursor = nil
+        break
       end
     end
   end
-  window.seen = #log
-  return window.text
+  cursor = cursor or { range = 1, passed = {}, head = 1, seats = {}, clear_from = 0, clear_to = 0 }
+  cursor.seen = #log
+  part.cursors[n] = cursor
+  return cursor
 end
 
--- Returns where in a run of `length` open seats, from `first`, n are best taken: as near to the
--- middle of their row's segment as leaves no gap of one. Every run but one of n + 1 has such a place.
-local function place_in_run(text, first, length, n)
-  local spare = length - n
-  local before = string.find(string.reverse(string.sub(text, 1, first - 1)), '|', 1, true)
-  local left = before and first - before + 1 or 1
-  local right = (string.find(text, '|', first + length, true) or #text + 1) - 1
+-- Returns the first and the last position of the next run of at least n open seats in [at, to).
+local function next_run(view, part, cursor, at, to, n)
+  local text, offset, seats = part.text, 1 - part.from, view.seats
+  local pattern = string.rep('o', n)
+  while at + n <= to do
+    local found = string.find(text, pattern, at + offset, true)
+    local first = found and found - offset or math.huge
+    if first + n > to then
+      -- Ranges follow each other mostly: what was searched beyond this one's end needs no second look.
+      cursor.clear_from, cursor.clear_to = at, first + n - 1
+      return nil
+    end
+    local _, last = string.find(text, '^o+', found)
+    last = math.min(last - offset, to - 1)
+    local closed = first
+    while closed <= last and (seats[closed] or OPEN) == OPEN do
+      closed = closed + 1
+    end
+    if closed - first >= n then
+      return first, closed - 1
+    end
+    at = closed + 1
+  end
+  return nil
+end
+
+-- Returns where the segment of a row begins that has a position, but not before `from`.
+local function segment_start(part, from, position)
+  local size = 32
+  while true do
+    local start = math.max(from, position - size)
+    local before = string.sub(part.text, start - part.from + 1, position - part.from)
+    local separator = string.find(string.reverse(before), '|', 1, true)
+    if separator then
+      return position - separator + 1
+    elseif start == from then
+      return from
+    end
+    size = size * 8
+  end
+end
+
+-- Returns where in a run of open seats, within a range, n are best taken: as near to the middle of
+-- their row's segment as leaves no gap of one. Every run but one of n + 1 has such a place.
+local function place_in_run(part, range, first, last, n)
+  local spare = last - first + 1 - n
+  if spare == 0 then
+    return first
+  end
+  local left = segment_start(part, range[1], first)
+  local separator = string.find(part.text, '|', last - part.from + 2, true)
+  local right = math.min(separator and separator + part.from - 2 or range[2], range[2] - 1)
   local ideal = math.floor((left + right - n + 1) / 2) - first
   ideal = math.max(0, math.min(spare, ideal))
   for distance = 0, spare do
@@ -67,46 +126,49 @@ local function place_in_run(text, first, length, n)
   return first
 end
 
--- Returns the first position, or nil. What failed for n fails for more, until a seat opens; and
--- until then the windows in which nothing was found for n need no second look in this batch.
+-- Takes the first of the runs that were passed over.
+local function fall_back(part, cursor, n)
+  local first = cursor.passed[cursor.head]
+  if first and n == 1 then
+    part.cursors[n] = nil -- the seat that is left alone fits the next
+  elseif first then
+    cursor.head = cursor.head + 1
+    for position = first, first + n do
+      cursor.seats[position] = nil
+    end
+  end
+  return first
+end
+
+-- Returns the first position, or nil. What failed for n fails for more, until a seat opens.
 local function find_together(view, level, n)
   local missed = view.misses[level]
   if missed and n >= missed then
     return nil
   end
-  local pattern = string.rep('o', n)
-  local fallback
-  local looked_at = 0
-  local resume_key = level * 1000 + n
-  local resume = view.resume[resume_key] or { range = 1 }
-  view.resume[resume_key] = resume
-  local ranges = view.levels[level]
-  for i = resume.range, #ranges do
-    local range_end = ranges[i][2]
-    local from = i == resume.range and resume.from or ranges[i][1]
-    while from < range_end do
-      local to = window_end(view, from, range_end)
-      local text = window_text(view, from, to)
-      local first = string.find(text, pattern, 1, true)
-      if not first and not fallback then
-        resume.range, resume.from = i, to
+  local part = view_part(view, level)
+  local cursor = view_cursor(view, part, n)
+  local ranges, passed = view.levels[level], cursor.passed
+  while cursor.range <= #ranges and #passed - cursor.head + 1 < RUNS_LOOKED_AT_MAX do
+    local range = ranges[cursor.range]
+    local at, to = cursor.at or range[1], range[2]
+    local first, last
+    if at < cursor.clear_from or to > cursor.clear_to then
+      first, last = next_run(view, part, cursor, at, to, n)
+    end
+    if not first then
+      cursor.range, cursor.at = cursor.range + 1, nil
+    elseif last - first ~= n then
+      cursor.at = first
+      return place_in_run(part, range, first, last, n)
+    else
+      passed[#passed + 1], cursor.at = first, last + 1
+      for position = first, last do
+        cursor.seats[position] = true
       end
-      while first do
-        local _, last = string.find(text, '^o+', first)
-        local length = last - first + 1
-        if length ~= n + 1 then
-          return from + place_in_run(text, first, length, n) - 1
-        end
-        fallback = fallback or from + first - 1
-        looked_at = looked_at + 1
-        if looked_at == RUNS_LOOKED_AT_MAX then
-          return fallback
-        end
-        first = string.find(text, pattern, last + 1, true)
-      end
-      from = to
     end
   end
+  local fallback = fall_back(part, cursor, n)
   if not fallback then
     view.misses[level], view.misses_changed = n, true
   end

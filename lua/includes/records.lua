@@ -1,20 +1,8 @@
 -- A hold's packed record: a byte of format and state, integers, fingerprints as they came, and for a
 -- hold that stands a msgpack tail {buyer, seats, areas (left out where there are none)}, without a
 -- list around it.
-local RECORD_FORMAT = 32 -- added to the state
 local REPLACED = 5 -- a live hold with the fingerprint of another selection than its own body's
 local NO_AREAS = {}
-
-local heads = {}
-
-local function live_head(deadline, price_version)
-  local head = heads[deadline]
-  if not head then
-    head = struct.pack('>BI6I2', RECORD_FORMAT + LIVE, deadline, price_version)
-    heads[deadline] = head
-  end
-  return head
-end
 
 local function pack_tail(buyer, seats, areas)
   if #areas == 0 then
@@ -60,7 +48,7 @@ local function encode_record(r)
   elseif r.state ~= LIVE then
     r.packed = struct.pack('>BI6', RECORD_FORMAT + r.state, r.deadline) .. r.fp
   elseif r.selection_fp == r.fp then
-    r.packed = live_head(r.deadline, r.price_version) .. r.fp .. r.tail
+    r.packed = pack_live_head(r.deadline, r.price_version) .. r.fp .. r.tail
   else
     r.packed = struct.pack('>BI6I2', RECORD_FORMAT + REPLACED, r.deadline, r.price_version)
       .. r.fp .. r.selection_fp .. r.tail

@@ -1,9 +1,10 @@
 -- Whether this is the server that the show was opened on, with the data it had then. A restart
 -- changes run_id, a promotion or another server's data changes master_replid.
 local function is_guarded(meta)
+  local info = redis.call('INFO', 'server', 'replication')
   return meta.run_id and meta.replid
-    and string.find(redis.call('INFO', 'server'), 'run_id:' .. meta.run_id, 1, true)
-    and string.find(redis.call('INFO', 'replication'), 'master_replid:' .. meta.replid, 1, true)
+    and string.find(info, 'run_id:' .. meta.run_id, 1, true)
+    and string.find(info, 'master_replid:' .. meta.replid, 1, true)
 end
 
 -- Decides whether a change may act at all. Returns a status word, or nil when it may.

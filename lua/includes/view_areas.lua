@@ -2,7 +2,7 @@
 local function view_area(view, index)
   local area = view.areas[index]
   if area == nil then
-    local packed = redis.call('HGET', view.names.areas, index)
+    local packed = redis.call('HGET', view.key_of.areas, index)
     if packed then
       local counts = cmsgpack.unpack(string.sub(packed, 2))
       area = { open = counts[1], held = counts[2], sold = counts[3], blocked = counts[4] }

@@ -58,7 +58,7 @@ end
 local function view_record(view, id)
   local record = view.records[id]
   if record == nil then
-    record = redis.call('HGET', view.names.holds, id)
+    record = redis.call('HGET', view.key_of.holds, id)
   end
   if type(record) == 'string' then
     record = decode_record(record)
@@ -82,16 +82,16 @@ local function sweep_overdue(view, count)
   if count <= 0 or view.swept_all then
     return false
   end
-  local ids = redis.call(
-    'ZRANGEBYSCORE', view.names.expiry, '-inf', view.now,
+  local overdue = redis.call(
+    'ZRANGEBYSCORE', view.key_of.expiry, '-inf', view.now,
     'LIMIT', view.swept, count
   )
-  if #ids < count then
+  if #overdue < count then
     view.swept_all = true
   end
-  view.swept = view.swept + #ids
-  for _, id in ipairs(ids) do
+  view.swept = view.swept + #overdue
+  for _, id in ipairs(overdue) do
     view_record(view, id)
   end
-  return #ids > 0
+  return #overdue > 0
 end

@@ -4,15 +4,14 @@ local function seat_state(view, position)
   if state then
     return state
   end
-  local offset = position - view.span_from
-  if offset >= 0 and offset < #view.span then
-    return string.byte(view.span, offset + 1)
+  for i = 1, #view.spans do
+    local span = view.spans[i]
+    local offset = position - span.from
+    if offset >= 0 and offset < #span.text then
+      return string.byte(span.text, offset + 1)
+    end
   end
-  return string.byte(redis.call('GETRANGE', view.names.seats, position, position))
-end
-
-local function log_seat(view, position)
-  view.log[#view.log + 1] = position
+  return string.byte(redis.call('GETRANGE', view.key_of.seats, position, position))
 end
 
 local function set_seat(view, position, state)
@@ -21,10 +20,13 @@ local function set_seat(view, position, state)
   end
   view.seats[position] = state
   if view.searches then
-    log_seat(view, position)
+    view.log[#view.log + 1] = position
   end
   if state == OPEN then
-    view.resume = {}
+    view.opened[#view.opened + 1] = position
+    for _, part in pairs(view.parts) do
+      part.cursors = {}
+    end
     if next(view.misses) then
       view.misses, view.misses_changed = {}, true
     end

@@ -14,7 +14,16 @@ import redis
 from msgspec import Struct
 from redis.exceptions import NoScriptError
 
-from engine.inventory.commands import Answer, Command, Hold, Packed, Replace, Selection
+from engine.inventory.commands import (
+    Answer,
+    Command,
+    Hold,
+    Packed,
+    Replace,
+    Selection,
+    pack_batch,
+    pack_command,
+)
 from engine.inventory.facts import SeatsSold, StreamId, read_delta, read_sale
 from engine.inventory.keys import ShowKeys, show_keys, staged
 from engine.inventory.manifest import Area, Manifest, PriceLevel
@@ -86,7 +95,7 @@ class Raw(Struct, frozen=True):
         """Return it as it is, without a tail."""
         values = cast("list[Any]", self.words) if isinstance(self.words, list) else [self.words]
         packed = self.words if isinstance(self.words, bytes) else b"".join(map(encode, values))
-        return Packed(bytes(6), bytes(8), packed, len(packed))
+        return pack_command(packed)
 
 
 class Delta(Struct, frozen=True):
@@ -269,28 +278,24 @@ class ShowRoom:
                 for level, _ in command.selection.best
                 if 0 <= level < len(self.manifest.levels)
             }
-        packed = [command.packed() for command in commands]
         header = [
             self.epoch if epoch is None else epoch,
             self.version if version is None else version,
             self.price_version,
             not_after_ms,
             sweep_max,
-            [length for one in packed for length in (len(one.values), one.tail_at)],
         ]
         reply = call(
             self.client,
             self._batch,
             self.keys.inventory(),
             encode(header),
-            b"".join(
-                command.hold + one.fingerprint + one.purchase_key
-                for command, one in zip(commands, packed, strict=True)
-            ),
             encode(levels) if levels else b"",
             f"test:wake:{self.show}",
             f"record:{self.show}",
-            b"".join(one.values for one in packed),
+            *pack_batch(
+                [command.hold for command in commands], [command.packed() for command in commands]
+            ),
         )
         return read_reply(reply, cast("Sequence[Command]", commands), self.price_version)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.inventory.commands import Held, Hold, Look, Malformed, Selection
-from tests.lua.batch_table import HALL, MORE, TABLE, Row, check_refusals
+from tests.lua.batch_table import HALL, MORE, TABLE, Row, check_crowd, check_refusals
 from tests.lua.show_room import Raw, Rooms, hold_id
 
 _ROWS = [
@@ -24,6 +24,11 @@ def test_a_status_comes_before_all_that_stand_after_it(rooms: Rooms, row: Row) -
 def test_a_batch_that_is_too_late_is_told_so_before_it_is_fenced_or_stale(rooms: Rooms) -> None:
     """too-late, fenced, stale, ok: in this order; only ok changes anything."""
     check_refusals(rooms)
+
+
+def test_many_who_want_the_same_seats_at_once_are_decided_in_their_order(rooms: Rooms) -> None:
+    """In the batch each sees what the earlier ones took, and a repetition is none of its own."""
+    check_crowd(rooms)
 
 
 def test_a_malformed_command_harms_no_neighbour(rooms: Rooms) -> None:
@@ -45,6 +50,8 @@ def test_a_malformed_command_harms_no_neighbour(rooms: Rooms) -> None:
         [1, 60_000, 1, [], "ann", {"a": 1}, []],
         [1, 60_000, 1, [], "ann", [{}], []],
         [1, 60_000, 1, [], "ann", [1.5], []],
+        [1, 60_000, False, "ann", [0.5, 13.5]],
+        [2, False, [0.5]],
         [1, 2.0**53, 1, [], "ann", [5], []],
         [1, 60_000, 1, [[0, None]], "ann", [], [[0, 1, 2], None]],
         [1, 60_000, 1, [[0, 2**40 + 0.5]], "ann", [], []],

@@ -7,7 +7,7 @@ from msgspec import Struct
 from redis.exceptions import ResponseError
 
 from engine.inventory.scripts import load_script, make_script
-from tests.lua.batch_table import check_refusals, check_searches, check_table
+from tests.lua.batch_table import check_crowd, check_refusals, check_searches, check_table
 from tests.lua.show_room import Rooms
 from tests.model.inventory_machine import run_machine
 
@@ -35,6 +35,17 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a seat may be held by two": Mutant(
         "if seat_state(view, seats[i]) ~= OPEN then", "if false then"
     ),
+    "a seat may be held by two, plainly": Mutant("and first_state == OPEN and", "and"),
+    "the second seat may be held by two, plainly": Mutant(
+        "or string_byte(span, second + offset)) == OPEN", "or string_byte(span, second + offset))"
+    ),
+    "a seat may be held twice in a batch, plainly": Mutant("and not known_seats[first]", ""),
+    "the second seat may be held twice in a batch, plainly": Mutant(
+        "and not known_seats[second]", ""
+    ),
+    "a plain hold's repetition is a second hold": Mutant("and known_records[id] == nil", ""),
+    "a buyer's plain holds are counted alone": Mutant("and not stored_buyers[i]", ""),
+    "a buyer's plain holds of a batch are counted alone": Mutant("and not known_buyers[name]", ""),
     "an area may be oversold": Mutant("if open < count then", "if open < 0 then"),
     "a purchase's key may be used for two holds": Mutant(
         "if used_for and used_for ~= id then", "if false then"
@@ -52,27 +63,37 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "if has.held == 0 or has.deadline <= now then", "if true then"
     ),
     "a replaced selection is not given back": Mutant(
-        "  move_record(view, record, OPEN, 'held', 'open')\n  local taken\n",
-        "  local taken\n",
+        "move_record(view, record, OPEN, 'held', 'open')\n    local taken\n",
+        "local taken\n",
     ),
     "a hold may be bought whose seats the store has not": Mutant(
         "if seat_state(view, position) ~= HELD then", "if false then"
     ),
     "a late batch acts": Mutant("if now > not_after then", "if false then"),
     "a batch acts on another server": Mutant(
-        "and string.find(redis.call('INFO', 'server'), 'run_id:' .. meta.run_id, 1, true)", ""
+        "and string.find(info, 'run_id:' .. meta.run_id, 1, true)", ""
     ),
     "a batch of another epoch acts": Mutant("tonumber(meta.epoch) ~= epoch or ", ""),
     "a sale leaves no fact": Mutant(
-        "local added = redis.call('XADD', names.sales, stream_id, 'h', sale.id, 'f', fact)",
+        "local added = redis.call('XADD', key_of.sales, stream_id, 'h', sale.id, 'f', fact)",
         "local added = string.gsub(stream_id, '%*', '0')",
     ),
     "a purchase does not count for the buyer": Mutant(
         "buyer.bought = buyer.bought + count", "buyer.bought = buyer.bought"
     ),
-    "a single seat is left alone": Mutant("if length ~= n + 1 then", "if true then"),
-    "a search goes on behind a seat that has opened": Mutant(
-        "if state == OPEN then\n    view.resume = {}", "if state == OPEN then"
+    "a single seat is left alone": Mutant("elseif last - first ~= n then", "elseif true then"),
+    "a search goes on behind a seat that has opened": Mutant("      part.cursors = {}\n", ""),
+    "a search goes on behind a run that fits now": Mutant(
+        "if cursor.seats[log[i]] then", "if false then"
+    ),
+    "a seat that opened is not found": Mutant(
+        "if part.opened_seen < #view.opened then", "if false then"
+    ),
+    "a seat that was taken in the batch is found": Mutant(
+        "(seats[closed] or OPEN) == OPEN", "true"
+    ),
+    "a search in vain is remembered for fewer seats, too": Mutant(
+        "second >= (batch.misses[first - TOGETHER] or NONE)", "batch.misses[first - TOGETHER]"
     ),
     "a search that failed is remembered for ever": Mutant(
         "if next(view.misses) then\n      view.misses, view.misses_changed",
@@ -91,6 +112,7 @@ def _check(rooms: Rooms, body: str) -> None:
     check_table(rooms, script)
     check_refusals(rooms, script)
     check_searches(rooms, script)
+    check_crowd(rooms, script)
     run_machine(rooms.client, script, examples=20)
 
 
