@@ -109,6 +109,8 @@ class Selection(Struct, frozen=True):
     def tickets(self) -> int:
         """How many tickets it is for."""
         counted = len(self.seats)
+        if not self.areas and not self.best:
+            return counted
         for pairs in (self.areas, self.best):
             for _, count in pairs:
                 counted += count

@@ -16,6 +16,9 @@ APP_ROLE: Final = "onsale_app"
 RECORDER_ROLE: Final = "onsale_recorder"
 AUDITOR_ROLE: Final = "onsale_auditor"
 
+BATCH_MAX_MOST: Final = 1024
+"""A script keeps a batch's ids, names and records on Lua's stack, which has room for 8000."""
+
 
 class SettingsError(ValueError):
     """A setting is missing or does not fit; the message names the variable and the way out."""
@@ -48,7 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_workers: int = 1
     """API processes."""
     batch_max: int = 256
-    """Commands in one script call."""
+    """Commands in one script call, 1024 at the most."""
     lane_backlog_max: int = 4096
     """Commands that wait in one process for one show; beyond it: `overloaded`."""
     batch_timeout_ms: int = 2000
@@ -139,6 +142,9 @@ def _check(settings: Settings) -> None:
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
             raise SettingsError(msg)
+    if settings.batch_max > BATCH_MAX_MOST:
+        msg = f"{variable('batch_max')} must be {BATCH_MAX_MOST} or less"
+        raise SettingsError(msg)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -21,6 +21,7 @@ from engine.inventory.commands import (
 )
 from engine.inventory.records import HoldRecord, HoldState, Tombstone
 from engine.platform.ids import purchase_key_digest
+from engine.platform.settings import BATCH_MAX_MOST
 from tests.lua.show_room import START_MS, Rooms, Rules, ShowRoom, hold_id, make_manifest
 
 MINUTE_MS = 60_000
@@ -55,6 +56,23 @@ def test_every_batch_ends_the_oldest_overdue_holds_first_and_32_at_most(room: Sh
     room.batch()
     assert _live(room) == 0
     assert room.read().seats == HALL.layout
+
+
+def test_a_batch_of_the_most_commands_that_a_setting_allows_is_decided(rooms: Rooms) -> None:
+    """Held, repeated with the records to read, and bought."""
+    hall = make_manifest("|" + "oooooooo|" * (BATCH_MAX_MOST // 4))
+    seats = list(hall.positions())
+    room = rooms.open(hall)
+    ids = [hold_id(n) for n in range(BATCH_MAX_MOST)]
+    holds = [
+        Hold(hold, f"b-{n}", MINUTE_MS, 1, Selection((seats[2 * n], seats[2 * n + 1])))
+        for n, hold in enumerate(ids)
+    ]
+    for _ in range(2):
+        assert {type(answer) for answer in room.batch(*holds).answers} == {Held}
+    purchases = [Purchase(hold, f"key-{n}", 1, "") for n, hold in enumerate(ids)]
+    assert {type(answer) for answer in room.batch(*purchases).answers} == {Purchased}
+    assert room.read().seats.count("s") == 2 * BATCH_MAX_MOST
 
 
 @pytest.mark.parametrize(("sweep_max", "is_held"), [(512, True), (100, True), (60, False)])

@@ -48,6 +48,7 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("ONSALE_PORT", "many"),
         ("ONSALE_PORT", "0"),
         ("ONSALE_BATCH_MAX", "0"),
+        ("ONSALE_BATCH_MAX", "1025"),
         ("ONSALE_BATCH_TIMEOUT_MS", "-1"),
         ("ONSALE_REDIS_URL", "http://localhost"),
         ("ONSALE_DATABASE_URL", "mysql://localhost"),
