@@ -1,7 +1,6 @@
 """`./onsale audit`: does what Redis sells agree with what PostgreSQL has recorded?"""
 
 import asyncio
-import re
 import sys
 
 import click
@@ -14,8 +13,7 @@ from engine.platform.settings import Settings, SettingsError
 from loadtests.auditor import AuditResult, UnknownShowError, audit
 from loadtests.auditor.report import audit_as_json, open_console, print_audit
 from ops.running import NotRunningError, find_settings
-
-_SHOW = re.compile(r"(?:shw_[a-z0-9]+_)?([0-9a-f]{16})")
+from ops.show_ids import parse_show_id
 
 
 @click.command(name="audit")
@@ -37,23 +35,13 @@ def command(show_id: str | None, *, as_json: bool) -> None:
         settings = find_settings()
     except (NotRunningError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
-    result = _run(settings, _parse(show_id))
+    result = _run(settings, None if show_id is None else parse_show_id(show_id, "--show"))
     console = open_console(stderr=as_json)
     print_audit(result, settings.region, console)
     if as_json:
         click.echo(msgspec.json.encode(audit_as_json(result, settings.region)))
     if not result.is_clean:
         sys.exit(1)
-
-
-def _parse(show_id: str | None) -> int | None:
-    if show_id is None:
-        return None
-    match = _SHOW.fullmatch(show_id)
-    if match is None:
-        msg = f"{show_id!r} is not a show's id, such as shw_dev_0123456789abcdef"
-        raise click.BadParameter(msg, param_hint="--show")
-    return int(match[1], 16)
 
 
 def _run(settings: Settings, show: int | None) -> AuditResult:

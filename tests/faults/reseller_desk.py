@@ -1,7 +1,9 @@
 """A reseller's system for the fault tests: plain HTTP, the crowd's own retries, and an auditor."""
 
+import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,12 @@ class ResellerDesk:
         """Return the show's id as the engine has it."""
         settings = self.stack.settings
         return Ids(settings.region, settings.secret.encode()).parse_entity(Prefix.SHOW, self.show)
+
+    async def open_another(self) -> "ResellerDesk":
+        """Return the same reseller at another show."""
+        other = copy(self)
+        await other.open_show()
+        return other
 
     async def open_show(self) -> None:
         """Put the real hall on sale."""
@@ -97,6 +105,15 @@ class ResellerDesk:
         result = await audit(self.stack.settings)
         assert result.is_clean, result.findings
         assert not self.tally.errors, self.tally.errors
+
+
+def empty(directory: Path) -> None:
+    """Remove all that is in a folder."""
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def told(answer: Answer, status: int) -> dict[str, Any]:

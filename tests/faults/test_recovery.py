@@ -1,7 +1,6 @@
 """Whatever is killed or lost: what was confirmed stays sold, and the show sells again."""
 
 import asyncio
-import shutil
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from engine.inventory.keys import show_keys
 from engine.inventory.recovery import Recovered, SupersededError
 from engine.runtime import open_serving, open_working
 from ops.stack import Stack
-from tests.faults.reseller_desk import ResellerDesk, open_desk, told
+from tests.faults.reseller_desk import ResellerDesk, empty, open_desk, told
 
 
 async def test_after_kill_9_of_valkey_sold_stays_sold_and_held_stays_held(
@@ -39,7 +38,7 @@ async def test_after_valkeys_data_were_deleted_the_ledger_brings_the_sold_seats_
     order = told(await desk.purchase(held["hold"], key="buy-1"), 201)
     lost = told(await desk.hold("A-1-3", buyer="b-2"), 201)
     desk.stack.valkey.stop()
-    _empty(desk.stack.directory / "valkey")
+    empty(desk.stack.directory / "valkey")
     desk.stack.valkey.start()
     again = told(await desk.purchase(held["hold"], key="buy-1"), 201)
     assert again["order"] == order["order"]
@@ -60,7 +59,7 @@ async def test_house_seats_are_not_on_sale_after_valkeys_data_were_deleted(
     path = f"/v1/shows/{desk.show}/blocks"
     told(await desk.ask("POST", path, {"seats": ["C-1-1", "C-1-2"], "reason": "band"}), 200)
     desk.stack.valkey.stop()
-    _empty(desk.stack.directory / "valkey")
+    empty(desk.stack.directory / "valkey")
     desk.stack.valkey.start()
     told(await desk.hold("C-1-1"), 409)
     assert (await desk.counts())["blocked"] == 2
@@ -194,14 +193,6 @@ async def test_a_second_start_finds_everything_again(tmp_path: Path) -> None:
             assert told(await desk.look(held["hold"]), 200)["seats"] == ["B-1-2"]
             assert told(await desk.purchase(held["hold"]), 201)["status"] == "confirmed"
             await desk.assert_clean()
-
-
-def _empty(directory: Path) -> None:
-    for entry in directory.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
 
 
 async def _until_confirmed(desk: ResellerDesk, order: str) -> None:
