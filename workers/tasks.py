@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from engine.runtime import Working
+from workers.durability import watch_durability
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
 from workers.sweeper import run_sweeper
 from workers.trimming import run_trimming
 
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
+    "durability": watch_durability,
     "recorder": run_recorder,
     "recovery": run_recovery,
     "sweeper": run_sweeper,

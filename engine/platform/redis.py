@@ -100,6 +100,10 @@ class Store(Protocol):
         """Answer."""
         ...
 
+    async def config_get(self, pattern: str) -> dict[str, str]:
+        """Return the server's settings of this name."""
+        ...
+
     async def publish(self, channel: Text, message: Text) -> int:
         """Tell a channel's listeners; return how many there are."""
         ...

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from engine.inventory.durability import WANTED
 from ops.doctor.findings import Finding, doubtful, fine, judge_version, wrong
 
 _TIMEOUT_S: Final = 3
@@ -88,27 +89,9 @@ def _judge_product(info: Mapping[str, object]) -> Finding:
     return judge_version("Redis", str(info["redis_version"]))
 
 
-_WANTED: Final = (
-    (
-        "appendonly",
-        "yes",
-        "without it a restart loses every hold, and sales that were not yet recorded",
-    ),
-    (
-        "appendfsync",
-        "always",
-        "else a crash loses purchases of its last second that were answered already",
-    ),
-    (
-        "maxmemory-policy",
-        "noeviction",
-        "else a full server throws shows away instead of refusing new holds",
-    ),
-)
-
-
 def _examine_settings(client: Redis) -> Iterator[Finding]:
-    for setting, wanted, why in _WANTED:
+    for one in WANTED:
+        setting, wanted, why = one.setting, one.value, one.why
         try:
             found = cast("Mapping[str, str]", client.config_get(setting)).get(setting, "")
         except ResponseError:
