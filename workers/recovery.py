@@ -1,7 +1,11 @@
-"""Recovers shows: woken when a lane meets a fence, and by a look at every show each second."""
+"""Recovers shows: woken when a lane meets a fence, and by a look at every show each second.
+
+After a restart of the server every show is fenced at once. Those that buyers ask for come first:
+each batch that meets a fence calls for its show, so the busiest one's calls are the most.
+"""
 
 import asyncio
-from collections.abc import Set as AbstractSet
+from collections import Counter
 from time import monotonic
 from typing import Final
 
@@ -19,6 +23,7 @@ from engine.runtime import Working
 _PAUSE_S: Final = 1.0
 _SECOND_LOOK_S: Final = 0.05
 _AT_ONCE: Final = 4
+_CALLS_MAX: Final = 100_000
 _NOT_AGAIN_S: Final = 10.0
 _PASSES_WITHIN_S: Final = 1.0
 
@@ -30,10 +35,25 @@ async def run_recovery(working: Working) -> None:
     ward = Ward(working)
     async with working.subscriber.pubsub() as pubsub:
         await pubsub.subscribe(WAKE_CHANNEL)
-        demanded: AbstractSet[int] = set()
-        while True:
-            await ward.visit(demanded)
-            demanded = await _woken(pubsub)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_listen(pubsub, ward))
+            group.create_task(_visit(ward))
+
+
+async def _listen(pubsub: Subscription, ward: "Ward") -> None:
+    while True:
+        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_PAUSE_S)
+        wake = read_wake(message["data"]) if message is not None else None
+        if wake is not None and wake[0] is Wake.RECOVER:
+            ward.call_for(wake[1])
+        elif wake is not None and wake[0] is Wake.REBUILD:
+            ward.call_for(wake[1], contradicts_itself=True)
+
+
+async def _visit(ward: "Ward") -> None:
+    while True:
+        await ward.visit()
+        await ward.rest(_PAUSE_S)
 
 
 class Ward:
@@ -42,12 +62,33 @@ class Ward:
     def __init__(self, working: Working) -> None:
         """Take what a worker works with."""
         self._working = working
-        self._limit = asyncio.Semaphore(_AT_ONCE)
+        self._called = asyncio.Event()
+        self._calls: Counter[int] = Counter()
+        self._demanded: set[int] = set()
         self._suspected: dict[int, tuple[str, float]] = {}
         self._not_before: dict[int, float] = {}
 
-    async def visit(self, demanded: AbstractSet[int] = frozenset()) -> None:
-        """Look once; `demanded` are shows whose content a lane found to contradict itself."""
+    def call_for(self, show: int, *, contradicts_itself: bool = False) -> None:
+        """Note that somebody waits for a show, which may be one whose content is contradictory."""
+        # Only a bound against nonsense on the channel: calls are forgotten after each visit.
+        if len(self._calls) < _CALLS_MAX:
+            self._calls[show] += 1
+        if contradicts_itself:
+            self._demanded.add(show)
+        self._called.set()
+
+    async def rest(self, pause_s: float) -> None:
+        """Wait for a call, or for the pause to pass."""
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._called.wait()
+        except TimeoutError:
+            pass
+
+    async def visit(self) -> None:
+        """Look once, and recover what is found ailing, the most called for first."""
+        self._called.clear()
+        demanded, self._demanded = self._demanded, set()
         now = monotonic()
         self._not_before = {show: at for show, at in self._not_before.items() if at > now}
         ailing = {one.show.id: one.reason for one in await self._diagnose()}
@@ -56,8 +97,15 @@ class Ward:
                 ailing[show] = "a hold claims what the store does not hold"
                 self._not_before[show] = now + _NOT_AGAIN_S
         async with asyncio.TaskGroup() as group:
-            for show, reason in ailing.items():
-                group.create_task(self._recover(show, reason))
+            for _ in range(min(_AT_ONCE, len(ailing))):
+                group.create_task(self._recover_all(ailing))
+        self._calls.clear()
+
+    async def _recover_all(self, ailing: dict[int, str]) -> None:
+        """Recover one after the other until none is left; calls may come in meanwhile."""
+        while ailing:
+            show = max(ailing, key=self._calls.__getitem__)
+            await self._recover(show, ailing.pop(show))
 
     async def _diagnose(self) -> list[Ailing]:
         """Return the shows that were found ailing twice, for the same reason.
@@ -90,29 +138,14 @@ class Ward:
         return await find_ailing(self._working.redis, tended)
 
     async def _recover(self, show: int, reason: str) -> None:
-        async with self._limit:
-            try:
-                await self._working.recoverer.recover(show, reason)
-            except SupersededError as error:
-                _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
-            except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
-                # The next look, in a second, starts over.
-                _log.warning("recovery failed", show=entity_hex(show), error=repr(error))
-            except Exception:  # noqa: BLE001 - logged, and tried again in a while
-                # One show that can't be recovered must not keep the others from it.
-                _log.exception("recovery impossible", show=entity_hex(show))
-                self._not_before[show] = monotonic() + _NOT_AGAIN_S
-
-
-async def _woken(pubsub: Subscription) -> AbstractSet[int]:
-    """Wait for a lane's call, or for the pause to pass; return what recoveries were demanded."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + _PAUSE_S
-    while (left := until - loop.time()) > 0:
-        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=left)
-        wake = read_wake(message["data"]) if message is not None else None
-        if wake is not None and wake[0] is Wake.RECOVER:
-            return set()
-        if wake is not None and wake[0] is Wake.REBUILD:
-            return {wake[1]}
-    return set()
+        try:
+            await self._working.recoverer.recover(show, reason)
+        except SupersededError as error:
+            _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
+        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
+            # The next look, in a second, starts over.
+            _log.warning("recovery failed", show=entity_hex(show), error=repr(error))
+        except Exception:  # noqa: BLE001 - logged, and tried again in a while
+            # One show that can't be recovered must not keep the others from it.
+            _log.exception("recovery impossible", show=entity_hex(show))
+            self._not_before[show] = monotonic() + _NOT_AGAIN_S

@@ -1,0 +1,105 @@
+"""The worker's recovery task: every show comes back, those that buyers wait for first."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import cast
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import update
+
+from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
+from engine.inventory.recovery import Recoverer, SupersededError
+from engine.platform.tables import shows
+from engine.runtime import Working, open_working
+from ops.stack import Stack
+from tests.engine.ledger_world import TestedShow, World, open_world
+from workers.recovery import run_recovery
+
+_SHOWS = 24
+_AT_ONCE = 4
+
+
+class _SlowRecoverer:
+    """Takes its time, and notes in which order it was asked; nothing is really recovered."""
+
+    def __init__(self, failing: int | None = None) -> None:
+        self.asked: list[int] = []
+        self.at_once = self.most_at_once = 0
+        self._failing = failing
+        self._news = asyncio.Event()
+
+    async def be_asked(self, times: int) -> None:
+        while len(self.asked) < times:
+            self._news.clear()
+            await self._news.wait()
+
+    async def recover(self, show: int, _: str) -> None:
+        self.asked.append(show)
+        self._news.set()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.03)
+        self.at_once -= 1
+        if show == self._failing:
+            msg = "overtaken"
+            raise SupersededError(msg) if len(self.asked) % 2 else ZeroDivisionError
+
+
+@pytest.fixture
+async def fenced(servers: Stack) -> AsyncIterator[list[TestedShow]]:
+    """Shows on sale that the store knows nothing of."""
+    async with open_world(servers.settings) as world:
+        made = [await world.new_show() for _ in range(_SHOWS)]
+        await _set_state(world, made, "on_sale")
+        yield made
+        await _set_state(world, made, "draft")
+
+
+async def _set_state(world: World, of: list[TestedShow], state: str) -> None:
+    ids = [show.id for show in of]
+    async with world.owner.begin() as connection:
+        await connection.execute(update(shows).where(shows.c.id.in_(ids)).values(state=state))
+
+
+async def _first_visit(
+    working: Working, recoverer: _SlowRecoverer, wanted: TestedShow | None = None
+) -> list[int]:
+    """Run the task until it has come to every show once; somebody calls for one amid it."""
+    mine = replace(working, recoverer=cast("Recoverer", recoverer))
+    task = asyncio.create_task(run_recovery(mine))
+    try:
+        async with asyncio.timeout(10):
+            await recoverer.be_asked(_AT_ONCE)
+            if wanted is not None:
+                call = wake_call(Wake.RECOVER, wanted.id)
+                await wanted.world.redis.publish(WAKE_CHANNEL, call)
+            await recoverer.be_asked(_SHOWS)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    return recoverer.asked
+
+
+async def test_a_show_that_somebody_calls_for_comes_before_those_that_wait(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """Though it was to be the last; a few are under way already."""
+    async with open_working(servers.settings) as working:
+        recoverer = _SlowRecoverer()
+        order = await _first_visit(working, recoverer)
+        assert recoverer.most_at_once == _AT_ONCE
+        last = next(show for show in fenced if show.id == order[_SHOWS - 1])
+        again = await _first_visit(working, _SlowRecoverer(), wanted=last)
+    assert again.index(last.id) < 3 * _AT_ONCE
+
+
+async def test_a_show_that_can_not_be_recovered_does_not_keep_the_others_from_it(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """Neither one that something newer overtook, nor one that breaks it."""
+    async with open_working(servers.settings) as working:
+        order = await _first_visit(working, _SlowRecoverer(failing=fenced[0].id))
+    assert {show.id for show in fenced} <= set(order)
