@@ -6,6 +6,11 @@ from time import monotonic
 from typing import Final
 
 import structlog
+from redis.exceptions import RedisError, ResponseError
+from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+
+OUTAGE_PAUSE_S: Final = 0.2
+"""After a store failed: how soon buyers are served again once it is back rests on this."""
 
 _BACK_OFF_S_MIN: Final = 0.1
 _BACK_OFF_S_MAX: Final = 5.0
@@ -24,21 +29,32 @@ async def keep_running(
 ) -> None:
     """Run a task until cancelled; start it again when it ends, later each time it fails soon.
 
-    A task that ran for `well_after_s` is taken to be well: the back-off starts over.
+    A task that ran for `well_after_s` is taken to be well: the back-off starts over. One that a
+    store's outage ended is started again soon, however long it lasts.
     """
     back_off_s = back_off_s_min
+    is_outage = False
     while True:
         began = monotonic()
-        await _run_once(name, run)
-        if monotonic() - began >= well_after_s:
+        error = await _run_once(name, run)
+        was_well = monotonic() - began >= well_after_s
+        if error is not None and _is_outage(error):
+            if not is_outage or was_well:
+                _log.warning("a store is away: task waits for it", task=name, error=repr(error))
+            is_outage = True
+            await asyncio.sleep(OUTAGE_PAUSE_S)
+            continue
+        is_outage = False
+        if was_well:
             back_off_s = back_off_s_min
+        _tell_end(name, error)
         _log.info("task starts again", task=name, in_s=back_off_s)
         await asyncio.sleep(back_off_s)
         back_off_s = min(back_off_s * 2, _BACK_OFF_S_MAX)
 
 
-async def _run_once(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run a task to its end, however it ends, and log how.
+async def _run_once(name: str, run: Callable[[], Awaitable[None]]) -> BaseException | None:
+    """Run a task to its end, however it ends; return what ended it, None if nothing did.
 
     It gets an asyncio task of its own: before Python 3.11.3 a failing `TaskGroup` may leave a
     cancellation behind in the task that it ran in, which would end this one too, silently.
@@ -50,9 +66,22 @@ async def _run_once(name: str, run: Callable[[], Awaitable[None]]) -> None:
         task.cancel()
         await asyncio.wait({task}, timeout=_STOP_S)
         raise
-    if task.cancelled():
-        _log.error("task was cancelled by itself", task=name)
-    elif (error := task.exception()) is not None:
-        _log.error("task died", task=name, exc_info=error)
-    else:
+    return asyncio.CancelledError(name) if task.cancelled() else task.exception()
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Tell whether a store that can't be reached is all that is wrong."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_outage(one) for one in error.exceptions)
+    if isinstance(error, ResponseError | IntegrityError | ProgrammingError | DataError):
+        return False  # it answered
+    return isinstance(error, RedisError | SQLAlchemyError | OSError)
+
+
+def _tell_end(name: str, error: BaseException | None) -> None:
+    if error is None:
         _log.error("task ended by itself", task=name)
+    elif isinstance(error, asyncio.CancelledError):
+        _log.error("task was cancelled by itself", task=name)
+    else:
+        _log.error("task died", task=name, exc_info=error)

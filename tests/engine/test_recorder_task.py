@@ -11,7 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from sqlalchemy import insert, text, update
+from structlog.testing import capture_logs
 
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import WAKE_CHANNEL, show_keys
@@ -257,6 +260,46 @@ async def test_a_task_that_was_well_for_long_is_started_again_soon() -> None:
     ):
         await asyncio.sleep(0.4)
     assert starts > 10
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("Redis is away"),
+        ConnectionRefusedError("PostgreSQL is away"),
+        ExceptionGroup("a task group's", [RedisConnectionError("away"), OSError("away")]),
+    ],
+)
+async def test_a_task_that_an_outage_ends_is_started_again_soon_however_long_it_lasts(
+    error: Exception,
+) -> None:
+    """Buyers wait for it; and the log is not filled."""
+    starts: list[float] = []
+
+    async def run() -> None:
+        starts.append(monotonic())
+        raise error
+
+    with capture_logs() as logs:
+        async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
+            await asyncio.sleep(1)
+    assert 4 <= len(starts) <= 6
+    assert [one["event"] for one in logs] == ["a store is away: task waits for it"]
+
+
+async def test_a_store_that_answers_with_an_error_is_no_outage() -> None:
+    """Asking it again at once would not help."""
+    starts = 0
+
+    async def run() -> None:
+        nonlocal starts
+        starts += 1
+        msg = "WRONGTYPE"
+        raise ExceptionGroup(msg, [ResponseError(msg), OSError("away")])
+
+    async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
+        await asyncio.sleep(0.5)
+    assert starts == 1
 
 
 async def test_old_idempotency_keys_are_forgotten_and_young_ones_kept(
