@@ -310,7 +310,7 @@ class Stack:
         return Child(plan, self._report)
 
     def _worker_child(self) -> Child:
-        command = (sys.executable, "-m", "arq", "workers.settings.WorkerSettings")
+        command = (sys.executable, "-m", "workers")
         plan = Plan(
             name="worker",
             command=lambda: command,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 import structlog
 from redis.exceptions import RedisError, ResponseError
@@ -72,7 +72,8 @@ async def _run_once(name: str, run: Callable[[], Awaitable[None]]) -> BaseExcept
 def _is_outage(error: BaseException) -> bool:
     """Tell whether a store that can't be reached is all that is wrong."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_outage(one) for one in error.exceptions)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(_is_outage(one) for one in group.exceptions)
     if isinstance(error, ResponseError | IntegrityError | ProgrammingError | DataError):
         return False  # it answered
     return isinstance(error, RedisError | SQLAlchemyError | OSError)

@@ -1,7 +1,6 @@
 """The worker's tasks around the recorder: woken at once, looking anyway, never silently dead."""
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -29,6 +28,7 @@ from ops.places import ROOT
 from ops.stack import Stack
 from tests.engine.ledger_world import TestedShow, World, open_world
 from workers.idempotency import forget_old_keys
+from workers.jobs import is_alive, queue_settings, run_jobs
 from workers.recorder import run_recorder
 from workers.show_queue import ShowQueue
 from workers.supervision import keep_running
@@ -367,20 +367,9 @@ async def test_terms_come_from_the_ledger_and_follow_new_prices(
             await source.terms(show.id ^ 1, frozenset())
 
 
-async def test_arq_is_told_of_a_socket_as_the_url_means_it(servers: Stack) -> None:
+def test_arq_is_told_of_a_socket_as_the_url_means_it() -> None:
     """Its own reading of a URL leaves a path with a space in it escaped."""
-    program = (
-        "from workers.settings import WorkerSettings;"
-        "print(WorkerSettings.redis_settings.unix_socket_path)"
-    )
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", program),
-        cwd=ROOT,
-        env=servers.environment | {"ONSALE_QUEUE_REDIS_URL": "unix:///a%20place/v.sock"},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
-    assert output.decode().strip() == str(Path("/a place/v.sock"))
+    assert queue_settings("unix:///a%20place/v.sock").unix_socket_path == "/a place/v.sock"
 
 
 async def _set_state(show: TestedShow, state: str) -> None:
@@ -390,3 +379,29 @@ async def _set_state(show: TestedShow, state: str) -> None:
 
 async def _has(show: TestedShow, hold: bytes) -> bool:
     return hold in await show.orders()
+
+
+@pytest.mark.filterwarnings("ignore:Call to deprecated close")  # ARQ's own
+async def test_jobs_run_until_cancelled_and_leave_a_sign_of_life(
+    servers: Stack, working: Working
+) -> None:
+    """By which the health check tells that a worker is there."""
+
+    async def alive() -> bool:
+        return await is_alive(servers.settings)
+
+    async with _running(lambda: run_jobs(working)):
+        await _until(alive)
+    assert not await alive()
+
+
+async def test_a_queue_that_is_away_ends_the_jobs_and_nothing_else(
+    working: Working, tmp_path: Path
+) -> None:
+    """As an outage, for whoever starts them again."""
+    away = f"unix://{tmp_path}/nowhere.sock"
+    mine = msgspec.structs.replace(
+        working, settings=msgspec.structs.replace(working.settings, queue_redis_url=away)
+    )
+    with pytest.raises((RedisConnectionError, OSError)):
+        await asyncio.wait_for(run_jobs(mine), 30)

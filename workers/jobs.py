@@ -1,0 +1,62 @@
+"""Jobs: what ARQ runs, when its hour has come. The only module that imports ARQ."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+from urllib.parse import unquote
+
+from arq import cron
+from arq.connections import RedisSettings
+from arq.worker import Worker, async_check_health
+from redis.exceptions import RedisError
+
+from engine.platform.settings import Settings
+from engine.runtime import Working
+from workers.idempotency import forget_old_keys
+
+_JOBS_AT_ONCE: Final = 8
+_JOB_S_MAX: Final = 60
+# What the health check goes by: a worker that hangs is noticed soon.
+_SIGN_OF_LIFE_EVERY_S: Final = 5
+
+
+def queue_settings(url: str) -> RedisSettings:
+    """Return ARQ's settings for a `redis://`, `rediss://` or `unix://` URL."""
+    settings = RedisSettings.from_dsn(url)
+    # ARQ takes the path and the user's part as they stand in the URL.
+    for name in ("unix_socket_path", "username", "password"):
+        value = getattr(settings, name)
+        if value is not None:
+            setattr(settings, name, unquote(value))
+    return settings
+
+
+async def run_jobs(working: Working) -> None:
+    """Run jobs until cancelled. A queue that fails ends it; whoever started it starts it again.
+
+    ARQ's own process would end with its server, and take the recorder and the recovery with it.
+    """
+    worker = Worker(
+        cron_jobs=[cron(forget_old_keys, minute=17, timeout=300)],
+        redis_settings=queue_settings(working.settings.queue_url()),
+        ctx={"working": working},
+        handle_signals=False,
+        max_jobs=_JOBS_AT_ONCE,
+        job_timeout=_JOB_S_MAX,
+        health_check_interval=_SIGN_OF_LIFE_EVERY_S,
+    )
+    try:
+        await worker.async_run()
+    finally:
+        # What it had there is gone with its server; jobs that it was at are cancelled.
+        with suppress(RedisError, OSError, asyncio.CancelledError):
+            await worker.close()
+
+
+async def is_alive(settings: Settings) -> bool:
+    """Tell whether a worker has left a sign of life in the queue within the last seconds.
+
+    Raises:
+        redis.RedisError, OSError: the queue can't be asked.
+    """
+    return await async_check_health(queue_settings(settings.queue_url())) == 0
