@@ -4,7 +4,6 @@ Source: Granian's RSGI, version 1.6. Why: decision 16.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final, Protocol
 from urllib.parse import quote
@@ -26,13 +25,18 @@ from litestar.types import (
 STREAM_BYTES_MAX: Final = 16 * 1024 * 1024
 """What a streamed answer may come to: the server keeps it all for a client that does not read."""
 
-BROKEN_OFF: Final = (ProtocolClosed, ProtocolError)
-"""What reading a body raises when its client goes away."""
-
 Headers = list[tuple[str, str]]
 
 _UNREADABLE: Final = "\xff"
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+
+
+class BrokenOffError(Exception):
+    """A body ended before it was whole."""
+
+
+BROKEN_OFF: Final = (ProtocolClosed, ProtocolError, BrokenOffError)
+"""What reading a body raises when its client goes away."""
 
 
 class RequestHeaders(Protocol):
@@ -82,7 +86,7 @@ class Exchange(Protocol):
         ...
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Return the body in parts. One that is broken off ends like any other."""
+        """Return the body in parts, as `read_parts` understands them."""
         ...
 
     def client_disconnect(self) -> Awaitable[None]:
@@ -104,10 +108,33 @@ def read_headers(given: RequestHeaders) -> Headers:
     A header that is missing and one that is nonsense are not the same: a key, for one.
     """
     found = given.items()
-    if len(found) < len(given):
-        readable = {name for name, _ in found}
+    # As a dictionary, since a name that came twice is counted once in `given`.
+    readable = dict(found)
+    if len(readable) < len(given):
         found += [(name, _UNREADABLE) for name in given.keys() if name not in readable]  # noqa: SIM118 - no mapping
     return found
+
+
+async def read_parts(scope: RequestScope, exchange: Exchange) -> AsyncIterator[bytes]:
+    """Read a body in parts.
+
+    A body that is whole ends with one empty part. One that is broken off has an empty part in the
+    place of what can't be read, and then another: over HTTP/1 nothing else looks so, but for
+    trailers, which are refused with it. Over HTTP/2, where a request may well end with an empty
+    frame, the server gives up what its client breaks off.
+
+    Raises:
+        BrokenOffError: the client went away, or broke the rules, before the body's end.
+    """
+    empty = 0
+    async for part in exchange:
+        if part:
+            empty = 0
+            yield part
+        else:
+            empty += 1
+    if empty > 1 and scope.http_version.startswith("1"):
+        raise BrokenOffError
 
 
 class Behind:
@@ -144,32 +171,34 @@ class Behind:
         """Serve one request."""
         headers = read_headers(scope.headers)
         answer = _Answer(exchange)
-        body = _Body(exchange, _length(headers))
+        body = _Body(exchange, read_parts(scope, exchange), _length(headers))
         await self._app(_asgi_scope(scope, headers), body.receive, answer.send)
 
 
 class _Body:
     """A request's body in ASGI's messages."""
 
-    def __init__(self, exchange: Exchange, length: int | None) -> None:
+    def __init__(self, exchange: Exchange, parts: AsyncIterator[bytes], length: int | None) -> None:
         self._exchange = exchange
+        self._parts = parts
         self._left = length
-        self._parts = exchange.__aiter__()
         self._ended = False
 
     async def receive(self) -> HTTPReceiveMessage:
-        if not self._ended:
-            with contextlib.suppress(StopAsyncIteration):
-                part = await anext(self._parts)
-                if self._left is not None:
-                    self._left -= len(part)
-                return {"type": "http.request", "body": part, "more_body": True}
-            self._ended = True
-            if not self._left:
-                return {"type": "http.request", "body": b"", "more_body": False}
-        else:
+        if self._ended:
             await self._exchange.client_disconnect()
-        return {"type": "http.disconnect"}
+            return {"type": "http.disconnect"}
+        try:
+            part = await anext(self._parts, None)
+        except BROKEN_OFF:
+            return {"type": "http.disconnect"}
+        if part is not None:
+            self._left = None if self._left is None else self._left - len(part)
+            return {"type": "http.request", "body": part, "more_body": True}
+        self._ended = True
+        if self._left:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": b"", "more_body": False}
 
 
 class _Answer:
@@ -220,7 +249,7 @@ def _asgi_scope(scope: RequestScope, headers: Headers) -> HTTPScope:
         "root_path": "",
         "path": scope.path,
         "raw_path": quote(scope.path).encode(),
-        "query_string": scope.query_string.encode("latin-1"),
+        "query_string": scope.query_string.encode(),
         "headers": asgi_headers,
         "state": {},
     }

@@ -106,7 +106,7 @@ class FastLane:
                 reseller = await credentials.identify(authorization)
             check_call(scope, headers)
             reply = await route(
-                Call(runtime, self._bodies, reseller, exchange, headers, show, tail)
+                Call(runtime, self._bodies, reseller, scope, exchange, headers, show, tail)
             )
         except ProblemError as problem:
             reply = reply_problem(problem)

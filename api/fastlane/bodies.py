@@ -4,10 +4,11 @@ A timer for each request would cost more than what most requests are read for.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 from api.problems import ProblemError, ProblemKind
-from api.server import BROKEN_OFF, Exchange
+from api.server import BROKEN_OFF, Exchange, RequestScope, read_parts
 
 BODY_TIMEOUT_S: Final = 20.0
 """A whole body has to be there by then: bodies are small here."""
@@ -26,7 +27,9 @@ class BodyReader:
         self._late: set[asyncio.Task[object]] = set()
         self._look: asyncio.TimerHandle | None = None
 
-    async def read(self, exchange: Exchange, length: int | None, bytes_max: int) -> bytes:
+    async def read(
+        self, scope: RequestScope, exchange: Exchange, length: int | None, bytes_max: int
+    ) -> bytes:
         """Return a request's body; `length` is what Content-Length says, None if there is none.
 
         That is at most `bytes_max`: the server never reads on beyond it.
@@ -44,7 +47,7 @@ class BodyReader:
         try:
             if length is not None:
                 return await exchange()
-            return await _read_parts(exchange, bytes_max)
+            return await _gather(read_parts(scope, exchange), bytes_max)
         except BROKEN_OFF:
             raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The body ended too early.") from None
         except asyncio.CancelledError:
@@ -71,11 +74,11 @@ class BodyReader:
         self._look = loop.call_later(self._look_s, self._look_around) if self._since else None
 
 
-async def _read_parts(exchange: Exchange, bytes_max: int) -> bytes:
-    """Read a body of unknown length."""
+async def _gather(given: AsyncIterator[bytes], bytes_max: int) -> bytes:
+    """Put a body of unknown length together."""
     parts: list[bytes] = []
     size = 0
-    async for part in exchange:
+    async for part in given:
         parts.append(part)
         size += len(part)
         if size > bytes_max:

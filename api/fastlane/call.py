@@ -42,6 +42,7 @@ class Call(Struct, frozen=True):
     runtime: Serving
     bodies: BodyReader
     reseller: EntityId
+    scope: RequestScope
     exchange: Exchange
     headers: dict[str, str]
     show_text: str
@@ -95,7 +96,7 @@ class Call(Struct, frozen=True):
         length = int(given) if given is not None and given.isdigit() else None
         if length is not None and length > bytes_max:
             raise body_too_large(bytes_max)
-        content = await self.bodies.read(self.exchange, length, bytes_max)
+        content = await self.bodies.read(self.scope, self.exchange, length, bytes_max)
         try:
             return decode_body(content, kind)
         except UNREADABLE as error:

@@ -42,6 +42,9 @@ class _Rest:
 
 
 class _Headers(list[tuple[str, str]]):
+    def __len__(self) -> int:
+        return len({name for name, _ in self})
+
     def items(self) -> list[tuple[str, str]]:
         return list(self)
 
@@ -64,6 +67,9 @@ class _Exchange:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while part := await self._part():
             yield part
+        yield b""  # as the server ends every body,
+        if part is None:
+            yield b""  # and one that is broken off
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.answers.append((status, dict(headers), body))
@@ -90,7 +96,9 @@ async def _ask(  # noqa: PLR0913 -- a request's parts, by name
     headers: Sequence[tuple[str, str]] = _JSON,
     query: str = "",
 ) -> tuple[int, dict[str, str], Any]:
-    scope = SimpleNamespace(method=method, path=path, query_string=query, headers=_Headers(headers))
+    scope = SimpleNamespace(
+        method=method, path=path, query_string=query, headers=_Headers(headers), http_version="1.1"
+    )
     exchange = _Exchange(part)
     async with asyncio.timeout(10):
         await lane.__rsgi__(cast("RequestScope", scope), cast("Exchange", exchange))
@@ -149,13 +157,16 @@ async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
     assert (status, told["type"]) == (413, "urn:onsale:problem:body-too-large")
 
 
-async def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
+@pytest.mark.parametrize("headers", [_JSON, [*_JSON, _LENGTH]], ids=["in parts", "whole"])
+async def test_a_client_that_goes_away_is_no_error_of_ours(
+    headers: list[tuple[str, str]],
+) -> None:
     """400, to nobody."""
 
     async def gone() -> None:
         return None
 
-    status, _, told = await _ask(_lane(), gone, headers=[*_JSON, _LENGTH])
+    status, _, told = await _ask(_lane(), gone, headers=headers)
     assert (status, told["type"]) == (400, "urn:onsale:problem:malformed-request")
 
 

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,23 +27,33 @@ def show(desk: FrontDesk) -> ShowDesk:
 
 def _send(desk: FrontDesk, head: bytes, *headers: bytes, body: bytes = b"") -> tuple[int, bytes]:
     """Send bytes as they are, and return status and body."""
+    length = [b"Content-Length: %d" % len(body)] if body else []
+    answer = _send_raw(desk, head, *headers, *length, content=body)
+    status = re.match(rb"HTTP/1.1 (\d{3}) ", answer)
+    assert status, answer
+    return int(status[1]), answer.partition(b"\r\n\r\n")[2]
+
+
+def _send_raw(
+    desk: FrontDesk, head: bytes, *headers: bytes, content: bytes, breaks_off: bool = False
+) -> bytes:
+    """Send bytes as they are, then nothing ever again if it breaks off; return all that comes."""
     lines = [
         head + b" HTTP/1.1",
         b"Host: onsale",
         b"Connection: close",
         b"Authorization: Bearer " + desk.key.encode(),
         *headers,
-        *([b"Content-Length: %d" % len(body)] if body else []),
     ]
     url = urlsplit(str(desk.http.base_url))
     with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
-        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + content)
+        if breaks_off:
+            connection.shutdown(socket.SHUT_WR)
         answer = b""
         while part := connection.recv(65536):
             answer += part
-    status = re.match(rb"HTTP/1.1 (\d{3}) ", answer)
-    assert status, answer
-    return int(status[1]), answer.partition(b"\r\n\r\n")[2]
+    return answer
 
 
 def test_plans_that_come_slowly_keep_nobody_elses_from_being_read(desk: FrontDesk) -> None:
@@ -195,11 +206,51 @@ def test_weird_headers_of_a_hold(show: ShowDesk, headers: list[bytes]) -> None:
     assert status == 400
 
 
-def test_a_key_that_is_nonsense_is_not_taken_for_none(desk: FrontDesk) -> None:
+@pytest.mark.parametrize("others", [[], [b"X-A: 1", b"X-A: 2", b"X-B: 1", b"X-B: 2"]])
+def test_a_key_that_is_nonsense_is_not_taken_for_none(desk: FrontDesk, others: list[bytes]) -> None:
     """A show would be made again by the repeat."""
-    status, answer = _send(desk, b"POST /v1/shows", _JSON, b"Idempotency-Key: \xff", body=b"{}")
+    key = b"Idempotency-Key: \xff"
+    status, answer = _send(desk, b"POST /v1/shows", _JSON, key, *others, body=b"{}")
     assert status == 400
     assert b"idempotency-key-invalid" in answer
+
+
+@pytest.mark.parametrize("path", ["/v1/shows", "/schema", "/health/live", "/nothing"])
+def test_a_query_in_raw_utf_8_is_answered(desk: FrontDesk, path: str) -> None:
+    """Whatever it asks for."""
+    status, _ = _send(desk, f"GET {path}?x=\u20ac".encode())
+    assert status in {200, 404, 422}
+
+
+_BROKEN: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "no end": lambda body: b"%x\r\n%b\r\n" % (len(body), body),
+    "a part of a chunk": lambda body: b"1000\r\n" + body,
+    "no chunk": lambda body: b"%x\r\n%b\r\nZZZ\r\n" % (len(body), body),
+}
+
+
+@pytest.mark.parametrize("broken", _BROKEN.values(), ids=_BROKEN.keys())
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("holds", b'{"buyer":"broken","seats":["C-1"]}'),
+        ("blocks", b'{"seats":["C-1"],"reason":"broken"}'),
+    ],
+)
+def test_a_chunked_body_that_is_broken_off_has_no_effect(
+    desk: FrontDesk, path: str, body: bytes, broken: Callable[[bytes], bytes]
+) -> None:
+    """Whoever broke it off may have thought better of it."""
+    show = desk.new_show()
+    head = f"POST {show.path}/{path}".encode()
+    chunked = b"Transfer-Encoding: chunked"
+    before = desk.get(f"{show.path}/availability").json()["total"]
+    _send_raw(desk, head, _JSON, _KEY, chunked, content=broken(body), breaks_off=True)
+    assert desk.get(f"{show.path}/availability").json()["total"] == before
+    whole = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    told = _send_raw(desk, head, _JSON, _KEY, chunked, content=whole)
+    assert re.match(rb"HTTP/1.1 20[01] ", told), told
 
 
 def test_a_body_that_is_announced_and_too_large_is_not_waited_for(show: ShowDesk) -> None:

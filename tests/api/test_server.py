@@ -17,6 +17,9 @@ from engine.platform.settings import SettingsError
 class _Headers(list[tuple[str, str | None]]):
     """What can't be read is None here."""
 
+    def __len__(self) -> int:
+        return len({name for name, _ in self})
+
     def keys(self) -> list[str]:
         return [name for name, _ in self]
 
@@ -34,6 +37,7 @@ class _Exchange:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self._parts:
             yield part
+        yield b""  # as the server ends every body
 
     async def client_disconnect(self) -> None:
         await self.gone.wait()
@@ -94,7 +98,7 @@ async def test_a_request_comes_through_whole() -> None:
             more = message["more_body"]
         await _answer(send, b"done", status=201)
 
-    given = [("content-length", "6"), ("x-name", "v"), ("x-odd", None)]
+    given = [("content-length", "6"), ("x-name", "v"), ("x-name", "w"), ("x-odd", None)]
     exchange = _Exchange(b"abc", b"def")
     await _serve(app, exchange, given, authority="onsale.example")
     assert body == b"abcdef"
@@ -105,13 +109,20 @@ async def test_a_request_comes_through_whole() -> None:
         (b"content-length", b"6"),
         (b"host", b"onsale.example"),
         (b"x-name", b"v"),
+        (b"x-name", b"w"),
         (b"x-odd", b"\xff"),
     ]
     assert exchange.answer == (201, {"x": "ä"})
     assert exchange.sent == [b"done"]
 
 
-async def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one() -> None:
+@pytest.mark.parametrize(
+    ("parts", "headers"),
+    [((b"abc",), [("content-length", "6")]), ((b"abc", b""), [("transfer-encoding", "chunked")])],
+)
+async def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one(
+    parts: tuple[bytes, ...], headers: list[tuple[str, str | None]]
+) -> None:
     """The server gives what came of it, and then its end."""
     seen: list[str] = []
 
@@ -120,7 +131,7 @@ async def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one() -> None:
             seen.append((await receive())["type"])
         await _answer(send, b"")
 
-    await _serve(app, _Exchange(b"abc"), [("content-length", "6")])
+    await _serve(app, _Exchange(*parts), headers)
     assert seen == ["http.request", "http.disconnect"]
 
 
