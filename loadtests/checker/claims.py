@@ -84,7 +84,19 @@ class Claim:
     def loss(self) -> Loss | None:
         """Return the first loss that may have taken it."""
         first = min((call.invoked_ns for call in self.of_kind("hold")), default=0)
-        return next((loss for loss in self.losses if loss.to_ns >= first), None)
+        for loss in self.losses:
+            if loss.to_ns >= first and not self._is_beyond(loss):
+                return loss
+        return None
+
+    def _is_beyond(self, loss: Loss) -> bool:
+        """Tell whether a loss can't have mattered: it was in the ledger, or was over for good."""
+        if self.confirmed_ns <= loss.from_ns:
+            return True
+        ends = [call.completed_ns for call in self.calls]
+        return any(tells_end(call) for call in self.calls) and all(
+            end is not None and end <= loss.from_ns for end in ends
+        )
 
     # ------------------------------------------------------------ its making
 
@@ -105,7 +117,8 @@ class Claim:
         # When its key was refused for want of places it was not there yet, so it came after that.
         refused = (c.invoked_ns for c in self.of_kind("hold") if _had_no_places(c))
         invoked = min(max([able[0].invoked_ns, *refused]), self._proven_by)
-        return [Span(invoked, self._proven_by, self._proven_by < NEVER or self._is_sold)]
+        is_proven = self._proven_by < NEVER or bool(self.orders)
+        return [Span(invoked, self._proven_by, is_proven)]
 
     @cached_property
     def _proven_by(self) -> int:
@@ -118,10 +131,6 @@ class Claim:
             ),
             default=NEVER,
         )
-
-    @cached_property
-    def _is_sold(self) -> bool:
-        return self.order is not None
 
     # ------------------------------------------------------------ its places
 
@@ -154,7 +163,7 @@ class Claim:
         """Return when it was bought: once at most, or, where a sale may be lost, by which calls."""
         able = [call for call in self.of_kind("purchase") if _may_have_acted(call)]
         told = [call for call in self.calls if isinstance(call.answer, Bought)]
-        is_sold = bool(told) or self.order is not None
+        is_sold = bool(told or self.orders)  # also one that failed or met a conflict: it was sold
         if not is_sold and (not able or (self.knows_ledger and self.loss is None)):
             return []  # the ledger has no order of it, and no store was lost: it never was
         invoked = min((call.invoked_ns for call in able or told), default=self._first_ns)
@@ -298,6 +307,13 @@ def _may_have_acted(call: Call) -> bool:
     """Tell whether a call had, may have had, or is about one that had, its effect."""
     return not isinstance(call.answer, Refused) or (
         call.kind == "hold" and call.answer.reason in ENDED
+    )
+
+
+def tells_end(call: Call) -> bool:
+    """Tell whether an answer says that the hold is over, without having been bought."""
+    return isinstance(call.answer, Released) or (
+        isinstance(call.answer, Refused) and call.answer.reason in ENDED
     )
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import NamedTuple
 
-from loadtests.checker.claims import Claim, Selection
-from loadtests.checker.history import Refused, Released
+from loadtests.checker.claims import Claim, Selection, tells_end
+from loadtests.checker.history import Refused
 from loadtests.checker.search import NEVER
 
 
@@ -70,15 +70,9 @@ def _must_end(claim: Claim) -> int:
     gone = [
         call.completed_ns
         for call in claim.calls
-        if call.completed_ns is not None and _tells_end(call.answer)
+        if call.completed_ns is not None and tells_end(call)
     ]
     return min(gone, default=NEVER)
-
-
-def _tells_end(answer: object) -> bool:
-    return isinstance(answer, Released) or (
-        isinstance(answer, Refused) and answer.reason in {"hold-released", "hold-expired"}
-    )
 
 
 def _pieces(claim: Claim, from_ns: int, to_ns: int) -> Iterable[tuple[int, int]]:

@@ -152,8 +152,8 @@ class _Search:
         tried = _Cases()
         for case in self.cases:
             state, done, used = case
-            if done & bit:
-                found.add((state, done ^ bit, used))
+            if (done | used) & bit:
+                found.add((state, done & ~bit, used & ~bit))
             else:
                 if not operation.must:
                     found.add(case)
@@ -175,8 +175,8 @@ class _Search:
                 self.steps += 1
                 state, done, used = case
                 if (done | used) & bit:
-                    # Of what must be, the bit is free again; of what need not, it stays spent.
-                    found.add((state, done & ~bit, used))
+                    # It is over, so whether it was taken tells cases apart no longer.
+                    found.add((state, done & ~bit, used & ~bit))
                 elif tried.add(case):
                     stack.append(case)
 

@@ -8,12 +8,16 @@ import pytest
 
 from loadtests.checker import (
     Ambiguous,
+    Bought,
     Bounds,
     Call,
     Held,
+    Ledger,
+    Order,
     Refused,
     Released,
     Show,
+    Store,
     Verdict,
     check,
 )
@@ -172,6 +176,29 @@ def test_a_release_opens_the_seat_for_the_next() -> None:
     assert check(SHOW, [first, release, hold("k2", 55, 70, held("k2"))]).word == "ok"
     verdict = check(SHOW, [first, release, hold("k2", 30, 45, held("k2"))])
     assert verdict.word == "violated"
+
+
+def test_a_sale_that_met_a_conflict_owns_nothing() -> None:
+    """It was told as being recorded, never as confirmed, so its seat may be open again."""
+    buy = Call(
+        client="c",
+        kind="purchase",
+        show="s",
+        buyer="b-k1",
+        key="p",
+        hold="h-k1",
+        op="p",
+        invoked_ns=50 * MS,
+        completed_ns=60 * MS,
+        answer=Bought("o", "recording"),
+    )
+    calls = [hold("k1", 10, 20, held("k1")), buy]
+    order = Order(order="o", hold="h-k1", buyer="b-k1", status="conflict", seats=("A",))
+    store = Store(read_ns=100 * MS, seats={"A": "open"})
+    assert check(SHOW, calls, ledger=Ledger((order,)), store=store).word == "ok"
+    told = [calls[0], msgspec.structs.replace(buy, answer=Bought("o", "confirmed"))]
+    verdict = check(SHOW, told, ledger=Ledger((order,)), store=store)
+    assert "confirmed-not-in-ledger" in {v.kind for v in verdict.violations}
 
 
 def test_forty_lost_answers_on_one_seat_are_decided() -> None:
