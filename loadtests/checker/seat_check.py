@@ -102,9 +102,8 @@ def _steps_of(claim: Claim, bounds: Bounds) -> Iterator[tuple[str, Step]]:
 def _makings(claim: Claim) -> Iterator[tuple[str, Step]]:
     """Yield the steps that take its first seats; where it may have been lost, each time anew."""
     able = [call for call in claim.of_kind("hold") if not _is_refusal(call)]
-    for at, span in enumerate(claim.takes):
-        call = able[min(at, len(able) - 1)] if able else claim.calls[0]
-        again = claim.loss is not None
+    again = claim.loss is not None
+    for call, span in zip(able, claim.takes, strict=False):
         seats = call.answer.seats if again and isinstance(call.answer, Held) else call.seats
         operation = Operation(
             invoked=span.invoked,
