@@ -5,6 +5,7 @@ was certainly answered settles what the lost ones did.
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -93,9 +94,11 @@ class Claim:
         """Tell whether a loss can't have mattered: it was in the ledger, or was over for good."""
         if self.confirmed_ns <= loss.from_ns:
             return True
-        ends = [call.completed_ns for call in self.calls]
         return any(tells_end(call) for call in self.calls) and all(
-            end is not None and end <= loss.from_ns for end in ends
+            _is_certain(call)
+            and call.completed_ns is not None
+            and call.completed_ns <= loss.from_ns
+            for call in self.calls
         )
 
     # ------------------------------------------------------------ its making
@@ -276,11 +279,10 @@ def _reckon_deadlines(claims: list[Claim], bounds: Bounds) -> None:
     Where no answer tells, it is when its time to live is over, or earlier: a hold takes on the
     deadline of what its buyer already holds, so it may end at any that one of theirs may have.
     """
-    of_buyer: dict[str, list[int]] = {}
+    told_of: defaultdict[str, list[int]] = defaultdict(list)
+    reckoned_of: defaultdict[str, list[int]] = defaultdict(list)
     unknown: list[tuple[Claim, int]] = []
     for claim in claims:
-        holds = list(claim.of_kind("hold"))
-        asked_ns = min((call.invoked_ns for call in holds), default=0)
         told = [
             call.answer.deadline_ns
             for call in claim.calls
@@ -288,17 +290,21 @@ def _reckon_deadlines(claims: list[Claim], bounds: Bounds) -> None:
         ]
         if told:
             claim.may_end_ns, claim.must_end_ns = min(told), max(told)
+            told_of[claim.buyer].append(claim.may_end_ns)
         else:
+            holds = list(claim.of_kind("hold"))
+            asked_ns = min((call.invoked_ns for call in holds), default=0)
             claim.may_end_ns = asked_ns + min((call.ttl_ns or 0 for call in holds), default=0)
+            reckoned_of[claim.buyer].append(claim.may_end_ns)
             unknown.append((claim, asked_ns))
-        of_buyer.setdefault(claim.buyer, []).append(claim.may_end_ns)
-    for ends in of_buyer.values():
+    for ends in (*told_of.values(), *reckoned_of.values()):
         ends.sort()
     for claim, asked_ns in unknown:
-        ends = of_buyer[claim.buyer]
-        later = bisect_right(ends, asked_ns)
-        if later < len(ends):
-            claim.may_end_ns = min(claim.may_end_ns, ends[later])
+        told = told_of[claim.buyer]
+        after = bisect_right(told, asked_ns - bounds.clock_error_ns)
+        earliest = min([reckoned_of[claim.buyer][0], *told[after : after + 1]])
+        # What was reckoned is the earliest; it may as well have ended after this was asked for.
+        claim.may_end_ns = max(min(claim.may_end_ns, earliest), asked_ns)
     for claim in claims:
         claim.may_end_ns -= bounds.clock_error_ns
 

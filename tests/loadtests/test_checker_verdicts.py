@@ -13,11 +13,13 @@ from loadtests.checker import (
     Call,
     Held,
     Ledger,
+    Loss,
     Order,
     Refused,
     Released,
     Show,
     Store,
+    StoreHold,
     Verdict,
     check,
 )
@@ -199,6 +201,38 @@ def test_a_sale_that_met_a_conflict_owns_nothing() -> None:
     told = [calls[0], msgspec.structs.replace(buy, answer=Bought("o", "confirmed"))]
     verdict = check(SHOW, told, ledger=Ledger((order,)), store=store)
     assert "confirmed-not-in-ledger" in {v.kind for v in verdict.violations}
+
+
+def test_a_hold_may_end_with_another_of_its_buyer_whose_answer_was_lost() -> None:
+    """A buyer's holds share a deadline, and that of a lost one is known from below only."""
+    show = Show(id="s", seats=frozenset({"A", "B"}))
+    earlier = hold("k1", 10, None, LOST)
+    lost = hold("k2", 1015, None, LOST)
+    ended = hold("k2", 1030, 1040, Refused("hold-expired"), "again")
+    own = [msgspec.structs.replace(call, buyer="b", seats=("B",)) for call in (lost, ended)]
+    assert check(show, [msgspec.structs.replace(earlier, buyer="b"), *own]).word == "ok"
+    assert "ended-early" in {v.kind for v in check(show, [earlier, *own]).violations}
+
+
+def test_a_late_request_may_make_a_lost_hold_anew() -> None:
+    """Though the hold was released long before the store was lost."""
+    release = Call(
+        client="c",
+        kind="release",
+        show="s",
+        buyer="b-k1",
+        hold="h-k1",
+        op="r",
+        invoked_ns=50 * MS,
+        completed_ns=60 * MS,
+        answer=Released(),
+    )
+    calls = [hold("k1", 10, 20, held("k1")), hold("k1", 30, 40, LOST, "late"), release]
+    left = StoreHold(hold="h-k1", buyer="b-k1", deadline_ns=1500 * MS, seats=("A",))
+    store = Store(read_ns=300 * MS, seats={"A": "held"}, holds=(left,))
+    lossy = msgspec.structs.replace(SHOW, losses=(Loss(100 * MS, 110 * MS),))
+    assert check(lossy, calls, store=store).word == "ok"
+    assert check(SHOW, calls, store=store).word == "violated"
 
 
 def test_forty_lost_answers_on_one_seat_are_decided() -> None:
