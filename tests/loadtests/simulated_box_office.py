@@ -1,0 +1,542 @@
+"""A box office and its clients on a simulated clock, to make histories that are known to be right.
+
+The office decides one call at a time, so whatever it answers has an order. The world around it is
+what makes histories hard: calls overlap, answers are lost, requests act late or never, the office
+crashes, and its store may lose what was not recorded.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import msgspec
+
+from loadtests.checker import (
+    Ambiguous,
+    AreaCounts,
+    Bought,
+    Call,
+    Held,
+    Ledger,
+    Loss,
+    Order,
+    Refused,
+    Released,
+    Request,
+    Show,
+    Store,
+    StoreHold,
+)
+from loadtests.checker.history import Answer, Kind
+
+MS: Final = 1_000_000
+SHOW: Final = "shw_1"
+
+
+@dataclass
+class Hold:
+    """A hold in the office's store."""
+
+    id: str
+    buyer: str
+    seats: tuple[str, ...]
+    areas: dict[str, int]
+    deadline_ns: int
+    state: str = "live"
+    order: str | None = None
+    key: str | None = None
+
+    @property
+    def tickets(self) -> int:
+        """How many tickets it is for."""
+        return len(self.seats) + sum(self.areas.values())
+
+
+@dataclass
+class Size:
+    """How large a world is, and how rough."""
+
+    seats: int = 6
+    blocked: int = 1
+    floor: int = 4
+    clients: int = 5
+    calls: int = 40
+    ttl_ns: int = 400 * MS
+    lossy: float = 0.15
+    crashes: int = 1
+    loses_store: bool = False
+    max_per_buyer: int = 4
+    buyers: int = 4
+
+
+@dataclass
+class Outcome:
+    """Everything that a checker is handed."""
+
+    show: Show
+    calls: list[Call]
+    ledger: Ledger
+    store: Store
+
+
+class BoxOffice:
+    """The correct one; each broken one overrides what it breaks."""
+
+    def __init__(self, size: Size, luck: random.Random) -> None:
+        """Open with everything for sale but the blocked seats, which are the last."""
+        labels = [f"A-{n}" for n in range(size.seats)]
+        blocked = frozenset(labels[size.seats - size.blocked :])
+        self.show = Show(
+            id=SHOW,
+            seats=frozenset(labels),
+            blocked_seats=blocked,
+            area_capacity={"floor": size.floor},
+            area_blocked={"floor": 1},
+            max_per_buyer=size.max_per_buyer,
+        )
+        self.luck = luck
+        self.now_ns = 0
+        self.owner: dict[str, str | None] = dict.fromkeys(labels)
+        self.withheld = set(blocked)
+        self.holds: dict[str, Hold] = {}
+        self.orders: dict[str, Order] = {}
+        self.unrecorded: list[str] = []
+        self.order_of_key: dict[str, str] = {}
+
+    # ------------------------------------------------------------ what the world does with it
+
+    def decide(self, request: Request, now_ns: int) -> Answer:
+        """Decide one call at one instant."""
+        self.now_ns = now_ns
+        if self.luck.random() < 0.5:
+            self.sweep()
+        match request.kind:
+            case "hold":
+                return self.hold(request)
+            case "replace":
+                return self.replace(request)
+            case "release":
+                return self.release(request)
+            case "purchase":
+                return self.purchase(request)
+            case "look":
+                return self.look(request)
+
+    def lose_store(self) -> None:
+        """Lose live holds, tombstones, and the sales that were not recorded."""
+        for order in self.unrecorded:
+            del self.orders[order]
+        sold = {order.hold for order in self.orders.values()}
+        self.holds = {id_: hold for id_, hold in self.holds.items() if id_ in sold}
+        self.owner = dict.fromkeys(self.owner)
+        for order in self.orders.values():
+            if order.status == "confirmed":
+                self.owner |= dict.fromkeys(order.seats, order.hold)
+        self.unrecorded.clear()
+
+    def crash(self) -> None:
+        """Come back with everything, since all of it was durable."""
+
+    def give_back(self) -> None:
+        """Take an order back: the ledger first, then its seats."""
+        confirmed = [
+            order
+            for order in self.orders.values()
+            if order.status == "confirmed" and order.order not in self.unrecorded
+        ]
+        if confirmed:
+            order = self.luck.choice(confirmed)
+            self.orders[order.order] = msgspec.structs.replace(order, status="returned")
+            self.holds[order.hold].state = "returned"
+            self.free(order.hold, order.seats)
+
+    def record(self) -> None:
+        """Bring the ledger up to date."""
+        self.unrecorded.clear()
+
+    def left(self, now_ns: int) -> tuple[Ledger, Store]:
+        """Return both stores, after a last sweep."""
+        self.now_ns = now_ns
+        self.sweep()
+        self.record()
+        live = [hold for hold in self.holds.values() if hold.state == "live"]
+        held = sum(hold.areas.get("floor", 0) for hold in live)
+        sold = sum(o.areas.get("floor", 0) for o in self.orders.values() if o.status == "confirmed")
+        for_sale = self.show.area_capacity["floor"] - 1
+        floor = AreaCounts(for_sale - held - sold, held, sold, 1)
+        store = Store(
+            read_ns=now_ns,
+            seats={seat: self.state_of(seat) for seat in self.owner},
+            areas={"floor": floor},
+            holds=tuple(
+                StoreHold(
+                    hold=hold.id,
+                    buyer=hold.buyer,
+                    deadline_ns=hold.deadline_ns,
+                    seats=hold.seats,
+                    areas=hold.areas,
+                )
+                for hold in live
+            ),
+        )
+        return Ledger(tuple(self.orders.values())), store
+
+    def state_of(self, seat: str) -> Literal["open", "held", "sold", "blocked"]:
+        """Return a seat's state."""
+        owner = self.owner[seat]
+        if owner is None:
+            return "blocked" if seat in self.withheld else "open"
+        return "held" if self.holds[owner].state == "live" else "sold"
+
+    # ------------------------------------------------------------ decisions
+
+    def hold(self, request: Request) -> Answer:
+        """Claim places, all or nothing, once for each key."""
+        known = self.recall(request)
+        if known is not None:
+            return known
+        refused = self.refuse(request, request.buyer, None)
+        if refused is not None:
+            return refused
+        return self.tell(self.make(request))
+
+    def recall(self, request: Request) -> Answer | None:
+        """Return what a key's hold has become, if it was made."""
+        hold = self.find(self.id_of(request))
+        return None if hold is None else self.tell(hold)
+
+    def make(self, request: Request) -> Hold:
+        """Make a hold; its buyer's holds share a deadline."""
+        own = [h.deadline_ns for h in self.live(request.buyer)]
+        deadline_ns = min(own, default=self.now_ns + (request.ttl_ns or 0))
+        id_ = self.id_of(request)
+        hold = Hold(id_, request.buyer, request.seats, request.areas, deadline_ns)
+        self.holds[id_] = hold
+        self.owner |= dict.fromkeys(request.seats, id_)
+        return hold
+
+    def replace(self, request: Request) -> Answer:
+        """Change a live hold's places, or leave them as they are."""
+        hold = self.find(request.hold or "")
+        ended = self.tell_ended(hold)
+        if hold is None or ended is not None:
+            return ended or Refused("hold-not-found")
+        refused = self.refuse(request, hold.buyer, hold)
+        if refused is not None:
+            return refused
+        self.free(hold.id, hold.seats)
+        hold.seats, hold.areas = request.seats, request.areas
+        self.owner |= dict.fromkeys(hold.seats, hold.id)
+        return self.tell(hold)
+
+    def release(self, request: Request) -> Answer:
+        """Give a hold back; it is harmless twice."""
+        hold = self.find(request.hold or "")
+        if hold is not None and hold.state in {"bought", "returned"}:
+            return Refused("already-purchased")
+        if hold is not None and hold.state == "live":
+            hold.state = "released"
+            self.free(hold.id, hold.seats)
+        return Released()
+
+    def purchase(self, request: Request) -> Answer:
+        """Sell a live hold, once."""
+        hold = self.find(request.hold or "")
+        if hold is not None and hold.state in {"bought", "returned"}:
+            return self.tell(hold) if hold.key == request.key else Refused("already-purchased")
+        ended = self.tell_ended(hold)
+        if hold is None or ended is not None:
+            return ended or Refused("hold-not-found")
+        return self.sell(hold, request)
+
+    def sell(self, hold: Hold, request: Request) -> Answer:
+        """Turn a hold into an order, recorded at once or later."""
+        hold.state, hold.key, hold.order = "bought", request.key, f"ord-{hold.id}"
+        self.enter(hold, hold.order)
+        if self.luck.random() < 0.3:
+            self.unrecorded.append(hold.order)
+        return self.tell(hold)
+
+    def enter(self, hold: Hold, order: str) -> None:
+        """Put an order into the ledger."""
+        self.orders[order] = Order(
+            order=order,
+            hold=hold.id,
+            buyer=hold.buyer,
+            status="confirmed",
+            seats=hold.seats,
+            areas=hold.areas,
+        )
+
+    def look(self, request: Request) -> Answer:
+        """Tell how a hold stands."""
+        hold = self.find(request.hold or "")
+        return Refused("hold-not-found") if hold is None else self.tell(hold)
+
+    # ------------------------------------------------------------ what they share
+
+    def id_of(self, request: Request) -> str:
+        """Return the id that a key's hold has."""
+        return f"hld-{request.key}"
+
+    def find(self, id_: str) -> Hold | None:
+        """Return a hold; one that is overdue ends as soon as it is seen."""
+        hold = self.holds.get(id_)
+        if hold is not None:
+            self.expire(hold)
+        return hold
+
+    def live(self, buyer: str) -> list[Hold]:
+        """Return a buyer's live holds."""
+        return [h for h in self.holds.values() if h.buyer == buyer and h.state == "live"]
+
+    def sweep(self) -> None:
+        """End all that is overdue."""
+        for hold in self.holds.values():
+            self.expire(hold)
+
+    def expire(self, hold: Hold) -> None:
+        """End a hold if it is overdue."""
+        if hold.state == "live" and hold.deadline_ns <= self.now_ns:
+            hold.state = "expired"
+            self.free(hold.id, hold.seats)
+
+    def free(self, id_: str, seats: tuple[str, ...]) -> None:
+        """Open the seats that are a hold's."""
+        for seat in seats:
+            if self.owner[seat] == id_:
+                self.owner[seat] = None
+
+    def is_taken(self, seat: str, instead_of: Hold | None) -> bool:
+        """Tell whether a seat can't be had."""
+        owner = self.owner[seat]
+        others = owner is not None and (instead_of is None or owner != instead_of.id)
+        return others or seat in self.withheld
+
+    def places_left(self, instead_of: Hold | None) -> int:
+        """Return how many places the floor has left."""
+        having = [h for h in self.holds.values() if h.state in {"live", "bought"}]
+        taken = sum(h.areas.get("floor", 0) for h in having if h is not instead_of)
+        return self.show.area_capacity["floor"] - 1 - taken
+
+    def refuse(self, request: Request, buyer: str, instead_of: Hold | None) -> Refused | None:
+        """Return why a selection can't be had, after a sweep."""
+        self.sweep()
+        mine = [h for h in self.holds.values() if h.buyer == buyer]
+        has = sum(h.tickets for h in mine if h.state in {"live", "bought"} and h is not instead_of)
+        wanted = len(request.seats) + sum(request.areas.values())
+        if has + wanted > (self.show.max_per_buyer or has + wanted):
+            return Refused("over-buyer-limit")
+        taken = tuple(seat for seat in request.seats if self.is_taken(seat, instead_of))
+        if taken:
+            return Refused("seats-taken", seats=taken)
+        left = self.places_left(instead_of)
+        if request.areas.get("floor", 0) > left:
+            return Refused("area-short", areas={"floor": left})
+        return None
+
+    def tell(self, hold: Hold) -> Answer:
+        """Tell how a hold stands."""
+        ended = self.tell_ended(hold)
+        if ended is not None and ended.reason != "already-purchased":
+            return ended
+        if hold.order is not None:
+            recording = hold.order in self.unrecorded
+            return Bought(hold.order, "recording" if recording else "confirmed")
+        return Held(hold.id, hold.seats, hold.areas, hold.deadline_ns)
+
+    def tell_ended(self, hold: Hold | None) -> Refused | None:
+        """Tell that a hold is not live."""
+        if hold is None:
+            return Refused("hold-not-found")
+        reasons = {"released": "hold-released", "expired": "hold-expired"}
+        sold = {"bought": "already-purchased", "returned": "already-purchased"}
+        reason = (reasons | sold).get(hold.state)
+        return None if reason is None else Refused(reason)
+
+
+# ---------------------------------------------------------------- the world
+
+
+@dataclass
+class Flight:
+    """A call on its way."""
+
+    request: Request
+    op: str
+    invoked_ns: int
+    answer: Answer | None = None
+    is_lost: bool = False
+    is_over: bool = False
+
+
+@dataclass
+class Client:
+    """What a client remembers between its calls."""
+
+    name: str
+    buyer: str
+    hold: Request | None = None
+    hold_id: str | None = None
+    purchase: Request | None = None
+    last: Request | None = None
+
+
+@dataclass
+class World:
+    """Clients, a network that loses things, and an office that crashes."""
+
+    office: BoxOffice
+    size: Size
+    luck: random.Random
+    now_ns: int = 1000 * MS
+    calls: list[Call] = field(default_factory=list[Call])
+    losses: list[Loss] = field(default_factory=list[Loss])
+    made: int = 0
+
+    def run(self) -> Outcome:
+        """Let the clients call, then let everything end."""
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._flights: list[Flight] = []
+        self._serial = 0
+        for n in range(self.size.clients):
+            client = Client(f"c{n}", f"b{n % self.size.buyers}")
+            self._at(self.luck.randrange(5 * MS), lambda client=client: self._next(client))
+        span = max(self.size.calls // max(self.size.clients, 1), 1) * 30 * MS
+        for _ in range(self.size.crashes):
+            self._at(self.luck.randrange(span), self._crash)
+        for _ in range(1 + self.size.calls // 40):
+            self._at(self.luck.randrange(span), self.office.give_back)
+            self._at(self.luck.randrange(span), self.office.record)
+        while self._events:
+            self.now_ns, _, event = heapq.heappop(self._events)
+            event()
+        ledger, store = self.office.left(self.now_ns + MS)
+        show = msgspec.structs.replace(self.office.show, losses=tuple(self.losses))
+        return Outcome(show, self.calls, ledger, store)
+
+    def _at(self, delay_ns: int, event: Callable[[], None]) -> None:
+        self._serial += 1
+        heapq.heappush(self._events, (self.now_ns + delay_ns, self._serial, event))
+
+    def _next(self, client: Client) -> None:
+        if self.made >= self.size.calls:
+            return
+        request = self._choose(client)
+        client.last = request
+        twice = self.luck.random() < 0.05
+        for nth in range(2 if twice else 1):
+            self._send(client, request, goes_on=nth == 0)
+
+    def _send(self, client: Client, request: Request, *, goes_on: bool) -> None:
+        self.made += 1
+        flight = Flight(request, f"{client.name}-{self.made}", self.now_ns)
+        self._flights.append(flight)
+        acts, ends = sorted((self.luck.randrange(1, 20 * MS), self.luck.randrange(1, 20 * MS)))
+        fate = self.luck.random()
+        if fate < self.size.lossy:
+            flight.is_lost = True
+            late = self.luck.random()
+            if late < 0.3:
+                acts += self.luck.randrange(300 * MS)
+            elif late < 0.6:
+                acts = -1
+        if acts >= 0:
+            self._at(acts, lambda: self._act(flight))
+        self._at(ends, lambda: self._end(client, flight, goes_on=goes_on))
+
+    def _act(self, flight: Flight) -> None:
+        if flight.answer is None:
+            flight.answer = self.office.decide(flight.request, self.now_ns)
+
+    def _end(self, client: Client, flight: Flight, *, goes_on: bool) -> None:
+        answer = flight.answer
+        if flight.is_lost or answer is None:
+            answer = Ambiguous("lost")
+        self._flights.remove(flight)
+        hears = not isinstance(answer, Ambiguous) or self.luck.random() < 0.5
+        self.calls.append(
+            Call(
+                **msgspec.structs.asdict(flight.request),
+                op=flight.op,
+                invoked_ns=flight.invoked_ns,
+                completed_ns=self.now_ns if hears else None,
+                answer=answer,
+            )
+        )
+        self._learn(client, flight.request, answer)
+        if goes_on:
+            self._at(self.luck.randrange(20 * MS), lambda: self._next(client))
+
+    def _crash(self) -> None:
+        for flight in self._flights:
+            flight.is_lost = True
+        if self.size.loses_store:
+            self.office.lose_store()
+            self.losses.append(Loss(self.now_ns - MS, self.now_ns + MS))
+        self.office.crash()
+
+    def _learn(self, client: Client, request: Request, answer: Answer) -> None:
+        if isinstance(answer, Held) and request is client.hold:
+            client.hold_id = answer.hold
+        ended = isinstance(answer, Refused) and answer.reason not in {"seats-taken", "area-short"}
+        if ended and request.kind != "look":
+            client.hold_id = client.hold = client.purchase = None
+
+    def _choose(self, client: Client) -> Request:
+        luck = self.luck.random()
+        if client.last is not None and client.last.key and luck < 0.2:
+            return client.last
+        if client.hold is not None and luck < 0.3:
+            return client.hold
+        if client.hold_id is None or luck < 0.4:
+            client.hold, client.hold_id, client.purchase = self._ask(client, "hold"), None, None
+            return client.hold
+        if luck < 0.5:
+            return self._ask(client, "replace", client.hold_id)
+        return self._use(client, luck)
+
+    def _use(self, client: Client, luck: float) -> Request:
+        if luck < 0.65:
+            return self._plain(client, "release")
+        if luck < 0.75:
+            return self._plain(client, "look")
+        if client.purchase is None or luck < 0.78:
+            client.purchase = self._plain(client, "purchase")
+        return client.purchase
+
+    def _plain(self, client: Client, kind: Kind) -> Request:
+        key = f"p{client.name}-{self.made}" if kind == "purchase" else None
+        return Request(
+            client=client.name,
+            kind=kind,
+            show=SHOW,
+            buyer=client.buyer,
+            key=key,
+            hold=client.hold_id,
+        )
+
+    def _ask(self, client: Client, kind: Kind, hold: str | None = None) -> Request:
+        labels = sorted(self.office.show.seats)
+        seats = tuple(self.luck.sample(labels, self.luck.choice((0, 1, 1, 1, 2, 2, 3))))
+        floor = self.luck.choice((0, 0, 0, 1, 2)) if seats else self.luck.choice((1, 2))
+        return Request(
+            client=client.name,
+            kind=kind,
+            show=SHOW,
+            buyer=client.buyer,
+            key=f"k{client.name}-{self.made}" if kind == "hold" else None,
+            hold=hold,
+            seats=seats,
+            areas={"floor": floor} if floor else {},
+            ttl_ns=self.size.ttl_ns if kind == "hold" else None,
+        )
+
+
+def simulate(seed: int, size: Size | None = None, office: type[BoxOffice] = BoxOffice) -> Outcome:
+    """Return a history of a seed's world."""
+    luck = random.Random(seed)  # noqa: S311 -- a history must be the same again
+    size = size or Size()
+    return World(office(size, luck), size, luck).run()
