@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from msgspec import Struct
 from redis.exceptions import RedisError
@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.inventory.recovery import Recovered, SupersededError
 from engine.inventory.recovery_log import RecoveryRow, list_recoveries
-from engine.inventory.tending import Ailing, find_ailing, tended_shows
+from engine.inventory.tending import Ailing, TendedShow, find_ailing, tended_shows
 from engine.platform.database import create_engine
 from engine.platform.settings import RECORDER_ROLE, Settings
 from engine.runtime import Working, open_working
@@ -23,6 +23,7 @@ STORE_FAILURES: Final = (RedisError, SQLAlchemyError, OSError, TimeoutError)
 
 _PAUSE_S: Final = 0.2
 _AT_ONCE: Final = 4
+_PASSES_WITHIN_S: Final = 1.0
 
 
 class NotOnSaleError(LookupError):
@@ -53,6 +54,7 @@ async def recover_show(settings: Settings, show: int) -> Recovered:
     Raises:
         NotOnSaleError: there is no such show.
         BusyError: others were at it for a minute.
+        ContradictionError: the ledger contradicts the manifest or itself; nothing was opened.
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
     async with open_working(settings) as working:
@@ -79,25 +81,30 @@ async def rebuild_shows(settings: Settings, progress: Callable[[int, int], None]
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
     began = time.monotonic()
+    recovered = 0
+    hopeless: dict[int, str] = {}
     async with open_working(settings) as working:
         tended = await tended_shows(working.recorder_engine)
-        left = first = await find_ailing(working.redis, tended)
-        recovered = 0
+        left = first = await _find_twice(working, tended)
         until = began + PATIENCE_S
         while left and time.monotonic() < until:
             progress(len(first) - len(left), len(first))
-            recovered += await _recover_all(working, left)
-            before, left = left, await _still_ailing(working, left)
+            for one, result in zip(left, await _recover_all(working, left), strict=True):
+                if isinstance(result, BaseException):
+                    hopeless[one.show.id] = f"{one.reason}; {result!r}"
+                else:
+                    recovered += result is not None
+            before, left = left, await _still_ailing(working, left, hopeless)
             if len(left) < len(before):
                 until = time.monotonic() + PATIENCE_S
             if left:
                 await asyncio.sleep(_PAUSE_S)
-        progress(len(first) - len(left), len(first))
+        progress(len(first) - len(left) - len(hopeless), len(first))
     return Rebuilt(
         shows=len(tended),
         ailing=len(first),
         recovered=recovered,
-        left={one.show.id: one.reason for one in left},
+        left={one.show.id: one.reason for one in left} | hopeless,
         took_s=round(time.monotonic() - began, 3),
     )
 
@@ -113,22 +120,43 @@ async def read_recoveries(
         await engine.dispose()
 
 
-async def _recover_all(working: Working, ailing: list[Ailing]) -> int:
-    """Try each once; return how many this process recovered."""
+async def _find_twice(working: Working, tended: list[TendedShow]) -> list[Ailing]:
+    """Return what is ailing at two looks: a change by the house that is under way passes."""
+    first = await find_ailing(working.redis, tended)
+    if not any(one.may_pass for one in first):
+        return first
+    await asyncio.sleep(_PASSES_WITHIN_S)
+    return await _still_ailing(working, first, {})
+
+
+async def _recover_all(
+    working: Working, ailing: list[Ailing]
+) -> list[Recovered | BaseException | None]:
+    """Try each once; return what came of it, an exception where a show can't be recovered.
+
+    One such show does not keep the others from it, and neither does a store that fails one.
+
+    Raises:
+        One of STORE_FAILURES: a store failed on the way.
+    """
     limit = asyncio.Semaphore(_AT_ONCE)
 
-    async def alone(work: Coroutine[Any, Any, Recovered | None]) -> bool:
+    async def alone(one: Ailing) -> Recovered | None:
         async with limit:
-            return await work is not None
+            return await _try(working, one.show.id, one.reason)
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(alone(_try(working, one.show.id, one.reason))) for one in ailing]
-    return sum(task.result() for task in tasks)
+    results = await asyncio.gather(*map(alone, ailing), return_exceptions=True)
+    for result in results:
+        if isinstance(result, STORE_FAILURES):
+            raise result
+    return results
 
 
-async def _still_ailing(working: Working, before: list[Ailing]) -> list[Ailing]:
+async def _still_ailing(
+    working: Working, before: list[Ailing], hopeless: Mapping[int, str]
+) -> list[Ailing]:
     """Look again at shows that were ailing, as PostgreSQL has them now."""
-    shows = {one.show.id for one in before}
+    shows = {one.show.id for one in before} - hopeless.keys()
     tended = await tended_shows(working.recorder_engine)
     return await find_ailing(working.redis, [one for one in tended if one.id in shows])
 

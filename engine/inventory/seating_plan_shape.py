@@ -43,6 +43,9 @@ def _find(value: object, kind: Any, pointer: str, faults: Faults) -> None:  # no
             # Its million entries are not looked at.
             faults.add(pointer, reason)
             return
+        if isinstance(value, dict) and (tagged := _tagged(kind)):
+            _find_in_tagged(cast("dict[str, object]", value), tagged, pointer, faults)
+            return
         for option in _options(kind):
             if isinstance(value, dict) and isinstance(option, type) and issubclass(option, Struct):
                 _find_in_object(cast("dict[str, object]", value), option, pointer, faults)
@@ -59,6 +62,8 @@ def _find_in_object(
     for name, member in value.items():
         if faults.full:
             return
+        if name == kind.__struct_config__.tag_field:
+            continue
         if name in fields:
             _find(member, _present(fields[name]), below(pointer, name), faults)
         else:
@@ -67,6 +72,31 @@ def _find_in_object(
     for name, field in fields.items():
         if name not in value and field.default is NODEFAULT:
             faults.add(pointer, f"lacks the field {quoted(name)}")
+
+
+def _tagged(kind: Any) -> dict[str, type[Struct]]:  # noqa: ANN401 - a type form
+    """Return the kinds of object that a member tells apart, by what it says."""
+    return {
+        str(option.__struct_config__.tag): option
+        for option in _options(kind)
+        if isinstance(option, type)
+        and issubclass(option, Struct)
+        and option.__struct_config__.tag is not None
+    }
+
+
+def _find_in_tagged(
+    value: dict[str, object], tagged: dict[str, type[Struct]], pointer: str, faults: Faults
+) -> None:
+    """Look at an object as the kind that it says it is."""
+    (field,) = {str(kind.__struct_config__.tag_field) for kind in tagged.values()}
+    tag = value.get(field)
+    if field not in value:
+        faults.add(pointer, f"lacks the field {quoted(field)}")
+    elif not isinstance(tag, str) or tag not in tagged:
+        faults.add(below(pointer, field), f"is none of {', '.join(tagged)}")
+    else:
+        _find_in_object(value, tagged[tag], pointer, faults)
 
 
 def _find_in_array(value: list[object], kind: Any, pointer: str, faults: Faults) -> None:  # noqa: ANN401 - a type form

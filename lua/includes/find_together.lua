@@ -62,6 +62,27 @@ local function view_cursor(view, part, n)
   return cursor
 end
 
+-- Returns the first position in [first, last] that is not open any more, or the one after.
+local function first_closed(view, first, last)
+  local seats, log = view.seats, view.log
+  local closed = last + 1
+  if last - first < #log then
+    for position = first, last do
+      if (seats[position] or OPEN) ~= OPEN then
+        return position
+      end
+    end
+  else -- a long run: what was changed is less
+    for i = 1, #log do
+      local position = log[i]
+      if position >= first and position < closed and seats[position] ~= OPEN then
+        closed = position
+      end
+    end
+  end
+  return closed
+end
+
 -- Returns the first and the last position of the next run of at least n open seats in [at, to).
 local function next_run(view, part, cursor, at, to, n)
   local text, offset, seats = part.text, 1 - part.from, view.seats
@@ -76,14 +97,14 @@ local function next_run(view, part, cursor, at, to, n)
     end
     local _, last = string.find(text, '^o+', found)
     last = math.min(last - offset, to - 1)
-    local closed = first
-    while closed <= last and (seats[closed] or OPEN) == OPEN do
-      closed = closed + 1
-    end
+    local closed = first_closed(view, first, last)
     if closed - first >= n then
       return first, closed - 1
     end
     at = closed + 1
+    while at <= last and (seats[at] or OPEN) ~= OPEN do
+      at = at + 1
+    end
   end
   return nil
 end
@@ -127,14 +148,16 @@ local function place_in_run(part, range, first, last, n)
 end
 
 -- Takes the first of the runs that were passed over.
-local function fall_back(part, cursor, n)
+local function fall_back(cursor, n)
   local first = cursor.passed[cursor.head]
-  if first and n == 1 then
-    part.cursors[n] = nil -- the seat that is left alone fits the next
-  elseif first then
+  if first then
     cursor.head = cursor.head + 1
     for position = first, first + n do
       cursor.seats[position] = nil
+    end
+    if n == 1 then
+      -- The seat that is left alone fits the next, unless somebody takes it before.
+      cursor.alone, cursor.seats[first + 1] = first + 1, true
     end
   end
   return first
@@ -148,6 +171,11 @@ local function find_together(view, level, n)
   end
   local part = view_part(view, level)
   local cursor = view_cursor(view, part, n)
+  local alone = cursor.alone
+  if alone then
+    cursor.alone, cursor.seats[alone] = nil, nil
+    return alone
+  end
   local ranges, passed = view.levels[level], cursor.passed
   while cursor.range <= #ranges and #passed - cursor.head + 1 < RUNS_LOOKED_AT_MAX do
     local range = ranges[cursor.range]
@@ -168,7 +196,7 @@ local function find_together(view, level, n)
       end
     end
   end
-  local fallback = fall_back(part, cursor, n)
+  local fallback = fall_back(cursor, n)
   if not fallback then
     view.misses[level], view.misses_changed = n, true
   end

@@ -5,6 +5,7 @@ import asyncio
 import click
 import msgspec
 
+from engine.inventory.rebuild import ContradictionError
 from ops.recovering import STORE_FAILURES, BusyError, NotOnSaleError, recover_show
 from ops.running import find_settings
 from ops.show_ids import parse_show_id, tell_show_id
@@ -28,7 +29,7 @@ def command(show: str, *, as_json: bool) -> None:
     settings, number = find_settings(), parse_show_id(show, "SHOW")
     try:
         recovered = asyncio.run(recover_show(settings, number))
-    except (NotOnSaleError, BusyError) as error:
+    except (NotOnSaleError, BusyError, ContradictionError) as error:
         raise click.ClickException(str(error)) from error
     except STORE_FAILURES as error:
         msg = f"a store failed, and nothing was opened: {error!r}; `./onsale doctor` says more"

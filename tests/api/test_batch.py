@@ -96,7 +96,10 @@ def test_many_commands_are_all_answered_in_their_order(desk: FrontDesk) -> None:
     [
         ([], "/commands"),
         ([{"op": "release", "hold": "h"}] * 501, "/commands"),
-        ([{"op": "refund", "hold": "h"}], "/commands/0"),
+        ([{"op": "refund", "hold": "h"}], "/commands/0/op"),
+        ([{"hold": "h"}], "/commands/0"),
+        ([{"op": ["hold"], "hold": "h"}], "/commands/0/op"),
+        ([_hold("k", "B-1", buyer="a\0")], "/commands/0/buyer"),
         ([_hold("k", "B-1"), {"op": "release"}], "/commands/1"),
         ([_hold("k", "B-1"), _hold("with space", "B-1")], "/commands/1/key"),
         ([_hold("k", "B-1"), _hold("k", "B-1", "B-1")], "/commands/1/seats/1"),
@@ -106,10 +109,10 @@ def test_many_commands_are_all_answered_in_their_order(desk: FrontDesk) -> None:
 def test_what_does_not_fit_refuses_the_whole_request(
     desk: FrontDesk, show: ShowDesk, commands: list[Json], pointer: str
 ) -> None:
-    """Before anything is done, and with the place of the fault."""
+    """Before anything is done, and with the place of the fault and of no other."""
     refused = _batch(desk, show, *commands)
     assert problem(refused) == "invalid-request"
-    assert any(fault["pointer"].startswith(pointer) for fault in refused.json()["errors"])
+    assert all(fault["pointer"].startswith(pointer) for fault in refused.json()["errors"])
     assert show.availability()["total"]["held"] == 0
 
 

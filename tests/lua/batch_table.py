@@ -337,6 +337,20 @@ def _check_passed_run(rooms: Rooms, batch_script: Script | None) -> None:
     room.close()
 
 
+def _check_pairs(rooms: Rooms, batch_script: Script | None) -> None:
+    """Check single seats in a hall of pairs: what one leaves alone is the next's, or is taken."""
+    hall = make_manifest("|" + "oo|" * 8)
+    one = Selection(best=((0, 1),))
+    wishes = [one] * 3 + [Selection(seats=(5,)), one, one, Selection(seats=(11,)), one, one, one]
+    room = rooms.open(hall, batch_script=batch_script)
+    model = ReferenceInventory(hall, Rules())
+    commands = [Hold(hold_id(n), f"b-{n}", 60_000, 1, wish) for n, wish in enumerate(wishes)]
+    for command, told in zip(commands, room.batch(*commands).answers, strict=True):
+        assert told == model.decide(command, START_MS, told)
+    assert room.read().seats == model.seats()
+    room.close()
+
+
 def check_searches(rooms: Rooms, batch_script: Script | None = None) -> None:
     """Check searches in a hall of several windows, while seats open and close in the same batch.
 
@@ -344,6 +358,7 @@ def check_searches(rooms: Rooms, batch_script: Script | None = None) -> None:
         AssertionError: a search found another place than the reference does.
     """
     _check_passed_run(rooms, batch_script)
+    _check_pairs(rooms, batch_script)
     dice = random.Random(7)  # noqa: S311 -- no secret
     hall = make_manifest("|" + "oooooooo|" * 400)
     rules = Rules(max_per_hold=8, max_per_buyer=10_000)

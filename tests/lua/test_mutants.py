@@ -90,7 +90,16 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "if part.opened_seen < #view.opened then", "if false then"
     ),
     "a seat that was taken in the batch is found": Mutant(
-        "(seats[closed] or OPEN) == OPEN", "true"
+        "if (seats[position] or OPEN) ~= OPEN then", "if false then"
+    ),
+    "a seat that was taken in the batch is found in a long run": Mutant(
+        "        closed = position\n", ""
+    ),
+    "a seat that a search left alone is left so": Mutant(
+        "cursor.alone, cursor.seats[first + 1] = first + 1, true", ""
+    ),
+    "a seat that a search left alone is found though it was taken": Mutant(
+        "cursor.alone, cursor.seats[first + 1] = first + 1, true", "cursor.alone = first + 1"
     ),
     "a search in vain is remembered for fewer seats, too": Mutant(
         "second >= (batch.misses[first - TOGETHER] or NONE)", "batch.misses[first - TOGETHER]"
