@@ -1,14 +1,12 @@
 """Jobs: what ARQ runs, when its hour has come. The only module that imports ARQ."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote
 
 from arq import cron
-from arq.connections import RedisSettings
+from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, async_check_health
-from redis.exceptions import RedisError
 
 from engine.platform.settings import Settings
 from engine.runtime import Working
@@ -36,9 +34,10 @@ async def run_jobs(working: Working) -> None:
 
     ARQ's own process would end with its server, and take the recorder and the recovery with it.
     """
+    queue = await create_pool(queue_settings(working.settings.queue_url()))
     worker = Worker(
         cron_jobs=[cron(forget_old_keys, minute=17, timeout=300)],
-        redis_settings=queue_settings(working.settings.queue_url()),
+        redis_pool=queue,
         ctx={"working": working},
         handle_signals=False,
         max_jobs=_JOBS_AT_ONCE,
@@ -48,9 +47,12 @@ async def run_jobs(working: Working) -> None:
     try:
         await worker.async_run()
     finally:
-        # What it had there is gone with its server; jobs that it was at are cancelled.
-        with suppress(RedisError, OSError, asyncio.CancelledError):
-            await worker.close()
+        # Not `worker.close`, which asks the server once more before it closes the connections, and
+        # leaves them open when that fails. The sign of life expires by itself.
+        for job in worker.tasks.values():
+            job.cancel()
+        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        await queue.aclose(close_connection_pool=True)
 
 
 async def is_alive(settings: Settings) -> bool:
