@@ -11,10 +11,9 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import Struct
 
 from api.answers import FullShowAnswer, ShowAnswer, tell_listed_show, tell_show
-from api.context import ApiRequest, find_show, runtime_of
+from api.context import ApiRequest, find_show, runtime_of, served_in_front
 from api.documents import describe
 from api.inputs import ShowBody
-from api.outcomes import show_not_found
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queueing import OneAtATime
 from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
@@ -25,11 +24,9 @@ from engine.catalog.shows import (
     ShowFaultsError,
     create_show,
     list_shows,
-    read_plan,
 )
 from engine.inventory.commands import Recovering
-from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_plan
-from engine.inventory.seating_plan import read_plan as parse_plan
+from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_plan, read_plan
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
@@ -131,15 +128,12 @@ async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     media_type=MediaType.JSON,
     operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
-async def export(request: ApiRequest, show: FromPath[str]) -> Response[dict[str, object]]:
-    """Give the seating plan back in the format that it came in."""
-    check_query(request)
-    named = await find_show(request, show)
-    with store_failures():
-        plan = await read_plan(runtime_of(request).app_engine, request.user, named.id)
-    if plan is None:
-        raise show_not_found()
-    return written_json(dict[str, object], plan)
+async def export(show: FromPath[str]) -> Response[dict[str, object]]:
+    """Give the seating plan back in the format that it came in.
+
+    It never changes: keep it. `If-None-Match` with its ETag is answered with `304`.
+    """
+    raise served_in_front(show)
 
 
 def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
@@ -149,7 +143,7 @@ def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
         ProblemError: `invalid-seating-plan`, with every place and reason.
     """
     try:
-        plan = parse_plan(bytes(body.plan))
+        plan = read_plan(bytes(body.plan))
     except SeatingPlanError as error:
         raise ProblemError(
             ProblemKind.INVALID_SEATING_PLAN,

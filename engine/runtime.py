@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.catalog.plans import PlanBook
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
@@ -35,6 +36,7 @@ class Serving(Struct, frozen=True):
     book: ShowBook
     box_office: BoxOffice
     house_office: HouseOffice
+    plans: PlanBook
 
 
 class Working(Struct, frozen=True):
@@ -78,6 +80,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             app_engine=app_engine,
             book=book,
             house_office=HouseOffice(redis, app_engine),
+            plans=PlanBook(app_engine),
             box_office=BoxOffice(
                 ids=ids,
                 redis=redis,

@@ -13,7 +13,7 @@ from litestar.datastructures import State
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials
 from api.edge import REQUEST_ID
-from api.fastlane import availability, batches, holds, purchases
+from api.fastlane import availability, batches, holds, purchases, seating_plan
 from api.fastlane.bodies import BodyReader
 from api.fastlane.call import Call, check_call, gather_headers
 from api.fastlane.replies import Reply, reply_problem, write_reply
@@ -37,6 +37,7 @@ _OF_SHOW: Final[dict[str, dict[str, _Route]]] = {
         "GET": availability.show_availability,
         "HEAD": availability.show_availability,
     },
+    "seating-plan": {"GET": seating_plan.export_plan, "HEAD": seating_plan.export_plan},
 }
 _OF_HOLD: Final[dict[str, _Route]] = {
     "GET": holds.look_at_hold,

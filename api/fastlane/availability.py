@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Struct
 
 from api.availability import tell_availability
-from api.compressing import accepts_gzip, gzipped
+from api.compressing import gzipped
 from api.fastlane.call import Call
+from api.fastlane.kept import ASK_EACH_TIME, Kept, takes_gzip
 from api.fastlane.replies import Reply, reply_problem
 from api.outcomes import problem_of
 from engine.inventory.availability import InventoryState
@@ -34,21 +35,14 @@ async def show_availability(call: Call) -> Reply:
     if isinstance(state, Recovering):
         return reply_problem(problem_of(state, show))
     etag = f'W/"{state.sequence}.{state.show.inventory_version}.{state.show.price_version}"'
-    headers = [
-        ("etag", etag),
-        ("cache-control", "private, no-cache"),
-        ("vary", "Accept-Encoding"),
-    ]
-    if _matches(call.headers.get("if-none-match"), etag):
-        return Reply(304, b"", headers, may_be_stored=True)
+    kept = Kept(etag, ASK_EACH_TIME)
+    if kept.is_had_by(call):
+        return kept.unchanged()
     written = _written.get(show.id)
     if written is None or written.etag != etag:
         written = await _write(call, state, etag)
-    body = written.content
-    if accepts_gzip(call.headers.get("accept-encoding", "")):
-        body = written.compressed
-        headers.append(("content-encoding", "gzip"))
-    return Reply(200, body, headers, may_be_stored=True, is_encoded=True)
+    is_gzip = takes_gzip(call)
+    return kept.reply(written.compressed if is_gzip else written.content, is_gzip=is_gzip)
 
 
 async def _write(call: Call, state: InventoryState, etag: str) -> _Written:
@@ -60,11 +54,3 @@ async def _write(call: Call, state: InventoryState, etag: str) -> _Written:
     while len(_written) > _REMEMBERED_MAX:
         _written.popitem(last=False)
     return written
-
-
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Compare weakly (RFC 9110, 8.8.3.2): what matters is what the tag says between its quotes."""
-    if if_none_match is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return "*" in tags or etag.removeprefix("W/") in tags

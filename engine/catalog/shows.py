@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -204,18 +204,6 @@ async def list_shows(
     async with tenant_transaction(app, reseller) as connection:
         rows = (await connection.execute(query)).mappings().all()
     return [ListedShow(**row) for row in rows]
-
-
-async def read_plan(app: AsyncEngine, reseller: EntityId, show: EntityId) -> bytes | None:
-    """Return the seating plan that a show was made from, as JSON; None: no such show."""
-    query = (
-        select(manifests.c.plan)
-        .join(shows, shows.c.manifest_id == manifests.c.id)
-        .where(shows.c.id == show)
-    )
-    async with tenant_transaction(app, reseller) as connection:
-        plan: Any = (await connection.execute(query)).scalar_one_or_none()
-    return None if plan is None else export_plan(msgspec.convert(plan, SeatingPlan))
 
 
 def _compile(plan: SeatingPlan) -> tuple[Manifest, object]:

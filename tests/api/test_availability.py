@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import msgspec
+import pytest
 
 from api.availability import tell_availability
 from api.compressing import accepts_gzip, gzipped
@@ -39,6 +40,17 @@ def test_every_count_adds_up(show: ShowDesk) -> None:
     assert [states.count(letter) for letter in "oshb"] == [32, 2, 1, 1]
 
 
+def test_a_seating_plan_is_kept_by_who_has_it(show: ShowDesk) -> None:
+    """It never changes, whatever is sold; another tag gets it again."""
+    path = f"{show.path}/seating-plan"
+    first = show.desk.get(path)
+    assert first.headers["cache-control"] == "private, max-age=86400, immutable"
+    show.purchase(show.held("B-1"))
+    same = show.desk.get(path, {"If-None-Match": first.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+    assert show.desk.get(path, {"If-None-Match": '"other"'}).content == first.content
+
+
 def test_nothing_new_is_told_in_304(show: ShowDesk) -> None:
     """Until something changes; then the sequence has risen."""
     path = f"{show.path}/availability"
@@ -57,9 +69,10 @@ def test_nothing_new_is_told_in_304(show: ShowDesk) -> None:
     assert again.headers["etag"] not in {etag, changed.headers["etag"]}
 
 
-def test_head_tells_the_headers_alone(show: ShowDesk) -> None:
+@pytest.mark.parametrize("what", ["availability", "seating-plan"])
+def test_head_tells_the_headers_alone(show: ShowDesk, what: str) -> None:
     """Those that GET would."""
-    path = f"{show.path}/availability"
+    path = f"{show.path}/{what}"
     told, head = show.desk.get(path), show.desk.http.head(path)
     assert (head.status_code, head.content) == (200, b"")
     for name in ("etag", "content-length", "content-type", "content-encoding", "vary"):
@@ -70,9 +83,10 @@ def test_head_tells_the_headers_alone(show: ShowDesk) -> None:
     )
 
 
-def test_gzip_is_for_those_who_accept_it(show: ShowDesk) -> None:
+@pytest.mark.parametrize("what", ["availability", "seating-plan"])
+def test_gzip_is_for_those_who_accept_it(show: ShowDesk, what: str) -> None:
     """Both get the same document."""
-    path = f"{show.path}/availability"
+    path = f"{show.path}/{what}"
     plain = show.desk.get(path, {"Accept-Encoding": "identity"})
     small = show.desk.get(path, {"Accept-Encoding": "gzip"})
     assert "content-encoding" not in plain.headers
