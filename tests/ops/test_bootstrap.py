@@ -131,6 +131,15 @@ def test_checks_bring_more_and_other_commands_leave_it(checkout: Checkout) -> No
     assert checkout.verbs[3:] == ["dev.txt"]
 
 
+@pytest.mark.parametrize("command", ["check", "test", "spike"])
+def test_a_command_that_needs_more_finds_it_on_a_new_machine(
+    checkout: Checkout, command: str
+) -> None:
+    """Whichever is the first that somebody calls."""
+    checkout.run(command, "--help")
+    assert checkout.verbs == ["venv", "dev.txt"]
+
+
 def test_a_changed_requirements_file_is_installed(checkout: Checkout) -> None:
     """After a pull that changes a pin, the next start installs it, in the same environment."""
     checkout.run("version")
