@@ -1,6 +1,5 @@
 """The application: `granian --interface rsgi api.app:app`."""
 
-import gc
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -38,8 +37,6 @@ _KINDS: Final = {
     413: ProblemKind.BODY_TOO_LARGE,
 }
 
-_COLLECT_AFTER: Final = 20_000
-
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -57,8 +54,6 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
             app.state[CREDENTIALS] = Credentials(partial(authenticate, runtime.app_engine))
-            _collect_seldom()
-            _preempt_nobody()
             yield
 
     guarded = Router(
@@ -88,32 +83,6 @@ def create_app(settings: Settings | None = None) -> Litestar:
         logging_config=None,
         debug=False,
     )
-
-
-def _collect_seldom() -> None:
-    """Let Python look for garbage in cycles less often: a request leaves next to none.
-
-    Looking through everything that lives, manifests of 60 000 seats among it, after each 700 new
-    objects took an eighth of the time of a hold.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 50)
-
-
-def _preempt_nobody() -> None:
-    """Let no thread of this process take the core from another the moment it wakes.
-
-    Granian's network thread is woken by every answer. On a core that it shares with Python's it
-    would preempt it each time, which cost over a quarter of a request. Threads inherit it, and the
-    network's start after this.
-    """
-    if not hasattr(os, "sched_setscheduler"):  # not on macOS
-        return
-    try:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except OSError as error:
-        _log.warning("no batch scheduling: answers will be slower", error=repr(error))
 
 
 def _tell_problem(_: Request[Any, Any, Any], problem: ProblemError) -> Response[bytes]:

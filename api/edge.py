@@ -1,4 +1,4 @@
-"""The outermost layer: what holds for every request, whatever it asks for.
+"""The layer around Litestar: what holds for every request that the fast lane passes on.
 
 Request ids, security headers, HEAD as GET without its body, gzip, bounds on the address and on
 how slowly a body may come, and the last net below all errors.

@@ -16,14 +16,10 @@ from litestar import Litestar
 from litestar.types import (
     ASGIApp,
     HTTPReceiveMessage,
-    HTTPResponseBodyEvent,
     HTTPResponseStartEvent,
     HTTPScope,
     Message,
 )
-
-STREAM_BYTES_MAX: Final = 16 * 1024 * 1024
-"""What a streamed answer may come to: the server keeps it all for a client that does not read."""
 
 Headers = list[tuple[str, str]]
 
@@ -70,14 +66,6 @@ class RequestScope(Protocol):
     headers: RequestHeaders
 
 
-class Stream(Protocol):
-    """An answer in parts; it takes as many as it is given, however slowly the client reads."""
-
-    def send_bytes(self, data: bytes) -> Awaitable[None]:
-        """Send a part."""
-        ...
-
-
 class Exchange(Protocol):
     """A request's body, and its answer."""
 
@@ -97,15 +85,12 @@ class Exchange(Protocol):
         """Answer."""
         ...
 
-    def response_stream(self, status: int, headers: Headers) -> Stream:
-        """Begin to answer."""
-        ...
-
 
 def read_headers(given: RequestHeaders) -> Headers:
-    """Return all headers; for a value that can't be read a text that fits nowhere.
+    """Return all names; for a value that can't be read a text that fits nowhere.
 
-    A header that is missing and one that is nonsense are not the same: a key, for one.
+    A header that is missing and one that is nonsense are not the same: a key, for one. Of a header
+    that came twice, once unreadable, only the readable value is told.
     """
     found = given.items()
     # As a dictionary, since a name that came twice is counted once in `given`.
@@ -202,36 +187,23 @@ class _Body:
 
 
 class _Answer:
-    """An answer from ASGI's messages."""
+    """An answer from ASGI's messages: one that comes whole."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._start: HTTPResponseStartEvent | None = None
-        self._stream: Stream | None = None
-        self._sent = 0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._start = message
-        elif message["type"] == "http.response.body":
-            await self._send_body(message)
-
-    async def _send_body(self, message: HTTPResponseBodyEvent) -> None:
-        body, more = message["body"], message.get("more_body", False)
-        if self._start is not None:
+        elif message["type"] == "http.response.body" and self._start is not None:
+            if message.get("more_body", False):
+                # The server would keep all of it for a client that does not read.
+                msg = "an answer in parts"
+                raise NotImplementedError(msg)
             start, self._start = self._start, None
             headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in start["headers"]]
-            if not more:
-                self._exchange.response_bytes(start["status"], headers, body)
-                return
-            self._stream = self._exchange.response_stream(start["status"], headers)
-        if self._stream is not None and body:
-            self._sent += len(body)
-            if self._sent > STREAM_BYTES_MAX:
-                self._stream = None
-                msg = f"a streamed answer came to more than {STREAM_BYTES_MAX} bytes"
-                raise RuntimeError(msg)
-            await self._stream.send_bytes(body)
+            self._exchange.response_bytes(start["status"], headers, message["body"])
 
 
 def _asgi_scope(scope: RequestScope, headers: Headers) -> HTTPScope:

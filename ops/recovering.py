@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,6 +25,8 @@ STORE_FAILURES: Final = (RedisError, SQLAlchemyError, OSError, TimeoutError)
 _PAUSE_S: Final = 0.2
 _AT_ONCE: Final = 4
 _PASSES_WITHIN_S: Final = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class NotOnSaleError(LookupError):
@@ -78,10 +81,12 @@ async def rebuild_shows(settings: Settings, progress: Callable[[int, int], None]
     in which none of the rest came back.
 
     Raises:
-        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store could not
+            tell how the shows stand.
     """
     began = time.monotonic()
     recovered = 0
+    failed: dict[int, str] = {}
     hopeless: dict[int, str] = {}
     async with open_working(settings) as working:
         tended = await tended_shows(working.recorder_engine)
@@ -90,7 +95,10 @@ async def rebuild_shows(settings: Settings, progress: Callable[[int, int], None]
         while left and time.monotonic() < until:
             progress(len(first) - len(left), len(first))
             for one, result in zip(left, await _recover_all(working, left), strict=True):
-                if isinstance(result, BaseException):
+                if isinstance(result, STORE_FAILURES):
+                    failed[one.show.id] = f"{one.reason}; {result!r}"
+                elif isinstance(result, BaseException):
+                    _log.error("recovery impossible", exc_info=result)
                     hopeless[one.show.id] = f"{one.reason}; {result!r}"
                 else:
                     recovered += result is not None
@@ -104,7 +112,7 @@ async def rebuild_shows(settings: Settings, progress: Callable[[int, int], None]
         shows=len(tended),
         ailing=len(first),
         recovered=recovered,
-        left={one.show.id: one.reason for one in left} | hopeless,
+        left={one.show.id: failed.get(one.show.id, one.reason) for one in left} | hopeless,
         took_s=round(time.monotonic() - began, 3),
     )
 
@@ -132,12 +140,9 @@ async def _find_twice(working: Working, tended: list[TendedShow]) -> list[Ailing
 async def _recover_all(
     working: Working, ailing: list[Ailing]
 ) -> list[Recovered | BaseException | None]:
-    """Try each once; return what came of it, an exception where a show can't be recovered.
+    """Try each once; return what came of it, an exception where a show could not be recovered.
 
     One such show does not keep the others from it, and neither does a store that fails one.
-
-    Raises:
-        One of STORE_FAILURES: a store failed on the way.
     """
     limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -145,11 +150,7 @@ async def _recover_all(
         async with limit:
             return await _try(working, one.show.id, one.reason)
 
-    results = await asyncio.gather(*map(alone, ailing), return_exceptions=True)
-    for result in results:
-        if isinstance(result, STORE_FAILURES):
-            raise result
-    return results
+    return await asyncio.gather(*map(alone, ailing), return_exceptions=True)
 
 
 async def _still_ailing(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.recovery import SupersededError
-from engine.inventory.tending import Ailing, find_ailing, tended_shows
+from engine.inventory.tending import Ailing, TendedShow, find_ailing, tended_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
 from engine.runtime import Working
@@ -26,6 +26,7 @@ _AT_ONCE: Final = 4
 _CALLS_MAX: Final = 100_000
 _NOT_AGAIN_S: Final = 10.0
 _PASSES_WITHIN_S: Final = 1.0
+_VISIT_S: Final = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -52,29 +53,31 @@ async def _listen(pubsub: Subscription, ward: "Ward") -> None:
 
 async def _visit(ward: "Ward") -> None:
     while True:
-        await ward.visit()
-        await ward.rest(_PAUSE_S)
+        if await ward.visit():
+            await ward.rest(_PAUSE_S)
 
 
 class Ward:
     """Looks at all shows, and recovers those that need it, a few at once."""
 
-    def __init__(self, working: Working) -> None:
-        """Take what a worker works with."""
+    def __init__(self, working: Working, *, visit_s: float = _VISIT_S) -> None:
+        """Take what a worker works with, and when a visit begins no further recovery."""
         self._working = working
+        self._visit_s = visit_s
         self._called = asyncio.Event()
         self._calls: Counter[int] = Counter()
         self._demanded: set[int] = set()
         self._suspected: dict[int, tuple[str, float]] = {}
-        self._not_before: dict[int, float] = {}
+        self._impossible_until: dict[int, float] = {}
+        self._demanded_until: dict[int, float] = {}
 
     def call_for(self, show: int, *, contradicts_itself: bool = False) -> None:
         """Note that somebody waits for a show, which may be one whose content is contradictory."""
         # Only a bound against nonsense on the channel: calls are forgotten after each visit.
-        if len(self._calls) < _CALLS_MAX:
+        if show in self._calls or len(self._calls) < _CALLS_MAX:
             self._calls[show] += 1
-        if contradicts_itself:
-            self._demanded.add(show)
+            if contradicts_itself:
+                self._demanded.add(show)
         self._called.set()
 
     async def rest(self, pause_s: float) -> None:
@@ -85,41 +88,53 @@ class Ward:
         except TimeoutError:
             pass
 
-    async def visit(self) -> None:
-        """Look once, and recover what is found ailing, the most called for first."""
+    async def visit(self) -> bool:
+        """Look once, and recover what is found ailing, the most called for first.
+
+        Returns whether all of it had its turn. With many a visit ends before that: the next look
+        finds what has happened since, and a busy show whose attempt failed comes first again.
+        """
         self._called.clear()
         demanded, self._demanded = self._demanded, set()
         now = monotonic()
-        self._not_before = {show: at for show, at in self._not_before.items() if at > now}
-        ailing = {one.show.id: one.reason for one in await self._diagnose()}
-        for show in demanded - ailing.keys():
-            if show not in self._not_before:
-                ailing[show] = "a hold claims what the store does not hold"
-                self._not_before[show] = now + _NOT_AGAIN_S
+        self._impossible_until = _still_to_come(self._impossible_until, now)
+        self._demanded_until = _still_to_come(self._demanded_until, now)
+        tended = await tended_shows(self._working.recorder_engine)
+        ailing = {one.show.id: one.reason for one in await self._diagnose(tended)}
+        well = {one.id for one in tended} - ailing.keys() - self._demanded_until.keys()
+        contradictory = demanded & well
+        ailing |= dict.fromkeys(contradictory, "a hold claims what the store does not hold")
+        until = monotonic() + self._visit_s
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_AT_ONCE, len(ailing))):
-                group.create_task(self._recover_all(ailing))
+                group.create_task(self._recover_all(ailing, until))
         self._calls.clear()
+        self._demanded |= contradictory & ailing.keys()
+        again_at = monotonic() + _NOT_AGAIN_S
+        self._demanded_until |= dict.fromkeys(contradictory - ailing.keys(), again_at)
+        return not ailing
 
-    async def _recover_all(self, ailing: dict[int, str]) -> None:
-        """Recover one after the other until none is left; calls may come in meanwhile."""
-        while ailing:
+    async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
+        """Recover one after the other while there is time; calls may come in meanwhile."""
+        while ailing and monotonic() < until:
             show = max(ailing, key=self._calls.__getitem__)
             await self._recover(show, ailing.pop(show))
 
-    async def _diagnose(self) -> list[Ailing]:
+    async def _diagnose(self, tended: list[TendedShow]) -> list[Ailing]:
         """Return the shows that were found ailing twice, for the same reason.
 
         The house changes one store after the other, and a slow change is no illness: another
         version has to be seen for a second, anything else again in a moment.
         """
-        first = await self._look()
+        first = await find_ailing(self._working.redis, tended)
         if not first:
             self._suspected = {}
             return []
         await asyncio.sleep(_SECOND_LOOK_S)
         before = {one.show.id: one.reason for one in first}
-        again = [one for one in await self._look() if before.get(one.show.id) == one.reason]
+        suspects = await tended_shows(self._working.recorder_engine)
+        second = await find_ailing(self._working.redis, [s for s in suspects if s.id in before])
+        again = [one for one in second if before[one.show.id] == one.reason]
         now = monotonic()
         suspected: dict[int, tuple[str, float]] = {}
         for one in again:
@@ -129,13 +144,9 @@ class Ward:
         return [
             one
             for one in again
-            if one.show.id not in self._not_before
+            if one.show.id not in self._impossible_until
             and (not one.may_pass or now - suspected[one.show.id][1] >= _PASSES_WITHIN_S)
         ]
-
-    async def _look(self) -> list[Ailing]:
-        tended = await tended_shows(self._working.recorder_engine)
-        return await find_ailing(self._working.redis, tended)
 
     async def _recover(self, show: int, reason: str) -> None:
         try:
@@ -143,9 +154,13 @@ class Ward:
         except SupersededError as error:
             _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
-            # The next look, in a second, starts over.
+            # The next look, in some seconds at the latest, starts over.
             _log.warning("recovery failed", show=entity_hex(show), error=repr(error))
         except Exception:  # noqa: BLE001 - logged, and tried again in a while
             # One show that can't be recovered must not keep the others from it.
             _log.exception("recovery impossible", show=entity_hex(show))
-            self._not_before[show] = monotonic() + _NOT_AGAIN_S
+            self._impossible_until[show] = monotonic() + _NOT_AGAIN_S
+
+
+def _still_to_come(times: dict[int, float], now: float) -> dict[int, float]:
+    return {show: at for show, at in times.items() if at > now}

@@ -6,8 +6,11 @@ from time import monotonic
 from typing import Final, cast
 
 import structlog
-from redis.exceptions import RedisError, ResponseError
-from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 OUTAGE_PAUSE_S: Final = 0.2
 """After a store failed: how soon buyers are served again once it is back rests on this."""
@@ -16,6 +19,11 @@ _BACK_OFF_S_MIN: Final = 0.1
 _BACK_OFF_S_MAX: Final = 5.0
 _WELL_AFTER_S: Final = 30.0
 _STOP_S: Final = 5.0
+
+# That of a socket which is not there is a plain OSError.
+_AWAY: Final = (RedisConnectionError, RedisTimeoutError, PoolTimeoutError, OSError)
+# Connections lost, resources used up, an operator who shuts it down or starts it.
+_SQLSTATES_AWAY: Final = ("08", "53", "57")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -33,18 +41,18 @@ async def keep_running(
     store's outage ended is started again soon, however long it lasts.
     """
     back_off_s = back_off_s_min
-    is_outage = False
+    told: type[BaseException] | None = None
     while True:
         began = monotonic()
         error = await _run_once(name, run)
         was_well = monotonic() - began >= well_after_s
         if error is not None and _is_outage(error):
-            if not is_outage or was_well:
+            if type(error) is not told or was_well:
                 _log.warning("a store is away: task waits for it", task=name, error=repr(error))
-            is_outage = True
+            told = type(error)
             await asyncio.sleep(OUTAGE_PAUSE_S)
             continue
-        is_outage = False
+        told = None
         if was_well:
             back_off_s = back_off_s_min
         _tell_end(name, error)
@@ -74,9 +82,10 @@ def _is_outage(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return all(_is_outage(one) for one in group.exceptions)
-    if isinstance(error, ResponseError | IntegrityError | ProgrammingError | DataError):
-        return False  # it answered
-    return isinstance(error, RedisError | SQLAlchemyError | OSError)
+    if isinstance(error, DBAPIError):
+        sqlstate = str(getattr(error.orig, "sqlstate", None) or "")
+        return error.connection_invalidated or sqlstate.startswith(_SQLSTATES_AWAY)
+    return isinstance(error, _AWAY) and not isinstance(error, AuthenticationError)
 
 
 def _tell_end(name: str, error: BaseException | None) -> None:

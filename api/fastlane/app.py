@@ -16,11 +16,11 @@ from api.edge import REQUEST_ID
 from api.fastlane import availability, batches, holds, purchases, seating_plan
 from api.fastlane.bodies import BodyReader
 from api.fastlane.call import Call, check_call, gather_headers
-from api.fastlane.replies import Reply, reply_problem, write_reply
-from api.outcomes import unavailable
+from api.fastlane.failures import reply_failure
+from api.fastlane.replies import Reply, write_reply
 from api.problems import ProblemError, ProblemKind
+from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
-from engine.platform.errors import StoreUnavailableError
 from engine.platform.logs import configure_logs
 from engine.runtime import Serving
 
@@ -81,6 +81,7 @@ class FastLane:
         except Exception:  # noqa: BLE001 - the process ends, and says why
             _log.exception("the API did not start")
             sys.exit(1)
+        settle_process()
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close it after the last."""
@@ -109,14 +110,8 @@ class FastLane:
             reply = await route(
                 Call(runtime, self._bodies, reseller, scope, exchange, headers, show, tail)
             )
-        except ProblemError as problem:
-            reply = reply_problem(problem)
-        except StoreUnavailableError as error:
-            reply = reply_problem(unavailable(error))
-        except Exception:  # noqa: BLE001 - the last net: it is logged, and told without details
-            _log.exception("request failed", method=method)
-            problem = ProblemError(ProblemKind.INTERNAL_ERROR, "It was logged here.")
-            reply = reply_problem(problem)
+        except Exception as error:  # noqa: BLE001 - the last net, and told
+            reply = reply_failure(error, method)
         finally:
             self._under_way -= 1
         request_id = headers.get("x-request-id")

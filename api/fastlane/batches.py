@@ -6,13 +6,11 @@ from typing import Any, Final
 
 from api.batches import BatchBody, HoldCommand, PurchaseCommand, ReleaseCommand
 from api.fastlane.call import Call
+from api.fastlane.failures import reply_failure
 from api.fastlane.holds import ask_hold, tell_new_hold, tell_release
 from api.fastlane.purchases import ask_purchase, tell_purchase
-from api.fastlane.replies import Reply, reply_problem
-from api.outcomes import unavailable
-from api.problems import ProblemError
+from api.fastlane.replies import Reply
 from engine.inventory.shows import Show
-from engine.platform.errors import StoreUnavailableError
 from engine.sales.box_office import Asked
 
 BATCH_BYTES_MAX: Final = 512 * 1024
@@ -26,7 +24,7 @@ async def run_batch(call: Call) -> Reply:
     body = await call.body(BatchBody, BATCH_BYTES_MAX)
     # All are in the lane before the first is waited for.
     begun = [
-        ask_hold(call, show, command.key, command)
+        _begin_hold(call, show, command)
         if isinstance(command, HoldCommand)
         else await _begin(call, show, command)
         for command in body.commands
@@ -38,13 +36,20 @@ async def run_batch(call: Call) -> Reply:
 
 
 async def _tell(call: Call, show: Show, begun: Asked | _Telling) -> Reply:
-    """Wait for one command; a store that fails it leaves the others their answers."""
+    """Wait for one command; whatever fails it leaves the others their answers."""
     try:
         if isinstance(begun, Asked):
             return tell_new_hold(call, show, await call.runtime.box_office.tell(show, begun))
         return await begun
-    except StoreUnavailableError as error:
-        return reply_problem(unavailable(error))
+    except Exception as error:  # noqa: BLE001 - told
+        return reply_failure(error, "POST")
+
+
+def _begin_hold(call: Call, show: Show, command: HoldCommand) -> Asked | Reply:
+    try:
+        return ask_hold(call, show, command.key, command)
+    except Exception as error:  # noqa: BLE001 - told
+        return reply_failure(error, "POST")
 
 
 async def _begin(
@@ -58,5 +63,5 @@ async def _begin(
             return asyncio.create_task(tell_purchase(call, show, asked))
         hold = call.hold(show, command.hold)
         return tell_release(call, show, call.runtime.box_office.ask_release(show, hold))
-    except ProblemError as problem:
-        return reply_problem(problem)
+    except Exception as error:  # noqa: BLE001 - told
+        return reply_failure(error, "POST")

@@ -82,7 +82,8 @@ class Recoverer:
         Raises:
             SupersededError: something newer overtook this attempt.
             redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed
-                on the way; nothing was opened, and the next attempt starts over.
+                on the way, and the next attempt starts over. Did it fail at the very end, the show
+                may have been opened all the same, without a record of it.
         """
         async with self._only_one(show) as mine:
             if not mine:

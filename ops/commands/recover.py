@@ -32,7 +32,10 @@ def command(show: str, *, as_json: bool) -> None:
     except (NotOnSaleError, BusyError, ContradictionError) as error:
         raise click.ClickException(str(error)) from error
     except STORE_FAILURES as error:
-        msg = f"a store failed, and nothing was opened: {error!r}; `./onsale doctor` says more"
+        msg = (
+            f"a store failed: {error!r}; `./onsale doctor` says more. Once it is back, workers "
+            "recover the show, or call this again"
+        )
         raise click.ClickException(msg) from error
     told = {"show": tell_show_id(number, settings.region)} | msgspec.structs.asdict(recovered)
     if as_json:

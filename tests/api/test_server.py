@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from litestar import Litestar
 
-from api import server
 from api.server import Behind, Exchange, RequestScope
 from engine.platform.settings import SettingsError
 
@@ -45,13 +44,6 @@ class _Exchange:
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.answer = status, dict(headers)
         self.sent.append(body)
-
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> "_Exchange":
-        self.answer = status, dict(headers)
-        return self
-
-    async def send_bytes(self, data: bytes) -> None:
-        self.sent.append(data)
 
 
 async def _serve(
@@ -99,6 +91,7 @@ async def test_a_request_comes_through_whole() -> None:
         await _answer(send, b"done", status=201)
 
     given = [("content-length", "6"), ("x-name", "v"), ("x-name", "w"), ("x-odd", None)]
+    given += [("x-twice", "v"), ("x-twice", None)]
     exchange = _Exchange(b"abc", b"def")
     await _serve(app, exchange, given, authority="onsale.example")
     assert body == b"abcdef"
@@ -111,6 +104,7 @@ async def test_a_request_comes_through_whole() -> None:
         (b"x-name", b"v"),
         (b"x-name", b"w"),
         (b"x-odd", b"\xff"),
+        (b"x-twice", b"v"),  # decision 16: nothing tells that it came twice
     ]
     assert exchange.answer == (201, {"x": "ä"})
     assert exchange.sent == [b"done"]
@@ -136,7 +130,7 @@ async def test_a_body_that_is_broken_off_is_not_taken_for_a_whole_one(
 
 
 async def test_an_application_hears_when_its_client_goes_away() -> None:
-    """Then it may end a stream that nobody reads."""
+    """Then it may end what nobody waits for."""
     heard: list[str] = []
     exchange = _Exchange()
 
@@ -152,21 +146,16 @@ async def test_an_application_hears_when_its_client_goes_away() -> None:
     assert heard == ["http.disconnect"]
 
 
-async def test_an_answer_in_parts_is_streamed_within_a_bound(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_an_answer_in_parts_is_refused_before_anything_is_sent() -> None:
     """The server would keep any amount of it for a client that does not read."""
 
     async def app(_: object, __: object, send: Any) -> None:  # noqa: ANN401 - ASGI
-        await _answer(send, b"one", b"", b"two", b"")
+        await _answer(send, b"one", b"two")
 
     exchange = _Exchange()
-    await _serve(app, exchange)
-    assert exchange.answer[0] == 200
-    assert exchange.sent == [b"one", b"two"]
-    monkeypatch.setattr(server, "STREAM_BYTES_MAX", 5)
-    with pytest.raises(RuntimeError, match="more than 5 bytes"):
-        await _serve(app, _Exchange())
+    with pytest.raises(NotImplementedError):
+        await _serve(app, exchange)
+    assert exchange.answer == (0, {})
 
 
 async def test_the_lifespan_is_opened_and_closed_in_one_task_and_its_failure_told() -> None:

@@ -10,9 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from asyncpg.exceptions import CannotConnectNowError, UndefinedTableError
+from redis.exceptions import AuthenticationError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 from sqlalchemy import insert, text, update
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, ProgrammingError
 from structlog.testing import capture_logs
 
 from engine.inventory.facts import StreamId
@@ -268,6 +270,8 @@ async def test_a_task_that_was_well_for_long_is_started_again_soon() -> None:
         ConnectionError("Redis is away"),
         ConnectionRefusedError("PostgreSQL is away"),
         ExceptionGroup("a task group's", [RedisConnectionError("away"), OSError("away")]),
+        DBAPIError("SELECT", {}, CannotConnectNowError("the database system is starting up")),
+        DBAPIError("SELECT", {}, BaseException("closed"), connection_invalidated=True),
     ],
 )
 async def test_a_task_that_an_outage_ends_is_started_again_soon_however_long_it_lasts(
@@ -287,15 +291,23 @@ async def test_a_task_that_an_outage_ends_is_started_again_soon_however_long_it_
     assert [one["event"] for one in logs] == ["a store is away: task waits for it"]
 
 
-async def test_a_store_that_answers_with_an_error_is_no_outage() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        ExceptionGroup("a task group's", [ResponseError("WRONGTYPE"), OSError("away")]),
+        AuthenticationError("WRONGPASS"),
+        InvalidRequestError("a mistake in a query"),
+        ProgrammingError("SELECT", {}, UndefinedTableError("no such table")),
+    ],
+)
+async def test_a_store_that_answers_with_an_error_is_no_outage(error: Exception) -> None:
     """Asking it again at once would not help."""
     starts = 0
 
     async def run() -> None:
         nonlocal starts
         starts += 1
-        msg = "WRONGTYPE"
-        raise ExceptionGroup(msg, [ResponseError(msg), OSError("away")])
+        raise error
 
     async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
         await asyncio.sleep(0.5)

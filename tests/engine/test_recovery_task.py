@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import update
 
-from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
+from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
 from engine.inventory.recovery import Recoverer, SupersededError
 from engine.platform.tables import shows
 from engine.runtime import Working, open_working
 from ops.stack import Stack
 from tests.engine.ledger_world import TestedShow, World, open_world
-from workers.recovery import run_recovery
+from workers.recovery import Ward, run_recovery
 
 _SHOWS = 24
 _AT_ONCE = 4
@@ -98,6 +98,60 @@ async def test_a_show_that_somebody_calls_for_comes_before_those_that_wait(
         last = max(fenced, key=lambda show: order.index(show.id))
         again = await _first_visit(working, _SlowRecoverer(), fenced, wanted=last)
     assert again.index(last.id) < 3 * _AT_ONCE
+
+
+async def test_a_busy_show_whose_attempt_failed_does_not_wait_for_all_others(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """A visit ends before all had their turn, and the next begins with it."""
+    async with open_working(servers.settings) as working:
+        recoverer = _SlowRecoverer()
+        ward = Ward(replace(working, recoverer=cast("Recoverer", recoverer)), visit_s=0.02)
+        busy = fenced[-1].id
+        for _ in range(2):
+            ward.call_for(busy)
+            assert not await ward.visit()
+    assert recoverer.asked.index(busy) < _AT_ONCE
+    assert busy in recoverer.asked[_AT_ONCE : 2 * _AT_ONCE]
+
+
+async def test_a_demanded_rebuild_that_failed_is_tried_again_at_the_next_look(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """The attempt itself has fenced the show; a demand alone is heard once in a while only."""
+    show, recoverer = fenced[0], _SlowRecoverer()
+    async with open_working(servers.settings) as working:
+        ward = Ward(replace(working, recoverer=cast("Recoverer", recoverer)))
+        await _make_well(show)
+        for _ in range(2):
+            ward.call_for(show.id, contradicts_itself=True)
+            await ward.visit()
+        assert recoverer.asked.count(show.id) == 1
+        fenced_anew = {"state": "recovering"}
+        await show.world.redis.hset(show_keys(show.id).meta, mapping=fenced_anew)
+        await ward.visit()
+    assert recoverer.asked.count(show.id) == 2
+
+
+async def test_nobody_can_demand_a_rebuild_of_a_show_that_is_not_here(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """Each would cost a recovery's attempt."""
+    recoverer = _SlowRecoverer()
+    async with open_working(servers.settings) as working:
+        ward = Ward(replace(working, recoverer=cast("Recoverer", recoverer)))
+        ward.call_for(fenced[0].id ^ 1, contradicts_itself=True)
+        await ward.visit()
+    assert fenced[0].id in recoverer.asked
+    assert fenced[0].id ^ 1 not in recoverer.asked
+
+
+async def _make_well(show: TestedShow) -> None:
+    """Write what an opened show of epoch 1 looks like."""
+    info = await show.world.raw.info()
+    guard = {"run_id": info["run_id"], "replid": info["master_replid"]}
+    stands = {"state": "open", "epoch": "1", "version": "1"}
+    await show.world.redis.hset(show_keys(show.id).meta, mapping=guard | stands)
 
 
 async def test_a_show_that_can_not_be_recovered_does_not_keep_the_others_from_it(
