@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -49,17 +50,25 @@ async def test_a_server_that_keeps_its_settings_to_itself_is_a_risk_too(careless
             assert [risk.found for risk in await find_risks(working.redis)] == [None] * 3
 
 
+async def _until_told(logs: list[Any], times: int) -> None:
+    for _ in range(1000):
+        if len(logs) >= times:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("not told")
+
+
 async def test_it_is_told_once_when_it_begins_and_not_with_every_look(careless: Stack) -> None:
     """Loud, and no flood."""
     async with open_working(careless.settings) as working:
         with capture_logs() as logs, Redis.from_url(careless.settings.redis_url) as client:
             task = asyncio.create_task(watch_durability(working, look_every_s=0.01))
-            for _ in range(2):
-                await asyncio.sleep(0.1)
+            for times in (1, 2):
                 client.config_set("appendfsync", "everysec")
-                await asyncio.sleep(0.1)
+                await _until_told(logs, times)
+                await asyncio.sleep(0.1)  # some looks that say nothing
                 client.config_set("appendfsync", "always")
-            await asyncio.sleep(0.1)
+                await asyncio.sleep(0.5)  # one that finds it well
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

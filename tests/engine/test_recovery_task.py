@@ -1,7 +1,7 @@
 """The worker's recovery task: every show comes back, those that buyers wait for first."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
 from typing import cast
 
@@ -24,10 +24,10 @@ _AT_ONCE = 4
 class _SlowRecoverer:
     """Takes its time, and notes in which order it was asked; nothing is really recovered."""
 
-    def __init__(self, failing: int | None = None) -> None:
+    def __init__(self, failures: Mapping[int, Exception] | None = None) -> None:
         self.asked: list[int] = []
         self.at_once = self.most_at_once = 0
-        self._failing = failing
+        self._failures = failures or {}
         self._news = asyncio.Event()
 
     async def be_asked(self, times: int, shows: Iterable[int] = ()) -> None:
@@ -43,9 +43,8 @@ class _SlowRecoverer:
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0.03)
         self.at_once -= 1
-        if show == self._failing:
-            msg = "overtaken"
-            raise SupersededError(msg) if len(self.asked) % 2 else ZeroDivisionError
+        if show in self._failures:
+            raise self._failures[show]
 
 
 @pytest.fixture
@@ -159,6 +158,7 @@ async def test_a_show_that_can_not_be_recovered_does_not_keep_the_others_from_it
 ) -> None:
     """Neither one that something newer overtook, nor one that breaks it."""
     async with open_working(servers.settings) as working:
-        recoverer = _SlowRecoverer(failing=fenced[0].id)
+        failures = {fenced[0].id: SupersededError("overtaken"), fenced[1].id: ZeroDivisionError()}
+        recoverer = _SlowRecoverer(failures)
         order = await _first_visit(working, recoverer, fenced)
     assert {show.id for show in fenced} <= set(order)

@@ -53,10 +53,14 @@ async def _deaf_server(path: Path) -> AsyncGenerator[str]:
     over = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while b"PUBLISH" not in (said := await reader.read(4096)):
-            writer.write(b"+OK\r\n" * said.count(b"CLIENT"))
-        await over.wait()
-        writer.close()
+        try:
+            while b"PUBLISH" not in (said := await reader.read(4096)):
+                if not said:
+                    return
+                writer.write(b"+OK\r\n" * said.count(b"CLIENT"))
+            await over.wait()
+        finally:
+            writer.close()
 
     server = await asyncio.start_unix_server(serve, path)
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -69,6 +70,12 @@ def _show(room: ShowRoom) -> Show:
     return FakeBook(room).known
 
 
+def _reads(room: ShowRoom) -> int:
+    """Return how often the store was asked for deltas."""
+    stats: Any = room.client.info("commandstats")
+    return stats["cmdstat_xread"]["calls"]
+
+
 async def _forgets(watch: SoldWatch, show: Show) -> bool:
     """Tell whether the watch leaves the sold seat to the store, soon."""
     for _ in range(250):
@@ -80,7 +87,7 @@ async def _forgets(watch: SoldWatch, show: Show) -> bool:
 
 async def _refusal(watch: SoldWatch, show: Show, selection: Selection = _SEAT) -> Refusal | None:
     """Return what the watch says once it has read the deltas; None if it stays silent."""
-    for _ in range(100):
+    for _ in range(250):
         refused = watch.refuse(show, _ME, selection)
         if refused is not None:
             return refused
@@ -110,25 +117,34 @@ async def test_the_winner_is_never_refused(room: ShowRoom, watch: SoldWatch) -> 
 
 
 async def test_a_recovery_ends_the_memory(room: ShowRoom, watch: SoldWatch) -> None:
-    """It may have given seats back, and holds over that no delta tells of."""
+    """It may have given seats back, and holds over that no delta tells of: nobody follows again."""
     show = _show(room)
     watch.follow(show)
     assert await _refusal(watch, show) is not None
     room.open(start_ms=0)
     assert await _forgets(watch, show)
-    later = _show(room)
-    watch.follow(later)
-    await asyncio.sleep(0.5)
-    assert watch.refuse(later, _ME, _SEAT) is None
+    reads = _reads(room)
+    watch.follow(_show(room))
+    await asyncio.sleep(0.3)
+    assert _reads(room) == reads
 
 
 async def test_a_lost_store_ends_the_memory(room: ShowRoom, watch: SoldWatch) -> None:
-    """A stream that is gone has no gap: the epoch in `meta` is looked at, too."""
+    """A stream that is gone has no gap."""
     show = _show(room)
     watch.follow(show)
     assert await _refusal(watch, show) is not None
-    room.close()
-    room.client.unlink(room.keys.meta)
+    room.client.unlink(room.keys.meta, room.keys.deltas)
+    assert await _forgets(watch, show)
+
+
+async def test_another_epoch_ends_the_memory(room: ShowRoom, watch: SoldWatch) -> None:
+    """Even if none of its deltas has been read."""
+    show = _show(room)
+    watch.follow(show)
+    assert await _refusal(watch, show) is not None
+    room.client.unlink(room.keys.deltas)
+    room.client.hset(room.keys.meta, "epoch", 2)
     assert await _forgets(watch, show)
 
 
