@@ -144,7 +144,7 @@ async def test_another_epoch_ends_the_memory(room: ShowRoom, watch: SoldWatch) -
     watch.follow(show)
     assert await _refusal(watch, show) is not None
     room.client.unlink(room.keys.deltas)
-    room.client.hset(room.keys.meta, "epoch", 2)
+    room.client.hset(room.keys.meta, "epoch", "2")
     assert await _forgets(watch, show)
 
 
