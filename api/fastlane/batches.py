@@ -21,7 +21,7 @@ _Telling = Coroutine[Any, Any, Reply] | asyncio.Task[Reply]
 async def run_batch(call: Call) -> Reply:
     """Carry out each command as if it had come alone, in their order."""
     show = await call.show()
-    body = await call.body(BatchBody, BATCH_BYTES_MAX)
+    body = await call.body(BatchBody, BATCH_BYTES_MAX, show=show)
     # All are in the lane before the first is waited for.
     begun = [
         _begin_hold(call, show, command)

@@ -8,7 +8,7 @@ from msgspec import Struct
 from api.context import hold_of, parse_show, show_of
 from api.fastlane.bodies import BodyReader, body_too_large
 from api.inputs import Body
-from api.outcomes import show_not_found
+from api.outcomes import problem_of, show_not_found
 from api.problems import ProblemError, ProblemKind
 from api.reading import (
     BODY_BYTES_MAX,
@@ -22,6 +22,7 @@ from api.reading import (
     repeated_header,
 )
 from api.server import Exchange, RequestHeaders, RequestScope, read_headers
+from engine.inventory.commands import Overloaded
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, HoldId, IdError
 from engine.runtime import Serving
@@ -85,11 +86,16 @@ class Call(Struct, frozen=True):
         """
         return hold_of(self.runtime, show, text)
 
-    async def body(self, kind: type[B], bytes_max: int = BODY_BYTES_MAX) -> B:
-        """Return the body, decoded and checked.
+    async def body(
+        self, kind: type[B], bytes_max: int = BODY_BYTES_MAX, *, show: Show | None = None
+    ) -> B:
+        """Return the body, decoded and checked, unless it is for a show that takes no command now.
+
+        That is told before the body is looked at: under a spike the refusals would otherwise take
+        the time in which the show could decide.
 
         Raises:
-            ProblemError: it is none, too large, too slow, or does not fit.
+            ProblemError: `overloaded`; or it is none, too large, too slow, or does not fit.
         """
         check_content_type(self.headers.get("content-type"))
         given = self.headers.get("content-length")
@@ -97,6 +103,8 @@ class Call(Struct, frozen=True):
         if length is not None and length > bytes_max:
             raise body_too_large(bytes_max)
         content = await self.bodies.read(self.scope, self.exchange, length, bytes_max)
+        if show is not None and self.runtime.box_office.is_full(show):
+            raise problem_of(Overloaded(), show)
         try:
             return decode_body(content, kind)
         except UNREADABLE as error:

@@ -21,7 +21,7 @@ async def hold_places(call: Call) -> Reply:
     """Hold a selection for a buyer."""
     key = call.key()
     show = call.known_show() or await call.show()
-    asked = ask_hold(call, show, key, await call.body(HoldBody))
+    asked = ask_hold(call, show, key, await call.body(HoldBody, show=show))
     if isinstance(asked, Reply):
         return asked
     return tell_new_hold(call, show, await call.runtime.box_office.tell(show, asked))

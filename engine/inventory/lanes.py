@@ -119,6 +119,11 @@ class Lane:
         """Whether nothing waits in it or is under way."""
         return self._task is None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no command until the next batch has gone out."""
+        return len(self._waiting) >= self._backlog_max
+
     def submit(self, command: Command) -> asyncio.Future[Outcome]:
         """Put a command into the next batch; the future becomes what comes of it.
 
@@ -129,7 +134,7 @@ class Lane:
             ValueError, OverflowError, TypeError: the command can't be packed.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if len(self._waiting) >= self._backlog_max:
+        if self.is_full:
             future.set_result(Overloaded())
             return future
         if len(command.hold) != _ID_BYTES:

@@ -154,6 +154,11 @@ class BoxOffice:
         """Return a reseller's show if it is in memory; None: ask for it with `show`."""
         return self._book.known(reseller, show)
 
+    def is_full(self, show: Show) -> bool:
+        """Whether the show takes no command just now: every one would be `Overloaded`."""
+        lane = self._lanes.known(show.id)
+        return lane is not None and lane.is_full
+
     def ask_hold(  # noqa: PLR0913 - a request's parts
         self,
         show: Show,

@@ -33,7 +33,13 @@ class _Credentials:
 
 class _Office:
     def known_show(self, _: EntityId, __: EntityId) -> Show:
-        return cast("Show", SimpleNamespace(id=7, reseller=5))
+        return cast("Show", SimpleNamespace(id=7, reseller=5, manifest=None))
+
+    async def show(self, _: EntityId, __: EntityId) -> Show:
+        return self.known_show(_, __)
+
+    def is_full(self, _: Show) -> bool:
+        return False
 
 
 class _Rest:
@@ -178,6 +184,21 @@ async def test_more_calls_than_a_process_works_on_are_turned_away_at_once() -> N
     overloaded = [(headers, told) for status, headers, told in answers if status == 503]
     assert {told["type"] for _, told in overloaded} == {"urn:onsale:problem:overloaded"}
     assert {headers["retry-after"] for headers, _ in overloaded} == {"1"}
+
+
+@pytest.mark.parametrize("call", ["holds", "batch"])
+async def test_a_show_with_too_much_waiting_turns_calls_away_unread(call: str) -> None:
+    """503 with Retry-After: to read them would take the time in which the show could decide."""
+
+    class _Full(_Office):
+        def is_full(self, _: Show) -> bool:
+            return True
+
+    lane = _lane(_Full())
+    path = f"/v1/shows/{_SHOW}/{call}"
+    status, headers, told = await _ask(lane, _once(b"no JSON at all"), path=path)
+    assert (status, told["type"]) == (503, "urn:onsale:problem:overloaded")
+    assert headers["retry-after"] == "1"
 
 
 async def test_whatever_goes_wrong_is_told_without_its_details() -> None:
