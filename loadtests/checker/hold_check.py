@@ -7,7 +7,7 @@ same seats, a purchase after the end, a refusal of a hold that stands, holds of 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from loadtests.checker.claims import NO_PLACES, Claim, Claims, span_of
+from loadtests.checker.claims import NO_PLACES, Claim, Claims
 from loadtests.checker.history import Bought, Call, Held, Refused
 from loadtests.checker.search import Contradicted, GaveUp, Operation, search
 from loadtests.checker.show import KEPT_NS, Bounds
@@ -74,10 +74,7 @@ def _changes(claim: Claim) -> Iterator[_Step]:
             first,
         )
         yield _Step(Operation(invoked=claim.may_end_ns, must=False, gate=LIVE, into=EXPIRED), None)
-    for call in claim.of_kind("release"):
-        if isinstance(call.answer, Refused):
-            continue
-        span = span_of(call)
+    for call, span in claim.releases:
         release = Operation(
             invoked=span.invoked,
             completed=span.completed,

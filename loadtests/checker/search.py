@@ -35,7 +35,6 @@ class Operation(Struct, frozen=True, kw_only=True, gc=False):
     into: int = NO_STATE
     idle_in: frozenset[int] = NOWHERE
     idle_out: frozenset[int] | None = None
-    says: str = ""
 
     def is_idle(self, state: int) -> bool:
         """Tell whether it may happen in a state and leave it as it is."""

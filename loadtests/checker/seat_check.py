@@ -8,7 +8,7 @@ single-seat part of a history has an order if and only if that of each seat has 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from loadtests.checker.claims import ENDED, Claim, Claims, span_of
+from loadtests.checker.claims import ENDED, Claim, Claims
 from loadtests.checker.history import Call, Held, Refused
 from loadtests.checker.search import NEVER, Contradicted, GaveUp, Operation, search
 from loadtests.checker.show import Bounds, Show, Store
@@ -146,10 +146,7 @@ def _moves(claim: Claim) -> Iterator[tuple[str, Step]]:
 def _endings(claim: Claim) -> Iterator[tuple[str, Step]]:
     """Yield its releases, its expiry, and its loss with the store."""
     mine, bought = held_by(claim), sold_to(claim)
-    for call in claim.of_kind("release"):
-        if _is_refusal(call):
-            continue
-        span = span_of(call)
+    for call, span in claim.releases:
         operation = Operation(
             invoked=span.invoked,
             completed=span.completed,
@@ -267,13 +264,9 @@ def _add_what_was_left(steps: dict[str, list[Step]], claims: Claims, store: Stor
     """Add what the store says at the end as a last look at each seat."""
     holders: dict[str, set[int]] = {}
     for hold in store.holds:
-        claim = claims.by_id.get(hold.hold)
-        # The id of a hold whose answer was lost is known to the store alone.
-        nameless = [c for c in claims.all if not c.ids and c.buyer == hold.buyer]
+        may_be = claims.may_be(hold)
         for seat in hold.seats:
-            holders.setdefault(seat, set()).update(
-                held_by(c) for c in ([claim] if claim else nameless) if seat in c.seats
-            )
+            holders.setdefault(seat, set()).update(held_by(c) for c in may_be if seat in c.seats)
     for seat, own in steps.items():
         match store.seats.get(seat):
             case "open":
