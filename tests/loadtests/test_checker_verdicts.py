@@ -25,7 +25,8 @@ from loadtests.checker import (
 )
 from loadtests.checker.history import Answer
 from tests.loadtests.broken_box_offices import MUTATIONS
-from tests.loadtests.simulated_box_office import MS, BoxOffice, Outcome, Size, simulate
+from tests.loadtests.simulated_box_office import MS, BoxOffice, Size
+from tests.loadtests.simulated_world import Outcome, simulate
 
 EXACT = Bounds(clock_error_ns=0, stale_ns_max=0)
 """The simulated clock has no error, and a simulated office no memory beside its store."""
