@@ -333,17 +333,17 @@ def _shorten(steps: Sequence[Step], culprit: Step, initial: int, steps_max: int)
     """
     kept = [step for step in steps if step.operation.invoked <= culprit.operation.completed]
     seen = [[step] for step in kept if step.operation.gate < 0 and step is not culprit]
-    kept, left = _leave_out(kept, seen, initial, steps_max)
+    kept, left = leave_out(kept, seen, initial, steps_max)
     if any(step.does in {"is refused", "is left sold", "is left held"} for step in kept):
         return kept
     of_claim: dict[int, list[Step]] = {}
     for step in kept:
         if step.claim is not None:
             of_claim.setdefault(step.claim.number, []).append(step)
-    return _leave_out(kept, list(of_claim.values()), initial, left)[0]
+    return leave_out(kept, list(of_claim.values()), initial, left)[0]
 
 
-def _leave_out(
+def leave_out(
     kept: list[Step], groups: list[list[Step]], initial: int, steps_max: int
 ) -> tuple[list[Step], int]:
     """Return what is left without the groups that can be spared, and how much effort is left.
