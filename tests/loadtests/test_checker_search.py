@@ -345,6 +345,24 @@ def test_no_more_is_looked_at_than_is_counted() -> None:
     assert looks[0] <= found.steps
 
 
+def test_all_reads_under_way_count_for_each_new_state() -> None:
+    """Each is looked at once for every state that a taken step brings about."""
+    looks = [0]
+    reads = [
+        Watched(invoked=1, completed=99, idle_in=frozenset({99}), looks=looks) for _ in range(1000)
+    ]
+    found = search([*reads, *(take(n, 0, 50) for n in range(1, 9))], 0, 10**6)
+    assert 9_000 <= looks[0] <= found.steps
+
+
+def test_what_is_passed_over_counts_too() -> None:
+    """Of a thousand lost takes that all do the same one is tried, and all are looked at."""
+    lost = [take(1, 0, must=False)] * 1000
+    found = search([*lost, Operation(invoked=5, completed=5, idle_in=frozenset({1}))], 0, 10**6)
+    assert isinstance(found, Explained)
+    assert found.steps > 2000
+
+
 def test_each_read_counts_for_each_case_that_it_is_put_to() -> None:
     """There are more than 600 of them when a read begins, and when it ends."""
     few, many = (search(crowded(reads)[0], 0, 10**6).steps for reads in (100, 300))

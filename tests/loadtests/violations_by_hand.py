@@ -55,6 +55,7 @@ BUYS: Final = use("purchase", "k1", 30, 40, bought("k1"))
 BEGINS_TO_BUY: Final = use("purchase", "k1", 30, 40, bought("k1", "recording"))
 MAY_BUY: Final = use("purchase", "k1", 30, None, LOST)
 GIVES_BACK: Final = use("release", "k1", 50, 60, RELEASED)
+REFUSED_RELEASE: Final = use("release", "k1", 30, 40, Refused("hold-locked"))
 
 OF_SEATS: Final = [
     Row(
@@ -169,6 +170,16 @@ OF_HOLDS: Final = [
     ),
     Row(
         "hold_check",
+        "refused-otherwise",
+        ("could only be expired; yet",),
+        [
+            ON_FLOOR,
+            use("look", "k1", 1100, 1110, EXPIRED),
+            use("look", "k1", 1200, 1210, Refused("hold-released")),
+        ],
+    ),
+    Row(
+        "hold_check",
         "ended-early",
         ("could only be live; yet",),
         [ON_FLOOR, use("look", "k1", 30, 40, EXPIRED)],
@@ -193,6 +204,12 @@ OF_AREAS: Final = [
         "area-oversold",
         ("4 places were certainly taken at 40.000 ms, of 3 for sale",),
         [places("k1", 10, 20, 2), places("k2", 30, 40, 2)],
+    ),
+    Row(
+        "area_check",
+        "area-oversold",
+        ("4 places were certainly taken at 60.000 ms, of 3 for sale",),
+        [places("k1", 10, 20, 2), REFUSED_RELEASE, places("k2", 50, 60, 2)],
     ),
     Row(  # neither was certainly there while the other was, since the store may have lost k1
         "area_check",

@@ -131,6 +131,13 @@ OF_THE_STORE: Final = [
         [ON_FLOOR],
         store=left(standing("k1", (), {"floor": 2}), floor=(1, 2, 0, 1)),
     ),
+    Row(  # all that the buyer asked for is a hold of another name
+        "stores_check",
+        "hold-from-nowhere",
+        ("no call that was not refused asked for it",),
+        [ON_FLOOR],
+        store=left(standing("k9", (), {"floor": 1}, buyer="b-k1"), floor=(2, 1, 0, 1)),
+    ),
     Row(  # the lost call was another buyer's
         "stores_check",
         "hold-from-nowhere",
