@@ -21,7 +21,7 @@ from loadtests.checker.history import (
     Released,
 )
 from loadtests.checker.search import NEVER
-from loadtests.checker.show import Bounds, Ledger, Loss, Order, Show
+from loadtests.checker.show import Bounds, Ledger, Loss, Order, Show, StoreHold
 
 ENDED: Final = frozenset({HOLD_RELEASED, HOLD_EXPIRED})
 """Refusals that prove that the hold was."""
@@ -159,6 +159,14 @@ class Claim:
         sold = (order.seats for order in self.orders if order is self.order)
         return frozenset[str]().union(*(s.seats for s in self.selections), *told, *sold)
 
+    # ------------------------------------------------------------ its end
+
+    @cached_property
+    def releases(self) -> list[tuple[Call, Span]]:
+        """Return the calls that gave it back, or may have, and when."""
+        able = (call for call in self.of_kind("release") if not isinstance(call.answer, Refused))
+        return [(call, span_of(call)) for call in able]
+
     # ------------------------------------------------------------ its sale
 
     @cached_property
@@ -232,6 +240,7 @@ class Claims:
         self.by_id: dict[str, Claim] = {}
         self.by_key: dict[str, Claim] = {}
         self.ids_of_two: list[tuple[str, Claim, Claim]] = []
+        self._nameless: defaultdict[tuple[str, frozenset[str]], list[Claim]] = defaultdict(list)
 
     def add(self, calls: Iterable[Call]) -> None:
         """Put the calls, by invocation, to their claims."""
@@ -253,6 +262,20 @@ class Claims:
             claim.calls.sort(key=lambda call: call.invoked_ns)
             claim.knows_ledger = self._ledger is not None
         _reckon_deadlines(self.all, self._bounds)
+        for claim in self.all:
+            for selection in () if claim.ids else claim.selections:
+                self._nameless[claim.buyer, selection.seats].append(claim)
+
+    def may_be(self, hold: StoreHold) -> list[Claim]:
+        """Return the claims that a hold in the store may be.
+
+        The id of a hold whose answer was lost is known to the store alone, and nobody can have
+        replaced its seats; so it is one of its buyer's that asked for just these.
+        """
+        claim = self.by_id.get(hold.hold)
+        if claim is not None:
+            return [claim]
+        return self._nameless.get((hold.buyer, frozenset(hold.seats)), [])
 
     def _new(self, name: str, buyer: str) -> Claim:
         claim = Claim(len(self.all), name, buyer, self._show)

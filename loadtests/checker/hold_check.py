@@ -7,11 +7,11 @@ same seats, a purchase after the end, a refusal of a hold that stands, holds of 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from loadtests.checker.claims import NO_PLACES, Claim, Claims, span_of
-from loadtests.checker.history import Bought, Call, Held, Refused
+from loadtests.checker.claims import NO_PLACES, Claim, Claims
+from loadtests.checker.history import Bought, Call, Held, Refused, Released
 from loadtests.checker.search import Contradicted, GaveUp, Operation, search
 from loadtests.checker.show import KEPT_NS, Bounds
-from loadtests.checker.verdict import Findings, tell_call
+from loadtests.checker.verdict import Findings, Kind, tell_call
 
 NONE: Final = 0
 LIVE: Final = 1
@@ -74,10 +74,7 @@ def _changes(claim: Claim) -> Iterator[_Step]:
             first,
         )
         yield _Step(Operation(invoked=claim.may_end_ns, must=False, gate=LIVE, into=EXPIRED), None)
-    for call in claim.of_kind("release"):
-        if isinstance(call.answer, Refused):
-            continue
-        span = span_of(call)
+    for call, span in claim.releases:
         release = Operation(
             invoked=span.invoked,
             completed=span.completed,
@@ -130,7 +127,9 @@ def _seen(call: Call) -> frozenset[int] | None:
             return None
 
 
-def _kind_of(culprit: Call | None, states: frozenset[int]) -> str:
+def _kind_of(culprit: Call | None, states: frozenset[int]) -> Kind:
+    if culprit is not None and isinstance(culprit.answer, Released):
+        return "released-after-sale"
     if culprit is not None and culprit.kind == "hold" and isinstance(culprit.answer, Refused):
         return "refused-own-hold" if culprit.answer.reason in NO_PLACES else "ended-early"
     if culprit is not None and isinstance(culprit.answer, Refused):

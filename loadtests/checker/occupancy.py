@@ -11,7 +11,6 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from loadtests.checker.claims import Claim, Selection, tells_end
-from loadtests.checker.history import Refused
 from loadtests.checker.search import NEVER
 
 
@@ -56,9 +55,7 @@ def _may_end(claim: Claim) -> int:
         undone = [claim.sale.invoked]
     elif claim.sale is not None and claim.sale.must and claim.loss is None:
         return NEVER
-    released = [
-        call.invoked_ns for call in claim.of_kind("release") if not isinstance(call.answer, Refused)
-    ]
+    released = [span.invoked for _, span in claim.releases]
     lost = [loss.from_ns for loss in claim.losses if claim.loss is not None]
     return min([claim.may_end_ns, *released, *undone, *lost])
 

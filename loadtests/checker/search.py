@@ -35,7 +35,6 @@ class Operation(Struct, frozen=True, kw_only=True, gc=False):
     into: int = NO_STATE
     idle_in: frozenset[int] = NOWHERE
     idle_out: frozenset[int] | None = None
-    says: str = ""
 
     def is_idle(self, state: int) -> bool:
         """Tell whether it may happen in a state and leave it as it is."""
@@ -72,7 +71,8 @@ _Case = tuple[int, int, int]
 def search(operations: Sequence[Operation], initial: int, steps_max: int) -> Finding:
     """Look for an order of `operations` on an object that begins as `initial`.
 
-    At most `steps_max` steps are tried; a step takes a few microseconds.
+    Everything that is looked at counts as a step, of about a microsecond; soon after `steps_max` of
+    them the search gives up.
     """
     events = [(o.invoked, 0, at) for at, o in enumerate(operations)]
     # What need not happen and never ends asks for nothing when it is over.
@@ -80,18 +80,31 @@ def search(operations: Sequence[Operation], initial: int, steps_max: int) -> Fin
         (o.completed, 1, at) for at, o in enumerate(operations) if o.must or o.completed < NEVER
     ]
     events.sort()
-    run = _Search(operations, initial, steps_max)
+    effort = _Effort(steps_max)
+    run = _Search(operations, initial, effort)
     for _, is_completion, at in events:
-        if not is_completion:
-            run.invoke(at)
-            continue
         before = run.cases
-        run.complete(at)
-        if run.steps > steps_max:
-            return GaveUp(run.steps)
+        if is_completion:
+            run.complete(at)
+        else:
+            run.invoke(at)
+        if effort.is_spent:
+            return GaveUp(effort.steps)
         if not run.cases:
-            return Contradicted(run.steps, at, frozenset(state for state, _, _ in before))
-    return Explained(run.steps)
+            return Contradicted(effort.steps, at, frozenset(state for state, _, _ in before))
+    return Explained(effort.steps)
+
+
+class _Effort:
+    """What a search has cost so far."""
+
+    def __init__(self, steps_max: int) -> None:
+        self.steps = 0
+        self._steps_max = steps_max
+
+    @property
+    def is_spent(self) -> bool:
+        return self.steps > self._steps_max
 
 
 class _Cases:
@@ -101,7 +114,8 @@ class _Cases:
     them can do all that the other can: it need not take them, ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, effort: _Effort) -> None:
+        self._effort = effort
         self._used: dict[tuple[int, int], list[int]] = {}
 
     def add(self, case: _Case) -> bool:
@@ -111,6 +125,7 @@ class _Cases:
         if known is None:
             self._used[state, done] = [used]
             return True
+        self._effort.steps += len(known)
         if any(fewer & used == fewer for fewer in known):
             return False
         known[:] = [more for more in known if used & more != used]
@@ -123,33 +138,36 @@ class _Cases:
 
 
 class _Search:
-    def __init__(self, operations: Sequence[Operation], initial: int, steps_max: int) -> None:
+    def __init__(self, operations: Sequence[Operation], initial: int, effort: _Effort) -> None:
         self._operations = operations
-        self._bits = [1 << at for at in range(len(operations))]
-        self._steps_max = steps_max
-        self._by_gate: dict[int, list[int]] = {}
-        self._reads: list[int] = []
-        self._idlers: list[int] = []
+        self._effort = effort
+        self._bits: dict[int, int] = {}
+        self._spare_bits: list[int] = []
+        self._by_gate: dict[int, dict[int, None]] = {}
+        self._reads: dict[int, None] = {}
+        self._fitting: dict[int, int] = {}
+        self._idlers: dict[int, None] = {}
         self.cases: list[_Case] = [(initial, 0, 0)]
-        self.steps = 0
 
     def invoke(self, at: int) -> None:
         """Put an operation under way."""
         operation = self._operations[at]
+        # Those of what has ended are used again, so that a long history's sets stay small.
+        self._bits[at] = self._spare_bits.pop() if self._spare_bits else 1 << len(self._bits)
+        self._effort.steps += 1
         if operation.gate == NO_STATE:
-            # A read that fits is taken at once: it changes nothing, so nothing is lost by it.
-            self._reads.append(at)
-            self.cases = [(s, self._read(s, done), used) for s, done, used in self.cases]
+            self._read_at_once(at)
             return
-        self._by_gate.setdefault(operation.gate, []).append(at)
+        self._by_gate.setdefault(operation.gate, {})[at] = None
         if operation.must and (operation.idle_in or operation.idle_out is not None):
-            self._idlers.append(at)
+            self._idlers[at] = None
 
     def complete(self, at: int) -> None:
         """End an operation: keep the cases in which it was taken, or can be just in time."""
         operation, bit = self._operations[at], self._bits[at]
-        found = _Cases()
-        tried = _Cases()
+        found = _Cases(self._effort)
+        tried = _Cases(self._effort)
+        self._effort.steps += len(self.cases)
         for case in self.cases:
             state, done, used = case
             if (done | used) & bit:
@@ -159,20 +177,21 @@ class _Search:
                     found.add(case)
                 self._reach(at, case, tried, found)
         self.cases = found.all()
+        self._spare_bits.append(self._bits.pop(at))
         if operation.gate == NO_STATE:
-            self._reads.remove(at)
+            del self._reads[at]
+            self._effort.steps += len(self._fitting)
+            self._fitting = {state: fits & ~bit for state, fits in self._fitting.items()}
             return
-        self._by_gate[operation.gate].remove(at)
-        if at in self._idlers:
-            self._idlers.remove(at)
+        del self._by_gate[operation.gate][at]
+        self._idlers.pop(at, None)
 
     def _reach(self, at: int, start: _Case, tried: _Cases, found: _Cases) -> None:
         """Find all cases in which `at` was taken, going on from `start`."""
         bit = self._bits[at]
         stack = [start]
-        while stack and self.steps <= self._steps_max:
+        while stack and not self._effort.is_spent:
             for case in self._next(stack.pop()):
-                self.steps += 1
                 state, done, used = case
                 if (done | used) & bit:
                     # It is over, so whether it was taken tells cases apart no longer.
@@ -184,7 +203,9 @@ class _Search:
         state, done, used = case
         taken = done | used
         alike: set[int] = set()
-        for at in self._by_gate.get(state, ()):
+        able = self._by_gate.get(state, {})
+        self._effort.steps += len(able) + len(self._idlers)
+        for at in able:
             bit = self._bits[at]
             if taken & bit:
                 continue
@@ -203,9 +224,22 @@ class _Search:
             if not taken & bit and self._operations[at].is_idle(state):
                 yield state, done | bit, used
 
+    # A read that fits is taken at once: it changes nothing, so nothing is lost by it.
+
+    def _read_at_once(self, at: int) -> None:
+        self._reads[at] = None
+        self._effort.steps += len(self.cases)
+        # All others that fit a case were taken when it came about.
+        now = {state for state, _, _ in self.cases}
+        fits = {s: self._bits[at] if self._operations[at].is_idle(s) else 0 for s in now}
+        self._fitting = {s: self._fitting[s] | fits[s] for s in now & self._fitting.keys()}
+        self.cases = [(state, done | fits[state], used) for state, done, used in self.cases]
+
     def _read(self, state: int, done: int) -> int:
         """Return what is taken in a state once all the reads under way that fit it are."""
-        for at in self._reads:
-            if self._operations[at].is_idle(state):
-                done |= self._bits[at]
-        return done
+        fitting = self._fitting.get(state)
+        if fitting is None:
+            self._effort.steps += len(self._reads)
+            able = (at for at in self._reads if self._operations[at].is_idle(state))
+            fitting = self._fitting[state] = sum(self._bits[at] for at in able)
+        return done | fitting

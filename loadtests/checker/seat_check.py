@@ -8,11 +8,11 @@ single-seat part of a history has an order if and only if that of each seat has 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from loadtests.checker.claims import ENDED, Claim, Claims, span_of
+from loadtests.checker.claims import ENDED, Claim, Claims
 from loadtests.checker.history import Call, Held, Refused
 from loadtests.checker.search import NEVER, Contradicted, GaveUp, Operation, search
 from loadtests.checker.show import Bounds, Show, Store
-from loadtests.checker.verdict import Findings, tell_call, tell_time
+from loadtests.checker.verdict import Findings, Kind, tell_call, tell_time
 
 OPEN: Final = 0
 BLOCKED: Final = 1
@@ -21,7 +21,7 @@ _FIRST: Final = 2
 GONE: Final = ENDED | {"hold-not-found"}
 _SHORTENED_MAX: Final = 10
 """For so many violations the explanation is made as short as can be, which takes time."""
-_KIND_OF_SIGHT: Final = {
+_KIND_OF_SIGHT: Final[dict[str, Kind]] = {
     "is refused": "refused-open-seat",
     "is seen ended": "ended-early",
     "is seen without": "ended-early",
@@ -83,7 +83,7 @@ def steps_by_seat(
             if seat in steps:  # what was told of a seat that is not there is for the whole check
                 steps[seat].append(step)
     if store is not None:
-        _add_what_was_left(steps, claims, store)
+        _add_what_was_left(steps, show, claims, store)
     return steps
 
 
@@ -146,10 +146,7 @@ def _moves(claim: Claim) -> Iterator[tuple[str, Step]]:
 def _endings(claim: Claim) -> Iterator[tuple[str, Step]]:
     """Yield its releases, its expiry, and its loss with the store."""
     mine, bought = held_by(claim), sold_to(claim)
-    for call in claim.of_kind("release"):
-        if _is_refusal(call):
-            continue
-        span = span_of(call)
+    for call, span in claim.releases:
         operation = Operation(
             invoked=span.invoked,
             completed=span.completed,
@@ -263,25 +260,27 @@ def _is_refusal(call: Call) -> bool:
     return isinstance(call.answer, Refused)
 
 
-def _add_what_was_left(steps: dict[str, list[Step]], claims: Claims, store: Store) -> None:
-    """Add what the store says at the end as a last look at each seat."""
+def _add_what_was_left(
+    steps: dict[str, list[Step]], show: Show, claims: Claims, store: Store
+) -> None:
+    """Add what the store says at the end as a last look at each seat.
+
+    What is blocked and should not be, or should and is not, or is held by no hold of the store
+    contradicts itself without any history, and is for the check of the stores.
+    """
     holders: dict[str, set[int]] = {}
     for hold in store.holds:
-        claim = claims.by_id.get(hold.hold)
-        # The id of a hold whose answer was lost is known to the store alone.
-        nameless = [c for c in claims.all if not c.ids and c.buyer == hold.buyer]
+        may_be = claims.may_be(hold)
         for seat in hold.seats:
-            holders.setdefault(seat, set()).update(
-                held_by(c) for c in ([claim] if claim else nameless) if seat in c.seats
-            )
+            holders.setdefault(seat, set()).update(held_by(c) for c in may_be if seat in c.seats)
     for seat, own in steps.items():
         match store.seats.get(seat):
+            case _ if seat in show.blocked_seats:
+                continue
             case "open":
                 states = {OPEN}
-            case "blocked":
-                states = {BLOCKED}
-            case "held":
-                states = holders.get(seat, set())
+            case "held" if seat in holders:
+                states = holders[seat]
             case "sold":
                 states = {sold_to(step.claim) for step in own if step.claim}
             case _:
@@ -293,7 +292,7 @@ def _add_what_was_left(steps: dict[str, list[Step]], claims: Claims, store: Stor
 # ---------------------------------------------------------------- telling
 
 
-def _kind_of(culprit: Step, states: frozenset[int]) -> str:
+def _kind_of(culprit: Step, states: frozenset[int]) -> Kind:
     claim = culprit.claim
     if claim is None:
         return "store-differs"
@@ -327,26 +326,40 @@ def _tell_step(step: Step) -> str:
 
 
 def _shorten(steps: Sequence[Step], culprit: Step, initial: int, steps_max: int) -> list[Step]:
-    """Return fewer steps that still have no order.
+    """Return fewer steps that still have no order, as few as can be found with so much effort.
 
     Only what can't by its absence make a contradiction is left out: what comes later; what is
     merely seen; and, unless the point is that somebody must have had the seat, whole holds.
     """
-
-    def is_contradicted(some: Sequence[Step]) -> bool:
-        found = search([step.operation for step in some], initial, steps_max)
-        return isinstance(found, Contradicted)
-
     kept = [step for step in steps if step.operation.invoked <= culprit.operation.completed]
-    for step in [step for step in kept if step.operation.gate < 0 and step is not culprit]:
-        without = [other for other in kept if other is not step]
-        if is_contradicted(without):
-            kept = without
+    seen = [[step] for step in kept if step.operation.gate < 0 and step is not culprit]
+    kept, left = leave_out(kept, seen, initial, steps_max)
     if any(step.does in {"is refused", "is left sold", "is left held"} for step in kept):
         return kept
-    others = {step.claim.number: step.claim for step in kept if step.claim}
-    for claim in others.values():
-        without = [step for step in kept if step.claim is not claim]
-        if is_contradicted(without):
+    of_claim: dict[int, list[Step]] = {}
+    for step in kept:
+        if step.claim is not None:
+            of_claim.setdefault(step.claim.number, []).append(step)
+    return leave_out(kept, list(of_claim.values()), initial, left)[0]
+
+
+def leave_out(
+    kept: list[Step], groups: list[list[Step]], initial: int, steps_max: int
+) -> tuple[list[Step], int]:
+    """Return what is left without the groups that can be spared, and how much effort is left.
+
+    All are tried at once, then by halves: few of many are needed, as a rule.
+    """
+    stack, left = [groups], steps_max
+    while stack and left > 0:
+        some = stack.pop()
+        spared = {id(step) for group in some for step in group}
+        without = [step for step in kept if id(step) not in spared]
+        found = search([step.operation for step in without], initial, left)
+        left -= found.steps
+        if isinstance(found, Contradicted):
             kept = without
-    return kept
+        elif len(some) > 1:
+            half = len(some) // 2
+            stack += [some[half:], some[:half]]
+    return kept, left

@@ -134,11 +134,9 @@ def _check_areas(show: Show, store: Store, findings: Findings) -> None:
 
 
 def _has_origin(hold: StoreHold, claims: Claims) -> bool:
-    """Tell whether some call may have made a hold; of a lost answer nobody knows the id."""
-    claim = claims.by_id.get(hold.hold)
-    nameless = [c for c in claims.all if not c.ids and c.buyer == hold.buyer]
+    """Tell whether some call may have made a hold with just these places."""
     return any(
         (frozenset(hold.seats), hold.areas) == (selection.seats, selection.areas)
-        for one in ([claim] if claim else nameless)
-        for selection in one.selections
+        for claim in claims.may_be(hold)
+        for selection in claim.selections
     )

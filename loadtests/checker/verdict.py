@@ -8,6 +8,43 @@ from msgspec import Struct
 
 from loadtests.checker.history import Answer, Bought, Call, Held, Refused, Released
 
+Kind = Literal[
+    "area-oversold",
+    "blocked-seat-differs",
+    "blocked-seat-sold",
+    "blocked-seat-taken",
+    "buyer-over-limit",
+    "confirmed-not-in-ledger",
+    "conservation",
+    "ended-early",
+    "hold-came-back",
+    "hold-from-nowhere",
+    "hold-lost",
+    "hold-of-two-keys",
+    "hold-of-two-orders",
+    "hold-overdue",
+    "key-of-two-holds",
+    "key-of-two-orders",
+    "no-such-seat",
+    "order-differs",
+    "order-from-nowhere",
+    "order-of-two-holds",
+    "partial-hold",
+    "recording-lost",
+    "refused-open-area",
+    "refused-open-seat",
+    "refused-otherwise",
+    "refused-own-hold",
+    "released-after-sale",
+    "sale-from-nowhere",
+    "sold-after-deadline",
+    "store-differs",
+    "store-differs-from-ledger",
+    "two-orders-one-seat",
+    "two-owners",
+]
+"""What can be violated; docs/CHECKER.md tells which check finds it."""
+
 CALLS_KEPT: Final = 200
 """Of a violation's history, the last so many calls."""
 
@@ -21,7 +58,7 @@ class Violation(Struct, frozen=True, kw_only=True):
     (a seat, area, hold, buyer or order), by invocation.
     """
 
-    kind: str
+    kind: Kind
     subject: str
     says: str
     because: tuple[str, ...] = ()
@@ -75,7 +112,7 @@ class Findings:
 
     def add(
         self,
-        kind: str,
+        kind: Kind,
         subject: str,
         says: str,
         *,

@@ -7,7 +7,7 @@ from loadtests.checker.history import Bought, Call, Held, Refused
 from loadtests.checker.occupancy import Level, Stretch, certain
 from loadtests.checker.search import NEVER
 from loadtests.checker.show import Bounds, Show
-from loadtests.checker.verdict import Findings, tell_call, tell_time
+from loadtests.checker.verdict import Findings, Kind, tell_call, tell_time
 
 
 def check_whole(show: Show, claims: Claims, bounds: Bounds, findings: Findings) -> None:
@@ -105,7 +105,7 @@ def _check_keys(claims: Claims, findings: Findings) -> None:
 
 
 def _add_if_several(
-    kind: str, subject: str, what: set[str], findings: Findings, claim: Claim | None = None
+    kind: Kind, subject: str, what: set[str], findings: Findings, claim: Claim | None = None
 ) -> None:
     if len(what) > 1:
         says = f"told as {' and as '.join(sorted(what))}"

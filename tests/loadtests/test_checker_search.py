@@ -311,3 +311,68 @@ def test_what_is_too_much_to_search_is_undecided_and_never_fine(count: int) -> N
     crowd = [take(n, 0, 10) for n in range(1, count)] + [leave(n, 0, 10) for n in range(1, count)]
     impossible = Operation(invoked=5, completed=5, idle_in=frozenset({9999}))
     assert isinstance(search([*crowd, impossible], 0, 20_000), GaveUp)
+
+
+class Watched(Operation, frozen=True, kw_only=True, gc=False):
+    """An operation that counts how often it is looked at."""
+
+    looks: list[int]
+
+    def is_idle(self, state: int) -> bool:
+        """Count, and tell whether it may happen."""
+        self.looks[0] += 1
+        return Operation.is_idle(self, state)
+
+
+def crowded(reads: int) -> tuple[list[Operation], list[int]]:
+    """Return takes and leaves with hundreds of cases, amid which the reads begin, and the count."""
+    looks = [0]
+    crowd = [take(n, 0, 10**6) for n in range(1, 10)]
+    crowd += [leave(n, 0, 5 if n == 9 else 10**6) for n in range(1, 10)]
+    taken = frozenset({0})
+    crowd += [
+        Watched(invoked=10 + n, completed=2000 + n, idle_out=taken, looks=looks)
+        for n in range(reads)
+    ]
+    return crowd, looks
+
+
+def test_no_more_is_looked_at_than_is_counted() -> None:
+    """Reads under way are not looked at again for each case and each other read."""
+    crowd, looks = crowded(300)
+    found = search(crowd, 0, 10**6)
+    assert isinstance(found, Explained)
+    assert looks[0] <= found.steps
+
+
+def test_all_reads_under_way_count_for_each_new_state() -> None:
+    """Each is looked at once for every state that a taken step brings about."""
+    looks = [0]
+    reads = [
+        Watched(invoked=1, completed=99, idle_in=frozenset({99}), looks=looks) for _ in range(1000)
+    ]
+    found = search([*reads, *(take(n, 0, 50) for n in range(1, 9))], 0, 10**6)
+    assert 9_000 <= looks[0] <= found.steps
+
+
+def test_what_is_passed_over_counts_too() -> None:
+    """Of a thousand lost takes that all do the same one is tried, and all are looked at."""
+    lost = [take(1, 0, must=False)] * 1000
+    found = search([*lost, Operation(invoked=5, completed=5, idle_in=frozenset({1}))], 0, 10**6)
+    assert isinstance(found, Explained)
+    assert found.steps > 2000
+
+
+def test_each_read_counts_for_each_case_that_it_is_put_to() -> None:
+    """There are more than 600 of them when a read begins, and when it ends."""
+    few, many = (search(crowded(reads)[0], 0, 10**6).steps for reads in (100, 300))
+    assert many - few > 2 * 600 * 200
+
+
+@pytest.mark.parametrize("steps_max", [100, 5_000, 50_000])
+def test_a_search_ends_soon_after_its_bound(steps_max: int) -> None:
+    """Whatever it is that takes so long; what is begun then is ended, and no more."""
+    crowd, looks = crowded(1000)
+    found = search(crowd, 0, steps_max)
+    assert isinstance(found, GaveUp)
+    assert max(found.steps, looks[0]) <= steps_max + 2_000
