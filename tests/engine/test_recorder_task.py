@@ -106,13 +106,13 @@ async def _wake(show: TestedShow) -> None:
 async def _sell_and_hear(show: TestedShow, seat: int) -> float:
     """Sell a seat, wake the recorder, and return after how many seconds its row is told."""
     async with show.world.raw.pubsub() as pubsub:
-        await pubsub.subscribe(show_keys(show.id).recorded)
-        assert await pubsub.get_message(timeout=_PATIENCE_S)  # that it is subscribed
+        await pubsub.execute_command("SSUBSCRIBE", show_keys(show.id).recorded)
+        assert await pubsub.parse_response(timeout=_PATIENCE_S)  # that it is subscribed
         began = monotonic()
         await show.sell([seat])
         await _wake(show)
         async with asyncio.timeout(_PATIENCE_S):
-            while await pubsub.get_message(ignore_subscribe_messages=True, timeout=1) is None:
+            while await pubsub.parse_response(block=False, timeout=1) is None:
                 pass
         return monotonic() - began
 
