@@ -245,8 +245,10 @@ class ClusterStore:
 
     def pubsub(self, server: str = "") -> Subscription:
         """Return a connection that listens, to one primary; it ends when that is one no longer."""
-        address = parse_address(server) if server else self._map.preferred()[0]
-        return ClusterSubscription(self._map, address, self._node(address).store.pubsub())
+        address = parse_address(server) if server else None
+        return ClusterSubscription(
+            self._map, address, lambda chosen: self._node(chosen).store.pubsub()
+        )
 
     def pipeline(self, transaction: bool) -> ClusterPipeline:  # noqa: FBT001 - the client's form
         """Collect commands that go out together, to each node its own."""

@@ -1,5 +1,6 @@
 """A subscription in a cluster: to one primary, for as long as it is one."""
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,15 +17,25 @@ class ClusterSubscription:
     A node that hangs, or was cut off, looks like one that has nothing to say.
     """
 
-    def __init__(self, nodes: ClusterMap, address: Address, inner: Subscription) -> None:
-        """Take the map to look at, and the connection's node."""
+    def __init__(
+        self,
+        nodes: ClusterMap,
+        address: Address | None,
+        connect: Callable[[Address], Subscription],
+    ) -> None:
+        """Take the map to look at, the node, None for any primary, and how to listen to one."""
         self._nodes = nodes
         self._address = address
-        self._inner = inner
+        self._connect = connect
+        self._opened: Subscription | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin."""
-        await self._inner.__aenter__()
+        """Begin: choose a primary unless one was named."""
+        if self._address is None:
+            await self._nodes.look()
+            self._address = self._nodes.preferred()[0]
+        self._opened = self._connect(self._address)
+        await self._opened.__aenter__()
         return self
 
     async def __aexit__(
@@ -35,9 +46,16 @@ class ClusterSubscription:
         /,
     ) -> None:
         """Close it; a node that failed is not the first to be chosen again."""
-        if isinstance(error, Exception):
+        if self._address is not None and isinstance(error, Exception):
             self._nodes.suspect(self._address)
         await self._inner.__aexit__(kind, error, trace)
+
+    @property
+    def _inner(self) -> Subscription:
+        if self._opened is None:
+            msg = "a subscription is a context manager"
+            raise RuntimeError(msg)
+        return self._opened
 
     async def subscribe(self, *channels: Text) -> None:
         """Listen to channels."""
