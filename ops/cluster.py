@@ -10,7 +10,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +65,7 @@ class Cluster:
     # ------------------------------------------------------------ looking into it
 
     @contextmanager
-    def client(self, node: int) -> Iterator[Any]:
+    def client(self, node: int) -> Generator[Any]:
         """Connect to one node, by its place among the children; the client's types say little."""
         client = Redis(
             host=_HOST,
@@ -108,6 +108,44 @@ class Cluster:
     def _node_at(self, port: int) -> int:
         return [client_port for client_port, _ in self._kept.ports].index(port)
 
+    # ------------------------------------------------------------ moving a slot
+
+    def move_slot(self, slot: int, source: int, target: int) -> None:
+        """Move a slot from one primary to another at once, as Valkey 9 can.
+
+        Raises:
+            StackError: it was not moved.
+        """
+        with self.client(source) as client:
+            to = self.id_of(target)
+            client.execute_command("CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", to)
+            deadline = time.monotonic() + _FORM_TIMEOUT_S
+            while (state := _migration(client)) != "success":
+                if state in {"failed", "canceled"} or time.monotonic() > deadline:
+                    msg = f"slot {slot} was not moved: {state}"
+                    raise StackError(msg)
+                time.sleep(_POLL_S / 10)
+
+    def move_slot_key_by_key(self, slot: int, source: int, target: int) -> None:
+        """Move a slot as every cluster can, while both nodes have a part of it."""
+        to, since = self.id_of(target), self.id_of(source)
+        with self.client(source) as giving, self.client(target) as taking:
+            taking.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", since)
+            giving.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", to)
+        self.finish_slot(slot, source, target)
+
+    def finish_slot(self, slot: int, source: int, target: int) -> None:
+        """Move what is left of a slot that is on its way."""
+        to = self.id_of(target)
+        with self.client(source) as giving, self.client(target) as taking:
+            port = self._kept.ports[target][0]
+            while keys := giving.execute_command("CLUSTER GETKEYSINSLOT", slot, 1):
+                to_target = ("MIGRATE", _HOST, port, "", 0, int(_ANSWER_TIMEOUT_S * 1000))
+                giving.execute_command(*to_target, "AUTH", self._kept.password, "KEYS", *keys)
+            # The one that takes over first: until then the other sends everybody to it.
+            taking.execute_command("CLUSTER SETSLOT", slot, "NODE", to)
+            giving.execute_command("CLUSTER SETSLOT", slot, "NODE", to)
+
     # ------------------------------------------------------------ forming it
 
     def form(self) -> None:
@@ -140,7 +178,28 @@ class Cluster:
         for node in range(PRIMARIES, _NODES):
             with self.client(node) as client:
                 client.execute_command("CLUSTER REPLICATE", self.id_of(node - PRIMARIES))
-        self._wait("has its copy", _has_its_copy)
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Wait until every primary has a replica with a copy, so that it may be lost.
+
+        Raises:
+            StackError: it has none in time.
+        """
+        deadline = time.monotonic() + _FORM_TIMEOUT_S
+        while sum(self._is_copy(node) for node in range(_NODES)) != _NODES - PRIMARIES:
+            if time.monotonic() > deadline:
+                msg = "the cluster's primaries never had a replica each"
+                raise StackError(msg)
+            time.sleep(_POLL_S)
+
+    def _is_copy(self, node: int) -> bool:
+        with self.client(node) as client:
+            try:
+                info = client.info("replication")
+            except (RedisError, OSError):
+                return False
+            return info["role"] == "slave" and info["master_link_status"] == "up"
 
     def _serves(self, client: Any) -> bool:  # noqa: ANN401 - the client's types say little
         info = _info(client)
@@ -214,13 +273,15 @@ def _options(data: Path, port: int, bus_port: int, password: str) -> Iterator[st
     yield "maxmemory-policy noeviction"
 
 
+def _migration(client: Any) -> str:  # noqa: ANN401 - the client's types say little
+    """Return how the newest migration stands."""
+    (newest, *_) = client.execute_command("CLUSTER GETSLOTMIGRATIONS")
+    fields = dict(zip(newest[::2], newest[1::2], strict=True))
+    return fields["state"]
+
+
 def _info(client: Any) -> dict[str, str]:  # noqa: ANN401 - the client's types say little
     return client.execute_command("CLUSTER INFO")
-
-
-def _has_its_copy(client: Any) -> bool:  # noqa: ANN401 - the client's types say little
-    info = client.info("replication")
-    return info["role"] == "master" or info["master_link_status"] == "up"
 
 
 def _answers_ping(port: int, password: str) -> bool:

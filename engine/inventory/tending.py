@@ -56,7 +56,7 @@ async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
     failures: list[Exception] = []
     for show in tended:
         try:
-            server = await redis.server_of(show_keys(show.id).meta)
+            server = await redis.server_of(show_keys(show.id).meta, surely=True)
         except RedisError as error:
             failures.append(error)
         else:

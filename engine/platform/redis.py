@@ -102,8 +102,8 @@ class Store(Protocol):
         """Load and run a script."""
         ...
 
-    async def server_of(self, name: str) -> str:
-        """Return which server has a key now; a store that is one server has but one name."""
+    async def server_of(self, name: str, *, surely: bool = False) -> str:
+        """Return which server has a key, `surely`: asked now; one server alone has no name."""
         ...
 
     async def ping(self) -> bool:
@@ -208,7 +208,7 @@ class _Cancellable(AbstractConnection):
 class Server(Redis):
     """The client of one server, which has all keys."""
 
-    async def server_of(self, name: str) -> str:  # noqa: ARG002 - as in `Store`
+    async def server_of(self, name: str, *, surely: bool = False) -> str:  # noqa: ARG002 - as in `Store`
         """Return the one server's name."""
         return ""
 

@@ -186,8 +186,10 @@ class ClusterStore:
     async def _view(self, address: Address) -> View:
         return await cast("Any", self._node(address).store).execute_command("CLUSTER NODES")
 
-    async def server_of(self, name: str) -> str:
-        """Return the address of the node that has a key now."""
+    async def server_of(self, name: str, *, surely: bool = False) -> str:
+        """Return the address of the node that has a key; `surely`: nodes are asked now."""
+        if surely:
+            await self._map.look()
         return str(await self._owner(slot_of(name)))
 
     async def run_on(self, name: str, act: Callable[[Store], Awaitable[_T]]) -> _T:
@@ -214,14 +216,10 @@ class ClusterStore:
     # ------------------------------------------------------------ commands of no key
 
     async def ping(self) -> bool:
-        """Return whether a node answers: shows of others may sell while one does not."""
+        """Return whether nodes answer: while some do not, shows of the others sell."""
         await self._map.look()
-        answers = await asyncio.gather(
-            *(self._node(address).store.ping() for address in self._map.preferred()),
-            return_exceptions=True,
-        )
-        if not any(answer is True for answer in answers):
-            msg = f"no node of the cluster answers: {answers[0]!r}"
+        if not self._map.is_answered:
+            msg = "no node of the cluster answers"
             raise RedisConnectionError(msg)
         return True
 

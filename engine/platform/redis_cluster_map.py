@@ -20,7 +20,7 @@ from engine.platform.redis_cluster_url import Address, parse_address
 
 SLOTS: Final = 16_384
 
-_OLD_AFTER_S: Final = 1.0
+_OLD_AFTER_S: Final = 0.5
 _LOOK_S_MAX: Final = 1.0
 _LOOK_PAUSE_S: Final = 0.02
 
@@ -66,7 +66,7 @@ def read_view(view: View, asked: Address) -> tuple[list[Claim], set[Address]]:
 
 
 class ClusterMap:
-    """The owners of the slots, looked at anew when they are in doubt, or a second old."""
+    """The owners of the slots, looked at anew when they are in doubt, or half a second old."""
 
     def __init__(self, seeds: Collection[Address], ask: Ask) -> None:
         """Take the nodes to ask first and how to ask one; nothing is asked yet."""
@@ -80,6 +80,8 @@ class ClusterMap:
         self.primaries: frozenset[Address] = frozenset()
         """Those with slots."""
         self.nodes: frozenset[Address] = frozenset(seeds)
+        self.is_answered = False
+        """Whether any node answered at the last look."""
 
     async def owner(self, slot: int) -> Address:
         """Return who has a slot; look first if that is unknown or whoever had it failed.
@@ -99,7 +101,7 @@ class ClusterMap:
         return owner
 
     def touch(self) -> None:
-        """See to it that what is known is not much older than a second."""
+        """See to it that what is known is not much older than that."""
         if time.monotonic() - self._looked_at > _OLD_AFTER_S:
             self._begin()
 
@@ -144,6 +146,7 @@ class ClusterMap:
         if not views:
             views = await self._views(self._seeds)
         self._looked_at = time.monotonic()
+        self.is_answered = bool(views)
         if not views:
             self._suspects |= suspects
             _log.warning("no node of the cluster answers")

@@ -17,7 +17,7 @@ class Routes(Protocol):
     """What a pipeline needs of a cluster."""
 
     async def server_of(self, name: str) -> str:
-        """Return which node has a key now."""
+        """Return which node has a key, as far as is known."""
         ...
 
     async def run_on(self, name: str, act: Callable[[Store], Any]) -> Any:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
@@ -37,7 +37,8 @@ class Servers:
         failure: Exception | None = None
         for url in self._urls:
             try:
-                listed: list[Any] = await self._client(url).execute_command("CLUSTER SLOTS")
+                asked = cast("Any", self._client(url)).execute_command("CLUSTER SLOTS")
+                listed: list[Any] = await asked
             except (RedisError, OSError) as error:
                 failure = error
                 continue

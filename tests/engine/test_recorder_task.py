@@ -201,10 +201,10 @@ def test_a_position_is_trimmable_when_it_was_seen_long_enough_ago() -> None:
 
 async def test_a_queue_gives_a_show_one_turn_at_a_time_and_another_if_asked_meanwhile() -> None:
     """However often it is asked for."""
-    queue = ShowQueue()
+    queue = ShowQueue(of_one_server_max=2)
     for show in (1, 2, 1, 1):
         queue.add(show)
-    assert [await queue.take(), await queue.take()] == [1, 2]
+    assert [await queue.take(), await queue.take()] == [(1, ""), (2, "")]
     queue.add(1)
     queue.add(1)
     nobody = asyncio.ensure_future(queue.take())
@@ -213,7 +213,24 @@ async def test_a_queue_gives_a_show_one_turn_at_a_time_and_another_if_asked_mean
     await asyncio.sleep(0.01)
     assert not nobody.done()
     queue.done(1)
-    assert await asyncio.wait_for(nobody, 1) == 1
+    async with asyncio.timeout(1):
+        assert await nobody == (1, "")
+
+
+async def test_a_server_that_hangs_has_a_part_of_the_turns_only() -> None:
+    """Whoever asks it hangs too; the shows of the others go past those that wait for it."""
+    queue = ShowQueue(of_one_server_max=2)
+    for show in (1, 2, 3):
+        queue.add(show, "hangs")
+    queue.add(4, "answers")
+    async with asyncio.timeout(1):
+        assert [(await queue.take())[0] for _ in range(3)] == [1, 2, 4]
+    nobody = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0.01)
+    assert not nobody.done()
+    queue.done(1)
+    async with asyncio.timeout(1):
+        assert await nobody == (3, "hangs")
 
 
 async def test_a_task_that_dies_or_ends_is_started_again() -> None:
