@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterParser
 from redis.exceptions import (
     AskError,
@@ -55,20 +56,34 @@ class _Node:
         self.pool = pool
 
 
-class _AskingServer(Server):
-    """The client of a node that is taking a slot over: it tells it so before each command.
+class _AskingPipeline(Pipeline):
+    """Says ASKING before each command: it is for the next command on its connection only."""
 
-    Both go out together on one connection, since ASKING is for the next command only.
-    """
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002 - the client's form
+        commands, self.command_stack = self.command_stack, []
+        for command in commands:
+            self.command_stack += [(("ASKING",), {}), command]
+        answers = (await super().execute(raise_on_error=False))[1::2]
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        if raise_on_error and errors:
+            raise errors[0]
+        return answers
+
+
+class _AskingServer(Server):
+    """The client of a node that is taking a slot over: it tells it so before each command."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - the client's
         async with self.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("ASKING")
             pipeline.execute_command(*args, **options)
-            _, answer = await pipeline.execute(raise_on_error=False)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            (answer,) = await pipeline.execute(raise_on_error=True)
+            return answer
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002 - the client's form
+        """Collect commands that go out together; never as a transaction."""
+        del transaction
+        pool = cast("Any", self.connection_pool)
+        return _AskingPipeline(pool, self.response_callbacks, False, shard_hint)  # noqa: FBT003 - the client's form
 
 
 def connect_cluster(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
