@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -104,6 +105,29 @@ async def test_a_slot_moves_while_its_show_sells(desks: list[ResellerDesk], way:
     for crowd in crowds:
         await crowd.assert_nothing_lost_or_doubled()
     await mover.assert_clean()
+
+
+async def test_a_second_start_finds_the_cluster_and_its_shows_again(tmp_path: Path) -> None:
+    """The nodes know each other by the ports and the password that were chosen at first."""
+    first = Stack(tmp_path, environment={}, cluster=True)
+    first.start()
+    async with open_desk(first) as desk:
+        order = await desk.sell("B-1-1")
+        held = told(await desk.hold("B-1-2", buyer="b-2"), 201)
+        first.stop()
+        port = first.settings.port
+        with Stack(tmp_path, environment={}, cluster=True, port=port):
+            assert (await desk.order(order["order"]))["status"] == "confirmed"
+            assert told(await desk.look(held["hold"]), 200)["seats"] == ["B-1-2"]
+            assert told(await desk.purchase(held["hold"]), 201)["status"] == "confirmed"
+            await desk.assert_clean()
+
+
+def test_a_cluster_is_not_started_beside_a_store_that_was_named(tmp_path: Path) -> None:
+    """One of the two would be ignored in silence."""
+    named = {"ONSALE_REDIS_URL": "redis://named.invalid"}
+    with pytest.raises(StackError, match="ONSALE_REDIS_URL"):
+        Stack(tmp_path, environment=named, cluster=True).start()
 
 
 async def _elected(desk: ResellerDesk, *, instead_of: int) -> float:
