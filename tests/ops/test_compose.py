@@ -11,7 +11,6 @@ from engine.platform.settings import Settings, variable
 from ops.commands.check import CHECKS, run_check
 from ops.places import ROOT
 
-
 _NODES = {f"valkey-{n}" for n in range(1, 7)}
 
 
