@@ -14,6 +14,8 @@ from engine.inventory.sold_watch import SoldWatch
 from engine.platform.database import create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
+from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
+from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
@@ -56,7 +58,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
     async with AsyncExitStack() as stack:
         redis = _redis(settings)
         stack.push_async_callback(redis.aclose)
-        subscriber = subscribe_redis(settings.redis_url)
+        subscriber = _subscriber(settings)
         stack.push_async_callback(subscriber.aclose)
         app_engine = create_engine(settings, APP_ROLE)
         stack.push_async_callback(app_engine.dispose)
@@ -100,7 +102,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
     async with AsyncExitStack() as stack:
         redis = _redis(settings)
         stack.push_async_callback(redis.aclose)
-        subscriber = subscribe_redis(settings.redis_url)
+        subscriber = _subscriber(settings)
         stack.push_async_callback(subscriber.aclose)
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
@@ -121,8 +123,14 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
 
 
 def _redis(settings: Settings) -> Store:
-    return connect_redis(
+    connect = connect_cluster if is_cluster_url(settings.redis_url) else connect_redis
+    return connect(
         settings.redis_url,
         answer_timeout_ms=settings.batch_timeout_ms,
         connections_max=_REDIS_CONNECTIONS_MAX,
     )
+
+
+def _subscriber(settings: Settings) -> Store:
+    subscribe = subscribe_cluster if is_cluster_url(settings.redis_url) else subscribe_redis
+    return subscribe(settings.redis_url)

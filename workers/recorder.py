@@ -7,10 +7,11 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
+from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake, show_keys
 from engine.inventory.tending import tended_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
+from engine.platform.redis_cluster_map import SlotUnavailableError
 from engine.runtime import Working
 from engine.sales.recorder import Turn
 from workers.show_queue import ShowQueue
@@ -18,6 +19,7 @@ from workers.show_queue import ShowQueue
 _LOOK_EVERY_S: Final = 1.0
 _PAUSE_AFTER_FAILURE_S: Final = 0.2
 _AT_ONCE: Final = 4
+_OF_ONE_SERVER_AT_ONCE: Final = 2
 _LISTEN_S: Final = 1.0
 _BUSY_S: Final = 0.05
 
@@ -26,42 +28,50 @@ _log = structlog.stdlib.get_logger(__name__)
 
 async def run_recorder(working: Working) -> None:
     """Record until cancelled. A store that fails ends it; whoever started it starts it again."""
-    queue = ShowQueue()
+    queue = ShowQueue(of_one_server_max=_OF_ONE_SERVER_AT_ONCE)
     async with working.subscriber.pubsub() as pubsub:
         await pubsub.subscribe(WAKE_CHANNEL)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_listen(pubsub, queue))
+            group.create_task(_listen(pubsub, working, queue))
             group.create_task(_look(working, queue))
             for _ in range(_AT_ONCE):
                 group.create_task(_work(working, queue))
 
 
-async def _listen(pubsub: Subscription, queue: ShowQueue) -> None:
+async def _listen(pubsub: Subscription, working: Working, queue: ShowQueue) -> None:
     while True:
         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_S)
         wake = read_wake(message["data"]) if message is not None else None
         if wake is not None and wake[0] is Wake.RECORD:
-            queue.add(wake[1])
+            await _add(working, queue, wake[1])
 
 
 async def _look(working: Working, queue: ShowQueue) -> None:
     """Ask for a turn for every show: a wake-up call may be lost, a sale may not."""
     while True:
         for show in await tended_shows(working.recorder_engine):
-            queue.add(show.id)
+            await _add(working, queue, show.id)
         await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _add(working: Working, queue: ShowQueue, show: int) -> None:
+    try:
+        queue.add(show, await working.redis.server_of(show_keys(show).sales))
+    except SlotUnavailableError as error:
+        # Of a cluster: nobody has the show now; the next look may find it.
+        _log.debug("show is nowhere", show=entity_hex(show), error=str(error))
 
 
 async def _work(working: Working, queue: ShowQueue) -> None:
     while True:
-        show = await queue.take()
+        show, server = await queue.take()
         try:
             recorded = await working.recorder.record(show)
             if recorded.turn is Turn.MORE:
-                queue.add(show)
+                queue.add(show, server)
             elif recorded.turn is Turn.BUSY:
                 # Its row is locked, by the house or by another worker: soon again.
-                asyncio.get_running_loop().call_later(_BUSY_S, queue.add, show)
+                asyncio.get_running_loop().call_later(_BUSY_S, queue.add, show, server)
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # The sales stay in the stream; the next look, in a second, tries again.
             _log.warning("sales wait to be recorded", show=entity_hex(show), error=repr(error))

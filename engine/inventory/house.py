@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
 from engine.inventory.scripts import load_script
+from engine.inventory.show_time import read_clock
 from engine.inventory.shows import Show
 from engine.platform.database import tenant_transaction
 from engine.platform.redis import Store
@@ -182,12 +183,11 @@ async def _apply(
     redis: Store, show: Show, now: tuple[int, int], *, block: Places, unblock: Places
 ) -> None:
     epoch, version = now
-    seconds, micros = await redis.time()
     change = [
         epoch,
         version,
         version + 1,
-        seconds * 1000 + micros // 1000 + _LATE_MS,
+        await read_clock(redis, show.keys) + _LATE_MS,
         block.seats,
         unblock.seats,
         [

@@ -31,6 +31,7 @@ from engine.inventory.commands import (
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply
 from engine.inventory.scripts import load_script
+from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
@@ -60,26 +61,6 @@ class ShowSource(Protocol):
     async def reload(self) -> Show:
         """Read the show again."""
         ...
-
-
-class ShowClock:
-    """An estimate of a show's clock (Redis', but never going back): a little late, if at all."""
-
-    def __init__(self, redis: Store) -> None:
-        """Take the connection to ask."""
-        self._redis = redis
-        self._offset_ms: int | None = None
-
-    async def now_ms(self) -> int:
-        """Return the server's time in ms since 1970, asked for once and carried on from there."""
-        if self._offset_ms is None:
-            seconds, micros = await self._redis.time()
-            self.seen(seconds * 1000 + micros // 1000)
-        return _monotonic_ms() + (self._offset_ms or 0)
-
-    def seen(self, server_ms: int) -> None:
-        """Learn from an answer, which was true a little before now."""
-        self._offset_ms = server_ms - _monotonic_ms()
 
 
 class _Waiting(Struct, frozen=True):
@@ -254,7 +235,7 @@ class Lane:
             show.epoch,
             show.inventory_version,
             show.price_version,
-            await self._clock.now_ms() + self._timeout_ms,
+            await self._clock.now_ms(show.keys) + self._timeout_ms,
             SWEEP_MAX,
         ]
         reply = await self._script.call(

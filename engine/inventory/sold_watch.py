@@ -1,13 +1,13 @@
 """Follows the deltas of the shows that sell out, for a process's memory of what is sold.
 
-One task and one connection for all of them. A show is followed from its first refusal on, until
+One task for all of them. A show is followed from its first refusal on, until
 nobody has asked for its sold places for a while.
 """
 
 import asyncio
 import time
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from redis.exceptions import RedisError
@@ -17,7 +17,7 @@ from engine.inventory.facts import StreamId
 from engine.inventory.shows import Show
 from engine.inventory.sold_memory import FIRST_EPOCH, GapError, SoldMemory
 from engine.platform.ids import entity_hex
-from engine.platform.redis import Store, StreamEntries
+from engine.platform.redis import Pipeline, Store, StreamEntries
 
 FRESH_S: Final = 2.0
 """What was not confirmed by the store for so long is not used."""
@@ -26,7 +26,7 @@ _SEATS_MAX: Final = 1_000_000
 _SHOWS_MAX: Final = 64
 _IDLE_S: Final = 60.0
 _CHECK_S: Final = 0.5
-_BLOCK_MS: Final = 250
+_PAUSE_S: Final = 0.05
 _ENTRIES_AT_A_TIME: Final = 200
 _RETRY_S: Final = 0.5
 
@@ -48,7 +48,7 @@ class SoldWatch:
     """What this process knows to be sold, of all shows."""
 
     def __init__(self, redis: Store) -> None:
-        """Take a client whose reads may block; nothing is followed yet."""
+        """Take the inventory store; nothing is followed yet."""
         self._redis = redis
         self._followed: dict[int, _Followed] = {}
         self._task: asyncio.Task[None] | None = None
@@ -99,15 +99,39 @@ class SoldWatch:
                 await asyncio.sleep(_RETRY_S)
 
     async def _read_on(self) -> None:
+        """Read what is new of each show.
+
+        Not by a read that waits: in a cluster each stream would need a connection of its own.
+        """
         wanted = list(self._followed.values())
-        streams = {one.show.keys.deltas: str(one.memory.position) for one in wanted}
         began = time.monotonic()
-        found = await self._redis.xread(streams, count=_ENTRIES_AT_A_TIME, block=_BLOCK_MS)
-        entries = {name.decode(): listed for name, listed in found}
+        pipeline = self._redis.pipeline(transaction=False)
         for one in wanted:
-            listed = entries.get(one.show.keys.deltas, [])
-            if self._learn(one, listed) and len(listed) < _ENTRIES_AT_A_TIME:
-                one.confirmed_at = began
+            after = f"({one.memory.position}"
+            pipeline.xrange(one.show.keys.deltas, after, "+", _ENTRIES_AT_A_TIME)
+        is_more = False
+        for one, listed in zip(wanted, await self._answers(pipeline), strict=True):
+            if isinstance(listed, Exception):
+                self._forget_unanswered(one, listed)
+            elif self._learn(one, listed):
+                if len(listed) < _ENTRIES_AT_A_TIME:
+                    one.confirmed_at = began
+                else:
+                    is_more = True
+        if not is_more:
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _answers(self, pipeline: Pipeline) -> list[Any]:
+        """Return a pipeline's answers; of a cluster, one node's failure among them."""
+        answers = await pipeline.execute(raise_on_error=False)
+        if answers and all(isinstance(answer, Exception) for answer in answers):
+            raise answers[0]
+        return answers
+
+    def _forget_unanswered(self, one: _Followed, error: Exception) -> None:
+        # Another server may answer next: what was learnt from this one is void.
+        _log.info("forgot what was sold", show=entity_hex(one.show.id), why=repr(error))
+        self._forget(one)
 
     def _learn(self, one: _Followed, listed: StreamEntries) -> bool:
         """Return whether the show can still be followed."""
@@ -127,8 +151,10 @@ class SoldWatch:
         pipeline = self._redis.pipeline(transaction=False)
         for one in wanted:
             pipeline.hmget(one.show.keys.meta, ["state", "epoch"])
-        answers = await pipeline.execute(raise_on_error=True)
-        for one, answer in zip(wanted, answers, strict=True):
+        for one, answer in zip(wanted, await self._answers(pipeline), strict=True):
+            if isinstance(answer, Exception):
+                self._forget_unanswered(one, answer)
+                continue
             is_open = answer == [b"open", str(one.show.epoch).encode()]
             if not is_open or began - one.asked_at > _IDLE_S:
                 self._forget(one)

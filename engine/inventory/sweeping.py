@@ -14,6 +14,7 @@ from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
 from engine.inventory.lanes import SWEEP_MAX
 from engine.inventory.replies import read_reply
 from engine.inventory.scripts import load_script
+from engine.inventory.show_time import read_clock
 from engine.inventory.tending import TendedShow
 from engine.platform.redis import Store
 
@@ -22,16 +23,21 @@ _ROUNDS_MAX: Final = 200
 
 
 async def shows_with_holds(redis: Store, shows: Iterable[TendedShow]) -> list[TendedShow]:
-    """Return those with anything in their expiry, asked in one round trip."""
+    """Return those with anything in their expiry, asked in one round trip.
+
+    Raises:
+        redis.RedisError: the store could not be asked of any.
+    """
     shows = list(shows)
     pipeline = redis.pipeline(transaction=False)
     for show in shows:
         pipeline.exists(show_keys(show.id).expiry)
-    return [
-        show
-        for show, found in zip(shows, await pipeline.execute(raise_on_error=False), strict=True)
-        if found
-    ]
+    answers = await pipeline.execute(raise_on_error=False)
+    failed = [answer for answer in answers if isinstance(answer, Exception)]
+    if len(failed) == len(shows) > 0:
+        raise failed[0]
+    # Of a cluster one node may fail: its shows wait, the others' are swept.
+    return [show for show, found in zip(shows, answers, strict=True) if found == 1]
 
 
 async def sweep(redis: Store, show: TendedShow) -> bool:
@@ -42,8 +48,7 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
     """
     keys = show_keys(show.id)
     batch = load_script("batch")
-    seconds, micros = await redis.time()
-    now_ms = seconds * 1000 + micros // 1000
+    now_ms = await read_clock(redis, keys)
     for _ in range(_ROUNDS_MAX):
         # An empty batch: it sweeps, and keeps the time.
         header: list[object] = [

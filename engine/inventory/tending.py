@@ -3,9 +3,11 @@
 Looked at all together: one query and one round trip, however many shows there are.
 """
 
+import asyncio
 from typing import Final
 
 from msgspec import Struct
+from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -45,11 +47,36 @@ async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
 
 
 async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
-    """Return the shows that can't sell as they stand.
+    """Return the shows that can't sell as they stand, of those whose server answers.
 
     Raises:
-        redis.RedisError: the store could not be asked.
+        redis.RedisError, OSError: the store could not be asked of any.
     """
+    by_server: dict[str, list[TendedShow]] = {}
+    failures: list[Exception] = []
+    for show in tended:
+        try:
+            server = await redis.server_of(show_keys(show.id).meta, surely=True)
+        except RedisError as error:
+            failures.append(error)
+        else:
+            by_server.setdefault(server, []).append(show)
+    looks = [_find_ailing(redis, shows) for shows in by_server.values()]
+    ailing: list[Ailing] = []
+    for found in await asyncio.gather(*looks, return_exceptions=True):
+        if isinstance(found, list):
+            ailing += found
+        elif isinstance(found, RedisError | OSError):
+            failures.append(found)
+        else:
+            raise found
+    if failures and len(failures) >= len(looks):
+        raise failures[0]
+    return ailing
+
+
+async def _find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
+    """Look at the shows of one server."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.info("server", "replication")
     for show in tended:
@@ -59,8 +86,10 @@ async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
         raise info
     ailing: list[Ailing] = []
     for show, meta in zip(tended, metas, strict=True):
-        if isinstance(meta, Exception):
+        if isinstance(meta, ResponseError):
             reason = f"the store can't tell: {meta}"
+        elif isinstance(meta, Exception):
+            reason = None  # nobody could be asked: the next look will tell
         else:
             reason = _reason(show, info, [value and value.decode() for value in meta])
         if reason is not None:

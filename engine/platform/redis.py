@@ -47,8 +47,8 @@ class Subscription(Protocol):
         """Listen to channels."""
         ...
 
-    async def unsubscribe(self, *channels: Text) -> None:
-        """Stop listening to channels."""
+    async def execute_command(self, *args: Text) -> None:
+        """Send a command whose answer comes as a message, as do those of sharded channels."""
         ...
 
     async def get_message(
@@ -65,7 +65,7 @@ class Pipeline(Protocol):
     """Commands that go out together."""
 
     def info(self, *sections: str) -> object:
-        """Ask about the server."""
+        """Ask about the server that has the pipeline's keys: they must be on one."""
         ...
 
     def hmget(self, name: str, keys: list[str]) -> object:
@@ -74,6 +74,16 @@ class Pipeline(Protocol):
 
     def exists(self, name: str) -> object:
         """Ask whether there is such a key."""
+        ...
+
+    def xrange(
+        self,
+        name: str,
+        min: str,  # noqa: A002 - the client's name
+        max: str,  # noqa: A002 - the client's name
+        count: int,
+    ) -> object:
+        """Read a part of a stream."""
         ...
 
     async def execute(self, *, raise_on_error: bool) -> list[Any]:
@@ -92,8 +102,8 @@ class Store(Protocol):
         """Load and run a script."""
         ...
 
-    async def time(self) -> tuple[int, int]:
-        """Return the server's time: seconds and microseconds."""
+    async def server_of(self, name: str, *, surely: bool = False) -> str:
+        """Return which server has a key, `surely`: asked now; one server alone has no name."""
         ...
 
     async def ping(self) -> bool:
@@ -106,6 +116,10 @@ class Store(Protocol):
 
     async def publish(self, channel: Text, message: Text) -> int:
         """Tell a channel's listeners; return how many there are."""
+        ...
+
+    async def spublish(self, channel: Text, message: Text) -> int:
+        """Tell the listeners of a channel that belongs to a key's server."""
         ...
 
     async def set(self, name: str, value: bytes, *, ex: int) -> bool:
@@ -153,12 +167,6 @@ class Store(Protocol):
         """Read a part of a stream."""
         ...
 
-    async def xread(
-        self, streams: Mapping[str, str], count: int, block: int
-    ) -> list[tuple[bytes, StreamEntries]]:
-        """Read what follows an id in each stream; wait `block` ms for it if there is nothing."""
-        ...
-
     async def xtrim(self, name: str, *, minid: str, approximate: bool) -> int:
         """Remove a stream's entries before an id."""
         ...
@@ -167,8 +175,8 @@ class Store(Protocol):
         """Collect commands that go out together."""
         ...
 
-    def pubsub(self) -> Subscription:
-        """Return a connection that listens."""
+    def pubsub(self, server: str = "") -> Subscription:
+        """Return a connection that listens: to this server, or to any."""
         ...
 
     async def aclose(self) -> None:
@@ -197,6 +205,18 @@ class _Cancellable(AbstractConnection):
             self.socket_timeout = limit_s
 
 
+class Server(Redis):
+    """The client of one server, which has all keys."""
+
+    async def server_of(self, name: str, *, surely: bool = False) -> str:  # noqa: ARG002 - as in `Store`
+        """Return the one server's name."""
+        return ""
+
+    def pubsub(self, server: str = "", **kwargs: Any) -> Any:  # noqa: ANN401, ARG002 - as in `Store`
+        """Return a connection that listens."""
+        return super().pubsub(**kwargs)
+
+
 def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
     """Return a client that opens connections as it needs them.
 
@@ -204,8 +224,17 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
     acts any more.
     """
+    pool = make_pool(url, answer_timeout_ms=answer_timeout_ms, connections_max=connections_max)
+    return cast("Store", Server.from_pool(pool))
+
+
+def make_pool(
+    url: str, *, answer_timeout_ms: int, connections_max: int, **more: object
+) -> BlockingConnectionPool:
+    """Return the connections of a client to one server; `more` is what else the client's take."""
     pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
         url,
+        **more,
         max_connections=connections_max,
         timeout=_POOL_TIMEOUT_S,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
@@ -215,7 +244,7 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
     )
     # Not an argument, since the URL says which connection: TCP, TLS or a socket of this machine.
     pool.connection_class = _cancellable(pool.connection_class)
-    return cast("Store", Redis.from_pool(pool))
+    return pool
 
 
 @cache
@@ -225,7 +254,7 @@ def _cancellable(kind: type[AbstractConnection]) -> type[AbstractConnection]:
 
 def subscribe_redis(url: str) -> Store:
     """Return a client for subscriptions, which wait as long as their reader says."""
-    client = Redis.from_url(
+    client = Server.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=None,

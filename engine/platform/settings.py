@@ -9,6 +9,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.platform.redis_cluster_url import (
+    CLUSTER_SCHEMES,
+    is_cluster_url,
+    parse_cluster_url,
+)
+
 PREFIX: Final = "ONSALE_"
 
 OWNER_ROLE: Final = "onsale_owner"
@@ -28,14 +34,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a process needs to know about its surroundings. Times end in their unit."""
 
     redis_url: str
-    """The inventory store: `redis://`, `rediss://` or `unix://`. Wants `appendfsync always`."""
+    """The inventory store: `redis://`, `rediss://`, `unix://`, or a cluster by
+    `redis+cluster://host:port,host:port`. Wants `appendfsync always`."""
     database_url: str
     """PostgreSQL: `postgresql://user:password@host:port/name`. Runs the migrations; the
     processes take on a lesser role after connecting unless they have a URL of their own."""
     secret: str
     """Keys the ids' MAC. Changing it makes every open hold's id unknown. 32 characters or more."""
     queue_redis_url: str = ""
-    """A plain server for ARQ's jobs; empty: the same as `redis_url`."""
+    """A plain server for ARQ's jobs; empty: the same as `redis_url`, unless that is a cluster."""
     app_database_url: str = ""
     """A log-in for the API; empty: `database_url` with the role `onsale_app`."""
     recorder_database_url: str = ""
@@ -84,7 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _REQUIRED: Final = ("redis_url", "database_url", "secret")
 _SCHEMES: Final = {
-    "redis_url": ("redis", "rediss", "unix"),
+    "redis_url": ("redis", "rediss", "unix", *CLUSTER_SCHEMES),
     "queue_redis_url": ("redis", "rediss", "unix"),
     "database_url": ("postgresql", "postgres"),
     "app_database_url": ("postgresql", "postgres"),
@@ -135,6 +142,7 @@ def _check(settings: Settings) -> None:
                 f"{variable(field)} must start with one of {', '.join(s + '://' for s in schemes)}"
             )
             raise SettingsError(msg)
+    _check_cluster(settings)
     if len(settings.secret) < _SECRET_CHARACTERS_MIN:
         msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
         raise SettingsError(msg)
@@ -144,6 +152,22 @@ def _check(settings: Settings) -> None:
             raise SettingsError(msg)
     if settings.batch_max > BATCH_MAX_MOST:
         msg = f"{variable('batch_max')} must be {BATCH_MAX_MOST} or less"
+        raise SettingsError(msg)
+
+
+def _check_cluster(settings: Settings) -> None:
+    if not is_cluster_url(settings.redis_url):
+        return
+    try:
+        parse_cluster_url(settings.redis_url)
+    except ValueError as error:
+        msg = f"{variable('redis_url')}: {error}"
+        raise SettingsError(msg) from error
+    if not settings.queue_redis_url:
+        msg = (
+            f"{variable('queue_redis_url')} is not set: {variable('redis_url')} names a cluster, "
+            "and ARQ's jobs need a plain server of their own"
+        )
         raise SettingsError(msg)
 
 

@@ -75,6 +75,16 @@ class _Channel:
             self.since = self.position
         self.tell()
 
+    def hear_message(self, packed: bytes) -> None:
+        try:
+            epoch, n, failed = _decode(packed)
+            holds = [bytes.fromhex(hold) for hold in failed]
+        except (msgspec.DecodeError, ValueError) as error:
+            _log.error("unreadable word from the recorder", error=repr(error))
+            self.forget()
+            return
+        self.hear(StreamId(epoch, n), holds)
+
     def tell(self) -> None:
         for future, (position, hold) in self.waiters.items():
             word = self.word(position, hold)
@@ -88,19 +98,22 @@ class _Channel:
 
 
 class Confirmations:
-    """Listens for all shows that this process sells; one connection, one task."""
+    """Listens for all shows that this process sells: a connection and a task for each server.
+
+    A show's channel is on the server that has the show. Where shows move between servers, their
+    channels are listened to anew, and what was said in between is unknown.
+    """
 
     def __init__(self, redis: Store) -> None:
         """Take a client for subscriptions."""
         self._redis = redis
         self._channels: dict[bytes, _Channel] = {}
-        self._pubsub: Subscription | None = None
+        self._listeners: dict[str, _Listener] = {}
         self._task: asyncio.Task[None] | None = None
-        self._listening = asyncio.Event()
 
     async def start(self) -> None:
         """Begin to listen."""
-        self._task = asyncio.create_task(self._listen())
+        self._task = asyncio.create_task(self._tend())
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -108,6 +121,8 @@ class Confirmations:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        for listener in self._listeners.values():
+            await listener.stop()
 
     async def wait(self, show: int, position: StreamId, hold: bytes, timeout_ms: int) -> Word:
         """Return what is heard of the sale at this position within `timeout_ms`."""
@@ -136,53 +151,114 @@ class Confirmations:
             if len(self._channels) >= _CHANNELS_MAX:
                 await self._drop_idle_channels()
             channel = self._channels[name] = _Channel()
-            if self._pubsub is not None:
-                with suppress(RedisError, OSError):  # the listener subscribes anew to all
-                    await self._pubsub.subscribe(name)
+            await self._place(name)
         return channel
 
     async def _drop_idle_channels(self) -> None:
         idle = [name for name, channel in self._channels.items() if not channel.waiters]
         for name in idle:
             del self._channels[name]
-        if self._pubsub is not None and idle:
-            with suppress(RedisError, OSError):
-                await self._pubsub.unsubscribe(*idle)
+        for listener in self._listeners.values():
+            for name in idle:
+                await listener.drop(name)
 
-    async def _listen(self) -> None:
+    async def _tend(self) -> None:
+        """See to it that each channel is listened to where its show is."""
         while True:
-            try:
-                async with self._redis.pubsub() as pubsub:
-                    # Subscribed to something at all times: reading needs it.
-                    await pubsub.subscribe("onsale:confirmations")
-                    # From here on a new channel is subscribed to by whoever adds it; those from
-                    # before, also from while this connected, are here.
-                    self._pubsub = pubsub
-                    if self._channels:
-                        await pubsub.subscribe(*self._channels)
-                    while True:
-                        message = await pubsub.get_message(
-                            ignore_subscribe_messages=True, timeout=_POLL_S
-                        )
-                        if message is not None:
-                            self._hear(message)
-            except (RedisError, OSError, TimeoutError) as error:
-                _log.warning("confirmations interrupted", error=repr(error))
-            finally:
-                self._pubsub = None
-                for channel in self._channels.values():
-                    channel.forget()
+            for server, listener in list(self._listeners.items()):
+                if listener.has_ended:
+                    del self._listeners[server]
+            for name in list(self._channels):
+                await self._place(name)
             await asyncio.sleep(_RETRY_S)
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        channel = self._channels.get(message["channel"])
+    async def _place(self, name: bytes) -> None:
+        """Listen to a channel on the server that has it now, and on no other."""
+        try:
+            server = await self._redis.server_of(name.decode())
+        except (RedisError, OSError):
+            return  # nobody has it for now
+        listener = self._listeners.get(server)
+        if listener is not None and (name in listener.channels or listener.has_ended):
+            return
+        for other in self._listeners.values():
+            await other.drop(name)
+        channel = self._channels.get(name)
+        if channel is None:
+            return  # dropped meanwhile
+        channel.forget()
+        if listener is None:
+            listener = self._listeners[server] = _Listener(self._redis, server)
+        await listener.add(name, channel)
+
+
+class _Listener:
+    """Listens to channels of one server until that fails: then they have to be placed anew."""
+
+    def __init__(self, redis: Store, server: str) -> None:
+        self.channels: dict[bytes, _Channel] = {}
+        self._redis = redis
+        self._server = server
+        self._pubsub: Subscription | None = None
+        self._task = asyncio.create_task(self._listen())
+
+    @property
+    def has_ended(self) -> bool:
+        return self._task.done()
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def add(self, name: bytes, channel: _Channel) -> None:
+        self.channels[name] = channel
+        # While it connects, whoever adds a channel leaves it to the listener.
+        await self._tell("SSUBSCRIBE", name)
+
+    async def drop(self, name: bytes) -> None:
+        channel = self.channels.pop(name, None)
+        if channel is not None:
+            channel.forget()
+            await self._tell("SUNSUBSCRIBE", name)
+
+    async def _tell(self, command: str, name: bytes) -> None:
+        if self._pubsub is not None:
+            with suppress(RedisError, OSError):  # the listener ends with it
+                await self._pubsub.execute_command(command, name)
+
+    async def _listen(self) -> None:
+        try:
+            async with self._redis.pubsub(self._server) as pubsub:
+                # Subscribed to something at all times: reading needs it.
+                await pubsub.subscribe("onsale:confirmations")
+                # From here on a new channel is subscribed to by whoever adds it; those from
+                # before, also from while this connected, are here. One by one: two channels of
+                # one server may be of two slots.
+                self._pubsub = pubsub
+                for name in list(self.channels):
+                    await pubsub.execute_command("SSUBSCRIBE", name)
+                while True:
+                    message = await pubsub.get_message(
+                        ignore_subscribe_messages=False, timeout=_POLL_S
+                    )
+                    if message is not None:
+                        self._take(message)
+        except (RedisError, OSError, TimeoutError) as error:
+            _log.warning("confirmations interrupted", server=self._server, error=repr(error))
+        finally:
+            self._pubsub = None
+            for channel in self.channels.values():
+                channel.forget()
+            self.channels.clear()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        channel = self.channels.get(message["channel"])
         if channel is None:
             return
-        try:
-            epoch, n, failed = _decode(message["data"])
-            holds = [bytes.fromhex(hold) for hold in failed]
-        except (msgspec.DecodeError, ValueError) as error:
-            _log.error("unreadable word from the recorder", error=repr(error))
+        if message["type"] == "smessage":
+            channel.hear_message(message["data"])
+        elif message["type"] == "sunsubscribe":
+            # Its slot has moved to another server: nobody here unsubscribes from what it has.
             channel.forget()
-            return
-        channel.hear(StreamId(epoch, n), holds)
+            del self.channels[message["channel"]]

@@ -120,7 +120,7 @@ class Recorder:
         self._engine = engine
         self._redis = redis
         self._terms = terms
-        self._publish: Publish = publish or redis.publish
+        self._publish: Publish = publish or redis.spublish
         self._positions = Positions(engine)
 
     async def record(self, show: int, *, drain: bool = False) -> Recorded:

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.settings import Settings
@@ -28,6 +27,7 @@ from loadtests.auditor.ledger import (
     read_ledger,
     read_plan,
 )
+from loadtests.auditor.servers import Servers, open_servers
 from loadtests.auditor.store import Guard, StoreView, read_guard, read_show
 
 GRACE_S: Final = 6.0
@@ -40,7 +40,6 @@ _READINGS_MIN: Final = 3
 _SHOWS_AT_ONCE: Final = 64
 _SEATS_AT_ONCE: Final = 150_000
 _PAGE: Final = 512
-_REDIS_TIMEOUT_S: Final = 30
 
 Progress = Callable[[int], None]
 """Told how many shows have been read."""
@@ -109,17 +108,9 @@ async def audit(
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store can't be
             read.
     """
-    redis: Redis = Redis.from_url(
-        settings.redis_url,
-        socket_timeout=_REDIS_TIMEOUT_S,
-        socket_connect_timeout=5,
-    )
-    try:
-        async with open_ledger(settings) as ledger:
-            reading = _Reading(redis, ledger)
-            return await _audit(reading, show, progress, grace_s=grace_s, pause_s=pause_s)
-    finally:
-        await redis.aclose()
+    async with open_servers(settings.redis_url) as servers, open_ledger(settings) as ledger:
+        reading = _Reading(servers, ledger)
+        return await _audit(reading, show, progress, grace_s=grace_s, pause_s=pause_s)
 
 
 async def _audit(
@@ -161,8 +152,8 @@ async def _audit(
 class _Reading:
     """Reads shows and judges them, with the hall of the last one in mind."""
 
-    def __init__(self, redis: Redis, ledger: AsyncConnection) -> None:
-        self._redis = redis
+    def __init__(self, servers: Servers, ledger: AsyncConnection) -> None:
+        self._servers = servers
         self._ledger = ledger
         self._hall: tuple[int, Hall] | None = None
 
@@ -180,8 +171,9 @@ class _Reading:
 
     async def judge(self, chunk: Sequence[ShowSize], rows: dict[int, ShowRow]) -> list[Finding]:
         """Read these shows and return what seems wrong; `rows` gets their lines."""
-        guard = await read_guard(self._redis)
-        views = {size.id: await read_show(self._redis, size.id) for size in chunk}
+        await self._servers.look()
+        guards = {size.id: await read_guard(self._servers.of(size.id)) for size in chunk}
+        views = {size.id: await read_show(self._servers.of(size.id), size.id) for size in chunk}
         async with self._ledger.begin():
             ledgers = await read_ledger(self._ledger, list(views))
             found = await judge_books(self._ledger, list(views))
@@ -190,7 +182,7 @@ class _Reading:
                 hall = await self._hall_of(manifest)
                 for ledger in ledgers.values():
                     if ledger.manifest_id == manifest:
-                        view = views[ledger.id]
+                        view, guard = views[ledger.id], guards[ledger.id]
                         found += _judge(ledger, view, hall, guard)
                         rows[ledger.id] = _row(ledger, view, hall, _condition(ledger, view, guard))
         return found

@@ -51,8 +51,13 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     show_default=".onsale",
     help="Where data, logs and sockets are kept.",
 )
+@click.option(
+    "--cluster", is_flag=True, help="Keep the shows in a cluster: three primaries, three replicas."
+)
 @click.option("--demo/--no-demo", default=True, help="Load the demo reseller and its show.")
-def command(*, port: int | None, host: str, workers: int, data: Path, demo: bool) -> None:
+def command(  # noqa: PLR0913 -- one for each option
+    *, port: int | None, host: str, workers: int, data: Path, cluster: bool, demo: bool
+) -> None:
     r"""Run the platform on this machine until Ctrl-C.
 
     Starts Valkey and PostgreSQL (unless ONSALE_REDIS_URL or ONSALE_DATABASE_URL name servers of
@@ -64,13 +69,21 @@ def command(*, port: int | None, host: str, workers: int, data: Path, demo: bool
       ./onsale up
       ./onsale up --port 9000 --workers 2
       ./onsale up --data /srv/onsale --no-demo
+      ./onsale up --cluster
     """
     began = time.monotonic()
     _raise_on_signals()
     configure_logs("warning")
     try:
         reserved = _port(host, port)
-        with Stack(data, port=reserved, host=host, api_workers=workers, report=_say) as stack:
+        with Stack(
+            data,
+            port=reserved,
+            host=host,
+            api_workers=workers,
+            cluster=cluster,
+            report=_say,
+        ) as stack:
             if demo:
                 _show_demo(stack)
             _say(f"serving on {stack.base_url} after {time.monotonic() - began:.1f} s")

@@ -9,7 +9,7 @@ from engine.platform.settings import Settings, SettingsError, variable
 from ops.doctor.findings import Finding, doubtful, fine, wrong
 from ops.doctor.ledger import examine_ledger
 from ops.doctor.machine import examine_api, examine_directory, examine_port
-from ops.doctor.store import Clock, examine_queue, examine_store
+from ops.doctor.store import Clock, examine_queue, examine_store, store_urls
 from ops.running import NotRunningError, Running, find_running, find_settings
 
 SKEW_MAX_S: Final = 0.25
@@ -38,11 +38,12 @@ def examine(environment: Mapping[str, str], directory: Path) -> Iterator[Finding
 def examine_servers(settings: Settings) -> Iterator[Finding]:
     """Look at both stores, and at their clocks."""
     clocks: list[Clock] = []
-    for seen in examine_store(settings.redis_url):
-        if isinstance(seen, Clock):
-            clocks.append(seen)
-        else:
-            yield seen
+    for url in store_urls(settings.redis_url):
+        for seen in examine_store(url):
+            if isinstance(seen, Clock):
+                clocks.append(seen)
+            else:
+                yield seen
     yield examine_queue(settings.queue_url())
     for seen in asyncio.run(_of_ledger(settings)):
         if isinstance(seen, Clock):

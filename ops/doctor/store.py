@@ -9,6 +9,8 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from engine.inventory.durability import WANTED
+from engine.platform.redis_cluster_map import SLOTS
+from engine.platform.redis_cluster_url import is_cluster_url, parse_cluster_url
 from ops.doctor.findings import Finding, doubtful, fine, judge_version, wrong
 
 _TIMEOUT_S: Final = 3
@@ -25,6 +27,14 @@ class Clock:
         self.uncertain_s = uncertain_s
 
 
+def store_urls(url: str) -> list[str]:
+    """Return the URLs of the inventory store's servers: of a cluster, the nodes that are named."""
+    if not is_cluster_url(url):
+        return [url]
+    cluster = parse_cluster_url(url)
+    return [cluster.of(seed) for seed in cluster.seeds]
+
+
 def examine_store(url: str) -> Iterator[Finding | Clock]:
     """Look at the inventory store; the last thing yielded is its clock, if it could be reached."""
     with connect(url) as client:
@@ -34,6 +44,8 @@ def examine_store(url: str) -> Iterator[Finding | Clock]:
             yield unreachable("inventory store", url, error)
             return
         yield fine("inventory store", f"{place(url)} answers")
+        if info.get("redis_mode") == "cluster":
+            yield _judge_cluster(client, url)
         yield _judge_product(info)
         yield from _examine_settings(client)
         yield from _examine_state(info)
@@ -80,6 +92,15 @@ def place(url: str) -> str:
     parts = urlsplit(url)
     query = f"?{unquote(parts.query)}" if parts.query else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{query}"
+
+
+def _judge_cluster(client: Redis, url: str) -> Finding:
+    info = cast("Mapping[str, str]", client.execute_command("CLUSTER INFO"))
+    served, state = info["cluster_slots_ok"], info["cluster_state"]
+    told = f"{place(url)} is in a cluster that is {state}, with {served} of {SLOTS} slots served"
+    if state == "ok" and served == str(SLOTS):
+        return fine("cluster", told)
+    return wrong("cluster", told, "look at CLUSTER NODES: a primary without a replica is away")
 
 
 def _judge_product(info: Mapping[str, object]) -> Finding:

@@ -108,13 +108,13 @@ async def _wake(show: TestedShow) -> None:
 async def _sell_and_hear(show: TestedShow, seat: int) -> float:
     """Sell a seat, wake the recorder, and return after how many seconds its row is told."""
     async with show.world.raw.pubsub() as pubsub:
-        await pubsub.subscribe(show_keys(show.id).recorded)
-        assert await pubsub.get_message(timeout=_PATIENCE_S)  # that it is subscribed
+        await pubsub.execute_command("SSUBSCRIBE", show_keys(show.id).recorded)
+        assert await pubsub.parse_response(timeout=_PATIENCE_S)  # that it is subscribed
         began = monotonic()
         await show.sell([seat])
         await _wake(show)
         async with asyncio.timeout(_PATIENCE_S):
-            while await pubsub.get_message(ignore_subscribe_messages=True, timeout=1) is None:
+            while await pubsub.parse_response(block=False, timeout=1) is None:
                 pass
         return monotonic() - began
 
@@ -203,10 +203,10 @@ def test_a_position_is_trimmable_when_it_was_seen_long_enough_ago() -> None:
 
 async def test_a_queue_gives_a_show_one_turn_at_a_time_and_another_if_asked_meanwhile() -> None:
     """However often it is asked for."""
-    queue = ShowQueue()
+    queue = ShowQueue(of_one_server_max=2)
     for show in (1, 2, 1, 1):
         queue.add(show)
-    assert [await queue.take(), await queue.take()] == [1, 2]
+    assert [await queue.take(), await queue.take()] == [(1, ""), (2, "")]
     queue.add(1)
     queue.add(1)
     nobody = asyncio.ensure_future(queue.take())
@@ -215,7 +215,24 @@ async def test_a_queue_gives_a_show_one_turn_at_a_time_and_another_if_asked_mean
     await asyncio.sleep(0.01)
     assert not nobody.done()
     queue.done(1)
-    assert await asyncio.wait_for(nobody, 1) == 1
+    async with asyncio.timeout(1):
+        assert await nobody == (1, "")
+
+
+async def test_a_server_that_hangs_has_a_part_of_the_turns_only() -> None:
+    """Whoever asks it hangs too; the shows of the others go past those that wait for it."""
+    queue = ShowQueue(of_one_server_max=2)
+    for show in (1, 2, 3):
+        queue.add(show, "hangs")
+    queue.add(4, "answers")
+    async with asyncio.timeout(1):
+        assert [(await queue.take())[0] for _ in range(3)] == [1, 2, 4]
+    nobody = asyncio.ensure_future(queue.take())
+    await asyncio.sleep(0.01)
+    assert not nobody.done()
+    queue.done(1)
+    async with asyncio.timeout(1):
+        assert await nobody == (3, "hangs")
 
 
 async def test_a_task_that_dies_or_ends_is_started_again() -> None:

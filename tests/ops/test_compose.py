@@ -11,6 +11,8 @@ from engine.platform.settings import Settings, variable
 from ops.commands.check import CHECKS, run_check
 from ops.places import ROOT
 
+_NODES = {f"valkey-{n}" for n in range(1, 7)}
+
 
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
@@ -27,9 +29,12 @@ def test_the_container_files_pass_their_linters(name: str) -> None:
 
 
 def test_the_services_are_those_of_the_platform(compose: dict[str, Any]) -> None:
-    """Both stores, the migrations, API, worker, and Locust in a profile of its own."""
-    assert set(compose["services"]) == {"valkey", "postgres", "migrate", "api", "worker", "locust"}
+    """Both stores, the migrations, API and worker; Locust and a cluster in their profiles."""
+    platform = {"valkey", "postgres", "migrate", "api", "worker", "locust"}
+    assert set(compose["services"]) == platform | _NODES | {"cluster"}
     assert compose["services"]["locust"]["profiles"] == ["load"]
+    for name in (*_NODES, "cluster"):
+        assert compose["services"][name]["profiles"] == ["cluster"]
 
 
 def test_what_a_service_waits_for_exists_and_can_be_waited_for(compose: dict[str, Any]) -> None:
@@ -49,7 +54,7 @@ def test_every_volume_that_is_mounted_is_declared_and_the_reverse(compose: dict[
         for service in compose["services"].values()
         for mount in service.get("volumes", [])
     }
-    assert mounted == set(compose["volumes"]) == {"valkey", "postgres"}
+    assert mounted == set(compose["volumes"]) == {"valkey", "postgres"} | _NODES
 
 
 def test_every_build_target_is_a_stage_of_the_dockerfile(compose: dict[str, Any]) -> None:
@@ -79,9 +84,10 @@ def test_no_secret_is_written_in_the_files(compose: dict[str, Any]) -> None:
     assert "${POSTGRES_PASSWORD:?" in environment["ONSALE_DATABASE_URL"]
 
 
-def test_valkey_is_as_durable_as_the_embedded_one(compose: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["valkey", *sorted(_NODES)])
+def test_valkey_is_as_durable_as_the_embedded_one(compose: dict[str, Any], name: str) -> None:
     """The same three settings that the doctor insists on."""
-    words = compose["services"]["valkey"]["command"]
+    words = compose["services"][name]["command"]
     options = dict(zip(words[1::2], words[2::2], strict=True))
     assert options["--appendonly"] == "yes"
     assert options["--appendfsync"] == "always"
