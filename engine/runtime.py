@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.plans import PlanBook
+from engine.inventory.backlog import STEPS as NOTE_STEPS
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
@@ -72,6 +73,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             batch_max=settings.batch_max,
             backlog_max=settings.lane_backlog_max,
             timeout_ms=settings.batch_timeout_ms,
+            record_backlog_max=settings.record_backlog_max,
         )
         yield Serving(
             settings=settings,
@@ -105,7 +107,12 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
         book = ShowBook()
-        recorder = Recorder(engine, redis, LedgerTerms(engine, book))
+        recorder = Recorder(
+            engine,
+            redis,
+            LedgerTerms(engine, book),
+            note_step=max(1, settings.record_backlog_max // NOTE_STEPS),
+        )
 
         async def drain(show: int) -> int:
             return (await recorder.record(show, drain=True)).count

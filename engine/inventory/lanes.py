@@ -93,7 +93,7 @@ class _Waiting(Struct, frozen=True):
 class Lane:
     """Carries one show's commands from this process to the script, in batches."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the bounds, all by name
         self,
         redis: Store,
         source: ShowSource,
@@ -101,6 +101,7 @@ class Lane:
         batch_max: int,
         backlog_max: int,
         timeout_ms: int,
+        record_backlog_max: int,
     ) -> None:
         """Take the connections and the bounds; `timeout_ms` is how late a batch may still act."""
         self._redis = redis
@@ -109,6 +110,7 @@ class Lane:
         self._batch_max = batch_max
         self._backlog_max = backlog_max
         self._timeout_ms = timeout_ms
+        self._record_backlog_max = record_backlog_max
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("batch")
@@ -251,6 +253,7 @@ class Lane:
             show.price_version,
             await self._clock.now_ms() + self._timeout_ms,
             SWEEP_MAX,
+            self._record_backlog_max,
         ]
         reply = await self._script.call(
             self._redis,
