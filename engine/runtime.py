@@ -12,7 +12,7 @@ from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
-from engine.platform.database import create_engine
+from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
@@ -59,8 +59,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(redis.aclose)
         subscriber = subscribe_redis(settings.redis_url)
         stack.push_async_callback(subscriber.aclose)
-        app_engine = create_engine(settings, APP_ROLE)
-        stack.push_async_callback(app_engine.dispose)
+        app_engine = GuardedEngine(create_engine(settings, APP_ROLE))
+        stack.push_async_callback(app_engine.stop)
         ids = Ids(settings.region, settings.secret.encode())
         book = ShowBook()
         confirmations = Confirmations(subscriber)

@@ -11,12 +11,12 @@ from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.tending import tended_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
+from engine.platform.retrying import OUTAGE, Patience
 from engine.runtime import Working
 from engine.sales.recorder import Turn
 from workers.show_queue import ShowQueue
 
 _LOOK_EVERY_S: Final = 1.0
-_PAUSE_AFTER_FAILURE_S: Final = 0.2
 _AT_ONCE: Final = 4
 _LISTEN_S: Final = 1.0
 _BUSY_S: Final = 0.05
@@ -53,10 +53,12 @@ async def _look(working: Working, queue: ShowQueue) -> None:
 
 
 async def _work(working: Working, queue: ShowQueue) -> None:
+    patience = Patience(OUTAGE)
     while True:
         show = await queue.take()
         try:
             recorded = await working.recorder.record(show)
+            patience.is_well()
             if recorded.turn is Turn.MORE:
                 queue.add(show)
             elif recorded.turn is Turn.BUSY:
@@ -65,10 +67,10 @@ async def _work(working: Working, queue: ShowQueue) -> None:
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # The sales stay in the stream; the next look, in a second, tries again.
             _log.warning("sales wait to be recorded", show=entity_hex(show), error=repr(error))
-            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+            await patience.pause()
         except Exception:  # noqa: BLE001 - logged, and tried again in a second
             # One show that can't be recorded must not keep the others from it.
             _log.exception("sales can't be recorded", show=entity_hex(show))
-            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+            await patience.pause()
         finally:
             queue.done(show)

@@ -35,12 +35,12 @@ from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
+from engine.platform.retrying import RELOAD
 
 SWEEP_MAX: Final = 512
 """Overdue holds that one batch releases at the most."""
 
 _RELOADS_MAX: Final = 5
-_RELOAD_PAUSE_S: Final = 0.02
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
 # A tuple, since a union would be made anew for each command.
@@ -193,7 +193,7 @@ class Lane:
                 too_late += 1
             else:
                 if attempt:
-                    await asyncio.sleep(_RELOAD_PAUSE_S * attempt)
+                    await asyncio.sleep(RELOAD.pause_s(attempt))
                 try:
                     show = await self._source.reload()
                 except (StoreUnavailableError, OSError, TimeoutError) as error:

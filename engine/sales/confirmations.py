@@ -18,11 +18,11 @@ from redis.exceptions import RedisError
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import show_keys
 from engine.platform.redis import Store, Subscription
+from engine.platform.retrying import LISTENING, Patience
 
 _FAILED_KEPT: Final = 1000
 _CHANNELS_MAX: Final = 4096
 _POLL_S: Final = 1.0
-_RETRY_S: Final = 0.5
 
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(tuple[int, int, list[str]]).decode
@@ -150,6 +150,7 @@ class Confirmations:
                 await self._pubsub.unsubscribe(*idle)
 
     async def _listen(self) -> None:
+        patience = Patience(LISTENING)
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
@@ -160,6 +161,7 @@ class Confirmations:
                     self._pubsub = pubsub
                     if self._channels:
                         await pubsub.subscribe(*self._channels)
+                    patience.is_well()
                     while True:
                         message = await pubsub.get_message(
                             ignore_subscribe_messages=True, timeout=_POLL_S
@@ -172,7 +174,7 @@ class Confirmations:
                 self._pubsub = None
                 for channel in self._channels.values():
                     channel.forget()
-            await asyncio.sleep(_RETRY_S)
+            await patience.pause()
 
     def _hear(self, message: dict[str, Any]) -> None:
         channel = self._channels.get(message["channel"])

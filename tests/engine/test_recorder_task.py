@@ -19,6 +19,7 @@ from engine.inventory.facts import StreamId
 from engine.inventory.keys import WAKE_CHANNEL, show_keys
 from engine.inventory.shows import ShowBook, UnknownShowError
 from engine.platform.ids import entity_hex
+from engine.platform.retrying import Backoff
 from engine.platform.tables import manifests, price_versions, shows
 from engine.runtime import Working, open_working
 from engine.sales.pricing import ticket_charge
@@ -225,7 +226,7 @@ async def test_a_task_that_dies_or_ends_is_started_again() -> None:
         if len(starts) % 2:
             raise ZeroDivisionError
 
-    async with _running(lambda: keep_running("test", run, back_off_s_min=0.01)):
+    async with _running(lambda: keep_running("test", run, policy=Backoff(0.01, 5))):
         await asyncio.sleep(0.4)
     pauses = [after - before for before, after in pairwise(starts)]
     assert 3 <= len(starts) <= 6
@@ -241,7 +242,7 @@ async def test_a_task_that_was_cancelled_from_within_is_started_again() -> None:
         starts += 1
         raise asyncio.CancelledError
 
-    async with _running(lambda: keep_running("test", run, back_off_s_min=0.01)):
+    async with _running(lambda: keep_running("test", run, policy=Backoff(0.01, 5))):
         await asyncio.sleep(0.2)
     assert starts > 1
 
@@ -256,7 +257,7 @@ async def test_a_task_that_was_well_for_long_is_started_again_soon() -> None:
         await asyncio.sleep(0.01)
 
     async with _running(
-        lambda: keep_running("test", run, back_off_s_min=0.001, well_after_s=0.005)
+        lambda: keep_running("test", run, policy=Backoff(0.001, 5), well_after_s=0.005)
     ):
         await asyncio.sleep(0.4)
     assert starts > 10
@@ -281,7 +282,7 @@ async def test_a_task_that_an_outage_ends_is_started_again_soon_however_long_it_
         raise error
 
     with capture_logs() as logs:
-        async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
+        async with _running(lambda: keep_running("test", run, policy=Backoff(60, 60))):
             await asyncio.sleep(1)
     assert 4 <= len(starts) <= 6
     assert [one["event"] for one in logs] == ["a store is away: task waits for it"]
@@ -297,7 +298,7 @@ async def test_a_store_that_answers_with_an_error_is_no_outage() -> None:
         msg = "WRONGTYPE"
         raise ExceptionGroup(msg, [ResponseError(msg), OSError("away")])
 
-    async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
+    async with _running(lambda: keep_running("test", run, policy=Backoff(60, 60))):
         await asyncio.sleep(0.5)
     assert starts == 1
 
