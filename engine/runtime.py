@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.plans import PlanBook
-from engine.inventory.backlog import STEPS as NOTE_STEPS
+from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
@@ -111,7 +111,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             engine,
             redis,
             LedgerTerms(engine, book),
-            note_step=max(1, settings.record_backlog_max // NOTE_STEPS),
+            notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
         )
 
         async def drain(show: int) -> int:

@@ -19,13 +19,19 @@ from engine.inventory.scripts import load_script
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 
-STEPS: Final = 100
-"""Of the bound: how exactly the store knows what is recorded."""
-
 _QUIET_S: Final = 1.0
 _SHOWS_MAX: Final = 4096
+_STEPS: Final = 100
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+def note_step(backlog_max: int) -> int:
+    """Return how many recorded sales the store need not hear of at once: a hundredth of the bound.
+
+    A small bound is kept exactly.
+    """
+    return max(1, backlog_max // _STEPS)
 
 
 async def longest_backlog(redis: Store, shows: Sequence[int]) -> int:
@@ -51,10 +57,14 @@ class _Noted(Struct, frozen=True):
 class RecordedNotes:
     """What one recorder has told the store, show by show."""
 
-    def __init__(self, redis: Store, *, step: int = 1) -> None:
-        """Take the store, and how many sales at the most it may not have been told of."""
+    def __init__(self, redis: Store, *, step: int = 1, quiet_s: float = _QUIET_S) -> None:
+        """Take the store, and how many sales at the most it may not have been told of.
+
+        After `quiet_s` a show of which nothing more is to be recorded is told exactly.
+        """
         self._redis = redis
         self._step = step
+        self._quiet_s = quiet_s
         self._noted: OrderedDict[int, _Noted] = OrderedDict()
 
     async def note(self, show: int, position: StreamId, *, is_quiet: bool = False) -> None:
@@ -83,4 +93,4 @@ class RecordedNotes:
             return True
         if position.n - noted.position.n >= self._step:
             return True
-        return is_quiet and position > noted.position and monotonic() - noted.at_s >= _QUIET_S
+        return is_quiet and position > noted.position and monotonic() - noted.at_s >= self._quiet_s

@@ -117,18 +117,15 @@ class Recorder:
         terms: TermsSource,
         *,
         publish: Publish | None = None,
-        note_step: int = 1,
+        notes: RecordedNotes | None = None,
     ) -> None:
-        """Take an engine of the recorder's role, the inventory store, and what shows sell on.
-
-        `note_step` is how many recorded sales the store need not be told of at once.
-        """
+        """Take an engine of the recorder's role, the inventory store, and what shows sell on."""
         self._engine = engine
         self._redis = redis
         self._terms = terms
         self._publish: Publish = publish or redis.publish
         self._positions = Positions(engine)
-        self._notes = RecordedNotes(redis, step=note_step)
+        self._notes = notes or RecordedNotes(redis)
 
     async def record(self, show: int, *, drain: bool = False) -> Recorded:
         """Record what is in a show's stream, and publish how far the ledger is.
