@@ -17,6 +17,7 @@ from engine.inventory.commands import (
     Expired,
     InDoubt,
     KeyReused,
+    LedgerBehind,
     Malformed,
     NoneTogether,
     NotOnSale,
@@ -58,10 +59,13 @@ Refused = (
     | Recovering
     | InDoubt
     | Overloaded
+    | LedgerBehind
 )
 """Every answer of the engine that is not what was asked for."""
 
 _NAMED_MAX: Final = 5
+_LEDGER_BEHIND_S: Final = "5"
+"""When to come back to a ledger that has thousands of sales to record first."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -160,6 +164,13 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
             return ProblemError(
                 ProblemKind.OVERLOADED,
                 "Nothing was done, because too much is waiting; repeat with the same key.",
+            )
+        case LedgerBehind():
+            return ProblemError(
+                ProblemKind.OVERLOADED,
+                "Nothing was done, because the ledger is behind with the show's sales; repeat in "
+                "some seconds, with the same key.",
+                headers={"Retry-After": _LEDGER_BEHIND_S},
             )
         case _:
             assert_never(outcome)

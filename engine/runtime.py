@@ -7,11 +7,12 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.plans import PlanBook
+from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
-from engine.platform.database import create_engine
+from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
@@ -60,8 +61,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(redis.aclose)
         subscriber = _subscriber(settings)
         stack.push_async_callback(subscriber.aclose)
-        app_engine = create_engine(settings, APP_ROLE)
-        stack.push_async_callback(app_engine.dispose)
+        app_engine = GuardedEngine(create_engine(settings, APP_ROLE))
+        stack.push_async_callback(app_engine.stop)
         ids = Ids(settings.region, settings.secret.encode())
         book = ShowBook()
         confirmations = Confirmations(subscriber)
@@ -74,6 +75,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             batch_max=settings.batch_max,
             backlog_max=settings.lane_backlog_max,
             timeout_ms=settings.batch_timeout_ms,
+            record_backlog_max=settings.record_backlog_max,
         )
         yield Serving(
             settings=settings,
@@ -107,7 +109,12 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
         book = ShowBook()
-        recorder = Recorder(engine, redis, LedgerTerms(engine, book))
+        recorder = Recorder(
+            engine,
+            redis,
+            LedgerTerms(engine, book),
+            notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
+        )
 
         async def drain(show: int) -> int:
             return (await recorder.record(show, drain=True)).count

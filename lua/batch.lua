@@ -7,7 +7,7 @@ does not roll back; a malformed command gets a status and harms no neighbour.
 
 KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 deltas
 ARGV:
-  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max}
+  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max, backlog_max}
   2 msgpack {[level] = {{from, to}, ...}} of the price levels searched, or empty
   3 the wake channel
   4 the message that wakes the recorder
@@ -28,7 +28,8 @@ Commands and what each may answer, in order of precedence; positions count from 
   {1, ttl ms, best {{level, count}} or false | buyer, seats, areas {{index, count}} or nil}    hold
       malformed, key-reused, held (a replay), purchased (a replay), inconsistent, released, expired,
       not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
-      seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, held
+      seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, ledger-behind,
+      held
   {2, best or false | seats, areas or nil}                                         replace
       malformed, unknown, released, expired, already-purchased, held (a replay), inconsistent,
       then as hold
@@ -36,9 +37,13 @@ Commands and what each may answer, in order of precedence; positions count from 
       malformed, already-purchased, inconsistent, done (also when repeated, and for an unknown hold)
   {4, payment reference, key}                                                      purchase
       malformed, key-reused, unknown, released, expired, purchased (a replay), already-purchased,
-      inconsistent, purchased
+      inconsistent, ledger-behind, purchased
   {5}                                                                              look
       unknown, inconsistent, released, expired, held, purchased
+
+`ledger-behind`: of the epoch's sales backlog_max are not recorded; of those, nine tenths are enough
+to refuse a hold, and a replacement by more tickets. meta tells how many were `sold` in the epoch, and
+how many of them note_recorded.lua has heard to be `recorded`.
 
 Returns {status, now ms, inconsistent, answer, ...}; status in order of precedence:
 too-late, fenced, stale, ok. `inconsistent` is 1 when a record claims a seat that the store does not
@@ -61,7 +66,8 @@ local key_of = {
   seats = KEYS[1], areas = KEYS[2], holds = KEYS[3], expiry = KEYS[4], buyers = KEYS[5],
   keys = KEYS[6], meta = KEYS[7], sales = KEYS[8], deltas = KEYS[9],
 }
-local epoch, version, price_version, not_after, sweep_max = unpack(cmsgpack.unpack(ARGV[1]), 1, 5)
+local epoch, version, price_version, not_after, sweep_max, backlog_max =
+  unpack(cmsgpack.unpack(ARGV[1]), 1, 6)
 local packed_levels, wake_channel, wake_message = ARGV[2], ARGV[3], ARGV[4]
 local packed_ids, packed_numbers, packed_names, packed_texts = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
@@ -75,7 +81,7 @@ local TTL_MAX_MS = 30 * 86400000
 
 local meta = read_meta(key_of.meta, {
   'state', 'epoch', 'version', 'run_id', 'replid', 'time', 'sale_state', 'opens_at', 'closes_at',
-  'max_per_hold', 'max_per_buyer', 'misses',
+  'max_per_hold', 'max_per_buyer', 'misses', 'sold', 'recorded',
 })
 local now = read_time(meta.time)
 local refusal = refuse_batch(meta, now, epoch, version, not_after)
@@ -109,6 +115,8 @@ local batch = {
 }
 local keys_used, changed_keys = {}, {}
 local sales = {}
+local backlog = (tonumber(meta.sold) or 0) - (tonumber(meta.recorded) or 0)
+local holds_backlog_max = math.ceil(9 * backlog_max / 10)
 
 -- What is going to be written, in the arguments of the calls at the end; of two entries of the
 -- same field the later one counts.
@@ -141,6 +149,8 @@ local most_per_hold, most_per_buyer = tonumber(meta.max_per_hold), tonumber(meta
 local opens_at, closes_at = tonumber(meta.opens_at), tonumber(meta.closes_at)
 local is_selling = meta.sale_state == 'on_sale' and now >= opens_at
   and (closes_at == 0 or now < closes_at)
+-- Whether a hold of this batch may meet the ledger's bound, by what the batch sells before it.
+local is_ledger_near = backlog + commands_count >= holds_backlog_max
 
 -- All that a batch of plain holds has no need of; to make these functions would be a good part of
 -- its cost.
@@ -234,6 +244,17 @@ local function make_deciders()
     return nil
   end
 
+  -- Takes a selection of a hold that grows. That the ledger is behind comes last: what can't be had
+  -- anyway is told as such, as a process that remembers what is sold tells it.
+  local function take_more(seen, seats, areas, best)
+    local taken, refused = take_selection(seen, seats, areas, best)
+    if taken and backlog + #sales >= holds_backlog_max then
+      move_record(seen, { seats = taken, areas = areas }, OPEN, 'held', 'open')
+      return nil, { 'ledger-behind' }
+    end
+    return taken, refused
+  end
+
   local function is_ttl(value)
     return is_count(value, 1) and value <= TTL_MAX_MS
   end
@@ -280,7 +301,7 @@ local function make_deciders()
       return refused
     end
     local taken
-    taken, refused = take_selection(view, seats, areas, best)
+    taken, refused = take_more(view, seats, areas, best)
     if not taken then
       return refused
     end
@@ -328,9 +349,10 @@ local function make_deciders()
     end
     -- The old selection opens in the view, so that the new one may overlap it, and is taken again
     -- when the new one is refused.
+    local take = count > before and take_more or take_selection
     move_record(view, record, OPEN, 'held', 'open')
     local taken
-    taken, refused = take_selection(view, seats, areas, best)
+    taken, refused = take(view, seats, areas, best)
     if not taken then
       move_record(view, record, HELD, 'open', 'held')
       return refused
@@ -383,6 +405,8 @@ local function make_deciders()
     end
     if not has_its_places(view, record) then
       return { 'inconsistent' }
+    elseif backlog + #sales >= backlog_max then
+      return { 'ledger-behind' }
     end
     move_record(view, record, SOLD, 'held', 'sold')
     local count = count_tickets(record.seats, record.areas)
@@ -518,11 +542,12 @@ if batch.spans[1] then
 end
 local log = batch.searches and batch.log
 local most = math.min(most_per_hold, most_per_buyer)
+local takes_plain = is_selling and not is_ledger_near
 local head, buyer_of_one, buyer_of_two, packed_ttl
 local kept_count = 0
 for i = 1, commands_count do
   local id, first, second, ttl, name = ids[i], firsts[i], seconds[i], ttls[i], names[i]
-  local may_be_plain = first ~= NONE and is_selling and known_records[id] == nil
+  local may_be_plain = first ~= NONE and takes_plain and known_records[id] == nil
     and not stored_buyers[i] and not known_buyers[name] and name ~= '' and #name <= TEXT_BYTES_MAX
     and ttl > 0 and ttl <= TTL_MAX_MS
   local first_state, next_state = string_byte(span, first + offset, first + offset + 1)
@@ -675,6 +700,7 @@ then
     next(batch.misses) and cmsgpack.pack(batch.misses) or '')
 end
 if #sales > 0 then
+  redis.call('HSET', key_of.meta, 'sold', sales[#sales].record.n + 1)
   redis.call('PUBLISH', wake_channel, wake_message)
 end
 return reply

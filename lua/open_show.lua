@@ -46,5 +46,5 @@ for i = 1, BUILT do
   end
 end
 redis.call('HSET', meta_key, 'state', 'open', 'run_id', run_id, 'replid', replid,
-  'time', string.format('%d', now), 'misses', '', unpack(fields))
+  'time', string.format('%d', now), 'misses', '', 'sold', '0', 'recorded', '0', unpack(fields))
 return { 'opened', now }

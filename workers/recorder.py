@@ -12,12 +12,12 @@ from engine.inventory.tending import tended_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
 from engine.platform.redis_cluster_map import SlotUnavailableError
+from engine.platform.retrying import OUTAGE, Patience
 from engine.runtime import Working
 from engine.sales.recorder import Turn
 from workers.show_queue import ShowQueue
 
 _LOOK_EVERY_S: Final = 1.0
-_PAUSE_AFTER_FAILURE_S: Final = 0.2
 _AT_ONCE: Final = 4
 _OF_ONE_SERVER_AT_ONCE: Final = 2
 _LISTEN_S: Final = 1.0
@@ -63,10 +63,12 @@ async def _add(working: Working, queue: ShowQueue, show: int) -> None:
 
 
 async def _work(working: Working, queue: ShowQueue) -> None:
+    patience = Patience(OUTAGE)
     while True:
         show, server = await queue.take()
         try:
             recorded = await working.recorder.record(show)
+            patience.is_well()
             if recorded.turn is Turn.MORE:
                 queue.add(show, server)
             elif recorded.turn is Turn.BUSY:
@@ -75,10 +77,10 @@ async def _work(working: Working, queue: ShowQueue) -> None:
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # The sales stay in the stream; the next look, in a second, tries again.
             _log.warning("sales wait to be recorded", show=entity_hex(show), error=repr(error))
-            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+            await patience.pause()
         except Exception:  # noqa: BLE001 - logged, and tried again in a second
             # One show that can't be recorded must not keep the others from it.
             _log.exception("sales can't be recorded", show=entity_hex(show))
-            await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+            await patience.pause()
         finally:
             queue.done(show)

@@ -6,6 +6,7 @@ from typing import Final
 from engine.runtime import Working
 from workers.durability import watch_durability
 from workers.jobs import run_jobs
+from workers.metrics import run_metrics
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
 from workers.sweeper import run_sweeper
@@ -14,6 +15,7 @@ from workers.trimming import run_trimming
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "durability": watch_durability,
     "jobs": run_jobs,
+    "metrics": run_metrics,
     "recorder": run_recorder,
     "recovery": run_recovery,
     "sweeper": run_sweeper,

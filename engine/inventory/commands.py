@@ -322,6 +322,10 @@ class Inconsistent(Struct, frozen=True, array_like=True, tag="inconsistent"):
     """The hold claims what the store does not hold: the show must be recovered."""
 
 
+class LedgerBehind(Struct, frozen=True, array_like=True, tag="ledger-behind"):
+    """Nothing was done, since too many sales wait to be recorded: come back, with the same key."""
+
+
 class Recovering(Struct, frozen=True):
     """The show is being recovered: come back in a moment, with the same key."""
 
@@ -348,7 +352,7 @@ Refusal = (
 )
 """Nothing was changed; decided afresh when it is asked again."""
 
-Unavailable = Recovering | InDoubt | Overloaded
+Unavailable = Recovering | InDoubt | Overloaded | LedgerBehind
 """Not decided, or not known: to be repeated with the same key."""
 
 Ended = Unknown | Released | Expired
@@ -373,6 +377,7 @@ Answer = (
     | SeatsTaken
     | AreaShort
     | NoneTogether
+    | LedgerBehind
     | Malformed
     | Inconsistent
 )

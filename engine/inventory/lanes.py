@@ -36,12 +36,12 @@ from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
+from engine.platform.retrying import RELOAD
 
 SWEEP_MAX: Final = 512
 """Overdue holds that one batch releases at the most."""
 
 _RELOADS_MAX: Final = 5
-_RELOAD_PAUSE_S: Final = 0.02
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
 # A tuple, since a union would be made anew for each command.
@@ -74,7 +74,7 @@ class _Waiting(Struct, frozen=True):
 class Lane:
     """Carries one show's commands from this process to the script, in batches."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the bounds, all by name
         self,
         redis: Store,
         source: ShowSource,
@@ -82,6 +82,7 @@ class Lane:
         batch_max: int,
         backlog_max: int,
         timeout_ms: int,
+        record_backlog_max: int,
     ) -> None:
         """Take the connections and the bounds; `timeout_ms` is how late a batch may still act."""
         self._redis = redis
@@ -90,6 +91,7 @@ class Lane:
         self._batch_max = batch_max
         self._backlog_max = backlog_max
         self._timeout_ms = timeout_ms
+        self._record_backlog_max = record_backlog_max
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("batch")
@@ -177,7 +179,7 @@ class Lane:
                 too_late += 1
             else:
                 if attempt:
-                    await asyncio.sleep(_RELOAD_PAUSE_S * attempt)
+                    await asyncio.sleep(RELOAD.pause_s(attempt))
                 try:
                     show = await self._source.reload()
                 except (StoreUnavailableError, OSError, TimeoutError) as error:
@@ -237,6 +239,7 @@ class Lane:
             show.price_version,
             await self._clock.now_ms(show.keys) + self._timeout_ms,
             SWEEP_MAX,
+            self._record_backlog_max,
         ]
         reply = await self._script.call(
             self._redis,

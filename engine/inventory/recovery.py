@@ -34,6 +34,7 @@ from engine.inventory.records import (
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.ids import entity_hex, new_entity_id
+from engine.platform.metrics import RECOVERIES
 from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, orders, recoveries, seat_blocks, shows, tickets
 
@@ -130,6 +131,7 @@ class Recoverer:
                     **msgspec.structs.asdict(recovered),
                 )
             )
+        RECOVERIES.inc()
         _log.info("show opened", show=entity_hex(show), reason=reason, **_fields(recovered))
         return recovered
 

@@ -18,6 +18,7 @@ from engine.inventory.shows import Show
 from engine.inventory.sold_memory import FIRST_EPOCH, GapError, SoldMemory
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Pipeline, Store, StreamEntries
+from engine.platform.retrying import LISTENING, Patience
 
 FRESH_S: Final = 2.0
 """What was not confirmed by the store for so long is not used."""
@@ -28,7 +29,6 @@ _IDLE_S: Final = 60.0
 _CHECK_S: Final = 0.5
 _PAUSE_S: Final = 0.05
 _ENTRIES_AT_A_TIME: Final = 200
-_RETRY_S: Final = 0.5
 
 _log = structlog.get_logger(__name__)
 
@@ -86,6 +86,7 @@ class SoldWatch:
 
     async def _run(self) -> None:
         checked_at = 0.0
+        patience = Patience(LISTENING)
         while self._followed:
             try:
                 await self._read_on()
@@ -96,7 +97,9 @@ class SoldWatch:
                 # Another server may answer next: what was learnt from this one is void.
                 _log.warning("deltas interrupted", error=repr(error))
                 self._followed.clear()
-                await asyncio.sleep(_RETRY_S)
+                await patience.pause()
+            else:
+                patience.is_well()
 
     async def _read_on(self) -> None:
         """Read what is new of each show.

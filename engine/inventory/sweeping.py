@@ -20,6 +20,8 @@ from engine.platform.redis import Store
 
 _LATE_MS: Final = 5000
 _ROUNDS_MAX: Final = 200
+_BACKLOG_MAX: Final = 0
+"""Of no account: an empty batch sells nothing."""
 
 
 async def shows_with_holds(redis: Store, shows: Iterable[TendedShow]) -> list[TendedShow]:
@@ -57,6 +59,7 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
             show.price_version,
             now_ms + _LATE_MS,
             SWEEP_MAX,
+            _BACKLOG_MAX,
         ]
         reply = await batch.call(
             redis,

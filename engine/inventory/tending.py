@@ -8,14 +8,15 @@ from typing import Final
 
 from msgspec import Struct
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
 from engine.platform.redis import Store
-from engine.platform.tables import shows
+from engine.platform.tables import conflicts, shows, stranded_facts
 
 _VERSION: Final = "inventory version"
+_FAILED_SALE: Final = "a sale failed: what it took goes back on sale"
 _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
 
 
@@ -26,6 +27,8 @@ class TendedShow(Struct, frozen=True):
     epoch: int
     inventory_version: int
     price_version: int
+    has_failed_sale: bool
+    """Whether a sale of this epoch became no order: its places stand as sold, and are nobody's."""
 
 
 class Ailing(Struct, frozen=True):
@@ -40,7 +43,17 @@ class Ailing(Struct, frozen=True):
 async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
     """Return every show that was ever put on sale, as the recorder's role sees them."""
     query = select(
-        shows.c.id, shows.c.epoch, shows.c.inventory_version, shows.c.price_version
+        shows.c.id,
+        shows.c.epoch,
+        shows.c.inventory_version,
+        shows.c.price_version,
+        or_(
+            exists().where(conflicts.c.show_id == shows.c.id, conflicts.c.epoch == shows.c.epoch),
+            exists().where(
+                stranded_facts.c.show_id == shows.c.id,
+                stranded_facts.c.stream_epoch == shows.c.epoch,
+            ),
+        ),
     ).where(shows.c.state != "draft")
     async with engine.connect() as connection:
         return [TendedShow(*row) for row in await connection.execute(query)]
@@ -109,4 +122,5 @@ def _reason(show: TendedShow, info: dict[str, str], meta: list[str | None]) -> s
         return f"epoch {epoch} in the store, {show.epoch} in the ledger"
     if version != str(show.inventory_version):
         return f"{_VERSION} {version} in the store, {show.inventory_version} in the ledger"
-    return None
+    # Once for each: the recovery raises the epoch.
+    return _FAILED_SALE if show.has_failed_sale else None

@@ -1,13 +1,15 @@
 """Connections to PostgreSQL: one engine per role, a bound on every wait, one tenant at a time."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from sqlalchemy import URL, NullPool, event, make_url, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from engine.platform.errors import is_outage
+from engine.platform.retrying import Breaker
 from engine.platform.settings import Settings
 
 RESELLER_SETTING: Final = "onsale.reseller_id"
@@ -23,7 +25,8 @@ _POOL_RECYCLE_S: Final = 1800
 # A process that is stopped inside a transaction must not keep a show's row locked for ever.
 _IDLE_IN_TRANSACTION: Final = "15s"
 
-_SET_RESELLER: Final = text(f"SELECT set_config('{RESELLER_SETTING}', :reseller, true)")
+_SET: Final = text("SELECT set_config(:name, :value, true)")
+_PROBE: Final = text("SELECT 1")
 
 
 Transaction = AsyncConnection
@@ -74,6 +77,26 @@ def create_engine(settings: Settings, role: str, *, connections_max: int = 8) ->
     return engine
 
 
+class GuardedEngine(AsyncEngine):
+    """An engine whose `local_transaction`s are refused at once while PostgreSQL is away."""
+
+    __slots__ = ("breaker",)
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Put a breaker around an engine's pool. Call `stop` before it is disposed of."""
+        super().__init__(engine.sync_engine)
+        self.breaker = Breaker("PostgreSQL", self._ask, is_away=is_outage)
+
+    async def stop(self) -> None:
+        """Stop probing, and dispose of the pool."""
+        await self.breaker.stop()
+        await self.dispose()
+
+    async def _ask(self) -> None:
+        async with self.connect() as connection:
+            await connection.execute(_PROBE)
+
+
 def _refuse_closed(adapted: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - SQLAlchemy's
     """Have the pool replace a connection that the server has closed, as by a restart.
 
@@ -107,6 +130,26 @@ async def tenant_transaction(engine: AsyncEngine, reseller: int) -> AsyncGenerat
     Commits at the end of the block, rolls back if it raises. The setting ends with the
     transaction, so a connection that goes back to the pool carries nobody's identity.
     """
-    async with engine.begin() as connection:
-        await connection.execute(_SET_RESELLER, {"reseller": str(reseller)})
+    async with local_transaction(engine, RESELLER_SETTING, str(reseller)) as connection:
         yield connection
+
+
+@asynccontextmanager
+async def local_transaction(
+    engine: AsyncEngine, setting: str, value: str
+) -> AsyncGenerator[AsyncConnection]:
+    """Open a transaction with a session variable of its own.
+
+    Raises:
+        BreakerOpenError: the engine is guarded, and PostgreSQL has not answered lately.
+    """
+    async with AsyncExitStack() as stack:
+        # That the variable is set tells that PostgreSQL answers: what follows is the caller's.
+        with _watch(engine):
+            connection = await stack.enter_async_context(engine.begin())
+            await connection.execute(_SET, {"name": setting, "value": value})
+        yield connection
+
+
+def _watch(engine: AsyncEngine) -> AbstractContextManager[None]:
+    return engine.breaker.watch() if isinstance(engine, GuardedEngine) else nullcontext()

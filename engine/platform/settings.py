@@ -65,8 +65,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A batch that Redis reaches later than this changes nothing."""
     confirm_timeout_ms: int = 1500
     """How long a purchase waits for its row before it answers `recording`."""
+    record_backlog_max: int = 100_000
+    """Sales of one show that wait to be recorded; beyond it: `overloaded`. Holds stop at 9/10."""
     sales_kept_s: int = 900
     """How far behind the ledger the sales stream is trimmed."""
+    metrics_port: int = 0
+    """Where a worker serves its metrics, on this machine only; 0: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """`debug`, `info`, `warning` or `error`."""
 
@@ -99,6 +103,7 @@ _SCHEMES: Final = {
     "auditor_database_url": ("postgresql", "postgres"),
 }
 _SECRET_CHARACTERS_MIN: Final = 32
+_PORT_MAX: Final = 65_535
 
 
 def variable(field: str) -> str:
@@ -146,10 +151,16 @@ def _check(settings: Settings) -> None:
     if len(settings.secret) < _SECRET_CHARACTERS_MIN:
         msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
         raise SettingsError(msg)
-    for field in ("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"):
+    for field in (
+        *("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"),
+        "record_backlog_max",
+    ):
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
             raise SettingsError(msg)
+    if not 0 <= settings.metrics_port <= _PORT_MAX:
+        msg = f"{variable('metrics_port')} must be 0 to {_PORT_MAX}"
+        raise SettingsError(msg)
     if settings.batch_max > BATCH_MAX_MOST:
         msg = f"{variable('batch_max')} must be {BATCH_MAX_MOST} or less"
         raise SettingsError(msg)

@@ -289,10 +289,13 @@ conflicts: Final = Table(
     _optional("seat_index", Integer),
     _optional("area_index", Integer),
     _optional("owner_order_id", Uuid),  # who has the seat; NULL for an area that is full
+    # Of the sale. While it is the show's, no recovery has put its other places on sale again.
+    _required("epoch", BigInteger),
     _at("found_at"),
     PrimaryKeyConstraint("order_id", "conflict_no"),
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
     Index(None, "show_id", "found_at"),
+    Index(None, "show_id", "epoch"),
 )
 
 stranded_facts: Final = Table(
@@ -309,6 +312,24 @@ stranded_facts: Final = Table(
     PrimaryKeyConstraint("show_id", "stream_epoch", "stream_seq"),
     _of_show(),
     Index(None, "hold_id"),
+)
+
+refund_requests: Final = Table(
+    "refund_requests",
+    metadata,
+    # Once each. No foreign key: a stranded fact has no order.
+    Column("order_id", Uuid, primary_key=True),
+    _reseller(),
+    _required("show_id", BigInteger),
+    _required("reason", Text),
+    _required("amount", BigInteger),
+    _required("currency", _CURRENCY),
+    _required("payment_reference", Text),
+    _at("created_at"),
+    _of_show(),
+    CheckConstraint("reason IN ('conflict', 'stranded')", name="reason"),
+    CheckConstraint("amount >= 0", name="amount"),
+    Index(None, "show_id", "created_at"),
 )
 
 recorder_positions: Final = Table(

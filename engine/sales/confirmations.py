@@ -22,7 +22,7 @@ from engine.platform.redis import Store, Subscription
 _FAILED_KEPT: Final = 1000
 _CHANNELS_MAX: Final = 4096
 _POLL_S: Final = 1.0
-_RETRY_S: Final = 0.5
+_LOOK_EVERY_S: Final = 0.5
 
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(tuple[int, int, list[str]]).decode
@@ -158,7 +158,7 @@ class Confirmations:
         idle = [name for name, channel in self._channels.items() if not channel.waiters]
         for name in idle:
             del self._channels[name]
-        for listener in self._listeners.values():
+        for listener in list(self._listeners.values()):
             for name in idle:
                 await listener.drop(name)
 
@@ -170,7 +170,7 @@ class Confirmations:
                     del self._listeners[server]
             for name in list(self._channels):
                 await self._place(name)
-            await asyncio.sleep(_RETRY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _place(self, name: bytes) -> None:
         """Listen to a channel on the server that has it now, and on no other."""
@@ -181,7 +181,7 @@ class Confirmations:
         listener = self._listeners.get(server)
         if listener is not None and (name in listener.channels or listener.has_ended):
             return
-        for other in self._listeners.values():
+        for other in list(self._listeners.values()):
             await other.drop(name)
         channel = self._channels.get(name)
         if channel is None:

@@ -74,6 +74,8 @@ class Stranded(Struct, frozen=True):
 
     entry: Entry
     reason: str
+    sale: Sale | None = None
+    """What it would have sold, if that can be read and priced: to be paid back."""
 
     @property
     def hold(self) -> bytes | None:

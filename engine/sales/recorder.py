@@ -23,9 +23,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.inventory.backlog import RecordedNotes
 from engine.inventory.facts import StreamId
-from engine.inventory.keys import show_keys
+from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
 from engine.platform.ids import entity_hex
+from engine.platform.metrics import CONFLICTS, STRANDED_FACTS
 from engine.platform.redis import Store
 from engine.sales.judging import (
     NOTHING_SOLD,
@@ -115,6 +117,7 @@ class Recorder:
         terms: TermsSource,
         *,
         publish: Publish | None = None,
+        notes: RecordedNotes | None = None,
     ) -> None:
         """Take an engine of the recorder's role, the inventory store, and what shows sell on."""
         self._engine = engine
@@ -122,6 +125,7 @@ class Recorder:
         self._terms = terms
         self._publish: Publish = publish or redis.spublish
         self._positions = Positions(engine)
+        self._notes = notes or RecordedNotes(redis)
 
     async def record(self, show: int, *, drain: bool = False) -> Recorded:
         """Record what is in a show's stream, and publish how far the ledger is.
@@ -143,6 +147,8 @@ class Recorder:
         if len(entries) == FACTS_MAX and not drain and await self._is_busy(show):
             return Recorded(count, position, refused, Turn.BUSY)
         draft = await self._draft(show, entries) if entries or drain else None
+        if draft is None:
+            await self._notes.note(show, position, is_quiet=True)
         while draft is not None:
             last = len(draft.entries) < FACTS_MAX
             gives_way = not last and not drain and batches + 1 >= _BATCHES_MAX
@@ -220,9 +226,7 @@ class Recorder:
     ) -> _Step:
         entries = draft.entries
         if len(entries) == 1:
-            unfit = (Stranded(entries[0], f"refused by the ledger: {error.orig}"),)
-            alone = structs.replace(draft, sales=(), unfit=unfit)
-            return await self._transact(show, alone, drain=drain, last=last, ask=True)
+            return await self._strand_alone(show, draft, error, drain=drain, last=last)
         half = len(entries) // 2
         lower = await self._draft(show, entries[:half])
         first = await self._commit(show, lower, drain=drain, last=False, ask=True)
@@ -237,6 +241,22 @@ class Recorder:
             refused=first.refused + second.refused,
         )
 
+    async def _strand_alone(
+        self, show: int, draft: _Draft, error: DBAPIError, *, drain: bool, last: bool
+    ) -> _Step:
+        """Strand the one entry of a draft; without its refund, should that be what is refused."""
+        sale = draft.sales[0] if draft.sales else None
+        refused = Stranded(draft.entries[0], f"refused by the ledger: {error.orig}", sale)
+        alone = structs.replace(draft, sales=(), unfit=(refused,))
+        try:
+            return await self._transact(show, alone, drain=drain, last=last, ask=True)
+        except DBAPIError as again:
+            self._positions.forget(show)
+            if sale is None or not _is_data_fault(again):
+                raise
+        alone = structs.replace(alone, unfit=(structs.replace(refused, sale=None),))
+        return await self._transact(show, alone, drain=drain, last=last, ask=True)
+
     async def _transact(
         self, show: int, draft: _Draft, *, drain: bool, last: bool, ask: bool
     ) -> _Step:
@@ -247,7 +267,7 @@ class Recorder:
             fresh = [entry for entry in draft.entries if not lock.has_passed(entry.id)]
             if not drain and any(lock.awaits_drain(entry.id) for entry in fresh):
                 return _Step(Turn.AWAITING_DRAIN)
-            timely, stranded = _sort_out(fresh, lock, drain=drain)
+            timely, stranded = _sort_out(fresh, draft.sales, lock, drain=drain)
             batch, rows = draft.batch, draft.rows
             if ask or draft.unfit or len(timely) < len(draft.entries):
                 sales = [sale for sale in draft.sales if sale.id in timely]
@@ -258,12 +278,15 @@ class Recorder:
             position = max([lock.position, *(entry.id for entry in fresh)])
             if drain and last:
                 position = max(position, start_of(lock.show_epoch))
-            await add_batch(connection, batch, rows, position)
+            newly_stranded = await add_batch(connection, batch, rows, position)
             recent = await self._positions.refused_until(connection, show, lock.position)
         refused = batch.refused()
         self._positions.moved(show, position, recent, refused)
-        _report(show, batch)
+        _report(show, batch, newly_stranded)
         await self._tell(show, position)
+        await self._notes.note(show, position)
+        if not drain and (batch.conflicts or newly_stranded):
+            await self._ask_for_recovery(show)
         return _Step(Turn.CAUGHT_UP, position, len(fresh), refused)
 
     async def _tell(self, show: int, position: StreamId) -> None:
@@ -280,6 +303,14 @@ class Recorder:
             # The rows are committed: who waits in vain asks the ledger.
             _log.warning("position not told", show=entity_hex(show), error=repr(error))
 
+    async def _ask_for_recovery(self, show: int) -> None:
+        """Have the places of a failed sale put on sale again, which only a recovery may do."""
+        try:
+            await self._redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
+        except (RedisError, OSError) as error:
+            # The workers look at every show each second: this only makes it quicker.
+            _log.warning("could not wake the workers", error=repr(error))
+
 
 @asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, _T]) -> AsyncGenerator[asyncio.Task[_T]]:
@@ -293,25 +324,32 @@ async def _beside(work: Coroutine[Any, Any, _T]) -> AsyncGenerator[asyncio.Task[
 
 
 def _sort_out(
-    entries: Sequence[Entry], lock: Lock, *, drain: bool
+    entries: Sequence[Entry], sales: Sequence[Sale], lock: Lock, *, drain: bool
 ) -> tuple[frozenset[StreamId], tuple[Stranded, ...]]:
     """Part the entries that may become orders from those that no longer may."""
-    timely: list[StreamId] = []
-    stranded: list[Stranded] = []
-    for entry in entries:
-        if lock.may_record(entry.id, drain=drain):
-            timely.append(entry.id)
-        else:
-            reason = f"sold in epoch {entry.id.epoch}, the show is in {lock.show_epoch}"
-            stranded.append(Stranded(entry, reason))
-    return frozenset(timely), tuple(stranded)
+    timely = frozenset(entry.id for entry in entries if lock.may_record(entry.id, drain=drain))
+    if len(timely) == len(entries):
+        return timely, ()
+    priced = {sale.id: sale for sale in sales}
+    stranded = tuple(
+        Stranded(
+            entry,
+            f"sold in epoch {entry.id.epoch}, the show is in {lock.show_epoch}",
+            priced.get(entry.id),
+        )
+        for entry in entries
+        if entry.id not in timely
+    )
+    return timely, stranded
 
 
 def _is_data_fault(error: DBAPIError) -> bool:
     return str(getattr(error.orig, "sqlstate", "") or "")[:2] in _DATA_FAULTS
 
 
-def _report(show: int, batch: JudgedBatch) -> None:
+def _report(show: int, batch: JudgedBatch, newly_stranded: int) -> None:
+    CONFLICTS.inc(len(batch.conflicts))
+    STRANDED_FACTS.inc(newly_stranded)
     for one in batch.stranded:
         _log.error(
             "fact stranded",

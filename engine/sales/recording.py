@@ -14,14 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.facts import StreamId
 from engine.ledger.journal import EntryKind
-from engine.platform.tables import area_sales, conflicts, stranded_facts
+from engine.platform.tables import area_sales, conflicts, refund_requests, stranded_facts
 from engine.platform.unnest import columns_of, insert_rows, parameters
 from engine.sales.judging import Conflict, JudgedBatch, LedgerState, Sale, Stranded
+from engine.sales.refunds import RefundRequest, refunds_of
 from engine.sales.rows import LINES, PLACES, POSTED, QUOTES, SOLD, Rows
 
 _CONFLICTS: Final = (
     *("order_id", "conflict_no", "reseller_id", "show_id", "seat_index", "area_index"),
-    "owner_order_id",
+    *("owner_order_id", "epoch"),
+)
+_REFUNDS: Final = (
+    *("order_id", "reseller_id", "show_id", "reason", "amount", "currency"),
+    "payment_reference",
 )
 _STRANDED: Final = (
     *("show_id", "reseller_id", "stream_epoch", "stream_seq", "fact", "hold_id", "reason"),
@@ -73,6 +78,7 @@ _ADD_AND_MOVE: Final = text(
 )
 _ADD_CONFLICTS: Final = insert_rows(conflicts, _CONFLICTS)
 _ADD_STRANDED: Final = insert_rows(stranded_facts, _STRANDED, "ON CONFLICT DO NOTHING")
+_ADD_REFUNDS: Final = insert_rows(refund_requests, _REFUNDS, "ON CONFLICT DO NOTHING")
 # The last fence for places sold by count: the table's check refuses one too many.
 _SELL_AREAS: Final = insert_rows(
     area_sales,
@@ -108,8 +114,10 @@ async def read_state(
 
 async def add_batch(
     connection: AsyncConnection, batch: JudgedBatch, rows: Rows, position: StreamId
-) -> None:
+) -> int:
     """Add what was judged, and move the show's position: in the caller's transaction.
+
+    Returns how many facts were stranded now, and not already at an earlier recovery.
 
     Raises:
         sqlalchemy.exc.DBAPIError: among others when an order is there already, or a seat or an
@@ -124,9 +132,16 @@ async def add_batch(
     if batch.conflicts:
         columns = columns_of(_CONFLICTS, _conflict_rows(show, reseller, batch.conflicts))
         await connection.execute(_ADD_CONFLICTS, parameters(conflicts, columns))
+    stranded = 0
     if batch.stranded:
         columns = columns_of(_STRANDED, _stranded_rows(show, reseller, batch.stranded))
-        await connection.execute(_ADD_STRANDED, parameters(stranded_facts, columns))
+        added = await connection.execute(_ADD_STRANDED, parameters(stranded_facts, columns))
+        stranded = added.rowcount
+    refunds = tuple(refunds_of(batch))
+    if refunds:
+        columns = columns_of(_REFUNDS, _refund_rows(show, reseller, refunds))
+        await connection.execute(_ADD_REFUNDS, parameters(refund_requests, columns))
+    return stranded
 
 
 def _area_rows(show: int, reseller: int, batch: JudgedBatch) -> Iterator[Sequence[Any]]:
@@ -140,7 +155,19 @@ def _conflict_rows(show: int, reseller: int, found: Iterable[Conflict]) -> Itera
         order = UUID(bytes=conflict.sale.fact.hold)
         for number, clash in enumerate(conflict.clashes):
             owner = UUID(bytes=clash.owner) if clash.owner else None
-            yield (order, number, reseller, show, clash.seat, clash.area, owner)
+            epoch = conflict.sale.id.epoch
+            yield (order, number, reseller, show, clash.seat, clash.area, owner, epoch)
+
+
+def _refund_rows(
+    show: int, reseller: int, refunds: Iterable[RefundRequest]
+) -> Iterator[Sequence[Any]]:
+    for one in refunds:
+        order = UUID(bytes=one.order)
+        yield (
+            *(order, reseller, show, one.reason, one.amount, one.currency),
+            one.payment_reference,
+        )
 
 
 def _stranded_rows(show: int, reseller: int, found: Iterable[Stranded]) -> Iterator[Sequence[Any]]:

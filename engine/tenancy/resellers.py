@@ -13,7 +13,12 @@ from msgspec import Struct
 from sqlalchemy import bindparam, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.platform.database import KEY_HASH_SETTING, RESELLER_SETTING, tenant_transaction
+from engine.platform.database import (
+    KEY_HASH_SETTING,
+    RESELLER_SETTING,
+    local_transaction,
+    tenant_transaction,
+)
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.tables import api_keys, resellers
 
@@ -72,8 +77,7 @@ async def authenticate(app: AsyncEngine, key: str) -> EntityId | None:
     if len(key) > _KEY_CHARACTERS_MAX:
         return None
     key_hash = _hash(key)
-    async with app.begin() as connection:
-        await connection.execute(_SET, {"name": KEY_HASH_SETTING, "value": key_hash.hex()})
+    async with local_transaction(app, KEY_HASH_SETTING, key_hash.hex()) as connection:
         found = (await connection.execute(_FIND, {"key_hash": key_hash})).one_or_none()
         if found is None:
             return None

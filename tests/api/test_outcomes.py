@@ -52,6 +52,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
     (commands.Recovering(), "show-recovering", 503, {}),
     (commands.InDoubt(), "in-doubt", 503, {}),
     (commands.Overloaded(), "overloaded", 503, {}),
+    (commands.LedgerBehind(), "overloaded", 503, {}),
 ]
 
 

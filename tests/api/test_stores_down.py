@@ -1,12 +1,18 @@
 """A store that does not answer: clear words, no hanging, and service again when it is back."""
 
 import asyncio
+import os
 import secrets
+import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import pytest
+from sqlalchemy import text
 
+from engine.platform.database import connect_once
 from ops.child import Child
 from ops.stack import Stack
 from tests.api.conftest import new_key
@@ -80,6 +86,77 @@ def test_a_purchase_without_postgresql_is_recording_then_confirmed(
     assert (again.status_code, again.json()["order"]) == (201, decided.json()["order"])
     order = show.desk.get(decided.headers["location"]).json()
     assert order["status"] == "confirmed"
+
+
+def test_without_postgresql_whoever_needs_it_is_told_so_at_once(
+    frail: tuple[Stack, ShowDesk],
+) -> None:
+    """After some refused connections nobody tries any more: neither holds nor purchases wait."""
+    stack, show = frail
+    hold = show.held("A-1")
+    postgres = _child(stack, "postgres")
+    postgres.kill(restart=False)
+    try:
+        _fail(show, times=5)
+        _is_told_at_once(show)
+        assert show.hold("A-2").status_code == 201
+        assert show.purchase(hold).status_code == 202
+    finally:
+        postgres.start()
+    _is_served_again(show)
+
+
+def test_with_a_postgresql_that_hangs_whoever_needs_it_is_told_so_at_once(
+    frail: tuple[Stack, ShowDesk],
+) -> None:
+    """Its connections stand, and nothing comes back over them: the first wait, and no others."""
+    stack, show = frail
+    hold = show.held("B-3")
+    postgres = _child(stack, "postgres")
+    backends = asyncio.run(_backends(stack))
+    for backend in backends:
+        os.kill(backend, signal.SIGSTOP)
+    postgres.pause()
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: _fail(show, times=1), range(8)))
+        _is_told_at_once(show)
+        assert show.hold("B-4").status_code == 201
+        assert show.purchase(hold).status_code == 202
+    finally:
+        postgres.resume()
+        for backend in backends:
+            os.kill(backend, signal.SIGCONT)
+    _is_served_again(show)
+
+
+def _fail(show: ShowDesk, *, times: int) -> None:
+    for _ in range(times):
+        refused = show.desk.get("/v1/shows")
+        assert (refused.status_code, problem(refused)) == (503, "unavailable")
+
+
+def _is_told_at_once(show: ShowDesk) -> None:
+    times_s: list[float] = []
+    for _ in range(20):
+        began = time.monotonic()
+        _fail(show, times=1)
+        times_s.append(time.monotonic() - began)
+    assert median(times_s) < 0.1, times_s
+
+
+def _is_served_again(show: ShowDesk) -> None:
+    deadline = time.monotonic() + 15
+    while show.desk.get("/v1/shows").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+async def _backends(stack: Stack) -> list[int]:
+    """Return the processes that serve API and worker."""
+    query = text("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'onsale\\_%'")
+    async with connect_once(stack.settings.database_url) as connection:
+        return list(await connection.scalars(query))
 
 
 def _child(stack: Stack, name: str) -> Child:

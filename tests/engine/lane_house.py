@@ -88,6 +88,7 @@ def make_lane(
         batch_max=batch_max,
         backlog_max=backlog_max,
         timeout_ms=timeout_ms,
+        record_backlog_max=100_000,
     )
 
 

@@ -21,6 +21,7 @@ from engine.inventory.facts import StreamId
 from engine.inventory.keys import WAKE_CHANNEL, show_keys
 from engine.inventory.shows import ShowBook, UnknownShowError
 from engine.platform.ids import entity_hex
+from engine.platform.retrying import OUTAGE, Backoff
 from engine.platform.tables import manifests, price_versions, shows
 from engine.runtime import Working, open_working
 from engine.sales.pricing import ticket_charge
@@ -33,7 +34,7 @@ from workers.idempotency import forget_old_keys
 from workers.jobs import is_alive, queue_settings, run_jobs
 from workers.recorder import run_recorder
 from workers.show_queue import ShowQueue
-from workers.supervision import OUTAGE_PAUSE_S, keep_running
+from workers.supervision import keep_running
 from workers.trimming import PositionHistory, run_trimming
 
 _PATIENCE_S = 10
@@ -244,7 +245,7 @@ async def test_a_task_that_dies_or_ends_is_started_again() -> None:
         if len(starts) % 2:
             raise ZeroDivisionError
 
-    async with _running(lambda: keep_running("test", run, back_off_s_min=0.01)):
+    async with _running(lambda: keep_running("test", run, policy=Backoff(0.01, 5))):
         await asyncio.sleep(0.4)
     pauses = [after - before for before, after in pairwise(starts)]
     assert 3 <= len(starts) <= 6
@@ -260,7 +261,7 @@ async def test_a_task_that_was_cancelled_from_within_is_started_again() -> None:
         starts += 1
         raise asyncio.CancelledError
 
-    async with _running(lambda: keep_running("test", run, back_off_s_min=0.01)):
+    async with _running(lambda: keep_running("test", run, policy=Backoff(0.01, 5))):
         await asyncio.sleep(0.2)
     assert starts > 1
 
@@ -275,7 +276,7 @@ async def test_a_task_that_was_well_for_long_is_started_again_soon() -> None:
         await asyncio.sleep(0.01)
 
     async with _running(
-        lambda: keep_running("test", run, back_off_s_min=0.001, well_after_s=0.005)
+        lambda: keep_running("test", run, policy=Backoff(0.001, 5), well_after_s=0.005)
     ):
         await asyncio.sleep(0.4)
     assert starts > 10
@@ -305,10 +306,11 @@ async def test_a_task_that_an_outage_ends_is_started_again_soon_however_long_it_
         raise error
 
     with capture_logs() as logs:
-        async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
+        async with _running(lambda: keep_running("test", run, policy=Backoff(60, 60))):
             async with asyncio.timeout(10):
                 await often.wait()
-    assert all(later - before >= OUTAGE_PAUSE_S * 0.9 for before, later in pairwise(starts))
+    pauses = [later - before for before, later in pairwise(starts)]
+    assert all(pause >= OUTAGE.first_s * 0.9 for pause in pauses)
     assert [one["event"] for one in logs] == ["a store is away: task waits for it"]
 
 
@@ -330,7 +332,7 @@ async def test_a_store_that_answers_with_an_error_is_no_outage(error: Exception)
         starts += 1
         raise error
 
-    async with _running(lambda: keep_running("test", run, back_off_s_min=60)):
+    async with _running(lambda: keep_running("test", run, policy=Backoff(60, 60))):
         await asyncio.sleep(0.5)
     assert starts == 1
 

@@ -142,7 +142,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (APP_ROLE, "DELETE"): {"area_blocks", "idempotency_keys", "seat_blocks"},
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
-            *("recorder_positions", "recoveries", "stranded_facts", "tickets"),
+            *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
         },
         (RECORDER_ROLE, "UPDATE"): {"area_sales", "recorder_positions"},
         (RECORDER_ROLE, "DELETE"): {"idempotency_keys"},

@@ -107,6 +107,18 @@ class ResellerDesk:
         assert not self.tally.errors, self.tally.errors
 
 
+async def metrics(stack: Stack) -> dict[str, float]:
+    """Return what the worker serves to Prometheus; nothing while it is away."""
+    url = f"http://127.0.0.1:{stack.settings.metrics_port}/metrics"
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            lines = (await response.text()).splitlines()
+    except aiohttp.ClientError:
+        return {}
+    samples = [line.rsplit(" ", 1) for line in lines if line and not line.startswith("#")]
+    return {name: float(value) for name, value in samples}
+
+
 def empty(directory: Path) -> None:
     """Remove all that is in a folder."""
     for entry in directory.iterdir():

@@ -19,6 +19,7 @@ from engine.inventory.commands import (
     Hold,
     Inconsistent,
     KeyReused,
+    LedgerBehind,
     Look,
     Malformed,
     NoneTogether,
@@ -39,6 +40,7 @@ from engine.inventory.commands import (
 from engine.inventory.manifest import Manifest
 from engine.inventory.scripts import Script
 from tests.lua.show_room import (
+    BACKLOG_MAX,
     START_MS,
     Packable,
     Raw,
@@ -96,6 +98,7 @@ OBSTACLES: Final[Mapping[str, Arrange]] = {
     "seats-taken": _seats_taken,
     "area-short": _area_short,
     "none-together": _none_together,
+    "ledger-behind": lambda room: room.set_meta(sold=BACKLOG_MAX),
 }
 """From the first to the last in precedence; they are put up from the last to the first."""
 
@@ -108,6 +111,7 @@ REFUSALS: Final[Mapping[str, Answer]] = {
     "seats-taken": SeatsTaken((12,)),
     "area-short": AreaShort(((0, 1),)),
     "none-together": NoneTogether(0, 2),
+    "ledger-behind": LedgerBehind(),
 }
 
 _IN_THE_STORE: Final = frozenset({"over-buyer-limit", "seats-taken", "area-short", "none-together"})
@@ -172,6 +176,25 @@ def _key_of_another_and(arrange: Arrange) -> Arrange:
     return both
 
 
+def _sold(count: int, *, recorded: int = 0) -> Arrange:
+    """Let so many have been sold in the epoch."""
+
+    def arrange(room: ShowRoom) -> None:
+        room.set_meta(sold=count)
+        if recorded:
+            assert room.note_recorded(recorded) == [b"noted", count, recorded]
+
+    return arrange
+
+
+def _live_and_sold(count: int) -> Arrange:
+    def arrange(room: ShowRoom) -> None:
+        _live(room)
+        room.set_meta(sold=count)
+
+    return arrange
+
+
 # ---------------------------------------------------------------- the rows
 
 
@@ -185,12 +208,14 @@ class Row:
         *,
         so: Arrange = _nothing,
         behind: str = "not-on-sale",
+        before: str = "",
     ) -> None:
-        """Take the command and its answer; obstacles stand from `behind` on."""
+        """Take the command and its answer; obstacles stand from `behind` on, up to `before`."""
         self.command = command
         self.answer = answer
         self.so = so
         self.behind = behind
+        self.before = before
 
     def check(self, room: ShowRoom) -> None:
         """Put the show in the row's state, ask, and compare.
@@ -199,7 +224,8 @@ class Row:
             AssertionError: another answer, or a refusal that changed something.
         """
         names = list(OBSTACLES)
-        standing = names[names.index(self.behind) :] if self.behind else []
+        end = names.index(self.before) if self.before else len(names)
+        standing = names[names.index(self.behind) : end] if self.behind else []
         for name in reversed(standing):
             if name in _IN_THE_STORE:
                 OBSTACLES[name](room)
@@ -232,6 +258,7 @@ _SOLD_NOW: Final = Purchased("ann", 1, 0, NOW_MS, 1, (10,), ())
 _SOLD_SECOND: Final = Purchased("ann", 1, 1, START_MS, 1, (10,), ())
 _REPLACE: Final = Replace(ME, 9, SELECTION)
 _PURCHASE: Final = Purchase(ME, "key", 5, "ref")
+_PLAIN_HOLD: Final = Hold(ME, "ann", MINUTE_MS, 7, Selection(seats=(12,)))
 _NOWHERE: Final = "none-together"
 
 TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
@@ -281,7 +308,10 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
             Purchase(ME, "other", 5, "ref"), AlreadyPurchased(), so=_purchased
         ),
         "inconsistent": Row(_PURCHASE, Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
-        "purchased": Row(_PURCHASE, _SOLD_NOW, so=_live, behind="seats-taken"),
+        "ledger-behind": Row(_PURCHASE, LedgerBehind(), so=_live, behind="seats-taken"),
+        "purchased": Row(
+            _PURCHASE, _SOLD_NOW, so=_live, behind="seats-taken", before="ledger-behind"
+        ),
     },
     "look": {
         "unknown": Row(Look(ME), Unknown()),
@@ -303,6 +333,30 @@ MORE: Final[Mapping[str, Row]] = {
     "the release of an unknown hold": Row(Release(ME), Done(), behind=""),
     "a release repeated": Row(Release(ME), Done(), so=_released, behind=""),
     "the release of an expired hold": Row(Release(ME), Done(), so=_about_to_expire, behind=""),
+    "a hold when nine tenths of the bound are not recorded": Row(
+        FIRST_HOLD, LedgerBehind(), so=_sold(9 * BACKLOG_MAX // 10), behind=""
+    ),
+    "a plain hold when nine tenths of the bound are not recorded": Row(
+        _PLAIN_HOLD, LedgerBehind(), so=_sold(9 * BACKLOG_MAX // 10), behind=""
+    ),
+    "a hold just below nine tenths of the bound": Row(
+        FIRST_HOLD, _HELD, so=_sold(9 * BACKLOG_MAX // 10 - 1), behind=""
+    ),
+    "a hold when most of what was sold is recorded": Row(
+        FIRST_HOLD, _HELD, so=_sold(BACKLOG_MAX, recorded=BACKLOG_MAX // 2), behind=""
+    ),
+    "a replacement by as many, when nine tenths of the bound are not recorded": Row(
+        Replace(ME, 9, Selection(seats=(11,))),
+        Held("ann", START_MS + 10 * MINUTE_MS, 1, (11,), ()),
+        so=_live_and_sold(9 * BACKLOG_MAX // 10),
+        behind="",
+    ),
+    "a purchase just below the bound": Row(
+        _PURCHASE,
+        Purchased("ann", 1, 0, NOW_MS, 1, (10,), ()),
+        so=_live_and_sold(BACKLOG_MAX - 1),
+        behind="",
+    ),
     "a command of no kind": Row(Raw(ME, [6]), Malformed(), behind=""),
     "something that is no command": Row(Raw(ME, "hold"), Malformed(), behind=""),
 }

@@ -45,6 +45,7 @@ START_MS: Final = 4_000_000_000_000
 
 RESELLER: Final = EntityId(77)
 SWEEP_MAX: Final = 512
+BACKLOG_MAX: Final = 100_000
 
 _ONE_BYTE: Final = 1
 
@@ -198,6 +199,7 @@ class ShowRoom:
         self.epoch = 0
         self.version = 1
         self.price_version = 1
+        self.backlog_max = BACKLOG_MAX
         self._batch = batch_script or load_script("batch")
         self._change = change_script or load_script("change_inventory")
 
@@ -284,6 +286,7 @@ class ShowRoom:
             self.price_version,
             not_after_ms,
             sweep_max,
+            self.backlog_max,
         ]
         reply = call(
             self.client,
@@ -355,6 +358,16 @@ class ShowRoom:
         if answer[0] == "changed":
             self.version = before + 1
         return answer
+
+    def note_recorded(self, count: int, *, epoch: int | None = None) -> list[Any]:
+        """Call `note_recorded.lua`."""
+        return call(
+            self.client,
+            load_script("note_recorded"),
+            self.keys.inventory(),
+            self.epoch if epoch is None else epoch,
+            count,
+        )
 
     # ------------------------------------------------------------ time and meta
 

@@ -104,6 +104,33 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a search in vain is remembered for fewer seats, too": Mutant(
         "second >= (batch.misses[first - TOGETHER] or NONE)", "batch.misses[first - TOGETHER]"
     ),
+    "a purchase does not mind how far the ledger is behind": Mutant(
+        "elseif backlog + #sales >= backlog_max then", "elseif false then"
+    ),
+    "the purchases of a batch do not count for the ledger's bound": Mutant(
+        "elseif backlog + #sales >= backlog_max then", "elseif backlog >= backlog_max then"
+    ),
+    "a hold does not mind how far the ledger is behind": Mutant(
+        "if taken and backlog + #sales >= holds_backlog_max then", "if false then"
+    ),
+    "a plain hold does not mind how far the ledger is behind": Mutant(
+        "is_selling and not is_ledger_near", "is_selling"
+    ),
+    "holds stop no earlier than purchases": Mutant(
+        "math.ceil(9 * backlog_max / 10)", "backlog_max"
+    ),
+    "what is recorded counts as waiting": Mutant(
+        "(tonumber(meta.sold) or 0) - (tonumber(meta.recorded) or 0)", "(tonumber(meta.sold) or 0)"
+    ),
+    "what a batch sells is not counted": Mutant(
+        "'sold', sales[#sales].record.n + 1)", "'sold', 0)"
+    ),
+    "a replacement by as many minds how far the ledger is behind": Mutant(
+        "count > before and take_more or take_selection", "take_more"
+    ),
+    "a hold that is refused because of the ledger takes its seats": Mutant(
+        "      move_record(seen, { seats = taken, areas = areas }, OPEN, 'held', 'open')\n", ""
+    ),
     "a search that failed is remembered for ever": Mutant(
         "if next(view.misses) then\n      view.misses, view.misses_changed",
         "if false then\n      view.misses, view.misses_changed",

@@ -160,13 +160,17 @@ class InventoryMachine(RuleBasedStateMachine):
     mirror_areas: dict[int, AreaCounts]
 
     @initialize(
-        hall=st.sampled_from(HALLS), per_hold=st.integers(4, 7), per_buyer=st.integers(5, 12)
+        hall=st.sampled_from(HALLS),
+        per_hold=st.integers(4, 7),
+        per_buyer=st.integers(5, 12),
+        backlog_max=st.sampled_from((1, 2, 4, 1000, 1000)),
     )
-    def opens(self, hall: Manifest, per_hold: int, per_buyer: int) -> None:
+    def opens(self, hall: Manifest, per_hold: int, per_buyer: int, backlog_max: int) -> None:
         """Open a show in one of the halls."""
         rules = Rules(max_per_hold=per_hold, max_per_buyer=per_buyer)
         self.room = ShowRoom(self.client, hall, batch_script=self.batch_script).open(rules=rules)
-        self.model = ReferenceInventory(hall, rules)
+        self.room.backlog_max = backlog_max
+        self.model = ReferenceInventory(hall, rules, backlog_max=backlog_max)
         self.now_ms = START_MS
         self._forget_mirror()
         self._kinds = _kinds(hall)
@@ -241,6 +245,15 @@ class InventoryMachine(RuleBasedStateMachine):
             max_per_buyer=self.model.rules.max_per_buyer,
         )
         assert self.room.change(rules=self.model.rules.fields())[0] == "changed"
+
+    @rule(data=st.data())
+    def the_ledger_catches_up(self, data: st.DataObject) -> None:
+        """Note how many sales of the epoch are recorded; a note may come late, or of an old one."""
+        sold = sum(at.epoch == self.room.epoch for at, _ in self.model.facts)
+        count = data.draw(st.integers(0, sold))
+        assert self.room.note_recorded(sold + 1, epoch=self.room.epoch - 1) == [b"stale"]
+        self.model.recorded = max(self.model.recorded, count)
+        assert self.room.note_recorded(count) == [b"noted", sold, self.model.recorded]
 
     @rule(data=st.data(), why=st.sampled_from(("too-late", "fenced", "stale", "stale epoch")))
     def is_refused_a_batch(self, data: st.DataObject, why: str) -> None:

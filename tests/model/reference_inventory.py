@@ -22,6 +22,7 @@ from engine.inventory.commands import (
     Held,
     Hold,
     KeyReused,
+    LedgerBehind,
     Look,
     Malformed,
     NoneTogether,
@@ -43,7 +44,7 @@ from engine.inventory.facts import SeatsSold, StreamId
 from engine.inventory.manifest import Manifest
 from engine.inventory.records import AreaCounts
 from engine.platform.ids import HoldId
-from tests.lua.show_room import Raw, Rules
+from tests.lua.show_room import BACKLOG_MAX, Raw, Rules
 
 MINUTE_MS: Final = 60_000
 KEPT_MS: Final = 10 * MINUTE_MS
@@ -100,6 +101,9 @@ class ReferenceInventory:
     rules: Rules
     epoch: int = 1
     price_version: int = 1
+    backlog_max: int = BACKLOG_MAX
+    recorded: int = 0
+    """How many sales of the epoch the ledger has, as far as the store was told."""
     holds: dict[bytes, Claim | Ended] = field(default_factory=dict[bytes, "Claim | Ended"])
     blocked_seats: set[int] = field(default_factory=set[int])
     blocked_places: dict[int, int] = field(default_factory=dict[int, int])
@@ -202,7 +206,7 @@ class ReferenceInventory:
 
     def was_rebuilt(self, epoch: int) -> None:
         """Take on a recovery's epoch; the ledger keeps an order's seats by position."""
-        self.epoch = epoch
+        self.epoch, self.recorded = epoch, 0
         for hold, what in self.holds.items():
             if isinstance(what, Claim) and what.sale is not None:
                 self.holds[hold] = replace(what, seats=tuple(sorted(what.seats)))
@@ -305,9 +309,9 @@ class ReferenceInventory:
         if not isinstance(known, Claim):
             return _tell_ended(known)
         if known.sale is not None:
-            if known.sale.key != command.key:
-                return AlreadyPurchased()
-            return _tell(known) if known.sale.body == command.fingerprint else KeyReused()
+            return _repeat(known, known.sale, command)
+        if self._unrecorded() >= self.backlog_max:
+            return LedgerBehind()
         of_epoch = [at for at, _ in self.facts if at.epoch == self.epoch]
         sale = Sale(
             key=command.key,
@@ -323,6 +327,10 @@ class ReferenceInventory:
         return _tell(sold)
 
     # ------------------------------------------------------------ selections
+
+    def _unrecorded(self) -> int:
+        """Return how many sales of the epoch the ledger is behind."""
+        return sum(at.epoch == self.epoch for at, _ in self.facts) - self.recorded
 
     def _is_well_formed(self, selection: Selection) -> bool:
         areas = [index for index, _ in selection.areas]
@@ -358,9 +366,24 @@ class ReferenceInventory:
         )
         if taken or short:
             return SeatsTaken(taken) if taken else AreaShort(short)
+        free = {n for n, byte in enumerate(seats) if byte == "o"} - set(selection.seats)
+        if self._is_stopped(selection, instead_of) and not isinstance(told, NoneTogether):
+            assert self._fits(selection.best, free), f"told {told} for {selection}"
+            return LedgerBehind()
+        return self._select_together(selection, free, told)
+
+    def _is_stopped(self, selection: Selection, instead_of: bytes | None) -> bool:
+        """Tell whether the ledger is too far behind for a hold that asks for more than before."""
+        before = self.holds.get(instead_of) if instead_of else None
+        grows = not isinstance(before, Claim) or _count(selection) > before.tickets
+        return grows and 10 * self._unrecorded() >= 9 * self.backlog_max
+
+    def _select_together(
+        self, selection: Selection, free: set[int], told: Answer
+    ) -> tuple[int, ...] | Answer:
+        """Return the seats taken, if those that were told together are legal."""
         if not selection.best:
             return selection.seats
-        free = {n for n, byte in enumerate(seats) if byte == "o"} - set(selection.seats)
         if isinstance(told, Held):
             return selection.seats + self._check_together(selection, free, told.seats)
         failures = set(self._failures(selection.best, free))
@@ -408,6 +431,16 @@ class ReferenceInventory:
             yield level, count
         for placement in placements:
             yield from self._failures(tuple(others), free - set(placement))
+
+    def _fits(self, best: tuple[tuple[int, int], ...], free: set[int]) -> bool:
+        """Tell whether all pairs can be had, if those before fall well."""
+        if not best:
+            return True
+        (level, count), *others = best
+        return any(
+            self._fits(tuple(others), free - set(placement))
+            for placement in self.placements(level, count, free)
+        )
 
     def placements(self, level: int, count: int, free: set[int]) -> Iterator[tuple[int, ...]]:
         """Yield all legal seats together: nothing if there are none.
@@ -457,6 +490,12 @@ def _tell(claim: Claim) -> Held | Purchased:
         claim.seats,
         claim.areas,
     )
+
+
+def _repeat(known: Claim, sale: Sale, command: Purchase) -> Answer:
+    if sale.key != command.key:
+        return AlreadyPurchased()
+    return _tell(known) if sale.body == command.fingerprint else KeyReused()
 
 
 def _tell_ended(what: Ended | None) -> Unknown | Released | Expired:
