@@ -119,7 +119,8 @@ def test_with_a_postgresql_that_hangs_whoever_needs_it_is_told_so_at_once(
     postgres.pause()
     try:
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: _fail(show, times=1), range(8)))
+            first = [pool.submit(_fail, show, times=1) for _ in range(8)]
+        assert [one.result(0) for one in first] == [None] * 8
         _is_told_at_once(show)
         assert show.hold("B-4").status_code == 201
         assert show.purchase(hold).status_code == 202
