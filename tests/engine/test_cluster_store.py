@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import msgspec
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from engine.inventory.durability import find_risks
@@ -115,6 +116,25 @@ async def test_a_command_that_may_have_been_executed_is_never_repeated(
     assert await store.eval(_COUNT, 1, name) == 3
 
 
+async def test_a_connection_that_is_cut_is_the_callers_to_judge(
+    cluster: Cluster, store: Store
+) -> None:
+    """At once, too: here the command was not executed, but nobody told so."""
+    name = f"{{{new_entity_id()}}}:cut"
+    assert await store.eval(_COUNT, 1, name) == 1
+    with cluster.client(cluster.primary_of(name)) as client:
+        client.execute_command("CLIENT PAUSE", 5000, "WRITE")
+        try:
+            counting = asyncio.create_task(store.eval(_COUNT, 1, name))
+            await asyncio.sleep(0.1)
+            client.execute_command("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+            with pytest.raises(RedisConnectionError):
+                await counting
+        finally:
+            client.execute_command("CLIENT UNPAUSE")
+    assert await store.eval(_COUNT, 1, name) == 2
+
+
 async def test_a_pipeline_is_answered_in_its_order_and_a_failed_node_fails_its_own_part(
     cluster: Cluster, store: Store
 ) -> None:
@@ -184,7 +204,8 @@ async def test_the_recorders_word_is_heard_from_a_shows_own_node_wherever_it_mov
             other = new_entity_id()
         for one in (show, other):
             await _is_heard(confirmations, store, one, 5)
-        slot, source, target = _two_nodes(cluster, _recorded(show))
+        slot, source = slot_of(_recorded(show)), cluster.primary_of(_recorded(show))
+        target = cluster.primary_of(_recorded(other))
         await asyncio.to_thread(cluster.move_slot, slot, source, target)
         for one in (show, other):
             await _is_heard(confirmations, store, one, 20)
