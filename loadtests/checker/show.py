@@ -37,7 +37,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """How long after its deadline a hold may still stand or be sold; a recovery puts it off."""
     stale_ns_max: int = 2 * SECOND_NS
     """How old the news may be that a refusal gives of all its seats but one (decision 14)."""
-    search_steps_max: int = 500_000
+    search_steps_max: int = 1_000_000
     """How many steps a search may take for one seat or hold before it gives up as undecided."""
 
 

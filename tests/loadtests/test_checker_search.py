@@ -99,6 +99,16 @@ def test_the_search_agrees_with_the_enumeration_of_all_orders() -> None:
     assert 500 < explained < 2500
 
 
+def test_what_has_ended_is_forgotten() -> None:
+    """A read that fitted a state is not taken for the step that begins when it is over."""
+    read = Operation(invoked=0, completed=3, idle_in=frozenset({1}))
+    impossible = Operation(invoked=4, completed=20, gate=7, into=8)
+    going_on = [take(1, 0, 1), leave(1, 5, 8), take(1, 9, 12)]
+    assert isinstance(search([*going_on, read], 0, STEPS_MAX), Explained)
+    found = search([*going_on, read, impossible], 0, STEPS_MAX)
+    assert isinstance(found, Contradicted)
+
+
 # ---------------------------------------------------------------- from calls on one seat
 
 KEYS: tuple[str, ...] = ("k0", "k1", "k2")
