@@ -35,11 +35,18 @@ class Toll:
         """How many are still to be taken."""
         self.taken = 0
         """How many were, in all."""
+        self.over = asyncio.Event()
+        """Set while there is nothing more to take."""
+        self.over.set()
         self._containing = b""
 
     def set(self, count: int, containing: bytes) -> None:
         """Take the next `count` messages that contain these bytes; what was left is forgotten."""
         self.left, self._containing = count, containing
+        if count:
+            self.over.clear()
+        else:
+            self.over.set()
 
     def takes(self, message: bytes) -> bool:
         """Tell whether this message is to be swallowed, and count it."""
@@ -47,6 +54,8 @@ class Toll:
             return False
         self.left -= 1
         self.taken += 1
+        if not self.left:
+            self.over.set()
         return True
 
 

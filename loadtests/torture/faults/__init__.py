@@ -1,0 +1,44 @@
+"""The faults, by name: each strikes once and leaves the world whole again."""
+
+from typing import Final
+
+from loadtests.torture.faults import processes, store, wire
+from loadtests.torture.faults.struck import Act, Strike, Struck, strike
+
+__all__ = ["FAULTS", "PROXIES", "Strike", "Struck"]
+
+PROXIES: Final = (
+    "clients-api",
+    "api-valkey",
+    "api-postgres",
+    "worker-valkey",
+    "worker-postgres",
+)
+
+_ACTS: Final[dict[str, Act]] = {
+    "kill-valkey": processes.kill("valkey"),
+    "pause-valkey": processes.pause("valkey"),
+    "kill-postgres": processes.kill("postgres"),
+    "kill-postgres-backend": processes.kill_one_of("postgres"),
+    "pause-postgres": processes.pause("postgres"),
+    "kill-worker": processes.kill("worker"),
+    "pause-worker": processes.pause("worker"),
+    "kill-api": processes.kill("api"),
+    "kill-api-process": processes.kill_one_of("api"),
+    "pause-api": processes.pause("api"),
+    "script-flush": store.flush_scripts,
+    **{f"cut-{proxy}": wire.cut(proxy) for proxy in PROXIES},
+    **{f"drop-replies-{proxy}": wire.drop_replies(proxy) for proxy in PROXIES},
+    **{f"drop-requests-{proxy}": wire.drop_requests(proxy) for proxy in PROXIES},
+    **{f"stall-{proxy}": wire.stall(proxy) for proxy in PROXIES},
+}
+_LOSING_ACTS: Final[dict[str, Act]] = {
+    "truncate-aof": store.truncate_aof,
+    "wipe-valkey": store.wipe,
+}
+
+FAULTS: Final[dict[str, Strike]] = {
+    **{kind: strike(kind, act) for kind, act in _ACTS.items()},
+    **{kind: strike(kind, act, loses_store=True) for kind, act in _LOSING_ACTS.items()},
+}
+"""Every fault by its kind."""
