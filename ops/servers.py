@@ -27,6 +27,8 @@ SUPERUSER: Final = "postgres"
 
 _VALKEY_SOCKET: Final = "valkey.sock"
 _POSTGRES_SOCKET: Final = ".s.PGSQL.5432"
+SOCKETS: Final = {"valkey": _VALKEY_SOCKET, "postgres": _POSTGRES_SOCKET}
+"""What the servers' sockets are called, in whichever directory they lie."""
 _SOCKET_FILES: Final = (_VALKEY_SOCKET, _POSTGRES_SOCKET, f"{_POSTGRES_SOCKET}.lock")
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
 _SOCKET_PATH_MAX: Final = 103

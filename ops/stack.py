@@ -72,6 +72,7 @@ class Stack:
         with_worker: bool = True,
         cluster: bool = False,
         environment: Mapping[str, str] | None = None,
+        adjust: Callable[[Plan], Plan] = lambda plan: plan,
         report: Report = _logger.info,
     ) -> None:
         """Describe a stack; nothing is started or written yet.
@@ -88,6 +89,8 @@ class Stack:
             environment: where the `ONSALE_*` settings are read from; the process's own if left
                 out. `ONSALE_REDIS_URL` or `ONSALE_DATABASE_URL` in there means that this server
                 is used instead of an embedded one.
+            adjust: changes the plan of a child before it is started, as to put something between
+                the parts or to run another program.
             report: takes a line for each step and each restart.
         """
         self.directory = directory.absolute()
@@ -99,6 +102,7 @@ class Stack:
         self._with_worker = with_worker
         self._wants_cluster = cluster
         self._cluster: Cluster | None = None
+        self._adjust = adjust
         self._report = report
         self._undo: list[tuple[str, Callable[[], None]]] = []
         self._children: dict[str, Child] = {}
@@ -311,6 +315,7 @@ class Stack:
         return load_settings(given)
 
     def _add(self, child: Child) -> None:
+        child = Child(self._adjust(child.plan), self._report)
         self._report(f"starting {child.name}")
         self._children[child.name] = child
         self._undo.append((child.name, child.stop))

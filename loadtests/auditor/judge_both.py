@@ -179,9 +179,7 @@ def _judge_order(view: StoreView, order: LedgerOrder, findings: Findings) -> Non
     if record is None or record.state != PURCHASED:
         says = f"{order.status} in the ledger ({place}), but not sold in Redis"
         findings.add("order-without-record", subject, says)
-    if order.id in view.facts or view.first is None or view.last is None:
-        return
-    if view.first <= order.place <= view.last:
+    if order.id not in view.facts and view.retains(order.place):
         says = f"recorded from {place}, which the stream should still have and has not"
         findings.add("order-without-fact", subject, says)
 

@@ -246,7 +246,7 @@ def _judge_trimmed(view: StoreView, hold: bytes, record: Record, findings: Findi
         if str(record.place[0]) == view.meta.get("epoch"):
             says = f"its record says {place}, where the stream never was"
             findings.add("fact-missing", f"hold {hold.hex()}", says)
-    elif view.first is not None and record.place >= view.first:
+    elif view.retains(record.place):
         says = f"its record says {place}, but the stream has no such entry"
         findings.add("fact-missing", f"hold {hold.hex()}", says)
 

@@ -124,6 +124,18 @@ class StoreView(Struct, frozen=True):
     complaints: tuple[tuple[str, str], ...]
     """What could not be read: its name, and why."""
 
+    def retains(self, place: StreamPlace) -> bool:
+        """Tell whether a place is one where the stream should still have its entry.
+
+        The end of an epoch that is over may be gone: with a store that lost its last writes, and
+        what of that had been recorded is in the ledger all the same.
+        """
+        if self.first is None or self.last is None or not self.first <= place <= self.last:
+            return False
+        if str(place[0]) == self.meta.get("epoch"):
+            return True
+        return any(fact.place[0] == place[0] and fact.place > place for fact in self.facts.values())
+
 
 def key_digest(key: str) -> bytes:
     """Return the 8 bytes that stand for a purchase's key in the store."""

@@ -344,6 +344,25 @@ def test_each_documented_check_has_a_way_to_be_found() -> None:
     assert documented == set(_TAMPERING.values()) | beside
 
 
+async def test_a_store_that_lost_its_last_writes_is_clean_after_its_recovery(
+    ground: Ground,
+) -> None:
+    """Recorded sales that its stream has no more are in the ledger; a hole in it is a finding."""
+    entries = await ground.raw.xrange(ground.key("sales"))
+    await ground.raw.delete(ground.key("sales"))
+    for entry, fields in entries[:-1]:
+        await ground.raw.xadd(ground.key("sales"), fields, id=entry)
+    await ground.working.recoverer.recover(ground.show.id, "test")
+    await ground.sell("after", "ann", Wanted(seats=(ground.label(9),)))
+    await ground.record()
+    assert (await ground.audited()).findings == []
+    await ground.raw.delete(ground.key("sales"))
+    for entry, fields in (*entries[:1], *entries[2:]):
+        await ground.raw.xadd(ground.key("sales"), fields, id=entry)
+    found = {finding.check for finding in (await ground.audited()).findings}
+    assert {"fact-missing", "order-without-fact"} <= found
+
+
 async def test_a_seat_with_two_tickets_is_found(tmp_path: Path) -> None:
     """Without the index that forbids it, a second active ticket for a seat is found."""
     with Stack(tmp_path, with_api=False, with_worker=False, environment={}) as throw_away:

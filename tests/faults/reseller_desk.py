@@ -135,11 +135,12 @@ def told(answer: Answer, status: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def open_desk(stack: Stack) -> AsyncGenerator[ResellerDesk]:
-    """Make a reseller and open its show."""
+async def open_desk(stack: Stack, base_url: str | None = None) -> AsyncGenerator[ResellerDesk]:
+    """Make a reseller and open its show; the API is reached at its own address or at this one."""
     issued = await make_reseller(stack.settings, "Faults Ltd")
     async with aiohttp.ClientSession() as session:
         tally = Tally()
-        desk = ResellerDesk(stack, issued, Desk(session, stack.base_url, issued.text, tally), tally)
+        way = Desk(session, base_url or stack.base_url, issued.text, tally)
+        desk = ResellerDesk(stack, issued, way, tally)
         await desk.open_show()
         yield desk
