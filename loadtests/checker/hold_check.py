@@ -87,6 +87,10 @@ def _changes(claim: Claim) -> Iterator[_Step]:
             idle_in=frozenset((NONE, RELEASED, EXPIRED)),
         )
         yield _Step(release, call)
+        if again:
+            # The release of a hold that is not there, as after a loss, is remembered like any other.
+            remembered = Operation(invoked=span.invoked, must=False, gate=NONE, into=RELEASED)
+            yield _Step(remembered, call)
     for invoked, completed, must in claim.sales:
         buy = Operation(
             invoked=invoked,

@@ -75,7 +75,7 @@ async def open_ground(
     Args:
         directory: where data, logs and sockets are kept.
         api_workers: API processes.
-        mutant: changes API's and worker's plan last, to run a broken engine.
+        mutant: changes each child's plan last, to run a broken engine.
         environment: `ONSALE_*` settings beside the usual ones.
         report: takes a line for each step and each restart.
 
@@ -118,7 +118,7 @@ def _make_proxies(sockets: Path, directory: Path, port: int) -> dict[str, Proxy]
 def _through_proxies(sockets: Path, mutant: Adjust | None) -> Adjust:
     def adjust(plan: Plan) -> Plan:
         if plan.name not in _ROLES:
-            return plan
+            return plan if mutant is None else mutant(plan)
         urls = dict.fromkeys(_OTHER_URLS, "") | {
             "redis_url": servers.valkey_url(sockets / plan.name),
             "database_url": servers.postgres_url(sockets / plan.name, _ROLES[plan.name]),

@@ -1,0 +1,193 @@
+"""A round: a new show, buyers who fight over it, faults in the midst of it, and the judgement."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from loadtests.auditor import audit
+from loadtests.checker import Bounds, Call, Held, Loss, Recorder, Verdict, check, read_history
+from loadtests.torture.box_office_calls import BoxOffice
+from loadtests.torture.crowd import Crowd, Goods
+from loadtests.torture.faults import Strike, Struck
+from loadtests.torture.forging import MARK
+from loadtests.torture.ground import Ground
+from loadtests.torture.opening import Opened, open_show
+from loadtests.torture.reading import Left, UnsettledError, read_when_settled
+from loadtests.torture.schedule import Planned, RoundPlan
+from loadtests.torture.wire import Wire
+
+PATIENCE_S: Final = 30.0
+"""How long a round's calls, and then its show, may take to come to rest."""
+
+CALL_TIMEOUT_S: Final = 4.0
+STRIKE_TIMEOUT_S: Final = 60.0
+FENCING: Final = frozenset({"kill-valkey", "truncate-aof", "wipe-valkey", "disk-full"})
+"""Faults after which the show must be recovered before it sells again."""
+
+_NS: Final = 1_000_000_000
+
+
+class Trouble(Struct, frozen=True):
+    """One thing that is wrong, whoever found it."""
+
+    kind: str
+    subject: str
+    says: str
+    told: tuple[str, ...] = ()
+    """The reason and the history, a line each."""
+
+
+class RoundReport(Struct, frozen=True):
+    """What a round came to."""
+
+    plan: RoundPlan
+    show: str
+    operations: int
+    ambiguous: int
+    undecided: int
+    struck: tuple[Struck, ...]
+    recovery_s: tuple[float, ...]
+    """After each fencing fault: from the server's return to the first hold that was had."""
+    troubles: tuple[Trouble, ...]
+    wall_s: float
+
+
+async def play_round(
+    ground: Ground, api_key: str, plan: RoundPlan, faults: Mapping[str, Strike], directory: Path
+) -> RoundReport:
+    """Play one round and judge it; its history is kept in the directory.
+
+    Raises:
+        RefusedError, RefusedShowError, aiohttp.ClientError: no show could be opened.
+        KeyError: the plan has a fault that is not known.
+    """
+    began = time.monotonic()
+    wire = Wire(ground.base_url, api_key, CALL_TIMEOUT_S)
+    opened = await open_show(ground.base_url, api_key, wire)
+    utc_offset_ns = time.monotonic_ns() - time.time_ns()
+    path = directory / f"round-{plan.number}.jsonl"
+    with Recorder(path) as recorder:
+        office = BoxOffice(wire, recorder, opened.hall.show, utc_offset_ns)
+        goods = Goods(
+            tuple(label for _, label in sorted(opened.hall.labels.items())), opened.hall.areas
+        )
+        crowd = Crowd(office, opened.hall.show, goods, plan.seed)
+        striking = _Striking(ground, faults)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(striking.strike(plan))
+            group.create_task(crowd.fight(plan.seconds, PATIENCE_S))
+    struck = sorted(striking.struck, key=lambda one: one.at_ns)
+    troubles = [*striking.failed]
+    troubles += [Trouble("strange-answer", "api", says) for says in office.strange]
+    calls = read_history(path)
+    left: Left | None = None
+    try:
+        left = await read_when_settled(ground.settings, opened.hall, utc_offset_ns, PATIENCE_S)
+    except UnsettledError as error:
+        troubles.append(Trouble("unsettled", opened.hall.show, str(error)))
+    verdict = await asyncio.to_thread(_judge, opened, calls, left, struck)
+    troubles += [_from_checker(verdict, n) for n in range(len(verdict.violations))]
+    troubles += await _audit(ground, opened)
+    troubles = without_forgeries(troubles) + _taken_forgeries(left)
+    return RoundReport(
+        plan=plan,
+        show=opened.hall.show,
+        operations=verdict.operations,
+        ambiguous=verdict.ambiguous,
+        undecided=len(verdict.undecided),
+        struck=tuple(struck),
+        recovery_s=tuple(_recovery_times(calls, struck)),
+        troubles=tuple(troubles),
+        wall_s=round(time.monotonic() - began, 2),
+    )
+
+
+class _Striking:
+    """Lets a plan's faults strike, and keeps what came of them."""
+
+    def __init__(self, ground: Ground, faults: Mapping[str, Strike]) -> None:
+        self._ground = ground
+        self._faults = faults
+        self._began = time.monotonic()
+        self.struck: list[Struck] = []
+        self.failed: list[Trouble] = []
+
+    async def strike(self, plan: RoundPlan) -> None:
+        for volley in plan.volleys():
+            async with asyncio.TaskGroup() as group:
+                for planned in volley:
+                    group.create_task(self._strike(planned))
+
+    async def _strike(self, planned: Planned) -> None:
+        await asyncio.sleep(max(0.0, self._began + planned.at_s - time.monotonic()))
+        dice = random.Random(planned.seed)  # noqa: S311 -- dice, no secrets
+        try:
+            async with asyncio.timeout(STRIKE_TIMEOUT_S):
+                self.struck.append(await self._faults[planned.kind](self._ground, dice))
+        except Exception as error:  # noqa: BLE001 -- told as what is wrong with the round
+            self.failed.append(Trouble("fault-failed", planned.kind, repr(error)))
+
+
+def _judge(
+    opened: Opened, calls: Sequence[Call], left: Left | None, struck: Sequence[Struck]
+) -> Verdict:
+    losses = tuple(Loss(one.at_ns, one.until_ns) for one in struck if one.loses_store)
+    show = msgspec.structs.replace(opened.show, losses=losses)
+    # A recovery puts deadlines off by the time that the show was out.
+    out_ns = sum(one.until_ns - one.at_ns for one in struck)
+    bounds = Bounds(overdue_ns_max=Bounds().overdue_ns_max + out_ns + 2 * _NS * len(struck))
+    if left is None:
+        return check(show, calls, bounds=bounds)
+    return check(show, calls, ledger=left.ledger, store=left.store, bounds=bounds)
+
+
+def _from_checker(verdict: Verdict, n: int) -> Trouble:
+    one = verdict.violations[n]
+    text = msgspec.structs.replace(verdict, violations=(one,), undecided=()).as_text()
+    return Trouble(one.kind, one.subject, one.says, tuple(text.splitlines()[3:]))
+
+
+def without_forgeries(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Leave out what is said of forged sales: that they are there is their forger's doing."""
+    return [one for one in troubles if MARK.hex() not in one.subject]
+
+
+def _taken_forgeries(left: Left | None) -> list[Trouble]:
+    """Return the forged sales that the ledger took for true."""
+    return [
+        Trouble("forgery-recorded", f"order {order.order}", f"it has {' '.join(order.seats)}")
+        for order in (left.ledger.orders if left else ())
+        if MARK.hex() in order.order and order.status == "confirmed"
+    ]
+
+
+async def _audit(ground: Ground, opened: Opened) -> list[Trouble]:
+    result = await audit(ground.settings, show=opened.hall.number)
+    return [Trouble(f"audit {one.check}", one.subject, one.says) for one in result.findings]
+
+
+def _recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[float]:
+    """Return for each fencing fault how long after it the first hold was had.
+
+    One that was followed by another before that, or by no hold at all, counts not.
+    """
+    had = sorted(
+        call.completed_ns
+        for call in calls
+        if call.kind == "hold" and isinstance(call.answer, Held) and call.completed_ns is not None
+    )
+    found: list[float] = []
+    for n, one in enumerate(struck):
+        if one.kind not in FENCING:
+            continue
+        first = next((at for at in had if at > one.until_ns), None)
+        is_disturbed = n + 1 < len(struck) and first is not None and struck[n + 1].at_ns < first
+        if first is not None and not is_disturbed:
+            found.append((first - one.until_ns) / _NS)
+    return found
