@@ -22,10 +22,12 @@ from loadtests.torture.wire import LostError, NotSentError, Wire, path_of
 NOTHING_DONE: Final = frozenset({"show-recovering", "overloaded", "unsent"})
 """Refusals that only say: not now."""
 
-_REFUSALS: Final = frozenset({
-    *("seats-taken", "area-short", "none-together", "over-buyer-limit", "hold-released"),
-    *("hold-expired", "hold-not-found", "already-purchased", "purchase-failed", "key-reused"),
-})
+_REFUSALS: Final = frozenset(
+    {
+        *("seats-taken", "area-short", "none-together", "over-buyer-limit", "hold-released"),
+        *("hold-expired", "hold-not-found", "already-purchased", "purchase-failed", "key-reused"),
+    }
+)
 """What a buyer here may be refused with; any other answer is one that should not be."""
 
 _UNDECIDED: Final = frozenset({"in-doubt", "unavailable", "internal-error", ""})
@@ -112,10 +114,15 @@ def _address(request: Request) -> tuple[str, str, object]:
     match request.kind:
         case "hold":
             ttl_s = (request.ttl_ns or 0) // _NS
-            return "POST", path_of(*show, "holds"), selection | {
-                "buyer": request.buyer,
-                "ttl_s": ttl_s,
-            }
+            return (
+                "POST",
+                path_of(*show, "holds"),
+                selection
+                | {
+                    "buyer": request.buyer,
+                    "ttl_s": ttl_s,
+                },
+            )
         case "purchase":
             return "POST", path_of(*show, "purchases"), {"hold": request.hold}
         case "replace":

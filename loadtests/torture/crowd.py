@@ -261,5 +261,3 @@ class Client:
 
 async def _awaited(call: Awaitable[Answer]) -> None:
     await call
-
-

@@ -7,7 +7,7 @@ A forged hold's id begins with a mark, so that what is told of it can be known a
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
 import msgspec
@@ -39,7 +39,7 @@ async def forge_sale(ground: Ground, dice: random.Random) -> Struck:
         for at, fact in entries:
             if fact[_SEATS]:
                 epoch = at.partition(b"-")[0]
-                await redis.xadd(sales or b"", _forged(fact, dice), id=epoch + b"-*")
+                await redis.xadd(sales or "", _forged(fact, dice), id=epoch + b"-*")
                 forged += 1
                 break
     return _struck("forge-sale", began, f"{forged} sales forged")
@@ -64,16 +64,20 @@ async def forge_old_sale(ground: Ground, dice: random.Random) -> Struck:
 
 
 async def _add_late(
-    redis: Redis, sales: bytes, entry: tuple[bytes, list[Any]], dice: random.Random
+    redis: Redis, sales: str, entry: tuple[bytes, list[Any]], dice: random.Random
 ) -> str:
     at, fact = entry
-    old, show = int(at.partition(b"-")[0]), sales.removesuffix(b"sales")
+    old, show = int(at.partition(b"-")[0]), sales.removesuffix("sales")
     until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
-        reading = redis.hmget(show + b"meta", ["state", "epoch"])
-        state, epoch = await cast("Awaitable[list[bytes | None]]", reading)
+        state, epoch = cast(
+            "list[bytes | None]",
+            await redis.execute_command("HMGET", show + "meta", "state", "epoch"),
+        )
         if state == b"open" and int(epoch or 0) > old:
-            open_seats = [n for n, one in enumerate(await redis.get(show + b"seats")) if one == _OPEN]
+            open_seats = [
+                n for n, one in enumerate(await redis.get(show + "seats")) if one == _OPEN
+            ]
             if not open_seats:
                 return "no seat is open"
             changed = [*fact]
@@ -91,17 +95,18 @@ def _connected(ground: Ground) -> Redis:
     return Redis.from_url(ground.settings.redis_url, socket_timeout=_TIMEOUT_S)
 
 
-async def _busiest(redis: Redis) -> bytes | None:
+async def _busiest(redis: Redis) -> str | None:
     """Return the stream of the show that sold last."""
-    newest: tuple[int, bytes] | None = None
-    async for name in redis.scan_iter(match="*:sales", count=1000):
-        for _, fact in await _newest_facts(redis, name, count=1):
-            newest = max(newest or (0, b""), (fact[_SOLD_AT], name))
+    newest: tuple[int, str] | None = None
+    names = cast("AsyncIterator[bytes]", redis.scan_iter(match="*:sales", count=1000))
+    async for name in names:
+        for _, fact in await _newest_facts(redis, name.decode(), count=1):
+            newest = max(newest or (0, ""), (fact[_SOLD_AT], name.decode()))
     return newest[1] if newest else None
 
 
 async def _newest_facts(
-    redis: Redis, sales: bytes, count: int = _FACTS_LOOKED_AT
+    redis: Redis, sales: str, count: int = _FACTS_LOOKED_AT
 ) -> list[tuple[bytes, list[Any]]]:
     entries = await redis.xrevrange(sales, count=count)
     return [(at, msgspec.msgpack.decode(fields[b"f"])) for at, fields in entries]

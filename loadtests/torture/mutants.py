@@ -49,7 +49,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         changes=(
             Change(_GUARD, "meta.state ~= 'open' or not is_guarded(meta)", "meta.state ~= 'open'"),
         ),
-        faults=("pause-worker", "truncate-aof"),
+        faults=("pause-worker", "restore-valkey"),
     ),
     "ack-before-fsync": Mutant(
         says="Valkey answers before anything is on its disk",
@@ -130,7 +130,9 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "return False",
             ),
             Change(
-                _POSITION, "return self.position.epoch <= entry.epoch < self.show_epoch", "return False"
+                _POSITION,
+                "return self.position.epoch <= entry.epoch < self.show_epoch",
+                "return False",
             ),
         ),
         faults=("forge-old-sale",),

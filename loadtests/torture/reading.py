@@ -97,7 +97,7 @@ async def read_when_settled(
         except _FAILURES as error:
             waits_for = f"the stores: {error!r}"
         if time.monotonic() > ends:
-            msg = f"show {hall.show} did not come to rest in {patience_s:.0f} s; waits for {waits_for}"
+            msg = f"show {hall.show} did not rest in {patience_s:.0f} s; it waits for {waits_for}"
             raise UnsettledError(msg)
         await asyncio.sleep(PAUSE_S)
 

@@ -17,6 +17,7 @@ from loadtests.torture.crowd import Crowd, Goods
 from loadtests.torture.faults import Strike, Struck
 from loadtests.torture.forging import MARK
 from loadtests.torture.ground import Ground
+from loadtests.torture.older_copy import RESTORE
 from loadtests.torture.opening import Opened, open_show
 from loadtests.torture.reading import Left, UnsettledError, read_when_settled
 from loadtests.torture.schedule import Planned, RoundPlan
@@ -27,10 +28,14 @@ PATIENCE_S: Final = 30.0
 
 CALL_TIMEOUT_S: Final = 4.0
 STRIKE_TIMEOUT_S: Final = 60.0
-FENCING: Final = frozenset({"kill-valkey", "truncate-aof", "wipe-valkey", "disk-full"})
+FENCING: Final = frozenset({"kill-valkey", "truncate-aof", "wipe-valkey", RESTORE})
 """Faults after which the show must be recovered before it sells again."""
 
+FALLING_BACK: Final = frozenset({"truncate-aof", RESTORE})
+"""Faults after which the store stands as it did a little before."""
+
 _NS: Final = 1_000_000_000
+_BACK_NS: Final = 6 * _NS
 
 
 class Trouble(Struct, frozen=True):
@@ -137,7 +142,7 @@ class _Striking:
 def _judge(
     opened: Opened, calls: Sequence[Call], left: Left | None, struck: Sequence[Struck]
 ) -> Verdict:
-    losses = tuple(Loss(one.at_ns, one.until_ns) for one in struck if one.loses_store)
+    losses = tuple(_loss(one) for one in struck if one.loses_store)
     show = msgspec.structs.replace(opened.show, losses=losses)
     # A recovery puts deadlines off by the time that the show was out.
     out_ns = sum(one.until_ns - one.at_ns for one in struck)
@@ -145,6 +150,11 @@ def _judge(
     if left is None:
         return check(show, calls, bounds=bounds)
     return check(show, calls, ledger=left.ledger, store=left.store, bounds=bounds)
+
+
+def _loss(struck: Struck) -> Loss:
+    falls_back = struck.kind in FALLING_BACK
+    return Loss(struck.at_ns, struck.until_ns, struck.at_ns - _BACK_NS if falls_back else None)
 
 
 def _from_checker(verdict: Verdict, n: int) -> Trouble:
@@ -175,7 +185,7 @@ async def _audit(ground: Ground, opened: Opened) -> list[Trouble]:
 def _recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[float]:
     """Return for each fencing fault how long after it the first hold was had.
 
-    One that was followed by another before that, or by no hold at all, counts not.
+    One that another fault overlaps until then, or that no hold follows, counts not.
     """
     had = sorted(
         call.completed_ns
@@ -183,11 +193,11 @@ def _recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[flo
         if call.kind == "hold" and isinstance(call.answer, Held) and call.completed_ns is not None
     )
     found: list[float] = []
-    for n, one in enumerate(struck):
-        if one.kind not in FENCING:
-            continue
+    for one in struck:
         first = next((at for at in had if at > one.until_ns), None)
-        is_disturbed = n + 1 < len(struck) and first is not None and struck[n + 1].at_ns < first
-        if first is not None and not is_disturbed:
+        if one.kind not in FENCING or first is None:
+            continue
+        others = (other for other in struck if other is not one)
+        if not any(other.at_ns < first and other.until_ns > one.at_ns for other in others):
             found.append((first - one.until_ns) / _NS)
     return found

@@ -17,6 +17,7 @@ from loadtests.torture.faults import FAULTS, Strike
 from loadtests.torture.forging import FORGERIES
 from loadtests.torture.ground import open_ground
 from loadtests.torture.mutants import Mutant
+from loadtests.torture.older_copy import RESTORE, restore_older_copy
 from loadtests.torture.rounds import RoundReport, Trouble, play_round, without_forgeries
 from loadtests.torture.schedule import RoundPlan
 from loadtests.torture.sources import SHORT_HOLDS, Source
@@ -26,7 +27,10 @@ from ops.resellers import make_reseller
 ROUNDS_A_PLATFORM: Final = 20
 """A restart recovers all shows of a platform; more of them would only make the rounds slower."""
 
-KINDS: Final[dict[str, Strike]] = {**FAULTS, **FORGERIES}
+USUAL: Final[dict[str, Strike]] = {**FAULTS, RESTORE: restore_older_copy}
+"""The faults of a run that names none."""
+
+KINDS: Final[dict[str, Strike]] = {**USUAL, **FORGERIES}
 """Every fault that a schedule may name."""
 
 _STATEMENT_S_MAX: Final = 20

@@ -74,9 +74,9 @@ def make_schedule(
 ) -> tuple[RoundPlan, ...]:
     """Plan all rounds.
 
-    Kinds are dealt like cards, so that each strikes once before any strikes twice. Many a fault comes
-    right after the one before it or joins it, to meet what that set off; two never work on the same
-    part at once.
+    Kinds are dealt like cards, so that each strikes once before any strikes twice. Many a fault
+    comes right after the one before it or joins it, to meet what that set off; two never work on
+    the same part at once.
     """
     dice = random.Random(f"schedule {seed}")  # noqa: S311 -- dice, no secrets
     deck: list[str] = []
@@ -122,6 +122,4 @@ def part_of(kind: str) -> str:
 
 
 def _may_join(kind: str, volley: Iterable[str]) -> bool:
-    return not any(
-        ALONE & {kind, other} or part_of(kind) == part_of(other) for other in volley
-    )
+    return not any(ALONE & {kind, other} or part_of(kind) == part_of(other) for other in volley)

@@ -1,4 +1,4 @@
-"""Copies of the platform's code with text replaced: what API and worker run while they are tortured.
+"""Copies of the platform's code with text replaced: what API and worker run under torture.
 
 Production code knows nothing of it: the copy is what children are started in.
 """

@@ -57,5 +57,3 @@ def summarize(seed: int, reports: Sequence[RoundReport], wall_s: float) -> Summa
         recovery_s_max=round(times[-1], 3) if times else None,
         wall_s=round(wall_s, 1),
     )
-
-

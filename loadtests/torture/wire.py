@@ -1,7 +1,7 @@
 """One HTTP call on a connection of its own: what a client that repeats nothing by itself does.
 
-Usual clients repeat a GET, PUT or DELETE whose connection was lost, unasked. A history must have each
-sending as a call of its own, since each may act, and late.
+Usual clients repeat a GET, PUT or DELETE whose connection was lost, unasked. A history must have
+each sending as a call of its own, since each may act, and late.
 """
 
 import asyncio

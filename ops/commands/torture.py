@@ -18,11 +18,11 @@ from rich.console import Console
 from engine.platform.logs import configure_logs
 from loadtests.auditor.report import open_console
 from loadtests.buyers.show_setup import RefusedShowError
-from loadtests.torture.faults import FAULTS
+from loadtests.checker.verdict import tell_time
 from loadtests.torture.mutants import MUTANTS, Mutant
 from loadtests.torture.opening import RefusedError
 from loadtests.torture.rounds import RoundReport
-from loadtests.torture.run import KINDS, play
+from loadtests.torture.run import KINDS, USUAL, play
 from loadtests.torture.schedule import RoundPlan, make_schedule, make_volleys
 from loadtests.torture.summary import Summary, summarize
 
@@ -58,6 +58,11 @@ _LINES_SHOWN: Final = 60
     show_default=True,
     help="How long a round's buyers make new holds.",
 )
+@click.option(
+    "--together",
+    is_flag=True,
+    help="Let the faults strike all together in each round, in the order in which they are named.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 @click.option("--keep", is_flag=True, help="Keep data, logs and histories, and say where they are.")
 def command(  # noqa: PLR0913 -- click hands each option over by itself
@@ -67,6 +72,7 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
     faults: str | None,
     mutant: str | None,
     seconds: float,
+    together: bool,
     as_json: bool,
     keep: bool,
 ) -> None:
@@ -86,7 +92,11 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
       ./onsale torture --mutant no-guard
     """
     broken = MUTANTS[mutant] if mutant else None
-    plans = _plan(seed, rounds, _kinds(faults), seconds, broken)
+    kinds = _kinds(faults)
+    if kinds is None:
+        kinds, together = (broken.faults, True) if broken else (tuple(USUAL), together)
+    plan = make_volleys if together else make_schedule
+    plans = plan(seed, rounds or (MUTANT_ROUNDS if broken else ROUNDS), kinds, seconds)
     configure_logs("error")
     console = open_console(stderr=as_json)
     directory = Path(tempfile.mkdtemp(prefix="onsale-torture-"))
@@ -165,7 +175,8 @@ class _Torture:
                     self._say(f"    {line}")
         if report.troubles and not self._mutant:
             for one in report.struck:
-                self._say(f"  struck {one.at_ns / 1e6:.3f} to {one.until_ns / 1e6:.3f} ms: {one.kind}: {one.details}")
+                when = f"{tell_time(one.at_ns)} to {tell_time(one.until_ns)}"
+                self._say(f"  struck {when}: {one.kind}: {one.details}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -182,18 +193,6 @@ def _kinds(faults: str | None) -> tuple[str, ...] | None:
         msg = f"no such fault: {', '.join(unknown) or 'none named'}; there are {', '.join(KINDS)}"
         raise click.BadParameter(msg, param_hint="--faults")
     return kinds
-
-
-def _plan(
-    seed: int,
-    rounds: int | None,
-    kinds: tuple[str, ...] | None,
-    seconds: float,
-    mutant: Mutant | None,
-) -> tuple[RoundPlan, ...]:
-    if mutant and kinds is None:
-        return make_volleys(seed, rounds or MUTANT_ROUNDS, mutant.faults, seconds)
-    return make_schedule(seed, rounds or ROUNDS, tuple(FAULTS) if kinds is None else kinds, seconds)
 
 
 def _tell_end(console: Console, summary: Summary, mutant: str | None, torture: _Torture) -> None:
