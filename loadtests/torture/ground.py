@@ -20,9 +20,11 @@ from typing import Final
 from msgspec import Struct
 
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings, variable
+from loadtests.torture.clock import Clock, find_library
 from loadtests.torture.proxy import Proxy
 from ops import servers
 from ops.child import Plan, Report
+from ops.places import HOME
 from ops.port import Port
 from ops.stack import Stack
 
@@ -40,6 +42,8 @@ _OTHER_URLS: Final = (
     "auditor_database_url",
 )
 
+_FAKETIME: Final = HOME / "tools" / "faketime"
+
 _logger = logging.getLogger("onsale.torture")
 
 Adjust = Callable[[Plan], Plan]
@@ -54,6 +58,10 @@ class Ground(Struct, frozen=True, kw_only=True):
     """By who talks to whom: clients-api, api-valkey, api-postgres, worker-valkey, ..."""
     base_url: str
     """Where clients reach the API, through their proxy."""
+    clock: Clock | None
+    """Valkey's, which can be stepped; None where libfaketime is not to be had."""
+    report: Report
+    """Takes a line for each step and each restart."""
 
     @property
     def settings(self) -> Settings:
@@ -75,7 +83,7 @@ async def open_ground(
     Args:
         directory: where data, logs and sockets are kept.
         api_workers: API processes.
-        mutant: changes each child's plan last, to run a broken engine.
+        mutant: changes the plan of each part last, to run a broken engine.
         environment: `ONSALE_*` settings beside the usual ones.
         report: takes a line for each step and each restart.
 
@@ -90,19 +98,21 @@ async def open_ground(
         proxies = _make_proxies(sockets, directory, port.number)
         for proxy in proxies.values():
             await exits.enter_async_context(proxy)
+        library = await asyncio.to_thread(find_library, _FAKETIME, report)
+        clock = None if library is None else Clock(library, sockets / "clock")
         stack = Stack(
             directory,
             port=port,
             api_workers=api_workers,
             environment={} if environment is None else environment,
-            adjust=_through_proxies(sockets, mutant),
+            adjust=_adjust(sockets, clock, mutant),
             report=report,
         )
         # In a thread: to become ready the API talks through the proxies, which this loop runs.
         exits.push_async_callback(asyncio.to_thread, stack.stop)
         await asyncio.to_thread(stack.start)
         base_url = f"http://{_HOST}:{proxies[CLIENTS].port}"
-        yield Ground(stack=stack, proxies=proxies, base_url=base_url)
+        yield Ground(stack=stack, proxies=proxies, base_url=base_url, clock=clock, report=report)
 
 
 def _make_proxies(sockets: Path, directory: Path, port: int) -> dict[str, Proxy]:
@@ -115,16 +125,21 @@ def _make_proxies(sockets: Path, directory: Path, port: int) -> dict[str, Proxy]
     return proxies
 
 
-def _through_proxies(sockets: Path, mutant: Adjust | None) -> Adjust:
+def _adjust(sockets: Path, clock: Clock | None, mutant: Adjust | None) -> Adjust:
     def adjust(plan: Plan) -> Plan:
-        if plan.name not in _ROLES:
-            return plan if mutant is None else mutant(plan)
-        urls = dict.fromkeys(_OTHER_URLS, "") | {
-            "redis_url": servers.valkey_url(sockets / plan.name),
-            "database_url": servers.postgres_url(sockets / plan.name, _ROLES[plan.name]),
-        }
-        through = {variable(name): url for name, url in urls.items()}
-        plan = replace(plan, environment={**plan.environment, **through})
+        if plan.name in _ROLES:
+            plan = _through_proxies(plan, sockets)
+        elif plan.name == "valkey" and clock is not None:
+            plan = clock.given_to(plan)
         return plan if mutant is None else mutant(plan)
 
     return adjust
+
+
+def _through_proxies(plan: Plan, sockets: Path) -> Plan:
+    urls = dict.fromkeys(_OTHER_URLS, "") | {
+        "redis_url": servers.valkey_url(sockets / plan.name),
+        "database_url": servers.postgres_url(sockets / plan.name, _ROLES[plan.name]),
+    }
+    through = {variable(name): url for name, url in urls.items()}
+    return replace(plan, environment={**plan.environment, **through})

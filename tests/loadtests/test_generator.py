@@ -290,7 +290,7 @@ def test_without_apt_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(tmp_path))
     told: list[str] = []
     assert find_generator(tmp_path / "cache", told.append) is None
-    assert told == ["wrk is not on PATH, and without apt-get it can't be fetched"]
+    assert told == ["wrk is not installed, and without apt-get it can't be fetched"]
 
 
 def test_an_apt_that_fails_leaves_none_and_nothing_behind(

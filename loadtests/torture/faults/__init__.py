@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from loadtests.torture.faults import processes, store, wire
+from loadtests.torture.faults import disk, processes, store, twice, wire
+from loadtests.torture.faults.clock_step import step_clock
 from loadtests.torture.faults.struck import Act, Strike, Struck, strike
 
 __all__ = ["FAULTS", "PROXIES", "Strike", "Struck"]
@@ -27,6 +28,9 @@ _ACTS: Final[dict[str, Act]] = {
     "kill-api-process": processes.kill_one_of("api"),
     "pause-api": processes.pause("api"),
     "script-flush": store.flush_scripts,
+    "duplicate-deliveries": twice.duplicate_deliveries,
+    "two-recoveries": twice.two_recoveries,
+    "disk-full": disk.fill_disk,
     **{f"cut-{proxy}": wire.cut(proxy) for proxy in PROXIES},
     **{f"drop-replies-{proxy}": wire.drop_replies(proxy) for proxy in PROXIES},
     **{f"drop-requests-{proxy}": wire.drop_requests(proxy) for proxy in PROXIES},
@@ -40,5 +44,6 @@ _LOSING_ACTS: Final[dict[str, Act]] = {
 FAULTS: Final[dict[str, Strike]] = {
     **{kind: strike(kind, act) for kind, act in _ACTS.items()},
     **{kind: strike(kind, act, loses_store=True) for kind, act in _LOSING_ACTS.items()},
+    "clock-step": step_clock,
 }
 """Every fault by its kind."""

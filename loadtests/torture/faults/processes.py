@@ -60,7 +60,7 @@ def kill_one_of(part: str) -> Act:
         child = child_of(ground, part)
         _, *subprocesses = await asyncio.to_thread(family, child.pid)
         victim = dice.choice(sorted(subprocesses)) if subprocesses else child.pid
-        _send(victim, signal.SIGKILL)
+        send(victim, signal.SIGKILL)
         await asyncio.to_thread(child.wait_until_ready, _BACK_S)
         return f"one of {len(subprocesses)} processes of {part} killed"
 
@@ -80,7 +80,7 @@ def pause(part: str) -> Act:
             await asyncio.sleep(paused_s)
         finally:
             for pid in stopped:
-                _send(pid, signal.SIGCONT)
+                send(pid, signal.SIGCONT)
         await asyncio.to_thread(child.wait_until_ready, _BACK_S)
         return f"{part} paused for {paused_s:.2f} s"
 
@@ -90,20 +90,21 @@ def pause(part: str) -> Act:
 def _kill_all(child: Child) -> None:
     """A part's subprocesses may have groups of their own, as PostgreSQL's have."""
     for pid in _stop_all(child.pid)[1:]:
-        _send(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     child.kill(restart=False)
 
 
 def _stop_all(pid: int) -> list[int]:
     """Stop a process, then whatever it had forked until then; return them all."""
     stopped = [pid]
-    _send(pid, signal.SIGSTOP)
+    send(pid, signal.SIGSTOP)
     for member in family(pid)[1:]:
-        _send(member, signal.SIGSTOP)
+        send(member, signal.SIGSTOP)
         stopped.append(member)
     return stopped
 
 
-def _send(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):  # it has just ended by itself
+def send(pid: int, number: signal.Signals) -> None:
+    """Signal a process, unless it has ended."""
+    with suppress(ProcessLookupError):
         os.kill(pid, number)

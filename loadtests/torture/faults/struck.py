@@ -20,6 +20,8 @@ class Struck(Struct, frozen=True, kw_only=True):
     details: str
     loses_store: bool = False
     """Whether holds, and sales that were not recorded yet, may be gone from the store."""
+    clock_step_s: float = 0.0
+    """By how much the store's clock was ahead meanwhile (behind, if negative)."""
 
 
 Strike = Callable[[Ground, random.Random], Awaitable[Struck]]
