@@ -52,14 +52,15 @@ async def play(
         number += 1
         place = directory / f"platform-{number}"
         place.mkdir(parents=True)
-        playing = _play_on_one(chunk, place, mutant, say)
+        api_workers = 1 + number % 2  # two processes know of different things
+        playing = _play_on_one(chunk, place, mutant, api_workers, say)
         async with aclosing(playing):
             async for report in playing:
                 yield report
 
 
 async def _play_on_one(
-    plans: Sequence[RoundPlan], place: Path, mutant: Mutant | None, say: Say
+    plans: Sequence[RoundPlan], place: Path, mutant: Mutant | None, api_workers: int, say: Say
 ) -> AsyncGenerator[RoundReport]:
     changes = (*SHORT_HOLDS, *(mutant.changes if mutant else ()))
     source = await asyncio.to_thread(Source, place / "source", changes)
@@ -69,7 +70,8 @@ async def _play_on_one(
         return mutant.adjust(plan) if mutant else plan
 
     say(f"starting a platform in {place}")
-    async with open_ground(place / "data", mutant=adjust) as ground:
+    opening = open_ground(place / "data", mutant=adjust, api_workers=api_workers)
+    async with opening as ground:
         if mutant and mutant.sql:
             await _run_sql(ground.settings, mutant.sql)
         issued = await make_reseller(ground.settings, "Torture")

@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
-STRIKES_MAX: Final = 3
-"""In a round."""
+STRIKES: Final = (1, 3)
+"""In a round, at least and at most."""
 
 ALONE: Final = frozenset(
     {
@@ -70,7 +70,11 @@ class RoundPlan(Struct, frozen=True):
 
 
 def make_schedule(
-    seed: int, rounds: int, kinds: Sequence[str], seconds: float
+    seed: int,
+    rounds: int,
+    kinds: Sequence[str],
+    seconds: float,
+    strikes_each: tuple[int, int] = STRIKES,
 ) -> tuple[RoundPlan, ...]:
     """Plan all rounds.
 
@@ -82,7 +86,7 @@ def make_schedule(
     deck: list[str] = []
     plans: list[RoundPlan] = []
     for number in range(1, rounds + 1):
-        count = dice.randint(1, STRIKES_MAX) if kinds else 0
+        count = dice.randint(*strikes_each) if kinds else 0
         strikes: list[Planned] = []
         volley: set[str] = set()
         for moment in sorted(seconds * dice.uniform(_FIRST, _LAST) for _ in range(count)):

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import chain
 
-from loadtests.torture.schedule import ALONE, STRIKES_MAX, make_schedule, part_of
+from loadtests.torture.schedule import ALONE, STRIKES, make_schedule, make_volleys, part_of
 
 KINDS = (
     *("kill-valkey", "pause-valkey", "truncate-aof", "wipe-valkey", "script-flush"),
@@ -34,7 +34,7 @@ def test_faults_strike_in_their_order_and_within_the_round() -> None:
     """A fault that came when no buyer is there would test nothing."""
     for plan in make_schedule(11, 100, KINDS, 6):
         moments = [one.at_s for one in plan.strikes]
-        assert 1 <= len(moments) <= STRIKES_MAX
+        assert STRIKES[0] <= len(moments) <= STRIKES[1]
         assert moments[0] > 0
         assert moments[-1] < plan.seconds
         for volley in plan.volleys():
@@ -58,3 +58,13 @@ def test_two_faults_never_work_on_the_same_part_at_once() -> None:
 def test_without_kinds_nothing_strikes() -> None:
     """The control: the same buyers, and a platform that is left alone."""
     assert all(not plan.strikes for plan in make_schedule(1, 5, (), 6))
+
+
+def test_faults_that_are_to_strike_together_do_so_in_every_round() -> None:
+    """In the order in which they are named, at a moment of the seed's."""
+    plans = make_volleys(2, 20, ("pause-worker", "kill-valkey"), 6)
+    for plan in plans:
+        ((first, second),) = plan.volleys()
+        assert (first.kind, second.kind) == ("pause-worker", "kill-valkey")
+        assert first.at_s <= second.at_s < plan.seconds
+    assert len({plan.strikes[0].at_s for plan in plans}) == 20
