@@ -23,6 +23,7 @@ from loadtests.torture.opening import Opened, open_show
 from loadtests.torture.reading import Left, UnsettledError, read_when_settled
 from loadtests.torture.schedule import Planned, RoundPlan
 from loadtests.torture.wire import Wire
+from ops.recovering import read_recoveries
 
 PATIENCE_S: Final = 30.0
 """How long a round's calls, and then its show, may take to come to rest."""
@@ -36,6 +37,7 @@ FALLING_BACK: Final = frozenset({"truncate-aof", RESTORE})
 """Faults after which the store stands as it did a little before."""
 
 _NS: Final = 1_000_000_000
+_RECOVERIES_MAX: Final = 1000
 _BACK_NS: Final = 6 * _NS
 
 
@@ -60,6 +62,8 @@ class RoundReport(Struct, frozen=True):
     struck: tuple[Struck, ...]
     recovery_s: tuple[float, ...]
     """After each fencing fault: from the server's return to the first hold that was had."""
+    recovered_ms: tuple[int, ...]
+    """How long each of the show's recoveries took, by its record."""
     troubles: tuple[Trouble, ...]
     wall_s: float
 
@@ -109,6 +113,7 @@ async def play_round(
         undecided=len(verdict.undecided),
         struck=tuple(struck),
         recovery_s=tuple(_recovery_times(calls, struck)),
+        recovered_ms=await _read_recovered(ground, opened),
         troubles=tuple(troubles),
         wall_s=round(time.monotonic() - began, 2),
     )
@@ -197,6 +202,12 @@ def _taken_forgeries(left: Left | None) -> list[Trouble]:
 async def _audit(ground: Ground, opened: Opened) -> list[Trouble]:
     result = await audit(ground.settings, show=opened.hall.number)
     return [Trouble(f"audit {one.check}", one.subject, one.says) for one in result.findings]
+
+
+async def _read_recovered(ground: Ground, opened: Opened) -> tuple[int, ...]:
+    rows = await read_recoveries(ground.settings, show=opened.hall.number, rows_max=_RECOVERIES_MAX)
+    # The first is the show's opening.
+    return tuple(row.took_ms for row in rows[:-1])
 
 
 def _recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[float]:

@@ -24,7 +24,11 @@ class Summary(Struct, frozen=True):
     lost: int
     unbalanced: int
     recovery_s_median: float | None
+    """From the server's return to the first hold that a buyer had; so is the maximum."""
     recovery_s_max: float | None
+    recoveries: int
+    """Of the rounds' own shows, their openings not counted."""
+    recovered_ms_max: int | None
     wall_s: float
 
 
@@ -42,6 +46,7 @@ def summarize(seed: int, reports: Sequence[RoundReport], wall_s: float) -> Summa
     kinds = Counter(one.kind for one in chain.from_iterable(r.struck for r in reports))
     troubles = Counter(one.kind for one in chain.from_iterable(r.troubles for r in reports))
     times = sorted(chain.from_iterable(report.recovery_s for report in reports))
+    recovered = list(chain.from_iterable(report.recovered_ms for report in reports))
     return Summary(
         seed=seed,
         rounds=len(reports),
@@ -55,5 +60,7 @@ def summarize(seed: int, reports: Sequence[RoundReport], wall_s: float) -> Summa
         unbalanced=sum(troubles[kind] for kind in _UNBALANCED),
         recovery_s_median=round(times[len(times) // 2], 3) if times else None,
         recovery_s_max=round(times[-1], 3) if times else None,
+        recoveries=len(recovered),
+        recovered_ms_max=max(recovered, default=None),
         wall_s=round(wall_s, 1),
     )
