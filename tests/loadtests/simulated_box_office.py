@@ -1,7 +1,8 @@
 """A box office that decides one call at a time, so whatever it answers has an order."""
 
 import random
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
@@ -57,6 +58,7 @@ class Size:
     lossy: float = 0.15
     crashes: int = 1
     loses_store: bool = False
+    falls_back: bool = False
     max_per_buyer: int = 4
     buyers: int = 4
 
@@ -84,6 +86,7 @@ class BoxOffice:
         self.orders: dict[str, Order] = {}
         self.unrecorded: list[str] = []
         self.order_of_key: dict[str, str] = {}
+        self.keep_copy()
 
     # ------------------------------------------------------------ what the world does with it
 
@@ -115,6 +118,40 @@ class BoxOffice:
             if order.status == "confirmed":
                 self.owner |= dict.fromkeys(order.seats, order.hold)
         self.unrecorded.clear()
+
+    def keep_copy(self) -> None:
+        """Keep how the store stands now, for `fall_back`."""
+        self.copy = deepcopy((self.holds, self.orders, self.unrecorded))
+
+    def fall_back(self) -> None:
+        """Let the store stand as it did at the last copy, and recover it from the ledger."""
+        kept = {id_: one for id_, one in self.orders.items() if id_ not in self.unrecorded}
+        holds, orders, unrecorded = self.copy
+        self.unrecorded = [order for order in unrecorded if order not in kept]
+        self.orders = {**{order: orders[order] for order in self.unrecorded}, **kept}
+        by_hold = {order.hold: order for order in self.orders.values()}
+        recorded = {id_: self.holds[id_] for id_ in by_hold if id_ not in holds}
+        self.holds = {**holds, **recorded}
+        self.owner = dict.fromkeys(self.owner)
+        for order in self.orders.values():
+            self.holds[order.hold] = self.recovered(self.holds[order.hold], order)
+            if order.status == "confirmed":
+                self.owner |= dict.fromkeys(order.seats, order.hold)
+        for hold in self.holds.values():
+            if hold.state == "live" and any(self.owner[seat] for seat in hold.seats):
+                hold.state = "expired"
+            elif hold.state == "live":
+                self.owner |= dict.fromkeys(hold.seats, hold.id)
+        for hold in [one for one in self.holds.values() if one.state == "live"]:
+            if self.places_left(None) < 0:
+                hold.state = "expired"
+                self.free(hold.id, hold.seats)
+        self.keep_copy()
+
+    def recovered(self, hold: Hold, order: Order) -> Hold:
+        """Return the hold that an order was made of, as the ledger has it."""
+        state = "bought" if order.status == "confirmed" else "returned"
+        return replace(hold, state=state, order=order.order, seats=order.seats, areas=order.areas)
 
     def crash(self) -> None:
         """Come back with everything, since all of it was durable."""

@@ -62,6 +62,7 @@ class World:
     calls: list[Call] = field(default_factory=list[Call])
     losses: list[Loss] = field(default_factory=list[Loss])
     made: int = 0
+    copied_ns: int = 0
 
     def run(self) -> Outcome:
         """Let the clients call, then let everything end."""
@@ -77,6 +78,8 @@ class World:
         for _ in range(1 + self.size.calls // 40):
             self._at(self.luck.randrange(span), self.office.give_back)
             self._at(self.luck.randrange(span), self.office.record)
+        for _ in range(3 if self.size.falls_back else 0):
+            self._at(self.luck.randrange(span), self._copy)
         while self._events:
             self.now_ns, _, event = heapq.heappop(self._events)
             event()
@@ -137,10 +140,18 @@ class World:
         if goes_on:
             self._at(self.luck.randrange(20 * MS), lambda: self._next(client))
 
+    def _copy(self) -> None:
+        self.office.keep_copy()
+        self.copied_ns = self.now_ns
+
     def _crash(self) -> None:
         for flight in self._flights:
             flight.is_lost = True
-        if self.size.loses_store:
+        if self.size.falls_back:
+            self.office.fall_back()
+            self.losses.append(Loss(self.now_ns - MS, self.now_ns + MS, self.copied_ns))
+            self.copied_ns = self.now_ns
+        elif self.size.loses_store:
             self.office.lose_store()
             self.losses.append(Loss(self.now_ns - MS, self.now_ns + MS))
         self.office.crash()
