@@ -257,7 +257,7 @@ class ClusterStore:
         return await self._anywhere(lambda node: node.publish(channel, message))
 
     def pubsub(self, server: str = "") -> Subscription:
-        """Return a connection that listens, to one primary; it ends when that is one no longer."""
+        """Return a connection that listens: to this node as long as it is a primary, or to any."""
         address = parse_address(server) if server else None
         return ClusterSubscription(
             self._map, address, lambda chosen: self._node(chosen).store.pubsub()

@@ -214,6 +214,24 @@ async def test_the_recorders_word_is_heard_from_a_shows_own_node_wherever_it_mov
         await subscriber.aclose()
 
 
+async def test_who_listens_for_wake_ups_goes_on_at_another_node(
+    cluster: Cluster, store: Store
+) -> None:
+    """Else whatever listens would be stopped amid its work, for a hint."""
+    subscriber = subscribe_cluster(cluster.url)
+    async with subscriber.pubsub() as pubsub, asyncio.timeout(10):
+        await pubsub.subscribe("wake")
+        for node in range(6):
+            with cluster.client(node) as client:
+                client.execute_command("CLIENT KILL", "TYPE", "pubsub")
+        message = None
+        while message is None:
+            await store.publish("wake", "up")
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=0.1)
+        assert message["data"] == b"up"
+    await subscriber.aclose()
+
+
 def _recorded(show: EntityId) -> str:
     return show_keys(show).recorded
 

@@ -80,7 +80,7 @@ async def test_sales_resume_soon_after_a_primarys_replica_is_elected(
         assert other.longest_pause_s(lost_at, ended_at) < 2, "other nodes' shows sell on"
     for crowd in crowds:
         await crowd.assert_nothing_lost_or_doubled()
-    assert await _reasons(victim) == ["the store does not know it", _IS_ANOTHER]
+    assert _IS_ANOTHER in await _reasons(victim)
     await victim.assert_clean()
 
 
