@@ -72,6 +72,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             batch_max=settings.batch_max,
             backlog_max=settings.lane_backlog_max,
             timeout_ms=settings.batch_timeout_ms,
+            replicas=settings.redis_replicas,
         )
         yield Serving(
             settings=settings,

@@ -23,7 +23,7 @@ async def watch_durability(working: Working, *, look_every_s: float = _LOOK_EVER
     """
     told: dict[Risk, float] = {}
     while True:
-        risks = await find_risks(working.redis)
+        risks = await find_risks(working.redis, working.settings.redis_replicas)
         now = monotonic()
         told = {risk: at for risk, at in told.items() if risk in risks}
         for risk in risks:
@@ -49,5 +49,5 @@ def _tell(risk: Risk) -> None:
         found=risk.found,
         wanted=wanted.value,
         why=wanted.why,
-        way_out=f"CONFIG SET {wanted.setting} {wanted.value}, and in the server's configuration",
+        way_out=wanted.remedy(),
     )

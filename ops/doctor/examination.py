@@ -38,7 +38,7 @@ def examine(environment: Mapping[str, str], directory: Path) -> Iterator[Finding
 def examine_servers(settings: Settings) -> Iterator[Finding]:
     """Look at both stores, and at their clocks."""
     clocks: list[Clock] = []
-    for seen in examine_store(settings.redis_url):
+    for seen in examine_store(settings.redis_url, settings.redis_replicas):
         if isinstance(seen, Clock):
             clocks.append(seen)
         else:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from engine.inventory.durability import WANTED
+from engine.inventory.durability import judge_replicas, wanted_with
 from ops.doctor.findings import Finding, doubtful, fine, judge_version, wrong
 
 _TIMEOUT_S: Final = 3
@@ -25,8 +25,8 @@ class Clock:
         self.uncertain_s = uncertain_s
 
 
-def examine_store(url: str) -> Iterator[Finding | Clock]:
-    """Look at the inventory store; the last thing yielded is its clock, if it could be reached."""
+def examine_store(url: str, replicas: int = 0) -> Iterator[Finding | Clock]:
+    """Look at the inventory store, which has so many replicas; the last thing yielded is its clock, if it could be reached."""
     with connect(url) as client:
         try:
             info = cast("Mapping[str, object]", client.info())
@@ -35,7 +35,8 @@ def examine_store(url: str) -> Iterator[Finding | Clock]:
             return
         yield fine("inventory store", f"{place(url)} answers")
         yield _judge_product(info)
-        yield from _examine_settings(client)
+        yield from _examine_settings(client, replicas)
+        yield _examine_replicas(info, replicas)
         yield from _examine_state(info)
         yield _read_clock(client)
 
@@ -89,8 +90,17 @@ def _judge_product(info: Mapping[str, object]) -> Finding:
     return judge_version("Redis", str(info["redis_version"]))
 
 
-def _examine_settings(client: Redis) -> Iterator[Finding]:
-    for one in WANTED:
+def _examine_replicas(info: Mapping[str, object], replicas: int) -> Finding:
+    risk = judge_replicas(info, replicas)
+    if risk is None:
+        return fine("replicas", f"{replicas} in sync" if replicas else "none")
+    wanted = risk.wanted
+    seen = f"{risk.found} instead of {wanted.value}"
+    return wrong(wanted.setting, seen, f"{wanted.remedy()}; {wanted.why}")
+
+
+def _examine_settings(client: Redis, replicas: int) -> Iterator[Finding]:
+    for one in wanted_with(replicas):
         setting, wanted, why = one.setting, one.value, one.why
         try:
             found = cast("Mapping[str, str]", client.config_get(setting)).get(setting, "")
@@ -101,13 +111,13 @@ def _examine_settings(client: Redis) -> Iterator[Finding]:
                 f"look it up at your provider: it must be {wanted}; {why}",
             )
             continue
-        if found == wanted:
+        if one.is_met_by(found):
             yield fine(setting, found)
         else:
             yield wrong(
                 setting,
                 found or "not set",
-                f"CONFIG SET {setting} {wanted}, and in the server's configuration; {why}",
+                f"{one.remedy()}; {why}",
             )
 
 

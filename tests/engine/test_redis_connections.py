@@ -54,7 +54,7 @@ async def _deaf_server(path: Path) -> AsyncGenerator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while b"PUBLISH" not in (said := await reader.read(4096)):
-            writer.write(b"+OK\r\n" * said.count(b"CLIENT"))
+            writer.write(b"+OK\r\n" * (said.count(b"CLIENT") + said.count(b"\nINFO")))
         await over.wait()
         writer.close()
 
