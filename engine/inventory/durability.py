@@ -135,7 +135,7 @@ async def find_risks(redis: Store, replicas: int) -> list[Risk]:
 
 
 def _follows(replica: object) -> bool:
-    """Tell whether a replica has all that it was sent, as its line says, and was heard of lately."""
+    """Tell whether a replica receives all that is written, and was heard of lately."""
     if not isinstance(replica, dict):
         return False
     line = cast("dict[str, Any]", replica)

@@ -45,6 +45,13 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="API processes.",
 )
 @click.option(
+    "--replicas",
+    type=click.IntRange(0, 5),
+    default=0,
+    show_default=True,
+    help="Replicas of the embedded Valkey; a purchase waits until all of them have it.",
+)
+@click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=HOME,
@@ -52,7 +59,9 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Where data, logs and sockets are kept.",
 )
 @click.option("--demo/--no-demo", default=True, help="Load the demo reseller and its show.")
-def command(*, port: int | None, host: str, workers: int, data: Path, demo: bool) -> None:
+def command(  # noqa: PLR0913 -- each is an option of the command line
+    *, port: int | None, host: str, workers: int, replicas: int, data: Path, demo: bool
+) -> None:
     r"""Run the platform on this machine until Ctrl-C.
 
     Starts Valkey and PostgreSQL (unless ONSALE_REDIS_URL or ONSALE_DATABASE_URL name servers of
@@ -63,6 +72,7 @@ def command(*, port: int | None, host: str, workers: int, data: Path, demo: bool
     Examples:
       ./onsale up
       ./onsale up --port 9000 --workers 2
+      ./onsale up --replicas 1
       ./onsale up --data /srv/onsale --no-demo
     """
     began = time.monotonic()
@@ -70,7 +80,14 @@ def command(*, port: int | None, host: str, workers: int, data: Path, demo: bool
     configure_logs("warning")
     try:
         reserved = _port(host, port)
-        with Stack(data, port=reserved, host=host, api_workers=workers, report=_say) as stack:
+        with Stack(
+            data,
+            port=reserved,
+            host=host,
+            api_workers=workers,
+            replicas=replicas,
+            report=_say,
+        ) as stack:
             if demo:
                 _show_demo(stack)
             _say(f"serving on {stack.base_url} after {time.monotonic() - began:.1f} s")

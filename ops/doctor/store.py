@@ -26,7 +26,10 @@ class Clock:
 
 
 def examine_store(url: str, replicas: int = 0) -> Iterator[Finding | Clock]:
-    """Look at the inventory store, which has so many replicas; the last thing yielded is its clock, if it could be reached."""
+    """Look at the inventory store, which has so many replicas.
+
+    The last thing yielded is its clock, if it could be reached.
+    """
     with connect(url) as client:
         try:
             info = cast("Mapping[str, object]", client.info())
