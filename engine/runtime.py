@@ -56,7 +56,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
     async with AsyncExitStack() as stack:
         redis = _redis(settings)
         stack.push_async_callback(redis.aclose)
-        subscriber = subscribe_redis(settings.redis_url)
+        subscriber = subscribe_redis(settings.redis_url, moves=settings.redis_replicas > 0)
         stack.push_async_callback(subscriber.aclose)
         app_engine = create_engine(settings, APP_ROLE)
         stack.push_async_callback(app_engine.dispose)
@@ -101,7 +101,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
     async with AsyncExitStack() as stack:
         redis = _redis(settings)
         stack.push_async_callback(redis.aclose)
-        subscriber = subscribe_redis(settings.redis_url)
+        subscriber = subscribe_redis(settings.redis_url, moves=settings.redis_replicas > 0)
         stack.push_async_callback(subscriber.aclose)
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
@@ -126,4 +126,5 @@ def _redis(settings: Settings) -> Store:
         settings.redis_url,
         answer_timeout_ms=settings.batch_timeout_ms,
         connections_max=_REDIS_CONNECTIONS_MAX,
+        moves=settings.redis_replicas > 0,
     )

@@ -3,7 +3,8 @@
 An address may come to lead to another server: a name is moved, a replica is promoted. The server
 that it led to may still be there, unaware of that. So a pool never gives out a connection to the
 older server once it has one to the newer, and lets go of all that it has when one of them breaks
-or its server refuses to write: the next command asks the address again.
+or its server refuses to write: the next command asks the address again. Where an address may be
+moved away from a server that lives on, it is also asked again each second.
 """
 
 import asyncio
@@ -14,12 +15,13 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _TRIES: Final = 3
 _SILENCE_MAX_S: Final = 3.0
-_REFUSALS: Final = ("NOREPLICAS", "READONLY", "MISCONF")
+_ASK_EVERY_S: Final = 1.0
+_REFUSALS: Final = ("NOREPLICAS", "MISCONF")
 
 
 def refuses_to_write(error: ResponseError) -> bool:
@@ -27,7 +29,7 @@ def refuses_to_write(error: ResponseError) -> bool:
 
     A script that meets this has written nothing, since it is told so at its first write.
     """
-    return str(error).startswith(_REFUSALS) or type(error).__name__ == "ReadOnlyError"
+    return isinstance(error, ReadOnlyError) or str(error).startswith(_REFUSALS)
 
 
 class StoreConnection(AbstractConnection):
@@ -40,6 +42,24 @@ class StoreConnection(AbstractConnection):
 
     pool: "OneServerPool | None" = None
     generation: int = 0
+    run_id: bytes = b""
+    """Which server it leads to; empty if that one does not tell."""
+
+    async def connect(self) -> None:
+        """Connect and greet, within one time-out for all of it.
+
+        Raises:
+            redis.RedisError: there is no connection to be had.
+        """
+        if self.is_connected:
+            return
+        try:
+            async with asyncio.timeout(self.socket_connect_timeout):
+                await super().connect()
+        except TimeoutError:
+            await self.disconnect(nowait=True)
+            msg = f"the store did not greet in {self.socket_connect_timeout} s"
+            raise RedisTimeoutError(msg) from None
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
         """Send a command, connected first where need be."""
@@ -75,8 +95,9 @@ class StoreConnection(AbstractConnection):
             found = await self.read_response()
         except ResponseError:  # a user who may not ask: the scripts will tell
             found = b""
+        self.run_id = _run_id(found)
         if self.pool is not None:
-            self.generation = self.pool.reached(_run_id(found), generation)
+            self.generation = self.pool.reached(self.run_id, generation)
 
     def _let_go(self) -> None:
         if self.pool is not None and self.generation == self.pool.generation:
@@ -87,7 +108,10 @@ class OneServerPool(BlockingConnectionPool):
     """Connections of one generation: those made since the last reason to ask the address again."""
 
     generation: int = 0
+    moves: bool = False
+    """Whether the address may be moved away from a server that lives on."""
     _run_id: bytes = b""
+    _asked_at: float = 0.0
 
     def make_connection(self) -> AbstractConnection:
         """Make a connection that knows its pool."""
@@ -105,6 +129,8 @@ class OneServerPool(BlockingConnectionPool):
         if not isinstance(connection, StoreConnection):
             await super().ensure_connection(connection)
             return
+        if self.moves and self._is_due():
+            await connection.disconnect()
         for _ in range(_TRIES):
             if connection.generation != self.generation:
                 await connection.disconnect()
@@ -113,6 +139,13 @@ class OneServerPool(BlockingConnectionPool):
                 return
         msg = "the address leads to one server and then to another"
         raise RedisConnectionError(msg)
+
+    def _is_due(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._asked_at < _ASK_EVERY_S:
+            return False
+        self._asked_at = now
+        return True
 
     def reached(self, run_id: bytes, generation: int) -> int:
         """Note which server a connection begun in a generation has reached; return its own.
@@ -128,16 +161,16 @@ class OneServerPool(BlockingConnectionPool):
         return generation
 
 
-def _run_id(info: bytes | str) -> bytes:
-    text = info.encode() if isinstance(info, str) else info
-    return text.partition(b"run_id:")[2].partition(b"\r")[0]
-
-
 class ListeningPubSub(PubSub):
-    """A subscription that fails when its server falls silent, whose socket may stay open for ever.
+    """A subscription that fails when its server falls silent or is no longer the address's.
 
-    The client asks a quiet server for a sign of life by itself, but never looks for the answer.
+    Its socket may stay open for ever: the client asks a quiet server for a sign of life by itself,
+    but never looks for the answer.
     """
+
+    moves: bool = False
+    """Whether the address may be moved away from a server that lives on."""
+    _asked_at: float = 0.0
 
     async def get_message(
         self,
@@ -147,20 +180,36 @@ class ListeningPubSub(PubSub):
         """Return the next message; None when none came.
 
         Raises:
-            redis.RedisError: the connection broke, or nobody is at its other end.
+            redis.RedisError: the connection broke, or the wrong server or nobody is at its other
+                end.
         """
         message = cast(
             "dict[str, Any] | None", await super().get_message(ignore_subscribe_messages, timeout)
         )
-        if message is None and self._is_silent():
-            msg = f"the store left a subscription's ping unanswered for {_SILENCE_MAX_S} s"
-            raise RedisTimeoutError(msg)
+        connection = self.connection
+        if isinstance(connection, StoreConnection):
+            now = asyncio.get_running_loop().time()
+            # When a ping is due: put off whenever anything is heard.
+            if message is None and now > connection.next_health_check + _SILENCE_MAX_S:
+                msg = f"the store left a subscription's ping unanswered for {_SILENCE_MAX_S} s"
+                raise RedisTimeoutError(msg)
+            if self.moves and now - self._asked_at > _ASK_EVERY_S:
+                self._asked_at = now
+                await self._ask_the_address(connection)
         return message
 
-    def _is_silent(self) -> bool:
-        connection = self.connection
-        if connection is None or not connection.health_check_interval:
-            return False
-        # When a ping is due: put off whenever anything is heard.
-        due = connection.next_health_check
-        return asyncio.get_running_loop().time() > due + _SILENCE_MAX_S
+    async def _ask_the_address(self, current: StoreConnection) -> None:
+        fresh = self.connection_pool.make_connection()
+        assert isinstance(fresh, StoreConnection)  # noqa: S101 - of the same pool
+        try:
+            await fresh.connect()
+        finally:
+            await fresh.disconnect(nowait=True)
+        if fresh.run_id != current.run_id:
+            msg = "the address leads to another server now"
+            raise RedisConnectionError(msg)
+
+
+def _run_id(info: bytes | str) -> bytes:
+    text = info.encode() if isinstance(info, str) else info
+    return text.partition(b"run_id:")[2].partition(b"\r")[0]

@@ -224,20 +224,27 @@ class _Client(Redis):
 
 
 class _Subscriber(Redis):
-    """A client whose subscriptions notice a silent server."""
+    """A client whose subscriptions notice a server that is silent, or has been replaced."""
+
+    moves: bool = False
 
     def pubsub(self, **kwargs: Any) -> ListeningPubSub:  # noqa: ANN401 - the client's
         """Return a connection that listens."""
-        return ListeningPubSub(cast("ConnectionPool", self.connection_pool), **kwargs)
+        subscription = ListeningPubSub(cast("ConnectionPool", self.connection_pool), **kwargs)
+        subscription.moves = self.moves
+        return subscription
 
 
-def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
+def connect_redis(
+    url: str, *, answer_timeout_ms: int, connections_max: int, moves: bool = False
+) -> Store:
     """Return a client that opens connections as it needs them.
 
     Its connections lead to one server at a time, see `engine.platform.connections`. It never
     repeats a command by itself: after a lost answer only the caller knows whether the
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
-    acts any more.
+    acts any more. `moves` says that the address may be moved to another server while the one
+    before lives on.
     """
     pool: OneServerPool = OneServerPool.from_url(
         url,
@@ -250,6 +257,7 @@ def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> 
     )
     # Not an argument, since the URL says which connection: TCP, TLS or a socket of this machine.
     pool.connection_class = _ours(pool.connection_class)
+    pool.moves = moves
     return cast("Store", _Client.from_pool(pool))
 
 
@@ -258,8 +266,11 @@ def _ours(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     return type(f"Store{kind.__name__}", (StoreConnection, kind), {})
 
 
-def subscribe_redis(url: str) -> Store:
-    """Return a client for subscriptions, which wait as long as their reader says."""
+def subscribe_redis(url: str, *, moves: bool = False) -> Store:
+    """Return a client for subscriptions, which wait as long as their reader says.
+
+    `moves` as for `connect_redis`.
+    """
     client = _Subscriber.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
@@ -267,4 +278,7 @@ def subscribe_redis(url: str) -> Store:
         retry=Retry(NoBackoff(), 0),
         health_check_interval=_HEALTH_CHECK_S,
     )
+    client.moves = moves
+    pool = cast("ConnectionPool", client.connection_pool)
+    pool.connection_class = _ours(pool.connection_class)
     return cast("Store", client)
