@@ -28,6 +28,8 @@ _LOOPBACK: Final = "127.0.0.1"
 _ADDRESS: Final = "valkey.sock"
 _TIMEOUT_S: Final = 2
 _POLL_S: Final = 0.02
+_NO_OFFSET: Final = 1
+"""What a replica tells that never got a copy; a real one is 0 or counts whole commands."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +129,7 @@ class ReplicaSet:
             msg = f"there is no replica {number} to promote: there are {len(followers)}"
             raise StackError(msg)
         chosen, old = followers[number - 1], self._nodes[self._primary]
-        self._refuse_half_a_copy(chosen)
+        self._refuse_without_a_copy(chosen)
         others = [node for node in followers if node is not chosen]
         if kill:
             # Down until the address is moved, or it would be started as the primary again.
@@ -163,16 +165,20 @@ class ReplicaSet:
         return [self._nodes[number] for number in sorted(self._nodes) if number != self._primary]
 
     def _all_follow(self, primary: _Node) -> bool:
+        followers = self._followers()
         try:
-            return judge_replicas(primary.replication(), len(self._nodes) - 1) is None
+            counted = judge_replicas(primary.replication(), len(followers)) is None
         except (RedisError, OSError):
             return False
+        # The primary counts one that is still reading the copy that it was sent.
+        return counted and all(map(self._is_ready, followers))
 
-    def _refuse_half_a_copy(self, node: _Node) -> None:
-        """A replica that is being filled has thrown away what it had."""
+    def _refuse_without_a_copy(self, node: _Node) -> None:
+        """A replica that has not followed since it started may have lost its disk."""
         with _told_as_stack_error(node):
             info = node.replication()
-        if info.get("master_sync_in_progress") or info.get("slave_repl_offset", 0) <= 0:
+        has_followed = info.get("slave_repl_offset", _NO_OFFSET) != _NO_OFFSET
+        if info.get("master_sync_in_progress") or not has_followed:
             msg = f"{node.name} has not got all data yet; promoted, it would lose sales"
             raise StackError(msg)
 

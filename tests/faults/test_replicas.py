@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+from redis import Redis
 
+from engine.inventory.keys import show_keys
 from engine.platform.ids import Ids
 from loadtests.buyers.desk import Answer
 from ops.stack import Stack
@@ -178,6 +180,31 @@ async def test_a_sale_that_the_replica_lacks_is_confirmed_by_the_ledger_or_in_do
     await _until_confirmed(desk, [order])
     assert told(await desk.purchase(second, "second"), 201)["order"] == order
     told(await desk.purchase(third), 201)
+    await desk.assert_clean()
+
+
+async def test_a_primary_that_is_not_followed_enough_sells_nothing_and_is_not_recovered(
+    desk: ResellerDesk, pair: Stack
+) -> None:
+    """503 `unavailable`: nothing was done. What is sold can still be looked at."""
+    order = await desk.sell("D-14-1")
+    held = told(await desk.hold("D-14-2", buyer="b-2"), 201)["hold"]
+    wanted = {"seats": ["D-14-3"], "buyer": "b-3", "ttl_s": 600}
+    with Redis.from_url(pair.settings.redis_url) as client:
+        epoch = client.hget(show_keys(desk.show_id()).meta, "epoch")
+        client.config_set("min-replicas-to-write", 2)
+        try:
+            for path, body in (
+                (f"/v1/shows/{desk.show}/holds", wanted),
+                _purchase(desk, held),
+            ):
+                answer = await _ask_once(desk, path, body, "again")
+                assert (answer.status, answer.problem) == (503, "unavailable"), answer.told()
+            assert (await desk.order(order["order"]))["status"] == "confirmed"
+        finally:
+            client.config_set("min-replicas-to-write", 1)
+        told(await _ask_once(desk, *_purchase(desk, held), "again"), 201)
+        assert client.hget(show_keys(desk.show_id()).meta, "epoch") == epoch
     await desk.assert_clean()
 
 
