@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from engine.inventory.commands import (
     Held,
@@ -23,6 +25,7 @@ from engine.inventory.commands import (
 )
 from engine.inventory.keys import WAKE_CHANNEL
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.redis import Store, Subscription, connect_redis, subscribe_redis
 from ops.stack import Stack
 from tests.engine.lane_house import FakeBook, make_lane, open_store
 from tests.lua.show_room import Rooms, ShowRoom, hold_id, make_manifest, open_rooms
@@ -188,6 +191,75 @@ async def test_what_a_primary_that_was_replaced_still_answers(rooms: Rooms, pair
         assert client.xlen(room.keys.sales) == 0
     old.kill()
     pair.await_replicas()
+
+
+async def test_who_has_reached_the_new_primary_never_goes_back_to_the_old(pair: Stack) -> None:
+    """Though it lives, and there are connections to it: a recovery must not read from two."""
+    pair.await_replicas()
+    old = pair.valkey
+    async with open_store(pair.settings.redis_url) as store:
+        (before,) = await _servers(store, 3)
+        pair.promote_replica(kill=False)
+        assert await _servers(store, 3) == {before}, "nothing has told it yet"
+        # A fourth connection asks the address.
+        await _servers(store, 4)
+        (after,) = await _servers(store, 4)
+        assert after != before
+    old.kill()
+
+
+async def test_an_address_that_may_be_moved_is_asked_again(pair: Stack) -> None:
+    """By commands and by subscriptions, though the old primary answers both."""
+    pair.await_replicas()
+    old, url = pair.valkey, pair.settings.redis_url
+    store = connect_redis(url, answer_timeout_ms=2000, connections_max=8, moves=True)
+    listener = subscribe_redis(url, moves=True)
+    try:
+        (before,) = await _servers(store, 3)
+        async with listener.pubsub() as subscription:
+            await subscription.subscribe("channel")
+            await subscription.get_message(ignore_subscribe_messages=True, timeout=0.1)
+            pair.promote_replica(kill=False)
+            with pytest.raises(RedisConnectionError, match="another server"):
+                await _listen(subscription, 5)
+        assert await _servers(store, 1) == await _servers(store, 3) != {before}
+    finally:
+        await store.aclose()
+        await listener.aclose()
+    old.kill()
+
+
+async def test_a_subscription_notices_that_its_server_hangs(pair: Stack) -> None:
+    """Its socket stays open."""
+    pair.await_replicas()
+    listener = subscribe_redis(pair.settings.redis_url)
+    try:
+        async with listener.pubsub() as subscription:
+            await subscription.subscribe("channel")
+            pair.valkey.pause()
+            with pytest.raises(RedisTimeoutError, match="unanswered"):
+                await _listen(subscription, 10)
+    finally:
+        pair.valkey.resume()
+        await listener.aclose()
+
+
+async def _listen(subscription: Subscription, for_s: float) -> None:
+    async with asyncio.timeout(for_s):
+        while True:
+            await subscription.get_message(ignore_subscribe_messages=True, timeout=0.1)
+
+
+async def _servers(store: Store, connections: int) -> set[str]:
+    """Return which servers so many calls at once reach."""
+
+    async def ask() -> str:
+        pipeline = store.pipeline(transaction=False)
+        pipeline.info("server")
+        [info] = await pipeline.execute(raise_on_error=True)
+        return info["run_id"]
+
+    return set(await asyncio.gather(*(ask() for _ in range(connections))))
 
 
 def _is_durable(outcome: Outcome) -> bool:
