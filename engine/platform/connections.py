@@ -15,12 +15,13 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.client import PubSub
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 _TRIES: Final = 3
 _SILENCE_MAX_S: Final = 3.0
 _ASK_EVERY_S: Final = 1.0
+_GREET_TIMEOUT_S: Final = 5.0
 _REFUSALS: Final = ("NOREPLICAS", "MISCONF")
 
 
@@ -54,11 +55,11 @@ class StoreConnection(AbstractConnection):
         if self.is_connected:
             return
         try:
-            async with asyncio.timeout(self.socket_connect_timeout):
+            async with asyncio.timeout(_GREET_TIMEOUT_S):
                 await super().connect()
         except TimeoutError:
             await self.disconnect(nowait=True)
-            msg = f"the store did not greet in {self.socket_connect_timeout} s"
+            msg = f"the store did not greet in {_GREET_TIMEOUT_S} s"
             raise RedisTimeoutError(msg) from None
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
@@ -112,6 +113,7 @@ class OneServerPool(BlockingConnectionPool):
     """Whether the address may be moved away from a server that lives on."""
     _run_id: bytes = b""
     _asked_at: float = 0.0
+    _asking: asyncio.Task[None] | None = None
 
     def make_connection(self) -> AbstractConnection:
         """Make a connection that knows its pool."""
@@ -130,7 +132,7 @@ class OneServerPool(BlockingConnectionPool):
             await super().ensure_connection(connection)
             return
         if self.moves and self._is_due():
-            await connection.disconnect()
+            self._asking = asyncio.create_task(self._ask_the_address())
         for _ in range(_TRIES):
             if connection.generation != self.generation:
                 await connection.disconnect()
@@ -140,12 +142,22 @@ class OneServerPool(BlockingConnectionPool):
         msg = "the address leads to one server and then to another"
         raise RedisConnectionError(msg)
 
+    async def disconnect(self, inuse_connections: bool = True) -> None:  # noqa: FBT001, FBT002 - the client's
+        """Close all connections."""
+        if self._asking is not None:
+            self._asking.cancel()
+        await super().disconnect(inuse_connections)
+
     def _is_due(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if now - self._asked_at < _ASK_EVERY_S:
+        if now - self._asked_at < _ASK_EVERY_S or (self._asking and not self._asking.done()):
             return False
         self._asked_at = now
         return True
+
+    async def _ask_the_address(self) -> None:
+        """Connect once, aside: that tells this pool which server it has reached."""
+        await _server_of(self.make_connection())
 
     def reached(self, run_id: bytes, generation: int) -> int:
         """Note which server a connection begun in a generation has reached; return its own.
@@ -171,6 +183,7 @@ class ListeningPubSub(PubSub):
     moves: bool = False
     """Whether the address may be moved away from a server that lives on."""
     _asked_at: float = 0.0
+    _is_suspect: bool = False
 
     async def get_message(
         self,
@@ -189,25 +202,35 @@ class ListeningPubSub(PubSub):
         connection = self.connection
         if isinstance(connection, StoreConnection):
             now = asyncio.get_running_loop().time()
-            # When a ping is due: put off whenever anything is heard.
-            if message is None and now > connection.next_health_check + _SILENCE_MAX_S:
-                msg = f"the store left a subscription's ping unanswered for {_SILENCE_MAX_S} s"
-                raise RedisTimeoutError(msg)
+            self._look_for_silence(connection, now)
             if self.moves and now - self._asked_at > _ASK_EVERY_S:
                 self._asked_at = now
-                await self._ask_the_address(connection)
+                run_id = await _server_of(self.connection_pool.make_connection())
+                if run_id not in {None, connection.run_id}:
+                    msg = "the address leads to another server now"
+                    raise RedisConnectionError(msg)
         return message
 
-    async def _ask_the_address(self, current: StoreConnection) -> None:
-        fresh = self.connection_pool.make_connection()
-        assert isinstance(fresh, StoreConnection)  # noqa: S101 - of the same pool
-        try:
-            await fresh.connect()
-        finally:
-            await fresh.disconnect(nowait=True)
-        if fresh.run_id != current.run_id:
-            msg = "the address leads to another server now"
-            raise RedisConnectionError(msg)
+    def _look_for_silence(self, connection: StoreConnection, now: float) -> None:
+        # When a ping is due: put off whenever anything is heard.
+        is_silent = now > connection.next_health_check + _SILENCE_MAX_S
+        if is_silent and self._is_suspect:
+            msg = f"the store left a subscription's ping unanswered for {_SILENCE_MAX_S} s"
+            raise RedisTimeoutError(msg)
+        # Not at once: this process may have been busy itself, and the answer is there.
+        self._is_suspect = is_silent
+
+
+async def _server_of(fresh: AbstractConnection) -> bytes | None:
+    """Return which server a new connection reaches, and close it; None: it reaches none."""
+    assert isinstance(fresh, StoreConnection)  # noqa: S101 - our pools make no others
+    try:
+        await fresh.connect()
+    except (RedisError, OSError):
+        return None  # whoever needs it will hear of it
+    finally:
+        await fresh.disconnect(nowait=True)
+    return fresh.run_id
 
 
 def _run_id(info: bytes | str) -> bytes:

@@ -222,6 +222,8 @@ async def test_an_address_that_may_be_moved_is_asked_again(pair: Stack) -> None:
             pair.promote_replica(kill=False)
             with pytest.raises(RedisConnectionError, match="another server"):
                 await _listen(subscription, 5)
+        await _servers(store, 1)
+        await asyncio.sleep(1)
         assert await _servers(store, 1) == await _servers(store, 3) != {before}
     finally:
         await store.aclose()

@@ -27,9 +27,11 @@ def test_the_container_files_pass_their_linters(name: str) -> None:
 
 
 def test_the_services_are_those_of_the_platform(compose: dict[str, Any]) -> None:
-    """Both stores, the migrations, API, worker, and Locust in a profile of its own."""
-    assert set(compose["services"]) == {"valkey", "postgres", "migrate", "api", "worker", "locust"}
+    """Both stores, the migrations, API, worker; Locust and a replica in profiles of their own."""
+    platform = {"valkey", "postgres", "migrate", "api", "worker"}
+    assert set(compose["services"]) == platform | {"valkey-replica", "locust"}
     assert compose["services"]["locust"]["profiles"] == ["load"]
+    assert compose["services"]["valkey-replica"]["profiles"] == ["replica"]
 
 
 def test_what_a_service_waits_for_exists_and_can_be_waited_for(compose: dict[str, Any]) -> None:
@@ -49,7 +51,7 @@ def test_every_volume_that_is_mounted_is_declared_and_the_reverse(compose: dict[
         for service in compose["services"].values()
         for mount in service.get("volumes", [])
     }
-    assert mounted == set(compose["volumes"]) == {"valkey", "postgres"}
+    assert mounted == set(compose["volumes"]) == {"valkey", "valkey-replica", "postgres"}
 
 
 def test_every_build_target_is_a_stage_of_the_dockerfile(compose: dict[str, Any]) -> None:
@@ -79,9 +81,10 @@ def test_no_secret_is_written_in_the_files(compose: dict[str, Any]) -> None:
     assert "${POSTGRES_PASSWORD:?" in environment["ONSALE_DATABASE_URL"]
 
 
-def test_valkey_is_as_durable_as_the_embedded_one(compose: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["valkey", "valkey-replica"])
+def test_valkey_is_as_durable_as_the_embedded_one(compose: dict[str, Any], name: str) -> None:
     """The same three settings that the doctor insists on."""
-    words = compose["services"]["valkey"]["command"]
+    words = compose["services"][name]["command"]
     options = dict(zip(words[1::2], words[2::2], strict=True))
     assert options["--appendonly"] == "yes"
     assert options["--appendfsync"] == "always"
