@@ -76,6 +76,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             backlog_max=settings.lane_backlog_max,
             timeout_ms=settings.batch_timeout_ms,
             record_backlog_max=settings.record_backlog_max,
+            replicas=settings.redis_replicas,
         )
         yield Serving(
             settings=settings,
@@ -130,14 +131,16 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
 
 
 def _redis(settings: Settings) -> Store:
-    connect = connect_cluster if is_cluster_url(settings.redis_url) else connect_redis
-    return connect(
-        settings.redis_url,
-        answer_timeout_ms=settings.batch_timeout_ms,
-        connections_max=_REDIS_CONNECTIONS_MAX,
-    )
+    bounds = {
+        "answer_timeout_ms": settings.batch_timeout_ms,
+        "connections_max": _REDIS_CONNECTIONS_MAX,
+    }
+    if is_cluster_url(settings.redis_url):
+        return connect_cluster(settings.redis_url, **bounds)
+    return connect_redis(settings.redis_url, **bounds, moves=settings.redis_replicas > 0)
 
 
 def _subscriber(settings: Settings) -> Store:
-    subscribe = subscribe_cluster if is_cluster_url(settings.redis_url) else subscribe_redis
-    return subscribe(settings.redis_url)
+    if is_cluster_url(settings.redis_url):
+        return subscribe_cluster(settings.redis_url)
+    return subscribe_redis(settings.redis_url, moves=settings.redis_replicas > 0)

@@ -7,7 +7,8 @@ does not roll back; a malformed command gets a status and harms no neighbour.
 
 KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 deltas
 ARGV:
-  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max, backlog_max}
+  1 msgpack {epoch, inventory version, price version, not_after ms, sweep_max, backlog_max, and true
+     to write something in any case: WAIT counts from what the connection wrote last}
   2 msgpack {[level] = {{from, to}, ...}} of the price levels searched, or empty
   3 the wake channel
   4 the message that wakes the recorder
@@ -66,8 +67,8 @@ local key_of = {
   seats = KEYS[1], areas = KEYS[2], holds = KEYS[3], expiry = KEYS[4], buyers = KEYS[5],
   keys = KEYS[6], meta = KEYS[7], sales = KEYS[8], deltas = KEYS[9],
 }
-local epoch, version, price_version, not_after, sweep_max, backlog_max =
-  unpack(cmsgpack.unpack(ARGV[1]), 1, 6)
+local epoch, version, price_version, not_after, sweep_max, backlog_max, must_write =
+  unpack(cmsgpack.unpack(ARGV[1]), 1, 7)
 local packed_levels, wake_channel, wake_message = ARGV[2], ARGV[3], ARGV[4]
 local packed_ids, packed_numbers, packed_names, packed_texts = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 
@@ -693,7 +694,7 @@ call_in_chunks('HDEL', key_of.buyers, buyers_gone, 1)
 call_in_chunks('HSET', key_of.keys, keys_kept, 2)
 
 local TIME_KEPT_WITHIN_MS = 1000
-if kept_count > 0 or #forgotten > 0 or batch.misses_changed
+if must_write or kept_count > 0 or #forgotten > 0 or batch.misses_changed
   or now - (tonumber(meta.time) or 0) > TIME_KEPT_WITHIN_MS
 then
   redis.call('HSET', key_of.meta, 'time', now, 'misses',

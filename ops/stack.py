@@ -32,6 +32,7 @@ from ops.child import Child, Plan, Report, StackError, Supervisor
 from ops.cluster import Cluster
 from ops.migrating import migrate
 from ops.port import Port
+from ops.replica_set import ReplicaSet
 from ops.running import forget_running, write_running
 from ops.serving import serve_command
 
@@ -68,6 +69,7 @@ class Stack:
         port: int | Port | None = None,
         host: str = "127.0.0.1",
         api_workers: int = 1,
+        replicas: int = 0,
         with_api: bool = True,
         with_worker: bool = True,
         cluster: bool = False,
@@ -82,6 +84,7 @@ class Stack:
             port: the API's; one that is reserved already, or any free one if it is left out.
             host: the address that the API listens on.
             api_workers: API processes.
+            replicas: how many replicas the embedded Valkey has.
             with_api: whether the API is started.
             with_worker: whether the worker is started.
             cluster: whether the shows are kept in an embedded cluster of six; ARQ's jobs then
@@ -98,6 +101,7 @@ class Stack:
         self._asked_port = port
         self._host = host
         self._api_workers = api_workers
+        self._replica_count = replicas
         self._with_api = with_api
         self._with_worker = with_worker
         self._wants_cluster = cluster
@@ -107,6 +111,7 @@ class Stack:
         self._undo: list[tuple[str, Callable[[], None]]] = []
         self._children: dict[str, Child] = {}
         self._settings: Settings | None = None
+        self._valkeys: ReplicaSet | None = None
 
     # ------------------------------------------------------------ what callers see
 
@@ -145,8 +150,29 @@ class Stack:
 
     @property
     def valkey(self) -> Child:
-        """The embedded Valkey."""
-        return self._child("valkey")
+        """The embedded Valkey; of several, the one that is the primary now."""
+        return self._replica_set().primary
+
+    @property
+    def replicas(self) -> tuple[Child, ...]:
+        """Those that follow the embedded Valkey now."""
+        return self._replica_set().replicas
+
+    def promote_replica(self, number: int = 1, *, kill: bool = True) -> None:
+        """Make one of `replicas`, counted from 1, the primary: `ReplicaSet.promote`.
+
+        Raises:
+            StackError: it can't be promoted; all is as it was.
+        """
+        self._replica_set().promote(number, kill=kill)
+
+    def await_replicas(self, timeout_s: float = 30.0) -> None:
+        """Wait until all replicas follow the primary, and let it no longer write alone.
+
+        Raises:
+            StackError: they did not follow in time.
+        """
+        self._replica_set().await_in_sync(timeout_s)
 
     @property
     def cluster(self) -> Cluster:
@@ -279,6 +305,12 @@ class Stack:
             msg = f"{variable('redis_url')} names a store, so no cluster is started: unset one"
             raise StackError(msg)
         embedded_database = not given.get(variable("database_url"))
+        if self._replica_count and not embedded_redis:
+            msg = (
+                f"{variable('redis_url')} names a server of your own, which gets no replicas here; "
+                f"set them up there, and {variable('redis_replicas')}"
+            )
+            raise StackError(msg)
         if not embedded_redis and not embedded_database:
             return given
         sockets = servers.make_socket_directory(self.directory)
@@ -286,11 +318,12 @@ class Stack:
             ("sockets", lambda: servers.remove_socket_directory(self.directory)),
         )
         if embedded_redis:
-            self._add(servers.valkey(self.directory, sockets, self._report))
-            given[variable("redis_url")] = servers.valkey_url(sockets)
+            given[variable("redis_url")] = self._start_valkeys(sockets)
+            given[variable("redis_replicas")] = str(self._replica_count)
         if self._wants_cluster:
-            given[variable("queue_redis_url")] = servers.valkey_url(sockets)
+            given[variable("queue_redis_url")] = given[variable("redis_url")]
             given[variable("redis_url")] = self._start_cluster()
+            given[variable("redis_replicas")] = "1"
         if embedded_database:
             self._add(servers.postgres(self.directory, sockets, self._report))
             servers.create_database(sockets)
@@ -305,6 +338,21 @@ class Stack:
         self._report("forming the cluster")
         self._cluster.form()
         return self._cluster.url
+
+    def _start_valkeys(self, sockets: Path) -> str:
+        valkeys = ReplicaSet(self.directory, sockets, self._report, self._replica_count)
+        valkeys.prepare()
+        self._valkeys = valkeys
+        for child in (valkeys.primary, *valkeys.replicas):
+            self._add(child)
+        valkeys.await_in_sync()
+        return valkeys.url
+
+    def _replica_set(self) -> ReplicaSet:
+        if self._valkeys is None:
+            msg = "this stack has no valkey of its own"
+            raise StackError(msg)
+        return self._valkeys
 
     def _make_settings(self, given: dict[str, str], port: int) -> Settings:
         if not given.get(variable("secret")):

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from engine.inventory.durability import Risk, find_risks
+from engine.platform.redis_cluster_url import is_cluster_url
 from engine.runtime import Working
 
 _LOOK_EVERY_S: Final = 30.0
@@ -22,8 +23,10 @@ async def watch_durability(working: Working, *, look_every_s: float = _LOOK_EVER
     asked ends it; whoever started it starts it again.
     """
     told: dict[Risk, float] = {}
+    settings = working.settings
+    replicas = None if is_cluster_url(settings.redis_url) else settings.redis_replicas
     while True:
-        risks = await find_risks(working.redis)
+        risks = await find_risks(working.redis, replicas)
         now = monotonic()
         told = {risk: at for risk, at in told.items() if risk in risks}
         for risk in risks:
@@ -49,5 +52,5 @@ def _tell(risk: Risk) -> None:
         found=risk.found,
         wanted=wanted.value,
         why=wanted.why,
-        way_out=f"CONFIG SET {wanted.setting} {wanted.value}, and in the server's configuration",
+        way_out=wanted.remedy(),
     )

@@ -235,6 +235,8 @@ class Purchased(Struct, frozen=True, array_like=True, tag="purchased"):
     price_version: int
     seats: tuple[int, ...]
     areas: Areas
+    durable: bool = True
+    """Whether each replica that could be promoted has it; if not, its row alone makes it sure."""
 
     @property
     def position(self) -> StreamId:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
@@ -23,16 +24,19 @@ from engine.inventory.commands import (
     Outcome,
     Overloaded,
     Packed,
+    Purchase,
+    Purchased,
     Recovering,
     Replace,
     Unavailable,
     pack_batch,
 )
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
-from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply
+from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply, unsure
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
+from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
@@ -40,6 +44,9 @@ from engine.platform.retrying import RELOAD
 
 SWEEP_MAX: Final = 512
 """Overdue holds that one batch releases at the most."""
+
+WAIT_MS: Final = 100
+"""How long a batch with a purchase waits for the replicas."""
 
 _RELOADS_MAX: Final = 5
 _LANES_MAX: Final = 4096
@@ -74,7 +81,7 @@ class _Waiting(Struct, frozen=True):
 class Lane:
     """Carries one show's commands from this process to the script, in batches."""
 
-    def __init__(  # noqa: PLR0913 - the bounds, all by name
+    def __init__(  # noqa: PLR0913 - `Lanes` names them
         self,
         redis: Store,
         source: ShowSource,
@@ -83,8 +90,13 @@ class Lane:
         backlog_max: int,
         timeout_ms: int,
         record_backlog_max: int,
+        replicas: int = 0,
     ) -> None:
-        """Take the connections and the bounds; `timeout_ms` is how late a batch may still act."""
+        """Take the connections and the bounds.
+
+        `timeout_ms` is how late a batch may still act, `replicas` how many servers could be
+        promoted, all of which a purchase has to reach.
+        """
         self._redis = redis
         self._clock = ShowClock(redis)
         self._source = source
@@ -92,10 +104,12 @@ class Lane:
         self._backlog_max = backlog_max
         self._timeout_ms = timeout_ms
         self._record_backlog_max = record_backlog_max
+        self._replicas = replicas
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("batch")
         self._silent_since: int | None = None
+        self._alone_since: int | None = None
 
     @property
     def idle(self) -> bool:
@@ -111,7 +125,8 @@ class Lane:
         """Put a command into the next batch; the future becomes what comes of it.
 
         What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
-        `StoreUnavailableError` when the show is not in memory and can't be read.
+        `StoreUnavailableError` when the show is not in memory and can't be read, or when the
+        inventory store refuses to write: then nothing was done.
 
         Raises:
             ValueError, OverflowError, TypeError: the command can't be packed.
@@ -149,12 +164,13 @@ class Lane:
         except asyncio.CancelledError:
             _give_up(batch)
             raise
+        except StoreUnavailableError as error:
+            _tell_error(batch, error)
+            return
         except Exception as error:  # noqa: BLE001 - told to every caller
             # Callers must hear of it: an unanswered future would wait for ever.
             _log.exception("batch failed", commands=len(batch))
-            for one in batch:
-                if not one.future.done():
-                    one.future.set_exception(error)
+            _tell_error(batch, error)
             return
         for one, outcome in zip(batch, outcomes, strict=True):
             if not one.future.done():
@@ -171,7 +187,7 @@ class Lane:
                 if reply.inconsistent:
                     _log.error("a hold claims what the store does not hold", show=show.id)
                     await self._ask_for_recovery(show, Wake.REBUILD)
-                return [outcome_of(answer) for answer in reply.answers]
+                return await self._tell(show, batch, reply)
             # Nothing was changed. Another process may have recovered or changed the show since
             # this one read it; what was too late may be tried again with a fresh clock.
             before = (show.epoch, show.inventory_version)
@@ -192,14 +208,58 @@ class Lane:
         await self._ask_for_recovery(show)
         return [Recovering()] * len(batch)
 
-    async def _ask(self, show: Show, batch: list[_Waiting]) -> Reply | Unavailable:
-        """Call the script; tell what to make of it if it does not answer."""
+    async def _tell(self, show: Show, batch: list[_Waiting], reply: Reply) -> list[Outcome]:
+        """Return the outcomes; of sales that the replicas may lack, say so."""
+        outcomes = [outcome_of(answer) for answer in reply.answers]
+        sold = [n for n, one in enumerate(outcomes) if isinstance(one, Purchased)]
+        if not sold or not self._replicas or self._has_reached(reply):
+            return outcomes
+        if reply.replicas is None:
+            # Met by a look or a repeated hold: asked for again, and waited for.
+            with suppress(StoreUnavailableError):
+                asked = await self._ask(show, [batch[n] for n in sold], wait=True)
+                if isinstance(asked, Reply) and asked.status == "ok" and self._has_reached(asked):
+                    return outcomes
+        for n in sold:
+            outcomes[n] = unsure(outcomes[n])
+        return outcomes
+
+    def _has_reached(self, reply: Reply) -> bool:
+        if reply.replicas is None:
+            return False
+        enough = reply.replicas >= self._replicas
+        if not enough and self._alone_since is None:
+            self._alone_since = _monotonic_ms()
+            _log.warning(
+                "too few replicas: sales wait for the ledger",
+                acknowledged=reply.replicas,
+                wanted=self._replicas,
+            )
+        elif enough and self._alone_since is not None:
+            alone_ms = _monotonic_ms() - self._alone_since
+            _log.info("the replicas acknowledge again", after_ms=alone_ms)
+            self._alone_since = None
+        return enough
+
+    async def _ask(
+        self, show: Show, batch: list[_Waiting], *, wait: bool = False
+    ) -> Reply | Unavailable:
+        """Call the script; tell what to make of it if it does not answer.
+
+        Raises:
+            StoreUnavailableError: the store refuses to write, and has written nothing.
+        """
+        wait = wait or self._must_wait(batch)
         try:
-            reply = await self._call(show, batch)
+            reply = await self._call(show, batch, wait=wait)
         except OutOfMemoryError as error:
             _log.error("the inventory store is full", error=str(error))
             return Overloaded()
         except ResponseError as error:
+            if refuses_to_write(error):
+                self._note_silence(error)
+                msg = f"the inventory store refuses to write: {error}"
+                raise StoreUnavailableError(msg) from error
             # It raised before its first write: it could not read what it found.
             _log.error("batch raised", show=entity_hex(show.id), error=str(error))
             await self._ask_for_recovery(show, Wake.REBUILD)
@@ -214,6 +274,9 @@ class Lane:
         self._clock.seen(reply.now_ms)
         return reply
 
+    def _must_wait(self, batch: list[_Waiting]) -> bool:
+        return self._replicas > 0 and any(isinstance(one.command, Purchase) for one in batch)
+
     def _note_silence(self, error: Exception) -> None:
         """Log the first unanswered batch of an outage, not each."""
         if self._silent_since is None:
@@ -225,7 +288,7 @@ class Lane:
             _log.info("batches are answered again", after_ms=_monotonic_ms() - self._silent_since)
             self._silent_since = None
 
-    async def _call(self, show: Show, batch: list[_Waiting]) -> Reply:
+    async def _call(self, show: Show, batch: list[_Waiting], *, wait: bool) -> Reply:
         levels = {
             level: show.manifest.levels[level].ranges
             for one in batch
@@ -241,16 +304,24 @@ class Lane:
             SWEEP_MAX,
             self._record_backlog_max,
         ]
-        reply = await self._script.call(
-            self._redis,
-            show.keys.inventory(),
+        if wait:
+            header.append(True)
+        commands = [one.command for one in batch]
+        arguments = (
             _encode(header),
             _encode(levels) if levels else b"",
             WAKE_CHANNEL,
             wake_call(Wake.RECORD, show.id),
-            *pack_batch([one.command.hold for one in batch], [one.packed for one in batch]),
+            *pack_batch([one.hold for one in commands], [one.packed for one in batch]),
         )
-        return read_reply(reply, [one.command for one in batch], show.price_version)
+        keys = show.keys.inventory()
+        if not wait:
+            reply = await self._script.call(self._redis, keys, *arguments)
+            return read_reply(reply, commands, show.price_version)
+        reply, reached = await self._script.call_and_wait(
+            self._redis, keys, *arguments, replicas=self._replicas, timeout_ms=WAIT_MS
+        )
+        return read_reply(reply, commands, show.price_version, replicas=reached)
 
     async def _ask_for_recovery(self, show: Show, wake: Wake = Wake.RECOVER) -> None:
         try:
@@ -258,6 +329,12 @@ class Lane:
         except (RedisError, OSError) as error:
             # The workers look at every show each second: this only makes it quicker.
             _log.warning("could not wake the workers", error=repr(error))
+
+
+def _tell_error(batch: Iterable[_Waiting], error: Exception) -> None:
+    for one in batch:
+        if not one.future.done():
+            one.future.set_exception(error)
 
 
 def _give_up(waiting: Iterable[_Waiting]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from engine.inventory.commands import (
     Answer,
@@ -37,9 +37,17 @@ class Reply(Struct, frozen=True):
     now_ms: int
     inconsistent: bool
     answers: tuple[Answer, ...]
+    replicas: int | None = None
+    """How many have acknowledged it; None: they were not waited for."""
 
 
-def read_reply(reply: list[Any], commands: Sequence[Command], price_version: int) -> Reply:
+def read_reply(
+    reply: list[Any],
+    commands: Sequence[Command],
+    price_version: int,
+    *,
+    replicas: int | None = None,
+) -> Reply:
     """Read the reply to a batch of these commands, sent with this price version.
 
     Raises:
@@ -52,6 +60,7 @@ def read_reply(reply: list[Any], commands: Sequence[Command], price_version: int
             now_ms,
             bool(inconsistent),
             tuple(map(_read_answer, answers, commands, [price_version] * len(answers))),
+            replicas,
         )
     except (KeyError, ValueError, TypeError, IndexError, msgspec.DecodeError) as error:
         msg = f"not a reply to a batch: {error!r}"
@@ -66,6 +75,11 @@ def _read_answer(answer: int | bytes, command: Command, price_version: int) -> A
     if answer[0] >= _LISTS_FROM:
         return _read_words(answer)
     return read_standing(answer)
+
+
+def unsure(outcome: Outcome) -> Outcome:
+    """Return a sale as one that replicas may lack."""
+    return structs.replace(outcome, durable=False)
 
 
 def outcome_of(answer: Answer) -> Outcome:

@@ -39,6 +39,28 @@ class Script(msgspec.Struct, frozen=True):
             # It did not run, so running it now is its first time. EVAL also loads it.
             return await redis.eval(self.body, len(keys), *keys, *args)
 
+    async def call_and_wait(
+        self,
+        redis: Store,
+        keys: tuple[str, ...],
+        *args: bytes | str | int,
+        replicas: int,
+        timeout_ms: int,
+    ) -> tuple[Any, int]:
+        """Run the script as `call`, then wait until replicas have what it wrote, in one round trip.
+
+        Returns what the script returned, and how many replicas have acknowledged: that says
+        nothing unless the script has written something.
+
+        Raises:
+            redis.RedisError: as `call`.
+        """
+        bounds = {"replicas": replicas, "timeout_ms": timeout_ms}
+        try:
+            return await redis.evalsha_and_wait(self.sha, len(keys), *keys, *args, **bounds)
+        except NoScriptError:
+            return await redis.eval_and_wait(self.body, len(keys), *keys, *args, **bounds)
+
 
 def assemble(body: str, folder: Path = FOLDER) -> str:
     """Put the included files in the places of their `--- include name` lines."""

@@ -4,22 +4,22 @@
 don't. Everything beside `connect_redis` and `subscribe_redis` takes a `Store`.
 """
 
-import asyncio
 from collections.abc import Mapping
 from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from engine.platform.connections import ListeningPubSub, OneServerPool, StoreConnection
 
 _CONNECT_TIMEOUT_S: Final = 2
 _POOL_TIMEOUT_S: Final = 2
 _ANSWER_MARGIN_S: Final = 1
-_HEALTH_CHECK_S: Final = 15
+_HEALTH_CHECK_S: Final = 2
 
 Text = str | bytes
 Value = str | bytes | int
@@ -106,6 +106,24 @@ class Store(Protocol):
         """Return which server has a key, `surely`: asked now; one server alone has no name."""
         ...
 
+    async def evalsha_and_wait(
+        self, sha: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        """Run a loaded script and, in the same round trip, wait until replicas have its writes.
+
+        The `WAIT` goes over the script's own connection, since it counts from what that one has
+        written: after a script that wrote nothing the count says nothing. Returns what the script
+        returned, and how many replicas acknowledged within `timeout_ms`, which may be fewer than
+        `replicas`; 0 also where the server can't tell.
+        """
+        ...
+
+    async def eval_and_wait(
+        self, script: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        """Load and run a script, and wait as `evalsha_and_wait` does."""
+        ...
+
     async def ping(self) -> bool:
         """Answer."""
         ...
@@ -184,29 +202,33 @@ class Store(Protocol):
         ...
 
 
-class _Cancellable(AbstractConnection):
-    """A connection whose commands may be cancelled at any moment, which the client's may not.
-
-    The client sends under `asyncio.wait_for`, and on Python 3.11 that returns instead of raising a
-    cancellation which comes just when the command has been sent: the caller goes on as if nobody
-    had cancelled it. It also makes a task for each command.
-    """
-
-    async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
-        """Send a command, connected first where need be."""
-        limit_s, self.socket_timeout = self.socket_timeout, None
-        try:
-            async with asyncio.timeout(limit_s):
-                await super().send_packed_command(*args, **kwargs)
-        except TimeoutError:
-            msg = f"the store did not take a command in {limit_s} s"
-            raise RedisTimeoutError(msg) from None
-        finally:
-            self.socket_timeout = limit_s
-
-
 class Server(Redis):
-    """The client of one server, which has all keys."""
+    """The client of one server, which has all keys, and what the engine needs beyond it."""
+
+    async def evalsha_and_wait(
+        self, sha: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        """Run a loaded script, then `WAIT`."""
+        return await self._and_wait(("EVALSHA", sha, numkeys, *keys_and_args), replicas, timeout_ms)
+
+    async def eval_and_wait(
+        self, script: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        """Load and run a script, then `WAIT`."""
+        return await self._and_wait(("EVAL", script, numkeys, *keys_and_args), replicas, timeout_ms)
+
+    async def _and_wait(
+        self, call: tuple[Value, ...], replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        # Not a transaction, in which WAIT would not wait; still one connection, since WAIT counts
+        # from what its own has written.
+        pipeline = self.pipeline(transaction=False)
+        pipeline.execute_command(*call)
+        pipeline.execute_command("WAIT", replicas, timeout_ms)
+        reply, acknowledged = await pipeline.execute(raise_on_error=False)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply, acknowledged if isinstance(acknowledged, int) else 0
 
     async def server_of(self, name: str, *, surely: bool = False) -> str:  # noqa: ARG002 - as in `Store`
         """Return the one server's name."""
@@ -217,22 +239,39 @@ class Server(Redis):
         return super().pubsub(**kwargs)
 
 
-def connect_redis(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
+class _Subscriber(Server):
+    """A client whose subscriptions notice a server that is silent, or has been replaced."""
+
+    moves: bool = False
+
+    def pubsub(self, server: str = "", **kwargs: Any) -> ListeningPubSub:  # noqa: ANN401, ARG002 - as in `Store`
+        """Return a connection that listens."""
+        subscription = ListeningPubSub(cast("ConnectionPool", self.connection_pool), **kwargs)
+        subscription.moves = self.moves
+        return subscription
+
+
+def connect_redis(
+    url: str, *, answer_timeout_ms: int, connections_max: int, moves: bool = False
+) -> Store:
     """Return a client that opens connections as it needs them.
 
-    It never repeats a command by itself: after a lost answer only the caller knows whether the
+    Its connections lead to one server at a time, see `engine.platform.connections`. It never
+    repeats a command by itself: after a lost answer only the caller knows whether the
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
-    acts any more.
+    acts any more. `moves` says that the address may be moved to another server while the one
+    before lives on.
     """
     pool = make_pool(url, answer_timeout_ms=answer_timeout_ms, connections_max=connections_max)
+    pool.moves = moves
     return cast("Store", Server.from_pool(pool))
 
 
 def make_pool(
     url: str, *, answer_timeout_ms: int, connections_max: int, **more: object
-) -> BlockingConnectionPool:
+) -> OneServerPool:
     """Return the connections of a client to one server; `more` is what else the client's take."""
-    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+    pool: OneServerPool = OneServerPool.from_url(
         url,
         **more,
         max_connections=connections_max,
@@ -243,22 +282,28 @@ def make_pool(
         retry_on_timeout=False,
     )
     # Not an argument, since the URL says which connection: TCP, TLS or a socket of this machine.
-    pool.connection_class = _cancellable(pool.connection_class)
+    pool.connection_class = _ours(pool.connection_class)
     return pool
 
 
 @cache
-def _cancellable(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return type(f"Cancellable{kind.__name__}", (_Cancellable, kind), {})
+def _ours(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    return type(f"Store{kind.__name__}", (StoreConnection, kind), {})
 
 
-def subscribe_redis(url: str) -> Store:
-    """Return a client for subscriptions, which wait as long as their reader says."""
-    client = Server.from_url(
+def subscribe_redis(url: str, *, moves: bool = False) -> Store:
+    """Return a client for subscriptions, which wait as long as their reader says.
+
+    `moves` as for `connect_redis`.
+    """
+    client = _Subscriber.from_url(
         url,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
         health_check_interval=_HEALTH_CHECK_S,
     )
+    client.moves = moves
+    pool = cast("ConnectionPool", client.connection_pool)
+    pool.connection_class = _ours(pool.connection_class)
     return cast("Store", client)

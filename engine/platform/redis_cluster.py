@@ -291,6 +291,26 @@ class ClusterStore:
         key = cast("Text", keys_and_args[0])
         return await self.follow(key, lambda node: node.eval(script, numkeys, *keys_and_args))
 
+    async def evalsha_and_wait(
+        self, sha: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        """Run a loaded script on the node of its first key, and wait for that node's replicas."""
+        bounds = {"replicas": replicas, "timeout_ms": timeout_ms}
+        return await self.follow(
+            cast("Text", keys_and_args[0]),
+            lambda node: node.evalsha_and_wait(sha, numkeys, *keys_and_args, **bounds),
+        )
+
+    async def eval_and_wait(
+        self, script: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
+    ) -> tuple[Any, int]:
+        """Load and run a script on the node of its first key, and wait for that node's replicas."""
+        bounds = {"replicas": replicas, "timeout_ms": timeout_ms}
+        return await self.follow(
+            cast("Text", keys_and_args[0]),
+            lambda node: node.eval_and_wait(script, numkeys, *keys_and_args, **bounds),
+        )
+
     async def spublish(self, channel: Text, message: Text) -> int:
         """Tell the listeners of a channel on the node that has its slot."""
         return await self.follow(channel, lambda node: node.spublish(channel, message))

@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Keys the ids' MAC. Changing it makes every open hold's id unknown. 32 characters or more."""
     queue_redis_url: str = ""
     """A plain server for ARQ's jobs; empty: the same as `redis_url`, unless that is a cluster."""
+    redis_replicas: int = 0
+    """Replicas of the inventory store that could be promoted: a purchase waits for all of them."""
     app_database_url: str = ""
     """A log-in for the API; empty: `database_url` with the role `onsale_app`."""
     recorder_database_url: str = ""
@@ -158,6 +160,9 @@ def _check(settings: Settings) -> None:
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
             raise SettingsError(msg)
+    if settings.redis_replicas < 0:
+        msg = f"{variable('redis_replicas')} must be 0 or more"
+        raise SettingsError(msg)
     if not 0 <= settings.metrics_port <= _PORT_MAX:
         msg = f"{variable('metrics_port')} must be 0 to {_PORT_MAX}"
         raise SettingsError(msg)

@@ -21,6 +21,7 @@ from engine.inventory.commands import (
     Done,
     Ended,
     Held,
+    InDoubt,
     KeyReused,
     Malformed,
     NoneTogether,
@@ -221,6 +222,10 @@ class BoxOffice:
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
             return outcome
+        if isinstance(outcome, Purchased) and not outcome.durable:
+            found = await self._find(show, asked.command.hold)
+            if found is None:
+                return InDoubt()
         manifest = show.manifest
         version, areas = outcome.price_version, outcome.areas
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
@@ -264,9 +269,13 @@ class BoxOffice:
             return outcome
         if isinstance(outcome, Purchased):
             # It may have been recorded since the ledger was asked.
-            return await self._recorded(show, order) or await self._view_sale(
-                show, order, outcome, await self._unrecorded(show, order), None
-            )
+            recorded = await self._recorded(show, order)
+            if recorded is not None:
+                return recorded
+            state = await self._unrecorded(show, order)
+            if state is OrderState.RECORDING and not outcome.durable:
+                return InDoubt()
+            return await self._view_sale(show, order, outcome, state, None)
         return OrderUnknown()
 
     async def availability(self, show: Show) -> InventoryState | Recovering:
@@ -309,21 +318,23 @@ class BoxOffice:
 
     async def _confirm(
         self, show: Show, hold: HoldId, sale: Purchased, payment_reference: str
-    ) -> OrderView:
+    ) -> OrderView | InDoubt:
         word = await self._confirmations.wait(
             show.id, sale.position, hold, self._confirm_timeout_ms
         )
         if word is Word.CONFIRMED:
             return await self._view_sale(show, hold, sale, OrderState.CONFIRMED, payment_reference)
-        if word is Word.BEHIND:
+        if word is Word.BEHIND and sale.durable:
             # Not asked of the ledger, which has enough to do when its recorder is behind.
             return await self._view_sale(show, hold, sale, OrderState.RECORDING, payment_reference)
         try:
             recorded = await self._recorded(show, hold)
             state = await self._unrecorded(show, hold) if recorded is None else recorded.status
         except StoreUnavailableError:
-            # The sale is decided and its fact is durable: it will be recorded.
             recorded, state = None, OrderState.RECORDING
+        if recorded is None and state is OrderState.RECORDING and not sale.durable:
+            return InDoubt()
+        # If it has no row yet: it is decided and its fact is durable, so it will be recorded.
         return recorded or await self._view_sale(show, hold, sale, state, payment_reference)
 
     async def _view_sale(

@@ -45,6 +45,13 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="API processes.",
 )
 @click.option(
+    "--replicas",
+    type=click.IntRange(0, 5),
+    default=0,
+    show_default=True,
+    help="Replicas of the embedded Valkey; a purchase waits until all of them have it.",
+)
+@click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=HOME,
@@ -55,8 +62,15 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     "--cluster", is_flag=True, help="Keep the shows in a cluster: three primaries, three replicas."
 )
 @click.option("--demo/--no-demo", default=True, help="Load the demo reseller and its show.")
-def command(  # noqa: PLR0913 -- one for each option
-    *, port: int | None, host: str, workers: int, data: Path, cluster: bool, demo: bool
+def command(  # noqa: PLR0913 -- each is an option of the command line
+    *,
+    port: int | None,
+    host: str,
+    workers: int,
+    replicas: int,
+    data: Path,
+    cluster: bool,
+    demo: bool,
 ) -> None:
     r"""Run the platform on this machine until Ctrl-C.
 
@@ -68,6 +82,7 @@ def command(  # noqa: PLR0913 -- one for each option
     Examples:
       ./onsale up
       ./onsale up --port 9000 --workers 2
+      ./onsale up --replicas 1
       ./onsale up --data /srv/onsale --no-demo
       ./onsale up --cluster
     """
@@ -82,6 +97,7 @@ def command(  # noqa: PLR0913 -- one for each option
             host=host,
             api_workers=workers,
             cluster=cluster,
+            replicas=replicas,
             report=_say,
         ) as stack:
             if demo:

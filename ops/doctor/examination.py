@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.settings import Settings, SettingsError, variable
 from ops.doctor.findings import Finding, doubtful, fine, wrong
 from ops.doctor.ledger import examine_ledger
@@ -38,8 +39,9 @@ def examine(environment: Mapping[str, str], directory: Path) -> Iterator[Finding
 def examine_servers(settings: Settings) -> Iterator[Finding]:
     """Look at both stores, and at their clocks."""
     clocks: list[Clock] = []
+    replicas = None if is_cluster_url(settings.redis_url) else settings.redis_replicas
     for url in store_urls(settings.redis_url):
-        for seen in examine_store(url):
+        for seen in examine_store(url, replicas):
             if isinstance(seen, Clock):
                 clocks.append(seen)
             else:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from engine.inventory.durability import WANTED
+from engine.inventory.durability import judge_replicas, wanted_with
 from engine.platform.redis_cluster_map import SLOTS
 from engine.platform.redis_cluster_url import is_cluster_url, parse_cluster_url
 from ops.doctor.findings import Finding, doubtful, fine, judge_version, wrong
@@ -35,8 +35,11 @@ def store_urls(url: str) -> list[str]:
     return [cluster.of(seed) for seed in cluster.seeds]
 
 
-def examine_store(url: str) -> Iterator[Finding | Clock]:
-    """Look at the inventory store; the last thing yielded is its clock, if it could be reached."""
+def examine_store(url: str, replicas: int | None = 0) -> Iterator[Finding | Clock]:
+    """Look at the inventory store, which has so many replicas; None: at a cluster's node.
+
+    The last thing yielded is its clock, if it could be reached.
+    """
     with connect(url) as client:
         try:
             info = cast("Mapping[str, object]", client.info())
@@ -47,7 +50,9 @@ def examine_store(url: str) -> Iterator[Finding | Clock]:
         if info.get("redis_mode") == "cluster":
             yield _judge_cluster(client, url)
         yield _judge_product(info)
-        yield from _examine_settings(client)
+        yield from _examine_settings(client, replicas)
+        if replicas is not None:
+            yield _examine_replicas(info, replicas)
         yield from _examine_state(info)
         yield _read_clock(client)
 
@@ -110,8 +115,17 @@ def _judge_product(info: Mapping[str, object]) -> Finding:
     return judge_version("Redis", str(info["redis_version"]))
 
 
-def _examine_settings(client: Redis) -> Iterator[Finding]:
-    for one in WANTED:
+def _examine_replicas(info: Mapping[str, object], replicas: int) -> Finding:
+    risk = judge_replicas(info, replicas)
+    if risk is None:
+        return fine("replicas", f"{replicas} in sync" if replicas else "none")
+    wanted = risk.wanted
+    seen = f"{risk.found} instead of {wanted.value}"
+    return wrong(wanted.setting, seen, f"{wanted.remedy()}; {wanted.why}")
+
+
+def _examine_settings(client: Redis, replicas: int | None) -> Iterator[Finding]:
+    for one in wanted_with(replicas):
         setting, wanted, why = one.setting, one.value, one.why
         try:
             found = cast("Mapping[str, str]", client.config_get(setting)).get(setting, "")
@@ -122,13 +136,13 @@ def _examine_settings(client: Redis) -> Iterator[Finding]:
                 f"look it up at your provider: it must be {wanted}; {why}",
             )
             continue
-        if found == wanted:
+        if one.is_met_by(found):
             yield fine(setting, found)
         else:
             yield wrong(
                 setting,
                 found or "not set",
-                f"CONFIG SET {setting} {wanted}, and in the server's configuration; {why}",
+                f"{one.remedy()}; {why}",
             )
 
 

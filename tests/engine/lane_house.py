@@ -73,13 +73,14 @@ async def open_store(url: str, *, timeout_ms: int = TIMEOUT_MS) -> AsyncGenerato
         await store.aclose()
 
 
-def make_lane(
+def make_lane(  # noqa: PLR0913 - a lane's bounds, by name
     store: Store,
     book: FakeBook,
     *,
     batch_max: int = 64,
     backlog_max: int = 4096,
     timeout_ms: int = TIMEOUT_MS,
+    replicas: int = 0,
 ) -> Lane:
     """Return a lane of its own process: with its own clock."""
     return Lane(
@@ -89,6 +90,7 @@ def make_lane(
         backlog_max=backlog_max,
         timeout_ms=timeout_ms,
         record_backlog_max=100_000,
+        replicas=replicas,
     )
 
 

@@ -177,11 +177,11 @@ async def test_a_pipelines_look_at_the_server_is_at_that_of_its_keys(
 
 async def test_a_setting_of_one_node_is_told_with_its_name(cluster: Cluster, store: Store) -> None:
     """Replicas count too: they may be primaries tomorrow."""
-    assert await find_risks(store) == []
+    assert await find_risks(store, None) == []
     with cluster.client(5) as client:
         client.config_set("appendfsync", "everysec")
         try:
-            (risk,) = await find_risks(store)
+            (risk,) = await find_risks(store, None)
         finally:
             client.config_set("appendfsync", "always")
         port = client.config_get("port")["port"]

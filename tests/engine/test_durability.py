@@ -31,10 +31,10 @@ async def test_each_setting_that_durability_rests_on_is_looked_at(careless: Stac
     bad = {"appendonly": "no", "appendfsync": "everysec", "maxmemory-policy": "allkeys-lru"}
     with Redis.from_url(careless.settings.redis_url) as client:
         async with open_working(careless.settings) as working:
-            assert await find_risks(working.redis) == []
+            assert await find_risks(working.redis, 0) == []
             for one in WANTED:
                 client.config_set(one.setting, bad[one.setting])
-                assert await find_risks(working.redis) == [Risk(one, bad[one.setting])]
+                assert await find_risks(working.redis, 0) == [Risk(one, bad[one.setting])]
                 client.config_set(one.setting, one.value)
 
 
@@ -47,7 +47,7 @@ async def test_a_server_that_keeps_its_settings_to_itself_is_a_risk_too(careless
         client.execute_command("ACL", "SETUSER", "onsale", "-config")
         url = careless.settings.redis_url.replace("unix://", "unix://onsale:any@", 1)
         async with open_working(replace(careless.settings, redis_url=url)) as working:
-            assert [risk.found for risk in await find_risks(working.redis)] == [None] * 3
+            assert [risk.found for risk in await find_risks(working.redis, 0)] == [None] * 3
 
 
 async def _until_told(logs: list[Any], times: int) -> None:

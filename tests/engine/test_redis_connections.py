@@ -57,7 +57,7 @@ async def _deaf_server(path: Path) -> AsyncGenerator[str]:
             while b"PUBLISH" not in (said := await reader.read(4096)):
                 if not said:
                     return
-                writer.write(b"+OK\r\n" * said.count(b"CLIENT"))
+                writer.write(b"+OK\r\n" * (said.count(b"CLIENT") + said.count(b"\nINFO")))
             await over.wait()
         finally:
             writer.close()

@@ -29,10 +29,12 @@ def test_the_container_files_pass_their_linters(name: str) -> None:
 
 
 def test_the_services_are_those_of_the_platform(compose: dict[str, Any]) -> None:
-    """Both stores, the migrations, API and worker; Locust and a cluster in their profiles."""
-    platform = {"valkey", "postgres", "migrate", "api", "worker", "locust"}
-    assert set(compose["services"]) == platform | _NODES | {"cluster"}
+    """Both stores, the migrations, API and worker; the rest in profiles of their own."""
+    platform = {"valkey", "postgres", "migrate", "api", "worker"}
+    others = _NODES | {"cluster", "valkey-replica", "locust"}
+    assert set(compose["services"]) == platform | others
     assert compose["services"]["locust"]["profiles"] == ["load"]
+    assert compose["services"]["valkey-replica"]["profiles"] == ["replica"]
     for name in (*_NODES, "cluster"):
         assert compose["services"][name]["profiles"] == ["cluster"]
 
@@ -54,7 +56,8 @@ def test_every_volume_that_is_mounted_is_declared_and_the_reverse(compose: dict[
         for service in compose["services"].values()
         for mount in service.get("volumes", [])
     }
-    assert mounted == set(compose["volumes"]) == {"valkey", "postgres"} | _NODES
+    stores = {"valkey", "valkey-replica", "postgres"}
+    assert mounted == set(compose["volumes"]) == stores | _NODES
 
 
 def test_every_build_target_is_a_stage_of_the_dockerfile(compose: dict[str, Any]) -> None:
@@ -84,7 +87,7 @@ def test_no_secret_is_written_in_the_files(compose: dict[str, Any]) -> None:
     assert "${POSTGRES_PASSWORD:?" in environment["ONSALE_DATABASE_URL"]
 
 
-@pytest.mark.parametrize("name", ["valkey", *sorted(_NODES)])
+@pytest.mark.parametrize("name", ["valkey", "valkey-replica", *sorted(_NODES)])
 def test_valkey_is_as_durable_as_the_embedded_one(compose: dict[str, Any], name: str) -> None:
     """The same three settings that the doctor insists on."""
     words = compose["services"][name]["command"]
