@@ -22,11 +22,13 @@ async def world(servers: Stack) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def show(world: World) -> TestedShow:
-    """A show that the store has open in epoch 1."""
+async def show(world: World) -> AsyncIterator[TestedShow]:
+    """A show that the store has in epoch 1; not for long, since others look at all shows."""
     show = await world.new_show()
-    await world.redis.hset(show_keys(show.id).meta, mapping={"epoch": "1", "sold": "50"})
-    return show
+    meta = show_keys(show.id).meta
+    await world.redis.hset(meta, mapping={"epoch": "1", "sold": "50"})
+    yield show
+    await world.raw.delete(meta)
 
 
 class _Silent:
@@ -117,5 +119,8 @@ async def test_the_longest_backlog_is_told_though_a_show_is_unknown_or_spoilt(
     unknown, spoilt = await show.world.new_show(), await show.world.new_show()
     await show.world.raw.set(show_keys(spoilt.id).meta, b"spoilt")
     shows = [unknown.id, spoilt.id, show.id]
-    assert await longest_backlog(show.world.redis, shows) == 50
+    try:
+        assert await longest_backlog(show.world.redis, shows) == 50
+    finally:
+        await show.world.raw.delete(show_keys(spoilt.id).meta)
     assert await longest_backlog(show.world.redis, []) == 0
