@@ -47,7 +47,7 @@ def examine_store(url: str, replicas: int | None = 0) -> Iterator[Finding | Cloc
             yield unreachable("inventory store", url, error)
             return
         yield fine("inventory store", f"{place(url)} answers")
-        if info.get("redis_mode") == "cluster":
+        if info.get("cluster_enabled") == 1:
             yield _judge_cluster(client, url)
         yield _judge_product(info)
         yield from _examine_settings(client, replicas)
@@ -64,7 +64,7 @@ def examine_queue(url: str) -> Finding:
             info = cast("Mapping[str, object]", client.info())
         except (RedisError, OSError) as error:
             return unreachable("queue server", url, error)
-    if info.get("redis_mode") == "cluster":
+    if info.get("cluster_enabled") == 1:
         return wrong(
             "queue server",
             f"{place(url)} is a cluster",

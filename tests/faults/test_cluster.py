@@ -12,6 +12,8 @@ import pytest
 from engine.inventory.keys import show_keys
 from engine.platform.redis_cluster_map import slot_of
 from ops.child import StackError
+from ops.doctor.findings import Finding, State
+from ops.doctor.store import examine_queue, examine_store, store_urls
 from ops.recovering import read_recoveries
 from ops.stack import Stack
 from tests.faults.eager_buyers import EagerBuyers, eager_buyers
@@ -98,13 +100,24 @@ async def test_a_slot_moves_while_its_show_sells(desks: list[ResellerDesk], way:
         moved_at = time.monotonic()
         await _until_served_after(crowds[0], moved_at)
         await asyncio.sleep(1)
-    assert crowds[0].first_served_after(moved_at) < 2
+    assert crowds[0].first_served_after(moved_at) < 5
     assert _primary_of(mover) == target
     assert told(await mover.look(held["hold"]), 200)["status"] == "held"
     assert told(await mover.purchase(held["hold"]), 201)["status"] == "confirmed"
     for crowd in crowds:
         await crowd.assert_nothing_lost_or_doubled()
     await mover.assert_clean()
+
+
+def test_the_doctor_looks_at_each_node_and_wants_no_node_for_the_queue(clustered: Stack) -> None:
+    """A node is told from a plain server, whoever's server it is."""
+    urls = store_urls(clustered.settings.redis_url)
+    assert len(urls) == 6
+    for url in urls:
+        found = {one.subject: one for one in examine_store(url) if isinstance(one, Finding)}
+        assert found["cluster"].state is State.OK, found["cluster"]
+    assert examine_queue(urls[0]).state is State.FAIL
+    assert examine_queue(clustered.settings.queue_url()).state is State.OK
 
 
 async def test_a_second_start_finds_the_cluster_and_its_shows_again(tmp_path: Path) -> None:
