@@ -14,7 +14,7 @@ from loadtests.buyers.desk import path_of
 
 _DEAREST: Final = 12_900
 _CHEAPEST: Final = 2_900
-_MAX_PER_HOLD: Final = 8
+_TICKETS_MAX: Final = 8
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=120)
 _OPENING_S: Final = 120.0
 _PAUSE_S: Final = 0.25
@@ -24,8 +24,12 @@ class RefusedShowError(Exception):
     """The API would not put the show on sale; the message says why."""
 
 
-async def put_on_sale(base_url: str, api_key: str, plan: bytes) -> str:
+async def put_on_sale(
+    base_url: str, api_key: str, plan: bytes, *, tickets_max: int = _TICKETS_MAX
+) -> str:
     """Create a show that sells this seating plan from now on; return its id once it is open.
+
+    `tickets_max` bounds a hold, and all that one buyer may have.
 
     Raises:
         RefusedShowError: the API refused it, or it did not open.
@@ -41,8 +45,8 @@ async def put_on_sale(base_url: str, api_key: str, plan: bytes) -> str:
         "currency": "EUR",
         "tax_bps": 700,
         "prices": _prices(read),
-        "max_per_hold": _MAX_PER_HOLD,
-        "max_per_buyer": _MAX_PER_HOLD,
+        "max_per_hold": tickets_max,
+        "max_per_buyer": tickets_max,
         "plan": read,
     }
     headers = {

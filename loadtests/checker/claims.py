@@ -97,9 +97,17 @@ class Claim:
         return any(tells_end(call) for call in self.calls) and all(
             _is_certain(call)
             and call.completed_ns is not None
-            and call.completed_ns <= loss.from_ns
+            and call.completed_ns <= loss.reaches_back_to_ns
             for call in self.calls
         )
+
+    @cached_property
+    def setbacks(self) -> list[Loss]:
+        """Return the losses after which it may stand again, as it did before it ended."""
+        if self.loss is None:
+            return []
+        first = min((call.invoked_ns for call in self.of_kind("hold")), default=NEVER)
+        return [one for one in self.losses if one.since_ns is not None and first <= one.to_ns]
 
     # ------------------------------------------------------------ its making
 

@@ -87,6 +87,10 @@ def _changes(claim: Claim) -> Iterator[_Step]:
             idle_in=frozenset((NONE, RELEASED, EXPIRED)),
         )
         yield _Step(release, call)
+        if again:
+            # The release of a hold that is not there, as after a loss, is remembered too.
+            remembered = Operation(invoked=span.invoked, must=False, gate=NONE, into=RELEASED)
+            yield _Step(remembered, call)
     for invoked, completed, must in claim.sales:
         buy = Operation(
             invoked=invoked,
@@ -103,6 +107,12 @@ def _changes(claim: Claim) -> Iterator[_Step]:
                 invoked=loss.from_ns, completed=loss.to_ns, must=False, gate=state, into=NONE
             )
             yield _Step(lost, None)
+    for loss in claim.setbacks:
+        for state in _LOSABLE[1:]:
+            back = Operation(
+                invoked=loss.from_ns, completed=loss.to_ns, must=False, gate=state, into=LIVE
+            )
+            yield _Step(back, None)
 
 
 def _sights(claim: Claim) -> Iterator[_Step]:

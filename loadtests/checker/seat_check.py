@@ -94,6 +94,7 @@ def _steps_of(claim: Claim, bounds: Bounds) -> Iterator[tuple[str, Step]]:
     yield from _makings(claim)
     yield from _moves(claim)
     yield from _endings(claim)
+    yield from _losses(claim)
     yield from _sales(claim)
     yield from _sights(claim)
     yield from _refusals(claim, bounds)
@@ -144,7 +145,7 @@ def _moves(claim: Claim) -> Iterator[tuple[str, Step]]:
 
 
 def _endings(claim: Claim) -> Iterator[tuple[str, Step]]:
-    """Yield its releases, its expiry, and its loss with the store."""
+    """Yield its releases and its expiry."""
     mine, bought = held_by(claim), sold_to(claim)
     for call in claim.of_kind("release"):
         if _is_refusal(call):
@@ -164,6 +165,11 @@ def _endings(claim: Claim) -> Iterator[tuple[str, Step]]:
     for seat in claim.seats if claim.takes else ():
         for _ in claim.takes:
             yield seat, Step(expiry, "expires", claim, None)
+
+
+def _losses(claim: Claim) -> Iterator[tuple[str, Step]]:
+    """Yield its loss with the store, and that it stands again in one that fell back."""
+    mine, bought = held_by(claim), sold_to(claim)
     for loss in claim.losses if claim.loss is not None else ():
         for gate in (mine, *((bought,) if claim.confirmed_ns >= loss.from_ns else ())):
             lost = Operation(
@@ -171,6 +177,12 @@ def _endings(claim: Claim) -> Iterator[tuple[str, Step]]:
             )
             for seat in claim.seats:
                 yield seat, Step(lost, "is lost", claim, None)
+    for loss in claim.setbacks:
+        back = Operation(
+            invoked=loss.from_ns, completed=loss.to_ns, must=False, gate=OPEN, into=mine
+        )
+        for seat in claim.seats:
+            yield seat, Step(back, "stands again", claim, None)
 
 
 def _sales(claim: Claim) -> Iterator[tuple[str, Step]]:

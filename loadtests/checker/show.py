@@ -10,10 +10,20 @@ KEPT_NS: Final = 600 * SECOND_NS
 
 
 class Loss(Struct, frozen=True):
-    """A span in which the inventory store may have lost what was not in the ledger."""
+    """A span in which the inventory store may have lost what was not in the ledger.
+
+    With `since_ns` it may have fallen back to how things stood at an instant from then on: what was
+    done later may be undone too, so that a hold that was released stands again.
+    """
 
     from_ns: int
     to_ns: int
+    since_ns: int | None = None
+
+    @property
+    def reaches_back_to_ns(self) -> int:
+        """Return the earliest instant of which an effect may be gone for good."""
+        return self.from_ns if self.since_ns is None else min(self.since_ns, self.from_ns)
 
 
 class Show(Struct, frozen=True, kw_only=True):

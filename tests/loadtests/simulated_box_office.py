@@ -8,7 +8,8 @@ crashes, and its store may lose what was not recorded.
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import msgspec
@@ -67,6 +68,7 @@ class Size:
     lossy: float = 0.15
     crashes: int = 1
     loses_store: bool = False
+    falls_back: bool = False
     max_per_buyer: int = 4
     buyers: int = 4
 
@@ -104,6 +106,7 @@ class BoxOffice:
         self.orders: dict[str, Order] = {}
         self.unrecorded: list[str] = []
         self.order_of_key: dict[str, str] = {}
+        self.keep_copy()
 
     # ------------------------------------------------------------ what the world does with it
 
@@ -135,6 +138,40 @@ class BoxOffice:
             if order.status == "confirmed":
                 self.owner |= dict.fromkeys(order.seats, order.hold)
         self.unrecorded.clear()
+
+    def keep_copy(self) -> None:
+        """Keep how the store stands now, for `fall_back`."""
+        self.copy = deepcopy((self.holds, self.orders, self.unrecorded))
+
+    def fall_back(self) -> None:
+        """Let the store stand as it did at the last copy, and recover it from the ledger."""
+        kept = {id_: one for id_, one in self.orders.items() if id_ not in self.unrecorded}
+        holds, orders, unrecorded = self.copy
+        self.unrecorded = [order for order in unrecorded if order not in kept]
+        self.orders = {**{order: orders[order] for order in self.unrecorded}, **kept}
+        by_hold = {order.hold: order for order in self.orders.values()}
+        recorded = {id_: self.holds[id_] for id_ in by_hold if id_ not in holds}
+        self.holds = {**holds, **recorded}
+        self.owner = dict.fromkeys(self.owner)
+        for order in self.orders.values():
+            self.holds[order.hold] = self.recovered(self.holds[order.hold], order)
+            if order.status == "confirmed":
+                self.owner |= dict.fromkeys(order.seats, order.hold)
+        for hold in self.holds.values():
+            if hold.state == "live" and any(self.owner[seat] for seat in hold.seats):
+                hold.state = "expired"
+            elif hold.state == "live":
+                self.owner |= dict.fromkeys(hold.seats, hold.id)
+        for hold in [one for one in self.holds.values() if one.state == "live"]:
+            if self.places_left(None) < 0:
+                hold.state = "expired"
+                self.free(hold.id, hold.seats)
+        self.keep_copy()
+
+    def recovered(self, hold: Hold, order: Order) -> Hold:
+        """Return the hold that an order was made of, as the ledger has it."""
+        state = "bought" if order.status == "confirmed" else "returned"
+        return replace(hold, state=state, order=order.order, seats=order.seats, areas=order.areas)
 
     def crash(self) -> None:
         """Come back with everything, since all of it was durable."""
@@ -395,6 +432,7 @@ class World:
     calls: list[Call] = field(default_factory=list[Call])
     losses: list[Loss] = field(default_factory=list[Loss])
     made: int = 0
+    copied_ns: int = 0
 
     def run(self) -> Outcome:
         """Let the clients call, then let everything end."""
@@ -410,6 +448,8 @@ class World:
         for _ in range(1 + self.size.calls // 40):
             self._at(self.luck.randrange(span), self.office.give_back)
             self._at(self.luck.randrange(span), self.office.record)
+        for _ in range(3 if self.size.falls_back else 0):
+            self._at(self.luck.randrange(span), self._copy)
         while self._events:
             self.now_ns, _, event = heapq.heappop(self._events)
             event()
@@ -470,10 +510,18 @@ class World:
         if goes_on:
             self._at(self.luck.randrange(20 * MS), lambda: self._next(client))
 
+    def _copy(self) -> None:
+        self.office.keep_copy()
+        self.copied_ns = self.now_ns
+
     def _crash(self) -> None:
         for flight in self._flights:
             flight.is_lost = True
-        if self.size.loses_store:
+        if self.size.falls_back:
+            self.office.fall_back()
+            self.losses.append(Loss(self.now_ns - MS, self.now_ns + MS, self.copied_ns))
+            self.copied_ns = self.now_ns
+        elif self.size.loses_store:
             self.office.lose_store()
             self.losses.append(Loss(self.now_ns - MS, self.now_ns + MS))
         self.office.crash()
