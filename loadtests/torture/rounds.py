@@ -112,7 +112,7 @@ async def play_round(
         ambiguous=verdict.ambiguous,
         undecided=len(verdict.undecided),
         struck=tuple(struck),
-        recovery_s=tuple(_recovery_times(calls, struck)),
+        recovery_s=tuple(recovery_times(calls, struck)),
         recovered_ms=await _read_recovered(ground, opened),
         troubles=tuple(troubles),
         wall_s=round(time.monotonic() - began, 2),
@@ -150,15 +150,15 @@ class _Striking:
 def _judge(
     opened: Opened, calls: Sequence[Call], left: Left | None, struck: Sequence[Struck]
 ) -> Verdict:
-    losses = tuple(_loss(one) for one in struck if one.loses_store)
+    losses = tuple(loss_of(one) for one in struck if one.loses_store)
     show = msgspec.structs.replace(opened.show, losses=losses)
-    bounds = _bounds(struck)
+    bounds = bounds_of(struck)
     if left is None:
         return check(show, calls, bounds=bounds)
     return check(show, calls, ledger=left.ledger, store=left.store, bounds=bounds)
 
 
-def _bounds(struck: Sequence[Struck]) -> Bounds:
+def bounds_of(struck: Sequence[Struck]) -> Bounds:
     """Allow for what faults do to deadlines.
 
     A recovery puts them off by the time that the show was out. A clock that is ahead ends holds
@@ -174,7 +174,8 @@ def _bounds(struck: Sequence[Struck]) -> Bounds:
     )
 
 
-def _loss(struck: Struck) -> Loss:
+def loss_of(struck: Struck) -> Loss:
+    """Return when the store may have lost what, and until when back."""
     falls_back = struck.kind in FALLING_BACK
     return Loss(struck.at_ns, struck.until_ns, struck.at_ns - _BACK_NS if falls_back else None)
 
@@ -210,7 +211,7 @@ async def _read_recovered(ground: Ground, opened: Opened) -> tuple[int, ...]:
     return tuple(row.took_ms for row in rows[:-1])
 
 
-def _recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[float]:
+def recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[float]:
     """Return for each fencing fault how long after it the first hold was had.
 
     One that another fault overlaps until then, or that no hold follows, counts not.

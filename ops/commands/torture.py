@@ -28,7 +28,7 @@ from loadtests.torture.summary import Summary, summarize
 
 SECONDS: Final = 6.0
 ROUNDS: Final = 10
-MUTANT_ROUNDS: Final = 12
+MUTANT_ROUNDS: Final = 20
 
 _TROUBLES_SHOWN: Final = 10
 _LINES_SHOWN: Final = 60
