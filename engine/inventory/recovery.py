@@ -20,6 +20,7 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import ResponseError
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.keys import ShowKeys, show_keys, staged
@@ -42,7 +43,9 @@ OUTAGE_MS_MAX: Final = 3_600_000
 
 _STAGED_S: Final = 3600
 # The row is locked while a large show is written to Redis, and PostgreSQL hears nothing meanwhile.
-_KEEP_THE_LOCK: Final = text("SET LOCAL idle_in_transaction_session_timeout = '120s'")
+_KEEP_THE_LOCK: Final = text("SET LOCAL idle_in_transaction_session_timeout = '30s'")
+# Who was stopped, or cut off from PostgreSQL without a word, keeps others waiting for so long.
+_LEASE_S: Final = 20.0
 _FIELDS_A_CALL: Final = 2000
 _SCAN_COUNT: Final = 1000
 
@@ -69,8 +72,20 @@ class SupersededError(RuntimeError):
 class Recoverer:
     """Recovers shows, one call each; holds no state of its own."""
 
-    def __init__(self, redis: Store, engine: AsyncEngine, book: ShowBook, drain: Drain) -> None:
-        """Take the inventory store, the ledger as the recorder sees it, and how to drain."""
+    def __init__(
+        self,
+        redis: Store,
+        engine: AsyncEngine,
+        book: ShowBook,
+        drain: Drain,
+        *,
+        lease_s: float = _LEASE_S,
+    ) -> None:
+        """Take the inventory store, the ledger as the recorder sees it, and how to drain.
+
+        `lease_s` is for how long a recovery keeps others from the same show at the most.
+        """
+        self._lease_ends = text(f"SET idle_session_timeout = '{round(lease_s * 1000)}ms'")
         self._redis = redis
         self._engine = engine
         self._book = book
@@ -134,18 +149,22 @@ class Recoverer:
 
     @asynccontextmanager
     async def _only_one(self, show: int) -> AsyncGenerator[bool]:
-        """Hold a lease: it saves double work, and correctness does not rest on it."""
+        """Hold a lease: it saves double work, and correctness does not rest on it.
+
+        PostgreSQL ends it, with its session, when it has lasted too long.
+        """
         async with self._engine.connect() as connection:
             autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            arguments = {"show": show}
             lock = text("SELECT pg_try_advisory_lock(:show)")
-            mine = bool((await autocommit.execute(lock, arguments)).scalar_one())
+            mine = bool((await autocommit.execute(lock, {"show": show})).scalar_one())
+            if not mine:
+                yield False
+                return
             try:
-                yield mine
+                await autocommit.execute(self._lease_ends)
+                yield True
             finally:
-                if mine:
-                    unlock = text("SELECT pg_advisory_unlock(:show)")
-                    await autocommit.execute(unlock, arguments)
+                await _give_back(autocommit, show)
 
     async def _raise_epoch(self, show: int) -> int:
         async with self._engine.begin() as connection:
@@ -214,6 +233,15 @@ class Recoverer:
         if status != b"opened":
             msg = f"show {entity_hex(show.id)} not opened under {epoch}: {status.decode()} {rest}"
             raise SupersededError(msg)
+
+
+async def _give_back(lease: AsyncConnection, show: int) -> None:
+    try:
+        await lease.execute(text("SELECT pg_advisory_unlock(:show)"), {"show": show})
+        await lease.execute(text("RESET idle_session_timeout"))
+    except SQLAlchemyError as error:
+        # Nothing to give back: PostgreSQL has ended it, or can't be reached and will.
+        _log.warning("lease lost", show=entity_hex(show), error=repr(error))
 
 
 def _fields(recovered: Recovered) -> dict[str, int]:

@@ -151,6 +151,7 @@ async def test_nothing_passes_while_it_pauses(tmp_path: Path) -> None:
         connect(proxy.address) as client,
     ):
         assert await client.ask(b"1\n") == b"1\n"
+        proxy.pause(0.05)
         proxy.pause(0.3)
         began = monotonic()
         asking = asyncio.create_task(client.ask(b"2\n"))

@@ -1,12 +1,14 @@
 """The faults, by name: each strikes once and leaves the world whole again."""
 
+import sys
 from typing import Final
 
 from loadtests.torture.faults import disk, processes, store, twice, wire
 from loadtests.torture.faults.clock_step import step_clock
 from loadtests.torture.faults.struck import Act, Strike, Struck, strike
+from loadtests.torture.ground import Ground
 
-__all__ = ["FAULTS", "PROXIES", "Strike", "Struck"]
+__all__ = ["FAULTS", "PROXIES", "Strike", "Struck", "lacking"]
 
 PROXIES: Final = (
     "clients-api",
@@ -47,3 +49,13 @@ FAULTS: Final[dict[str, Strike]] = {
     "clock-step": step_clock,
 }
 """Every fault by its kind."""
+
+
+def lacking(ground: Ground) -> dict[str, str]:
+    """Return the kinds of faults that can't be had on this machine, and why."""
+    found: dict[str, str] = {}
+    if ground.clock is None:
+        found["clock-step"] = "libfaketime is not to be had"
+    if sys.platform != "linux":
+        found["disk-full"] = "a running server's RLIMIT_FSIZE can be set on Linux only"
+    return found

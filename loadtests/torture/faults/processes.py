@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 import signal
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from loadtests.bench.processes import family
@@ -39,15 +40,28 @@ async def bring_back(child: Child) -> None:
     await asyncio.to_thread(child.wait_until_ready, _BACK_S)
 
 
+@asynccontextmanager
+async def down(child: Child, seconds: float) -> AsyncGenerator[None]:
+    """Let a part be ended in the block, and start it again so many seconds after.
+
+    Raises:
+        StackError: it did not come back within a minute.
+    """
+    try:
+        yield
+        await asyncio.sleep(seconds)
+    finally:
+        await bring_back(child)
+
+
 def kill(part: str) -> Act:
     """End a part with all its processes at once, and start it a little later."""
 
     async def act(ground: Ground, dice: random.Random) -> str:
         down_s = dice.uniform(0, DOWN_S_MAX)
         child = child_of(ground, part)
-        await asyncio.to_thread(_kill_all, child)
-        await asyncio.sleep(down_s)
-        await bring_back(child)
+        async with down(child, down_s):
+            await asyncio.to_thread(_kill_all, child)
         return f"{part} killed, down for {down_s:.2f} s"
 
     return act

@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from loadtests.torture.faults.processes import DOWN_S_MAX, bring_back
+from loadtests.torture.faults.processes import DOWN_S_MAX, down
 from loadtests.torture.ground import Ground
 
 _CUT_BYTES_MAX: Final = 600
@@ -22,10 +22,9 @@ async def truncate_aof(ground: Ground, dice: random.Random) -> str:
     cut_bytes = dice.randint(1, _CUT_BYTES_MAX)
     down_s = dice.uniform(0, DOWN_S_MAX)
     valkey = ground.stack.valkey
-    await asyncio.to_thread(valkey.kill, restart=False)
-    left = await asyncio.to_thread(_cut_tail, ground.stack.directory / "valkey", cut_bytes)
-    await asyncio.sleep(down_s)
-    await bring_back(valkey)
+    async with down(valkey, down_s):
+        await asyncio.to_thread(valkey.kill, restart=False)
+        left = await asyncio.to_thread(_cut_tail, ground.stack.directory / "valkey", cut_bytes)
     return f"the last {cut_bytes} bytes of the AOF cut off, {left} left"
 
 
@@ -33,10 +32,9 @@ async def wipe(ground: Ground, dice: random.Random) -> str:
     """Kill the server and empty its disk."""
     down_s = dice.uniform(0, DOWN_S_MAX)
     valkey = ground.stack.valkey
-    await asyncio.to_thread(valkey.kill, restart=False)
-    await asyncio.to_thread(_empty, ground.stack.directory / "valkey")
-    await asyncio.sleep(down_s)
-    await bring_back(valkey)
+    async with down(valkey, down_s):
+        await asyncio.to_thread(valkey.kill, restart=False)
+        await asyncio.to_thread(_empty, ground.stack.directory / "valkey")
     return f"the store emptied, down for {down_s:.2f} s"
 
 

@@ -68,8 +68,10 @@ async def _drop(name: str, toll: Toll, dice: random.Random) -> str:
     picky = name.endswith("postgres") and dice.random() < _PICKY
     count, before = dice.randint(1, _DROPS_MAX), toll.taken
     toll.set(count, _COMMIT if picky else b"")
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DROPS_WITHIN_S):
-            await toll.over.wait()
-    toll.set(0, b"")
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DROPS_WITHIN_S):
+                await toll.over.wait()
+    finally:
+        toll.set(0, b"")
     return f"{toll.taken - before} of {count} {'commits' if picky else 'messages'} dropped"
