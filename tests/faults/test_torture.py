@@ -38,8 +38,8 @@ async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     ]
     assert not wrong, wrong
     struck = {one.kind for one in chain.from_iterable(report.struck for report in reports)}
-    # Where libfaketime is not to be had no clock can be stepped.
-    assert set(USUAL) - struck <= {"clock-step"}
+    # Not every machine can do these; see `lacking`.
+    assert set(USUAL) - struck <= {"clock-step", "disk-full"}
     assert sum(report.operations for report in reports) > 100 * rounds
     assert sum(report.ambiguous for report in reports) > 0
 
