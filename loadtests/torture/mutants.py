@@ -30,6 +30,8 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """Run as the database's owner once the platform stands."""
     valkey: tuple[tuple[str, str], ...] = ()
     """Options of the embedded Valkey, and what they are set to."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """`ONSALE_*` settings that give the mistake more time to show."""
     faults: tuple[str, ...]
     """What brings it to light."""
 
@@ -112,7 +114,9 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "return Word.CONFIRMED",
             ),
         ),
-        faults=("pause-worker", "wipe-valkey"),
+        # A sale that nobody confirms waits for long enough to hear of the recovery.
+        settings=(("ONSALE_CONFIRM_TIMEOUT_MS", "3500"),),
+        faults=("kill-worker", "wipe-valkey"),
     ),
     "recorder-ignores-epoch": Mutant(
         says="facts of every epoch become orders, whenever they turn up",

@@ -70,7 +70,12 @@ async def _play_on_one(
         return mutant.adjust(plan) if mutant else plan
 
     say(f"starting a platform in {place}")
-    opening = open_ground(place / "data", mutant=adjust, api_workers=api_workers)
+    opening = open_ground(
+        place / "data",
+        mutant=adjust,
+        api_workers=api_workers,
+        environment=dict(mutant.settings) if mutant else None,
+    )
     async with opening as ground:
         if mutant and mutant.sql:
             await _run_sql(ground.settings, mutant.sql)
