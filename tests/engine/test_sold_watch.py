@@ -73,7 +73,7 @@ def _show(room: ShowRoom) -> Show:
 def _reads(room: ShowRoom) -> int:
     """Return how often the store was asked for deltas."""
     stats: Any = room.client.info("commandstats")
-    return stats["cmdstat_xread"]["calls"]
+    return stats["cmdstat_xrange"]["calls"]
 
 
 async def _forgets(watch: SoldWatch, show: Show) -> bool:
