@@ -16,11 +16,13 @@ _JOBS_AT_ONCE: Final = 8
 _JOB_S_MAX: Final = 60
 # What the health check goes by: a worker that hangs is noticed soon.
 _SIGN_OF_LIFE_EVERY_S: Final = 5
+_ANSWER_TIMEOUT_S: Final = 5
 
 
 def queue_settings(url: str) -> RedisSettings:
     """Return ARQ's settings for a `redis://`, `rediss://` or `unix://` URL."""
     settings = RedisSettings.from_dsn(url)
+    settings.conn_retries = 0  # who runs the jobs tries again, and logs it once
     # ARQ takes the path and the user's part as they stand in the URL.
     for name in ("unix_socket_path", "username", "password"):
         value = getattr(settings, name)
@@ -35,6 +37,8 @@ async def run_jobs(working: Working) -> None:
     ARQ's own process would end with its server, and take the recorder and the recovery with it.
     """
     queue = await create_pool(queue_settings(working.settings.queue_url()))
+    # ARQ bounds the connecting only.
+    queue.connection_pool.connection_kwargs["socket_timeout"] = _ANSWER_TIMEOUT_S
     worker = Worker(
         cron_jobs=[cron(forget_old_keys, minute=17, timeout=300)],
         redis_pool=queue,
@@ -59,6 +63,7 @@ async def is_alive(settings: Settings) -> bool:
     """Tell whether a worker has left a sign of life in the queue within the last seconds.
 
     Raises:
-        redis.RedisError, OSError: the queue can't be asked.
+        redis.RedisError, OSError, TimeoutError: the queue can't be asked.
     """
-    return await async_check_health(queue_settings(settings.queue_url())) == 0
+    async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+        return await async_check_health(queue_settings(settings.queue_url())) == 0

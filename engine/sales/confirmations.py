@@ -23,6 +23,7 @@ _FAILED_KEPT: Final = 1000
 _CHANNELS_MAX: Final = 4096
 _POLL_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.5
+_TELL_TIMEOUT_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(tuple[int, int, list[str]]).decode
@@ -224,8 +225,10 @@ class _Listener:
 
     async def _tell(self, command: str, name: bytes) -> None:
         if self._pubsub is not None:
-            with suppress(RedisError, OSError):  # the listener ends with it
-                await self._pubsub.execute_command(command, name)
+            # The listener ends with it; a purchase does not wait for a server that hangs.
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(_TELL_TIMEOUT_S):
+                    await self._pubsub.execute_command(command, name)
 
     async def _listen(self) -> None:
         try:

@@ -105,9 +105,9 @@ async def _findings(settings: Settings) -> list[Finding]:
 
 async def test_migrations_that_are_behind_fail(careless: Stack) -> None:
     """An older revision than the program's own."""
-    await _execute(careless, "UPDATE alembic_version SET version_num = '0000'")
+    await _execute(careless, "UPDATE alembic_version SET version_num = '0000-' || version_num")
     finding = find(await _findings(careless.settings), "migrations")
-    await _execute(careless, "UPDATE alembic_version SET version_num = '0001'")
+    await _execute(careless, "UPDATE alembic_version SET version_num = substr(version_num, 6)")
     assert finding.state is State.FAIL
     assert finding.seen.startswith("at 0000")
 
@@ -237,7 +237,8 @@ def test_the_exit_code_is_one_if_something_fails(careless: Stack, tmp_path: Path
     environment = environment_of(careless.settings) | {"ONSALE_PORT": str(_free_port())}
     data = ("--data", str(tmp_path))
     code, told = doctor(*data, environment=environment)
-    assert (code, told["ok"]) == (0, True), told
+    bad = [one for one in told["findings"] if one["state"] != "ok"]
+    assert (code, told["ok"]) == (0, True), bad
     with Redis.from_url(careless.settings.redis_url) as client:
         client.config_set("appendfsync", "everysec")
         code, told = doctor(*data, environment=environment)
