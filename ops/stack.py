@@ -363,7 +363,8 @@ class Stack:
         return load_settings(given)
 
     def _add(self, child: Child) -> None:
-        child = Child(self._adjust(child.plan), self._report)
+        # In place: a replica set and a cluster have hold of their children, too.
+        child.plan = self._adjust(child.plan)
         self._report(f"starting {child.name}")
         self._children[child.name] = child
         self._undo.append((child.name, child.stop))

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtests.torture.kinds import USUAL
 from loadtests.torture.rounds import RoundReport
-from loadtests.torture.run import USUAL, play
+from loadtests.torture.run import play
 from loadtests.torture.schedule import RoundPlan, make_schedule
 from ops.places import ROOT
 
@@ -27,9 +28,9 @@ async def _play(plans: Sequence[RoundPlan], directory: Path) -> list[RoundReport
 @pytest.mark.timeout(240)
 async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     """Every kind of fault strikes once at least, some together; checker and auditor are content."""
-    rounds = -(-len(USUAL) // STRIKES_A_ROUND)
+    rounds = -(-len(USUAL["single"]) // STRIKES_A_ROUND)
     each = (STRIKES_A_ROUND, STRIKES_A_ROUND)
-    plans = make_schedule(SEED, rounds, tuple(USUAL), SECONDS, each)
+    plans = make_schedule(SEED, rounds, tuple(USUAL["single"]), SECONDS, each)
     reports = await _play(plans, tmp_path)
     wrong = [
         (report.plan.as_text(), trouble.kind, trouble.subject, trouble.says, trouble.told)
@@ -39,7 +40,7 @@ async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     assert not wrong, wrong
     struck = {one.kind for one in chain.from_iterable(report.struck for report in reports)}
     # Where libfaketime is not to be had no clock can be stepped.
-    assert set(USUAL) - struck <= {"clock-step"}
+    assert set(USUAL["single"]) - struck <= {"clock-step"}
     assert sum(report.operations for report in reports) > 100 * rounds
     assert sum(report.ambiguous for report in reports) > 0
 
