@@ -193,6 +193,23 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         ),
         faults=("kill-valkey", "wipe-valkey"),
     ),
+    "guard-without-replid": Mutant(
+        says="a server is known by its process alone, whatever became of its data",
+        changes=(
+            Change(
+                _GUARD,
+                "\n    and string.find(info, 'master_replid:' .. meta.replid, 1, true)",
+                "",
+            ),
+            Change(
+                "engine/inventory/tending.py",
+                'if run_id != info["run_id"] or replid != info["master_replid"]:',
+                'if run_id != info["run_id"]:',
+            ),
+        ),
+        shape="cluster",
+        faults=("there-and-back",),
+    ),
     "no-wait-check": Mutant(
         says="a sale counts as kept by the replica, whether it has acknowledged it or not",
         changes=(

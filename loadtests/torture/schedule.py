@@ -30,7 +30,7 @@ _ON_VALKEY: Final = frozenset(
         *("truncate-aof", "script-flush"),
         *("kill-primary", "pause-primary", "kill-replica", "pause-replica", "promote-replica"),
         "replace-paused-primary",
-        *("failover", "migrate-slot", "elect-late-replica"),
+        *("failover", "migrate-slot", "elect-late-replica", "there-and-back"),
     }
 )
 

@@ -33,18 +33,19 @@ _FORCED: Final = 0.4
 _Where = tuple[str, int]
 """A key of the round's show, and the node that has it."""
 
-_Act = Callable[[Cluster, _Where, random.Random], Awaitable[tuple[float | None, str]]]
+_Act = Callable[[Ground, _Where, random.Random], Awaitable[tuple[float | None, str]]]
 """Returns when the show had a server again, and details."""
 
 
 async def _kill_primary(
-    cluster: Cluster, where: _Where, dice: random.Random
+    ground: Ground, where: _Where, dice: random.Random
 ) -> tuple[float | None, str]:
     """Kill the primary; its replica is elected, and it comes back as a replica.
 
     Now and then it is back before anybody has missed it.
     """
     _, node = where
+    cluster = ground.stack.cluster
     child, down_s = cluster.children[node], dice.uniform(0, DOWN_S_MAX)
     if dice.random() < _AT_ONCE:
         async with down(child, 0):
@@ -57,10 +58,11 @@ async def _kill_primary(
 
 
 async def _pause_primary(
-    cluster: Cluster, where: _Where, dice: random.Random
+    ground: Ground, where: _Where, dice: random.Random
 ) -> tuple[float | None, str]:
     """Stop the primary until it is replaced; it wakes in the belief that the show is its own."""
     _, node = where
+    cluster = ground.stack.cluster
     child, more_s = cluster.children[node], dice.uniform(0, _AFTER_S_MAX)
     child.pause()
     try:
@@ -72,9 +74,10 @@ async def _pause_primary(
 
 
 async def _kill_replica(
-    cluster: Cluster, where: _Where, dice: random.Random
+    ground: Ground, where: _Where, dice: random.Random
 ) -> tuple[float | None, str]:
     """Kill the replica of the show's primary, for longer than its primary needs to miss it."""
+    cluster = ground.stack.cluster
     node = await asyncio.to_thread(cluster.replica_of, where[1])
     child, down_s = cluster.children[node], dice.uniform(0, 2 * NODE_TIMEOUT_MS / 1000)
     async with down(child, down_s):
@@ -83,26 +86,22 @@ async def _kill_replica(
 
 
 async def _fail_over(
-    cluster: Cluster, where: _Where, dice: random.Random
+    ground: Ground, where: _Where, dice: random.Random
 ) -> tuple[float | None, str]:
     """Have the replica take over by hand, with its primary's consent or without asking it."""
+    cluster = ground.stack.cluster
     replica = await asyncio.to_thread(cluster.replica_of, where[1])
     words = ("FORCE",) if dice.random() < _FORCED else ()
-    for _ in range(_FAILOVERS_MAX):
-        with cluster.client(replica) as client:
-            client.execute_command("CLUSTER", "FAILOVER", *words)
-        with suppress(TimeoutError):
-            at = await _until_another_has_it(cluster, where, _FAILOVER_S)
-            return at, " ".join((cluster.children[replica].name, "took over", *words))
-    msg = f"{cluster.children[replica].name} never took over"
-    raise StackError(msg)
+    at = await _take_over(cluster, where, replica, *words)
+    return at, " ".join((cluster.children[replica].name, "took over", *words))
 
 
 async def _migrate_slot(
-    cluster: Cluster, where: _Where, dice: random.Random
+    ground: Ground, where: _Where, dice: random.Random
 ) -> tuple[float | None, str]:
     """Move the show's slot to another primary while it sells, at once or key by key."""
     name, source = where
+    cluster = ground.stack.cluster
     others = [n for n in await asyncio.to_thread(cluster.primaries) if n != source]
     target, at_once = dice.choice(others), dice.random() < 1 / 2
     move = cluster.move_slot if at_once else cluster.move_slot_key_by_key
@@ -112,9 +111,10 @@ async def _migrate_slot(
 
 
 async def _elect_late_replica(
-    cluster: Cluster, where: _Where, dice: random.Random
+    ground: Ground, where: _Where, dice: random.Random
 ) -> tuple[float | None, str]:
     """Cut the replica off while buyers go on, then kill the primary: who is elected knows less."""
+    cluster = ground.stack.cluster
     replica = await asyncio.to_thread(cluster.replica_of, where[1])
     child, late_s = cluster.children[where[1]], dice.uniform(*_LATE_S)
     with cluster.replica_cut_off(replica):
@@ -123,6 +123,47 @@ async def _elect_late_replica(
             await asyncio.to_thread(child.kill, restart=False)
             elected = await _until_another_has_it(cluster, where)
     return elected, f"{child.name} killed after its replica had followed no more for {late_s:.2f} s"
+
+
+async def _there_and_back(
+    ground: Ground, where: _Where, dice: random.Random
+) -> tuple[float | None, str]:
+    """Have a late replica take over, and hand back before anybody has recovered the show.
+
+    The process is the one that it was, and its data are not: only `master_replid` tells.
+    """
+    name, first = where
+    cluster, worker, late_s = ground.stack.cluster, ground.stack.worker, dice.uniform(*_LATE_S)
+    second = await asyncio.to_thread(cluster.replica_of, first)
+    with cluster.replica_cut_off(second):
+        await asyncio.sleep(late_s)
+        worker.pause()
+        try:
+            await _take_over(cluster, where, second, "FORCE")
+            await asyncio.to_thread(cluster.wait_until_whole)
+            at = await _take_over(cluster, (name, second), first)
+        finally:
+            worker.resume()
+    there = cluster.children[second].name
+    return (
+        at,
+        f"{there}, {late_s:.2f} s behind, took over, and {cluster.children[first].name} again",
+    )
+
+
+async def _take_over(cluster: Cluster, where: _Where, replica: int, *words: str) -> float:
+    """Have a replica take over from its primary; return when it had.
+
+    Raises:
+        StackError: it would not.
+    """
+    for _ in range(_FAILOVERS_MAX):
+        with cluster.client(replica) as client:
+            client.execute_command("CLUSTER", "FAILOVER", *words)
+        with suppress(TimeoutError):
+            return await _until_another_has_it(cluster, where, _FAILOVER_S)
+    msg = f"{cluster.children[replica].name} never took over"
+    raise StackError(msg)
 
 
 async def _until_another_has_it(
@@ -149,7 +190,7 @@ def _strike(kind: str, act: _Act, *, loses_holds: bool) -> Strike:
         began, cluster = time.monotonic_ns(), ground.stack.cluster
         name = f"{{{await newest_show(ground):016x}}}:meta"
         where = name, await asyncio.to_thread(cluster.primary_of, name)
-        serves, details = await act(cluster, where, dice)
+        serves, details = await act(ground, where, dice)
         await asyncio.to_thread(cluster.wait_until_whole)
         return Struck(
             kind=kind,
@@ -170,5 +211,6 @@ CLUSTER_FAULTS: Final[dict[str, Strike]] = {
     "failover": _strike("failover", _fail_over, loses_holds=True),
     "migrate-slot": _strike("migrate-slot", _migrate_slot, loses_holds=False),
     "elect-late-replica": _strike("elect-late-replica", _elect_late_replica, loses_holds=True),
+    "there-and-back": _strike("there-and-back", _there_and_back, loses_holds=True),
 }
 """By kind."""

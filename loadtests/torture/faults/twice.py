@@ -9,12 +9,13 @@ import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.database import connect_once
 from engine.platform.settings import RECORDER_ROLE, variable
@@ -28,6 +29,7 @@ from ops.places import ROOT
 _START_TIMEOUT_S: Final = 15.0
 _END_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.01
+_TOLD_WITHIN_S: Final = 30.0
 _SLOW_S: Final = (0.0, 0.03)
 _BOTH_S: Final = (0.2, 1.0)
 _PAUSED_S: Final = (0.3, 2.5)
@@ -99,9 +101,17 @@ async def two_recoveries(ground: Ground, dice: random.Random) -> str:
 
 
 async def newest_show(ground: Ground) -> int:
-    """Return the round's show."""
-    async with connect_once(ground.settings.database_url) as connection:
-        return (await connection.execute(_NEWEST_SHOW)).scalar_one()
+    """Return the round's show, also where PostgreSQL is down just now.
+
+    Raises:
+        TimeoutError: nobody told it.
+    """
+    async with asyncio.timeout(_TOLD_WITHIN_S):
+        while True:
+            with suppress(SQLAlchemyError, OSError):
+                async with connect_once(ground.settings.database_url) as connection:
+                    return (await connection.execute(_NEWEST_SHOW)).scalar_one()
+            await asyncio.sleep(_POLL_S)
 
 
 @asynccontextmanager
