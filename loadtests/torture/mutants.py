@@ -33,6 +33,8 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """Options of the embedded Valkey, and what they are set to."""
     shape: Shape = "single"
     """What the store must be for it."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """`ONSALE_*` settings that give the mistake more time to show."""
     faults: tuple[str, ...]
     """What brings it to light."""
 
@@ -85,7 +87,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         changes=(
             Change(
                 _RECORDER,
-                "            await add_batch(connection, batch, rows, position)\n"
+                "            newly_stranded = await add_batch(connection, batch, rows, position)\n"
                 "            recent = await self._positions.refused_until("
                 "connection, show, lock.position)\n",
                 "            from sqlalchemy import text\n"
@@ -96,7 +98,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "connection, show, lock.position)\n"
                 "        await asyncio.sleep(0.2)\n"
                 "        async with self._engine.begin() as later:\n"
-                "            await add_batch(later, batch, rows, position)\n",
+                "            newly_stranded = await add_batch(later, batch, rows, position)\n",
             ),
         ),
         faults=("kill-worker",),
@@ -115,7 +117,9 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "return Word.CONFIRMED",
             ),
         ),
-        faults=("pause-worker", "wipe-valkey"),
+        # A sale that nobody confirms waits for long enough to hear of the recovery.
+        settings=(("ONSALE_CONFIRM_TIMEOUT_MS", "3500"),),
+        faults=("kill-worker", "wipe-valkey"),
     ),
     "recorder-ignores-epoch": Mutant(
         says="facts of every epoch become orders, whenever they turn up",

@@ -85,7 +85,11 @@ async def read_when_settled(
                 view = await read_show(redis, hall.number)
                 read_ns = time.monotonic_ns()
                 ledger = await read_from_ledger(hall.number)
-            if not stands(view, guard):
+                # A call that was lost may have acted in between.
+                has_moved = (await read_show(redis, hall.number)).last != view.last
+            if has_moved:
+                waits_for = "a late sale"
+            elif not stands(view, guard):
                 waits_for = f"its recovery; it is {view.meta.get('state', 'unknown')}"
             elif on_the_way(ledger, view):
                 waits_for = f"{len(on_the_way(ledger, view))} sales to be recorded"

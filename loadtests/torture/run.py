@@ -75,7 +75,13 @@ async def _play_on_one(  # noqa: PLR0913 -- what `play` has taken, and a platfor
         return mutant.adjust(plan) if mutant else plan
 
     say(f"starting a platform in {place}")
-    opening = open_ground(place / "data", shape=shape, mutant=adjust, api_workers=api_workers)
+    opening = open_ground(
+        place / "data",
+        shape=shape,
+        mutant=adjust,
+        api_workers=api_workers,
+        environment=dict(mutant.settings) if mutant else None,
+    )
     async with opening as ground:
         if mutant and mutant.sql:
             await _run_sql(ground.settings, mutant.sql)

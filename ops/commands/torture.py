@@ -27,10 +27,11 @@ from loadtests.torture.rounds import RoundReport
 from loadtests.torture.run import play
 from loadtests.torture.schedule import RoundPlan, make_schedule, make_volleys
 from loadtests.torture.summary import Summary, summarize
+from ops.child import StackError
 
 SECONDS: Final = 6.0
 ROUNDS: Final = 10
-MUTANT_ROUNDS: Final = 12
+MUTANT_ROUNDS: Final = 20
 
 _TROUBLES_SHOWN: Final = 10
 _LINES_SHOWN: Final = 60
@@ -126,6 +127,9 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
         keep = True
         msg = f"no show could be opened: {error}\ndata and logs are kept in {directory}"
         raise click.ClickException(msg) from error
+    except StackError:
+        keep = True  # its message names a log
+        raise
     finally:
         if keep or (torture.found and not broken):
             console.print(f"data, logs and histories are kept in {directory}", highlight=False)

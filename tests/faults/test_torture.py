@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtests.torture.ground import Shape
 from loadtests.torture.kinds import USUAL
 from loadtests.torture.rounds import RoundReport
 from loadtests.torture.run import play
@@ -17,8 +18,8 @@ from loadtests.torture.schedule import RoundPlan, make_schedule
 from ops.places import ROOT
 
 SEED = 20_261_121
-STRIKES_A_ROUND = 4
-SECONDS = 4.5
+STRIKES_A_ROUND = 5
+SECONDS = 4.0
 
 
 async def _play(plans: Sequence[RoundPlan], directory: Path) -> list[RoundReport]:
@@ -39,10 +40,32 @@ async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     ]
     assert not wrong, wrong
     struck = {one.kind for one in chain.from_iterable(report.struck for report in reports)}
-    # Where libfaketime is not to be had no clock can be stepped.
-    assert set(USUAL["single"]) - struck <= {"clock-step"}
+    # Not every machine can do these; see `lacking`.
+    assert set(USUAL["single"]) - struck <= {"clock-step", "disk-full"}
     assert sum(report.operations for report in reports) > 100 * rounds
     assert sum(report.ambiguous for report in reports) > 0
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("shape", "kinds"),
+    [
+        ("cluster", ("kill-primary", "migrate-slot", "there-and-back", "kill-worker")),
+        ("replicas", ("promote-replica", "pause-replica", "replace-paused-primary", "kill-worker")),
+    ],
+)
+async def test_nothing_goes_wrong_where_servers_replace_each_other(
+    shape: Shape, kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Primaries are lost while buyers fight, and no sale that was answered is."""
+    plans = make_schedule(SEED, 2, kinds, SECONDS, (2, 2))
+    playing = play(plans, tmp_path, mutant=None, say=print, shape=shape)
+    reports = [report async for report in playing]
+    assert not [(one.kind, one.says) for report in reports for one in report.troubles]
+    struck = [one.kind for report in reports for one in report.struck]
+    assert sorted(struck) == sorted(kinds)
+    assert sum(report.operations for report in reports) > 200
+    assert any(report.recovery_s for report in reports)
 
 
 def _torture(*words: str) -> tuple[int, dict[str, Any], str]:
@@ -60,19 +83,15 @@ def _torture(*words: str) -> tuple[int, dict[str, Any], str]:
     return ended.returncode, msgspec.json.decode(lines[-1]), ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("mutant", "kind"),
-    [
-        ("blocks-forgotten", "blocked-seat-differs"),
-        ("idempotency-dropped", "key-of-two-holds"),
-    ],
-)
-def test_a_broken_engine_is_found(mutant: str, kind: str) -> None:
+def test_a_broken_engine_is_found() -> None:
     """And named for what it does; the command ends well just because of that."""
-    code, told, said = _torture("--mutant", mutant, "--seconds", "4", "--rounds", "4")
+    words = ("--mutant", "blocks-forgotten", "--seconds", "4", "--rounds", "4")
+    code, told, said = _torture(*words)
     assert code == 0, said
     assert told["found"]
-    assert kind in told["found_by"]
+    assert "blocked-seat-differs" in told["found_by"]
+    assert told["faults"]["kill-valkey"] >= 1
+    assert told["recoveries"] >= 1
 
 
 def test_a_broken_engine_that_no_fault_meets_survives() -> None:
@@ -81,17 +100,9 @@ def test_a_broken_engine_that_no_fault_meets_survives() -> None:
     code, told, said = _torture(*words)
     assert code == 1
     assert not told["found"]
-    assert told["violations"] == 0
     assert "SURVIVED" in said
-
-
-def test_a_run_tells_its_numbers() -> None:
-    """What the last line promises, for programs."""
-    code, told, _ = _torture("--rounds", "1", "--seconds", "3", "--faults", "kill-valkey")
-    assert code == 0
     assert told["rounds"] == 1
-    assert told["faults"]["kill-valkey"] >= 1
-    assert told["operations"] > 50
     numbers = ("violations", "double_sold", "lost", "unbalanced", "undecided")
     assert [told[name] for name in numbers] == [0] * len(numbers)
-    assert {"seed", "ambiguous", "recovery_s_median", "recovery_s_max", "wall_s"} <= told.keys()
+    promised = {"seed", "operations", "faults", "ambiguous", "wall_s"}
+    assert promised | {"recovery_s_median", "recovery_s_max"} <= told.keys()
