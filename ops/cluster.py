@@ -105,6 +105,42 @@ class Cluster:
         msg = f"no node of the cluster has slot {slot}"
         raise StackError(msg)
 
+    def primaries(self) -> list[int]:
+        """Return which nodes take themselves for primaries; one that does not answer is none."""
+        return [node for node in range(_NODES) if self._replication(node).get("role") == "master"]
+
+    def replica_of(self, primary: int) -> int:
+        """Return which node follows a primary.
+
+        Raises:
+            StackError: none does.
+        """
+        port = self._kept.ports[primary][0]
+        for node in range(_NODES):
+            info = self._replication(node)
+            if info.get("role") == "slave" and info["master_port"] == port:
+                return node
+        msg = f"no node follows {self.children[primary].name}"
+        raise StackError(msg)
+
+    @contextmanager
+    def replica_cut_off(self, node: int) -> Generator[None]:
+        """Keep a replica from following its primary inside of the block, as a cut network would."""
+        with self.client(node) as client:
+            client.config_set("masterauth", "not the password")
+            try:
+                client.execute_command("CLIENT", "KILL", "TYPE", "MASTER")
+                yield
+            finally:
+                client.config_set("masterauth", self._kept.password)
+
+    def _replication(self, node: int) -> dict[str, Any]:
+        try:
+            with self.client(node) as client:
+                return client.info("replication")
+        except (RedisError, OSError):
+            return {}
+
     def _node_at(self, port: int) -> int:
         return [client_port for client_port, _ in self._kept.ports].index(port)
 
@@ -194,12 +230,8 @@ class Cluster:
             time.sleep(_POLL_S)
 
     def _is_copy(self, node: int) -> bool:
-        with self.client(node) as client:
-            try:
-                info = client.info("replication")
-            except (RedisError, OSError):
-                return False
-            return info["role"] == "slave" and info["master_link_status"] == "up"
+        info = self._replication(node)
+        return info.get("role") == "slave" and info["master_link_status"] == "up"
 
     def _serves(self, client: Any) -> bool:  # noqa: ANN401 - the client's types say little
         info = _info(client)

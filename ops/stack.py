@@ -363,6 +363,7 @@ class Stack:
         return load_settings(given)
 
     def _add(self, child: Child) -> None:
+        # In place: a replica set and a cluster have hold of their children, too.
         child.plan = self._adjust(child.plan)
         self._report(f"starting {child.name}")
         self._children[child.name] = child

@@ -13,12 +13,15 @@ class Loss(Struct, frozen=True):
     """A span in which the inventory store may have lost what was not in the ledger.
 
     With `since_ns` it may have fallen back to how things stood at an instant from then on: what was
-    done later may be undone too, so that a hold that was released stands again.
+    done later may be undone too, so that a hold that was released stands again. With `keeps_sales`
+    it has lost no sale that was answered, also if that was only being recorded: another server has
+    them.
     """
 
     from_ns: int
     to_ns: int
     since_ns: int | None = None
+    keeps_sales: bool = False
 
     @property
     def reaches_back_to_ns(self) -> int:

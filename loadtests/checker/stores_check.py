@@ -64,7 +64,7 @@ def check_stores(show: Show, ledger: Ledger, store: Store, findings: Findings) -
 
 
 def _check_promises(show: Show, claim: Claim, findings: Findings) -> None:
-    """A confirmed order is in the ledger; one being recorded too, unless a store was lost."""
+    """A confirmed order is in the ledger; one being recorded too, unless the store lost it."""
     kept = {order.order: order for order in claim.orders}
     for call in claim.calls:
         answer = call.answer
@@ -78,7 +78,7 @@ def _check_promises(show: Show, claim: Claim, findings: Findings) -> None:
                 subject = f"hold {claim.name}"
                 findings.add("confirmed-not-in-ledger", subject, says, calls=claim.calls)
                 return
-        elif order is None and not show.losses:
+        elif order is None and all(loss.keeps_sales for loss in show.losses):
             says = f"{answer.order} was being recorded and never was: {tell_call(call)}"
             findings.add("recording-lost", f"hold {claim.name}", says, calls=claim.calls)
             return

@@ -15,7 +15,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -46,6 +47,9 @@ _FAKETIME: Final = HOME / "tools" / "faketime"
 
 _logger = logging.getLogger("onsale.torture")
 
+Shape = Literal["single", "replicas", "cluster"]
+"""What the inventory store is: one server, one with a replica, or a cluster of six."""
+
 Adjust = Callable[[Plan], Plan]
 """Changes how a child is run; the plan's `name` says which: valkey, postgres, api or worker."""
 
@@ -62,6 +66,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     """Valkey's, which can be stepped; None where libfaketime is not to be had."""
     report: Report
     """Takes a line for each step and each restart."""
+    shape: Shape = "single"
 
     @property
     def settings(self) -> Settings:
@@ -70,9 +75,10 @@ class Ground(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def open_ground(
+async def open_ground(  # noqa: PLR0913 -- each is a choice of its own, all by name
     directory: Path,
     *,
+    shape: Shape = "single",
     api_workers: int = 1,
     mutant: Adjust | None = None,
     environment: Mapping[str, str] | None = None,
@@ -82,6 +88,8 @@ async def open_ground(
 
     Args:
         directory: where data, logs and sockets are kept.
+        shape: what the inventory store is. A cluster's nodes tell their own addresses, so there are
+            no proxies before them; nor can the clock of more than one server be stepped.
         api_workers: API processes.
         mutant: changes the plan of each part last, to run a broken engine.
         environment: `ONSALE_*` settings beside the usual ones.
@@ -98,21 +106,32 @@ async def open_ground(
         proxies = _make_proxies(sockets, directory, port.number)
         for proxy in proxies.values():
             await exits.enter_async_context(proxy)
-        library = await asyncio.to_thread(find_library, _FAKETIME, report)
+        library = (
+            await asyncio.to_thread(find_library, _FAKETIME, report) if shape == "single" else None
+        )
         clock = None if library is None else Clock(library, sockets / "clock")
         stack = Stack(
             directory,
             port=port,
             api_workers=api_workers,
+            replicas=1 if shape == "replicas" else 0,
+            cluster=shape == "cluster",
             environment={} if environment is None else environment,
-            adjust=_adjust(sockets, clock, mutant),
+            adjust=_adjust(sockets, clock, mutant, shape),
             report=report,
         )
         # In a thread: to become ready the API talks through the proxies, which this loop runs.
         exits.push_async_callback(asyncio.to_thread, stack.stop)
         await asyncio.to_thread(stack.start)
         base_url = f"http://{_HOST}:{proxies[CLIENTS].port}"
-        yield Ground(stack=stack, proxies=proxies, base_url=base_url, clock=clock, report=report)
+        yield Ground(
+            stack=stack,
+            proxies=proxies,
+            base_url=base_url,
+            clock=clock,
+            report=report,
+            shape=shape,
+        )
 
 
 def _make_proxies(sockets: Path, directory: Path, port: int) -> dict[str, Proxy]:
@@ -125,10 +144,10 @@ def _make_proxies(sockets: Path, directory: Path, port: int) -> dict[str, Proxy]
     return proxies
 
 
-def _adjust(sockets: Path, clock: Clock | None, mutant: Adjust | None) -> Adjust:
+def _adjust(sockets: Path, clock: Clock | None, mutant: Adjust | None, shape: Shape) -> Adjust:
     def adjust(plan: Plan) -> Plan:
         if plan.name in _ROLES:
-            plan = _through_proxies(plan, sockets)
+            plan = _through_proxies(plan, sockets, shape)
         elif plan.name == "valkey" and clock is not None:
             plan = clock.given_to(plan)
         return plan if mutant is None else mutant(plan)
@@ -136,10 +155,19 @@ def _adjust(sockets: Path, clock: Clock | None, mutant: Adjust | None) -> Adjust
     return adjust
 
 
-def _through_proxies(plan: Plan, sockets: Path) -> Plan:
+def _through_proxies(plan: Plan, sockets: Path, shape: Shape) -> Plan:
     urls = dict.fromkeys(_OTHER_URLS, "") | {
-        "redis_url": servers.valkey_url(sockets / plan.name),
+        "redis_url": valkey_url_at(
+            sockets / plan.name, plan.environment.get(variable("redis_url"), "")
+        ),
         "database_url": servers.postgres_url(sockets / plan.name, _ROLES[plan.name]),
     }
+    if shape == "cluster":
+        del urls["redis_url"], urls["queue_redis_url"]
     through = {variable(name): url for name, url in urls.items()}
     return replace(plan, environment={**plan.environment, **through})
+
+
+def valkey_url_at(sockets: Path, url: str) -> str:
+    """Return a Valkey's URL with its password, as it is reached by a socket that lies there."""
+    return servers.valkey_url(sockets, urlsplit(url).password or "")

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from loadtests.torture.ground import Shape
 from loadtests.torture.sources import Change
 from ops.child import Plan
 
@@ -30,6 +31,8 @@ class Mutant(Struct, frozen=True, kw_only=True):
     """Run as the database's owner once the platform stands."""
     valkey: tuple[tuple[str, str], ...] = ()
     """Options of the embedded Valkey, and what they are set to."""
+    shape: Shape = "single"
+    """What the store must be for it."""
     settings: tuple[tuple[str, str], ...] = ()
     """`ONSALE_*` settings that give the mistake more time to show."""
     faults: tuple[str, ...]
@@ -193,6 +196,35 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
             ),
         ),
         faults=("kill-valkey", "wipe-valkey"),
+    ),
+    "guard-without-replid": Mutant(
+        says="a server is known by its process alone, whatever became of its data",
+        changes=(
+            Change(
+                _GUARD,
+                "\n    and string.find(info, 'master_replid:' .. meta.replid, 1, true)",
+                "",
+            ),
+            Change(
+                "engine/inventory/tending.py",
+                'if run_id != info["run_id"] or replid != info["master_replid"]:',
+                'if run_id != info["run_id"]:',
+            ),
+        ),
+        shape="cluster",
+        faults=("there-and-back",),
+    ),
+    "no-wait-check": Mutant(
+        says="a sale counts as kept by the replica, whether it has acknowledged it or not",
+        changes=(
+            Change(
+                "engine/inventory/replies.py",
+                "return structs.replace(outcome, durable=False)",
+                "return outcome",
+            ),
+        ),
+        shape="cluster",
+        faults=("pause-worker", "elect-late-replica"),
     ),
     "memory-on-replay": Mutant(
         says="what is sold is refused from memory, also to the hold that has it",

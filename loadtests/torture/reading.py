@@ -15,6 +15,7 @@ from engine.platform.settings import Settings
 from loadtests.auditor.judge_both import on_the_way
 from loadtests.auditor.judge_store import stands
 from loadtests.auditor.ledger import LedgerOrder, LedgerShow, open_ledger, read_ledger
+from loadtests.auditor.servers import open_servers
 from loadtests.auditor.store import LIVE, StoreView, read_guard, read_show
 from loadtests.checker.show import AreaCounts, Ledger, Order, Store, StoreHold
 
@@ -78,7 +79,7 @@ async def read_when_settled(
     while True:
         waits_for = "the stores"
         try:
-            async with _open_stores(settings) as (redis, read_from_ledger):
+            async with _open_stores(settings, hall.number) as (redis, read_from_ledger):
                 guard = await read_guard(redis)
                 # Redis first: so the ledger can only be ahead of what is compared with it.
                 view = await read_show(redis, hall.number)
@@ -107,22 +108,15 @@ async def read_when_settled(
 
 
 @asynccontextmanager
-async def _open_stores(settings: Settings) -> AsyncGenerator[tuple[Redis, _Read]]:
-    redis: Redis = Redis.from_url(
-        settings.redis_url,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-    )
-    try:
-        async with open_ledger(settings) as connection:
+async def _open_stores(settings: Settings, show: int) -> AsyncGenerator[tuple[Redis, _Read]]:
+    async with open_servers(settings.redis_url) as servers, open_ledger(settings) as connection:
+        await servers.look()
 
-            async def read(show: int) -> LedgerShow:
-                async with connection.begin():
-                    return (await read_ledger(connection, [show]))[show]
+        async def read(show: int) -> LedgerShow:
+            async with connection.begin():
+                return (await read_ledger(connection, [show]))[show]
 
-            yield redis, read
-    finally:
-        await redis.aclose()
+        yield servers.of(show), read
 
 
 def _ledger(ledger: LedgerShow, hall: Hall, region: str) -> Ledger:

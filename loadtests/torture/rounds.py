@@ -38,6 +38,8 @@ FALLING_BACK: Final = frozenset({"truncate-aof", RESTORE})
 _NS: Final = 1_000_000_000
 _RECOVERIES_MAX: Final = 1000
 _BACK_NS: Final = 6 * _NS
+# How far a replica may be behind before a fault strikes.
+_LAG_NS: Final = _NS
 
 
 class Trouble(Struct, frozen=True):
@@ -149,7 +151,7 @@ class _Striking:
 def _judge(
     opened: Opened, calls: Sequence[Call], left: Left | None, struck: Sequence[Struck]
 ) -> Verdict:
-    losses = tuple(loss_of(one) for one in struck if one.loses_store)
+    losses = tuple(loss_of(one) for one in struck if one.loses_store or one.loses_holds)
     show = msgspec.structs.replace(opened.show, losses=losses)
     bounds = bounds_of(struck)
     if left is None:
@@ -175,6 +177,8 @@ def bounds_of(struck: Sequence[Struck]) -> Bounds:
 
 def loss_of(struck: Struck) -> Loss:
     """Return when the store may have lost what, and until when back."""
+    if struck.loses_holds:
+        return Loss(struck.at_ns, struck.until_ns, struck.at_ns - _LAG_NS, keeps_sales=True)
     falls_back = struck.kind in FALLING_BACK
     return Loss(struck.at_ns, struck.until_ns, struck.at_ns - _BACK_NS if falls_back else None)
 
@@ -222,10 +226,11 @@ def recovery_times(calls: Sequence[Call], struck: Sequence[Struck]) -> list[floa
     )
     found: list[float] = []
     for one in struck:
-        first = next((at for at in had if at > one.until_ns), None)
-        if one.kind not in FENCING or first is None:
+        serves_ns = one.until_ns if one.serves_ns is None else one.serves_ns
+        first = next((at for at in had if at > serves_ns), None)
+        if (one.kind not in FENCING and one.serves_ns is None) or first is None:
             continue
         others = (other for other in struck if other is not one)
         if not any(other.at_ns < first and other.until_ns > one.at_ns for other in others):
-            found.append((first - one.until_ns) / _NS)
+            found.append((first - serves_ns) / _NS)
     return found

@@ -13,11 +13,9 @@ from sqlalchemy import text
 from engine.platform.database import connect_once
 from engine.platform.settings import OWNER_ROLE, Settings
 from loadtests.auditor import audit
-from loadtests.torture.faults import FAULTS, Strike
-from loadtests.torture.forging import FORGERIES
-from loadtests.torture.ground import open_ground
+from loadtests.torture.ground import Shape, open_ground
+from loadtests.torture.kinds import KINDS
 from loadtests.torture.mutants import Mutant
-from loadtests.torture.older_copy import RESTORE, restore_older_copy
 from loadtests.torture.rounds import RoundReport, Trouble, play_round, without_forgeries
 from loadtests.torture.schedule import RoundPlan
 from loadtests.torture.sources import SHORT_HOLDS, Source
@@ -27,19 +25,18 @@ from ops.resellers import make_reseller
 ROUNDS_A_PLATFORM: Final = 20
 """A restart recovers all shows of a platform; more of them would only make the rounds slower."""
 
-USUAL: Final[dict[str, Strike]] = {**FAULTS, RESTORE: restore_older_copy}
-"""The faults of a run that names none."""
-
-KINDS: Final[dict[str, Strike]] = {**USUAL, **FORGERIES}
-"""Every fault that a schedule may name."""
-
 _STATEMENT_S_MAX: Final = 20
 
 Say = Callable[[str], None]
 
 
 async def play(
-    plans: Iterable[RoundPlan], directory: Path, *, mutant: Mutant | None, say: Say
+    plans: Iterable[RoundPlan],
+    directory: Path,
+    *,
+    mutant: Mutant | None,
+    say: Say,
+    shape: Shape = "single",
 ) -> AsyncGenerator[RoundReport]:
     """Play the rounds and yield each one's report.
 
@@ -53,14 +50,22 @@ async def play(
         place = directory / f"platform-{number}"
         place.mkdir(parents=True)
         api_workers = 1 + number % 2  # two processes know of different things
-        playing = _play_on_one(chunk, place, mutant, api_workers, say)
+        playing = _play_on_one(
+            chunk, place, mutant=mutant, shape=shape, api_workers=api_workers, say=say
+        )
         async with aclosing(playing):
             async for report in playing:
                 yield report
 
 
-async def _play_on_one(
-    plans: Sequence[RoundPlan], place: Path, mutant: Mutant | None, api_workers: int, say: Say
+async def _play_on_one(  # noqa: PLR0913 -- what `play` has taken, and a platform's own, by name
+    plans: Sequence[RoundPlan],
+    place: Path,
+    *,
+    mutant: Mutant | None,
+    shape: Shape,
+    api_workers: int,
+    say: Say,
 ) -> AsyncGenerator[RoundReport]:
     changes = (*SHORT_HOLDS, *(mutant.changes if mutant else ()))
     source = await asyncio.to_thread(Source, place / "source", changes)
@@ -72,6 +77,7 @@ async def _play_on_one(
     say(f"starting a platform in {place}")
     opening = open_ground(
         place / "data",
+        shape=shape,
         mutant=adjust,
         api_workers=api_workers,
         environment=dict(mutant.settings) if mutant else None,
@@ -81,7 +87,7 @@ async def _play_on_one(
             await _run_sql(ground.settings, mutant.sql)
         issued = await make_reseller(ground.settings, "Torture")
         for plan in plans:
-            report = await play_round(ground, issued.text, plan, KINDS, place)
+            report = await play_round(ground, issued.text, plan, KINDS[shape], place)
             if plan is plans[-1]:
                 # What earlier rounds left in order must have stayed so.
                 found = await _audit_all(ground.settings)

@@ -25,7 +25,14 @@ _FIRST: Final = 0.12
 _LAST: Final = 0.75
 _VOLLEY: Final = 0.4
 _VOLLEY_S_MAX: Final = 0.3
-_ON_VALKEY: Final = frozenset({"truncate-aof", "script-flush"})
+_ON_VALKEY: Final = frozenset(
+    {
+        *("truncate-aof", "script-flush"),
+        *("kill-primary", "pause-primary", "kill-replica", "pause-replica", "promote-replica"),
+        "replace-paused-primary",
+        *("failover", "migrate-slot", "elect-late-replica", "there-and-back"),
+    }
+)
 
 
 class Planned(Struct, frozen=True):

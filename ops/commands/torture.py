@@ -19,10 +19,12 @@ from engine.platform.logs import configure_logs
 from loadtests.auditor.report import open_console
 from loadtests.buyers.show_setup import RefusedShowError
 from loadtests.checker.verdict import tell_time
+from loadtests.torture.ground import Shape
+from loadtests.torture.kinds import KINDS, USUAL
 from loadtests.torture.mutants import MUTANTS, Mutant
 from loadtests.torture.opening import RefusedError
 from loadtests.torture.rounds import RoundReport
-from loadtests.torture.run import KINDS, USUAL, play
+from loadtests.torture.run import play
 from loadtests.torture.schedule import RoundPlan, make_schedule, make_volleys
 from loadtests.torture.summary import Summary, summarize
 from ops.child import StackError
@@ -64,6 +66,18 @@ _LINES_SHOWN: Final = 60
     is_flag=True,
     help="Let the faults strike all together in each round, in the order in which they are named.",
 )
+@click.option(
+    "--cluster",
+    is_flag=True,
+    help="Keep the shows in a cluster of six, and let the faults be a cluster's.",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(0, 1),
+    default=0,
+    show_default=True,
+    help="Give the inventory store a replica, which faults promote.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
 @click.option("--keep", is_flag=True, help="Keep data, logs and histories, and say where they are.")
 def command(  # noqa: PLR0913 -- click hands each option over by itself
@@ -74,6 +88,8 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
     mutant: str | None,
     seconds: float,
     together: bool,
+    cluster: bool,
+    replicas: int,
     as_json: bool,
     keep: bool,
 ) -> None:
@@ -90,18 +106,20 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
       ./onsale torture --rounds 20
       ./onsale torture --seed 7 --rounds 200 --json
       ./onsale torture --faults kill-valkey,pause-worker --keep
+      ./onsale torture --cluster --seed 3 --rounds 50
       ./onsale torture --mutant no-guard
     """
     broken = MUTANTS[mutant] if mutant else None
-    kinds = _kinds(faults)
+    shape = _shape(cluster=cluster, replicas=replicas, mutant=broken)
+    kinds = _kinds(faults, shape)
     if kinds is None:
-        kinds, together = (broken.faults, True) if broken else (tuple(USUAL), together)
+        kinds, together = (broken.faults, True) if broken else (tuple(USUAL[shape]), together)
     plan = make_volleys if together else make_schedule
     plans = plan(seed, rounds or (MUTANT_ROUNDS if broken else ROUNDS), kinds, seconds)
     configure_logs("error")
     console = open_console(stderr=as_json)
     directory = Path(tempfile.mkdtemp(prefix="onsale-torture-"))
-    torture = _Torture(plans, directory, broken, console)
+    torture = _Torture(plans, directory, shape, broken, console)
     began = time.monotonic()
     try:
         asyncio.run(torture.play())
@@ -135,11 +153,13 @@ class _Torture:
         self,
         plans: Sequence[RoundPlan],
         directory: Path,
+        shape: Shape,
         mutant: Mutant | None,
         console: Console,
     ) -> None:
         self._plans = plans
         self._directory = directory
+        self._shape: Shape = shape
         self._mutant = mutant
         self._console = console
         self.reports: list[RoundReport] = []
@@ -157,7 +177,13 @@ class _Torture:
 
     async def play(self) -> None:
         """Play the rounds; of a mutant no more than it takes to find it."""
-        playing = play(self._plans, self._directory, mutant=self._mutant, say=self._say)
+        playing = play(
+            self._plans,
+            self._directory,
+            mutant=self._mutant,
+            say=self._say,
+            shape=self._shape,
+        )
         async with aclosing(playing):
             async for report in playing:
                 self.reports.append(report)
@@ -186,15 +212,27 @@ class _Torture:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _kinds(faults: str | None) -> tuple[str, ...] | None:
+def _shape(*, cluster: bool, replicas: int, mutant: Mutant | None) -> Shape:
+    if cluster and replicas:
+        msg = "a cluster's primaries have a replica each: leave one of the two out"
+        raise click.BadParameter(msg, param_hint="--replicas")
+    if cluster:
+        return "cluster"
+    if replicas:
+        return "replicas"
+    return mutant.shape if mutant else "single"
+
+
+def _kinds(faults: str | None, shape: Shape) -> tuple[str, ...] | None:
     if faults is None:
         return None
     if faults == "none":
         return ()
     kinds = tuple(kind.strip() for kind in faults.split(",") if kind.strip())
-    unknown = [kind for kind in kinds if kind not in KINDS]
+    unknown = [kind for kind in kinds if kind not in KINDS[shape]]
     if unknown or not kinds:
-        msg = f"no such fault: {', '.join(unknown) or 'none named'}; there are {', '.join(KINDS)}"
+        known = ", ".join(KINDS[shape])
+        msg = f"no such fault here: {', '.join(unknown) or 'none named'}; there are {known}"
         raise click.BadParameter(msg, param_hint="--faults")
     return kinds
 

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtests.torture.ground import Shape
+from loadtests.torture.kinds import USUAL
 from loadtests.torture.rounds import RoundReport
-from loadtests.torture.run import USUAL, play
+from loadtests.torture.run import play
 from loadtests.torture.schedule import RoundPlan, make_schedule
 from ops.places import ROOT
 
@@ -27,9 +29,9 @@ async def _play(plans: Sequence[RoundPlan], directory: Path) -> list[RoundReport
 @pytest.mark.timeout(240)
 async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     """Every kind of fault strikes once at least, some together; checker and auditor are content."""
-    rounds = -(-len(USUAL) // STRIKES_A_ROUND)
+    rounds = -(-len(USUAL["single"]) // STRIKES_A_ROUND)
     each = (STRIKES_A_ROUND, STRIKES_A_ROUND)
-    plans = make_schedule(SEED, rounds, tuple(USUAL), SECONDS, each)
+    plans = make_schedule(SEED, rounds, tuple(USUAL["single"]), SECONDS, each)
     reports = await _play(plans, tmp_path)
     wrong = [
         (report.plan.as_text(), trouble.kind, trouble.subject, trouble.says, trouble.told)
@@ -39,9 +41,31 @@ async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     assert not wrong, wrong
     struck = {one.kind for one in chain.from_iterable(report.struck for report in reports)}
     # Not every machine can do these; see `lacking`.
-    assert set(USUAL) - struck <= {"clock-step", "disk-full"}
+    assert set(USUAL["single"]) - struck <= {"clock-step", "disk-full"}
     assert sum(report.operations for report in reports) > 100 * rounds
     assert sum(report.ambiguous for report in reports) > 0
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("shape", "kinds"),
+    [
+        ("cluster", ("kill-primary", "migrate-slot", "there-and-back", "kill-worker")),
+        ("replicas", ("promote-replica", "pause-replica", "replace-paused-primary", "kill-worker")),
+    ],
+)
+async def test_nothing_goes_wrong_where_servers_replace_each_other(
+    shape: Shape, kinds: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Primaries are lost while buyers fight, and no sale that was answered is."""
+    plans = make_schedule(SEED, 2, kinds, SECONDS, (2, 2))
+    playing = play(plans, tmp_path, mutant=None, say=print, shape=shape)
+    reports = [report async for report in playing]
+    assert not [(one.kind, one.says) for report in reports for one in report.troubles]
+    struck = [one.kind for report in reports for one in report.struck]
+    assert sorted(struck) == sorted(kinds)
+    assert sum(report.operations for report in reports) > 200
+    assert any(report.recovered_ms for report in reports)
 
 
 def _torture(*words: str) -> tuple[int, dict[str, Any], str]:

@@ -106,6 +106,17 @@ def test_a_loss_that_nobody_declared_is_found() -> None:
     assert {"recording-lost", "ended-early"} <= told
 
 
+def test_a_recording_that_a_failover_loses_is_found() -> None:
+    """Where replicas have every sale that was answered, only holds may vanish."""
+    told: set[str] = set()
+    for seed in range(SEEDS_MAX):
+        outcome = simulate(seed, size_of(seed, loses_store=True))
+        kept = tuple(msgspec.structs.replace(one, keeps_sales=True) for one in outcome.show.losses)
+        outcome.show = msgspec.structs.replace(outcome.show, losses=kept)
+        told |= {v.kind for v in judge(outcome).violations}
+    assert told == {"recording-lost"}
+
+
 # ---------------------------------------------------------------- by hand
 
 SHOW = Show(id="s", seats=frozenset({"A"}), max_per_buyer=4)

@@ -1,5 +1,7 @@
 """What a round makes of its faults: bounds for the checker, losses, and times of recovery."""
 
+import msgspec
+
 from loadtests.checker import Bounds, Call, Held
 from loadtests.torture.faults import Struck
 from loadtests.torture.forging import MARK
@@ -79,6 +81,21 @@ def test_only_a_store_that_fell_back_may_have_undone_what_was_done() -> None:
     since_ns = loss_of(struck("restore-valkey", 10, 12)).since_ns
     assert since_ns is not None
     assert since_ns < 10 * S
+
+
+def test_a_failover_may_lose_holds_and_no_sale_that_was_answered() -> None:
+    """What was released a moment before may stand again; a `202` is kept."""
+    loss = loss_of(msgspec.structs.replace(struck("kill-primary", 10, 12), loses_holds=True))
+    assert loss.keeps_sales
+    assert loss.since_ns is not None
+    assert 8 * S < loss.since_ns < 10 * S
+    assert not loss_of(struck("wipe-valkey", 10, 12)).keeps_sales
+
+
+def test_a_failovers_recovery_is_timed_from_the_election() -> None:
+    """Not from when the old primary was back."""
+    failed_over = msgspec.structs.replace(struck("kill-primary", 2, 6), serves_ns=3 * S)
+    assert recovery_times([held_at(2.5), held_at(3.5), held_at(7)], [failed_over]) == [0.5]
 
 
 def test_nothing_but_forgeries_is_left_out() -> None:

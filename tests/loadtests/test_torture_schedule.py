@@ -3,6 +3,8 @@
 from collections import Counter
 from itertools import chain
 
+from loadtests.torture.faults.cluster import CLUSTER_FAULTS
+from loadtests.torture.faults.replicas import REPLICA_FAULTS
 from loadtests.torture.schedule import ALONE, STRIKES, make_schedule, make_volleys, part_of
 
 KINDS = (
@@ -53,6 +55,12 @@ def test_two_faults_never_work_on_the_same_part_at_once() -> None:
             if ALONE & {one.kind for one in volley}:
                 assert len(volley) == 1
     assert joined > 20
+
+
+def test_what_befalls_a_store_of_several_servers_comes_one_after_the_other() -> None:
+    """Two would be in each other's way: each waits until every primary has its replica."""
+    for faults in (CLUSTER_FAULTS, REPLICA_FAULTS):
+        assert {part_of(kind) for kind in faults} == {"valkey"}
 
 
 def test_without_kinds_nothing_strikes() -> None:

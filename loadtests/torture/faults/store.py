@@ -3,6 +3,7 @@
 import asyncio
 import random
 import shutil
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 
 from loadtests.torture.faults.processes import DOWN_S_MAX, down
 from loadtests.torture.ground import Ground
+from ops.doctor.store import store_urls
 
 _CUT_BYTES_MAX: Final = 600
 _FLUSHES_MAX: Final = 20
@@ -41,11 +43,14 @@ async def wipe(ground: Ground, dice: random.Random) -> str:
 async def flush_scripts(ground: Ground, dice: random.Random) -> str:
     """Have the server forget all scripts, again and again: between a load and a call, too."""
     times = dice.randint(1, _FLUSHES_MAX)
-    async with Redis.from_url(
-        ground.settings.redis_url, socket_timeout=_COMMAND_TIMEOUT_S
-    ) as redis:
+    async with AsyncExitStack() as exits:
+        servers = [
+            await exits.enter_async_context(Redis.from_url(url, socket_timeout=_COMMAND_TIMEOUT_S))
+            for url in store_urls(ground.settings.redis_url)
+        ]
         for _ in range(times):
-            await redis.script_flush()
+            for server in servers:
+                await server.script_flush()
             await asyncio.sleep(dice.uniform(0, _FLUSH_PAUSE_S_MAX))
     return f"scripts forgotten {times} times"
 

@@ -20,6 +20,10 @@ class Struck(Struct, frozen=True, kw_only=True):
     details: str
     loses_store: bool = False
     """Whether holds, and sales that were not recorded yet, may be gone from the store."""
+    loses_holds: bool = False
+    """Whether holds may be gone, or stand as a little before, while no answered sale may be."""
+    serves_ns: int | None = None
+    """When the show had a server again on which it is to be recovered, if that is told."""
     clock_step_s: float = 0.0
     """By how much the store's clock was ahead meanwhile (behind, if negative)."""
 

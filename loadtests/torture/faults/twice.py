@@ -9,17 +9,18 @@ import tempfile
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.database import connect_once
 from engine.platform.settings import RECORDER_ROLE, variable
 from loadtests.torture.faults.processes import send
-from loadtests.torture.ground import Ground
+from loadtests.torture.ground import Ground, valkey_url_at
 from loadtests.torture.proxy import Proxy
 from ops import servers
 from ops.child import Child
@@ -28,6 +29,7 @@ from ops.places import ROOT
 _START_TIMEOUT_S: Final = 15.0
 _END_TIMEOUT_S: Final = 30.0
 _POLL_S: Final = 0.01
+_TOLD_WITHIN_S: Final = 30.0
 _SLOW_S: Final = (0.0, 0.03)
 _BOTH_S: Final = (0.2, 1.0)
 _PAUSED_S: Final = (0.3, 2.5)
@@ -74,7 +76,7 @@ async def two_recoveries(ground: Ground, dice: random.Random) -> str:
     """
     slow_s, asleep_s = dice.uniform(*_RECOVERY_SLOW_S), dice.uniform(*_PAUSED_S)
     amid_s, is_cut = dice.uniform(0, _RECOVERY_DELAYS * slow_s), dice.random() < _CUTS
-    show = await _newest_show(ground)
+    show = await newest_show(ground)
     async with _victims_proxies(ground, slow_s) as (to_valkey, to_postgres, environment):
         victim = await _recover(show, environment)
         rival = await _recover(show, dict(ground.stack.worker.plan.environment))
@@ -98,9 +100,18 @@ async def two_recoveries(ground: Ground, dice: random.Random) -> str:
     )
 
 
-async def _newest_show(ground: Ground) -> int:
-    async with connect_once(ground.settings.database_url) as connection:
-        return (await connection.execute(_NEWEST_SHOW)).scalar_one()
+async def newest_show(ground: Ground) -> int:
+    """Return the round's show, also where PostgreSQL is down just now.
+
+    Raises:
+        TimeoutError: nobody told it.
+    """
+    async with asyncio.timeout(_TOLD_WITHIN_S):
+        while True:
+            with suppress(SQLAlchemyError, OSError):
+                async with connect_once(ground.settings.database_url) as connection:
+                    return (await connection.execute(_NEWEST_SHOW)).scalar_one()
+            await asyncio.sleep(_POLL_S)
 
 
 @asynccontextmanager
@@ -117,9 +128,11 @@ async def _victims_proxies(
             proxy.delay(slow_s)
             proxies.append(await exits.enter_async_context(proxy))
         environment = dict(ground.stack.worker.plan.environment) | {
-            variable("redis_url"): servers.valkey_url(sockets),
             variable("database_url"): servers.postgres_url(sockets, RECORDER_ROLE),
         }
+        if ground.shape != "cluster":
+            url = valkey_url_at(sockets, ground.settings.redis_url)
+            environment[variable("redis_url")] = url
         yield proxies[0], proxies[1], environment
 
 
