@@ -5,7 +5,6 @@ every connection is by TLS. The options are those of a `redis://` URL.
 """
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -42,7 +41,7 @@ class ClusterUrl(Struct, frozen=True):
 
 def is_cluster_url(url: str) -> bool:
     """Tell whether a URL names a cluster, however well."""
-    return urlsplit(url).scheme in CLUSTER_SCHEMES
+    return url.partition("://")[0].lower() in CLUSTER_SCHEMES
 
 
 def parse_cluster_url(url: str) -> ClusterUrl:
@@ -51,16 +50,19 @@ def parse_cluster_url(url: str) -> ClusterUrl:
     Raises:
         ValueError: it does not name nodes; the message names no password.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in CLUSTER_SCHEMES:
+    # By hand: the library takes several hosts, one in brackets, for one that is malformed.
+    if not is_cluster_url(url):
         msg = f"a cluster's URL starts with one of {', '.join(s + '://' for s in CLUSTER_SCHEMES)}"
         raise ValueError(msg)
-    if parts.path not in {"", "/", "/0"}:
-        msg = f"a cluster has one database, without a name: take {parts.path} away"
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    place, _, database = place.partition("/")
+    if database not in {"", "0"}:
+        msg = f"a cluster has one database, without a name: take /{database} away"
         raise ValueError(msg)
-    log_in, at, nodes = parts.netloc.rpartition("@")
+    log_in, at, nodes = place.rpartition("@")
     seeds = tuple(parse_address(node) for node in nodes.split(","))
-    return ClusterUrl(parts.scheme.partition("+")[0], log_in + at, seeds, parts.query)
+    return ClusterUrl(scheme.lower().partition("+")[0], log_in + at, seeds, query)
 
 
 def parse_address(text: str) -> Address:

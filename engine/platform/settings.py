@@ -5,7 +5,6 @@ docs/SETTINGS.md describes each; a test holds the two together.
 
 from collections.abc import Mapping
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -144,7 +143,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 def _check(settings: Settings) -> None:
     for field, schemes in _SCHEMES.items():
         url: str = getattr(settings, field)
-        if url and urlsplit(str(url)).scheme not in schemes:
+        if url and str(url).partition("://")[0].lower() not in schemes:
             msg = (
                 f"{variable(field)} must start with one of {', '.join(s + '://' for s in schemes)}"
             )

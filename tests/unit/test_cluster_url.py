@@ -53,6 +53,8 @@ def test_a_cluster_needs_a_plain_server_for_the_jobs() -> None:
         load_settings(given | {"ONSALE_QUEUE_REDIS_URL": "redis+cluster://a:1"})
     settings = load_settings(given | {"ONSALE_QUEUE_REDIS_URL": "redis://q"})
     assert settings.queue_url() == "redis://q"
+    bracketed = {"ONSALE_REDIS_URL": "redis+cluster://a:1,[::1]:2"}
+    assert load_settings(given | bracketed | {"ONSALE_QUEUE_REDIS_URL": "redis://q"})
 
 
 def _line(epoch: int, *slots: str, flags: str = "master") -> dict[str, Any]:
