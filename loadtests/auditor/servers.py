@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.crc import key_slot
@@ -19,11 +18,13 @@ class Servers:
 
     def __init__(self, url: str) -> None:
         """Take `ONSALE_REDIS_URL`; nothing is connected yet."""
-        parts = urlsplit(url)
-        self._scheme, self._is_cluster, _ = parts.scheme.partition(_CLUSTER)
-        self._log_in, at, nodes = parts.netloc.rpartition("@")
+        # By hand: the library takes several hosts for one that is malformed.
+        scheme, _, rest = url.partition("://")
+        self._scheme, self._is_cluster, _ = scheme.partition(_CLUSTER)
+        place, question, query = rest.partition("?")
+        self._log_in, at, nodes = place.partition("/")[0].rpartition("@")
         self._log_in += at
-        self._query = f"?{parts.query}" if parts.query else ""
+        self._query = question + query
         self._urls = [self._of_node(node) for node in nodes.split(",")]
         if not self._is_cluster:
             self._urls = [url]
