@@ -249,17 +249,7 @@ def test_a_history_of_another_show_is_not_judged() -> None:
 
 def test_the_release_of_a_lost_hold_is_remembered() -> None:
     """Its key is then answered as released, although the hold was never seen again."""
-    release = Call(
-        client="c",
-        kind="release",
-        show="s",
-        buyer="b-k1",
-        hold="h-k1",
-        op="r",
-        invoked_ns=200 * MS,
-        completed_ns=210 * MS,
-        answer=Released(),
-    )
+    release = msgspec.structs.replace(RELEASE, invoked_ns=200 * MS, completed_ns=210 * MS)
     again = hold("k1", 250, 260, Refused("hold-released"), "again")
     calls = [hold("k1", 10, 20, held("k1")), release, again]
     lossy = msgspec.structs.replace(SHOW, losses=(Loss(100 * MS, 110 * MS),))
