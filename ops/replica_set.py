@@ -69,7 +69,7 @@ class _Node:
         INFO is answered while data are being read, when all else is refused.
         """
         with self.client() as client:
-            info = cast("dict[str, Any]", client.info("persistence", "replication"))
+            info = cast("Any", client).info("persistence", "replication")
         is_current = info["role"] == "master" or info["master_link_status"] == "up"
         return is_current and not info["loading"]
 
