@@ -133,8 +133,9 @@ def site_of(stack: Stack, api_key: str) -> Site:
     )
 
 
-def _restart(child: Child) -> None:
+def _restart(child: Child, down_s: float) -> None:
     child.kill(restart=False)
+    time.sleep(down_s)
     child.start()
 
 

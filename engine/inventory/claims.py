@@ -53,3 +53,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
         has_all = position.n < 0 or (self.last_sale is not None and self.last_sale >= position)
         in_time = not self.live_holds or self.outage_ms <= SHORT_OUTAGE_MS
         return follows and has_all and in_time
+
+    def is_recorded(self, position: StreamId) -> bool:
+        """Tell whether the ledger has its last sale."""
+        return self.last_sale is None or self.last_sale <= position

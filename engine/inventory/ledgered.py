@@ -6,7 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import exists, func, select
+from sqlalchemy import bindparam, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.facts import StreamId
@@ -25,49 +25,60 @@ from engine.platform.tables import (
 
 _NOWHERE: Final = StreamId(0, -1)
 
-_OWNED: Final = (tickets.c.status == "active") & tickets.c.seat_index.is_not(None)
+_POSITION: Final = select(recorder_positions.c.epoch, recorder_positions.c.seq).where(
+    recorder_positions.c.show_id == bindparam("show")
+)
+_ENTER_EPOCH: Final = (
+    update(recorder_positions)
+    .where(recorder_positions.c.show_id == bindparam("show"))
+    .values(epoch=bindparam("to_epoch"), seq=-1, updated_at=func.now())
+)
+_STANDING: Final = select(
+    exists().where(
+        conflicts.c.show_id == bindparam("show"), conflicts.c.epoch >= bindparam("since")
+    )
+    | exists().where(
+        stranded_facts.c.show_id == bindparam("show"),
+        stranded_facts.c.stream_epoch >= bindparam("since"),
+    ),
+    select(func.count())
+    .where(
+        tickets.c.show_id == bindparam("show"),
+        tickets.c.status == "active",
+        tickets.c.seat_index.is_not(None),
+    )
+    .scalar_subquery(),
+    select(func.coalesce(func.sum(area_sales.c.sold), 0))
+    .where(area_sales.c.show_id == bindparam("show"))
+    .scalar_subquery(),
+)
 
 
-class SoldCounts(Struct, frozen=True):
-    """How much of a show is sold."""
+class Standing(Struct, frozen=True):
+    """What a show must have in the store if it is to be opened as it stands."""
 
-    seats: int
-    places: int
+    has_failed_sales: bool
+    """Sales that became no orders: their places are nobody's. Those of earlier epochs went back on
+    sale when their epoch ended."""
+    seats_sold: int
+    places_sold: int
 
 
 async def read_position(connection: AsyncConnection, show: int) -> StreamId:
     """Return how far the show's sales are recorded."""
-    query = select(recorder_positions.c.epoch, recorder_positions.c.seq).where(
-        recorder_positions.c.show_id == show
-    )
-    row = (await connection.execute(query)).one_or_none()
-    return _NOWHERE if row is None else StreamId(row.epoch, row.seq)
+    row = (await connection.execute(_POSITION, {"show": show})).one_or_none()
+    return _NOWHERE if row is None else StreamId(row[0], row[1])
 
 
-async def has_failed_sales(connection: AsyncConnection, show: int, since_epoch: int) -> bool:
-    """Tell whether sales of that epoch or a later one became no orders: their places are nobody's.
-
-    Those of earlier epochs went back on sale when their epoch ended.
-    """
-    query = select(
-        exists().where(conflicts.c.show_id == show, conflicts.c.epoch >= since_epoch),
-        exists().where(
-            stranded_facts.c.show_id == show, stranded_facts.c.stream_epoch >= since_epoch
-        ),
-    )
-    return any((await connection.execute(query)).one())
+async def enter_epoch(connection: AsyncConnection, show: int, epoch: int) -> None:
+    """Move the position to the start of an epoch: nothing before it is to be recorded."""
+    await connection.execute(_ENTER_EPOCH, {"show": show, "to_epoch": epoch})
 
 
-async def count_sold(connection: AsyncConnection, show: int) -> SoldCounts:
-    """Count what is owned."""
-    seats = select(func.count()).select_from(tickets).where(tickets.c.show_id == show, _OWNED)
-    places = select(func.coalesce(func.sum(area_sales.c.sold), 0)).where(
-        area_sales.c.show_id == show
-    )
-    row = (
-        await connection.execute(select(seats.scalar_subquery(), places.scalar_subquery()))
-    ).one()
-    return SoldCounts(int(row[0]), int(row[1]))
+async def read_standing(connection: AsyncConnection, show: int, since_epoch: int) -> Standing:
+    """Read what is sold, and whether sales failed in that epoch or later."""
+    row = (await connection.execute(_STANDING, {"show": show, "since": since_epoch})).one()
+    return Standing(row[0], row[1], int(row[2]))
 
 
 async def read_blocks(connection: AsyncConnection, show: int) -> HouseBlocks:

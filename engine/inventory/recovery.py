@@ -20,7 +20,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 from redis.exceptions import ResponseError
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import bindparam, func, insert, select, text, true, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -28,11 +28,11 @@ from engine.inventory.claims import Claimed
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import ShowKeys, show_keys, staged
 from engine.inventory.ledgered import (
-    count_sold,
-    has_failed_sales,
+    enter_epoch,
     read_blocks,
     read_orders,
     read_position,
+    read_standing,
 )
 from engine.inventory.rebuild import Inventory, rebuild
 from engine.inventory.records import HoldRecord, RecordError, Tombstone, unpack_record
@@ -44,8 +44,23 @@ from engine.platform.redis import Store
 from engine.platform.tables import recoveries, shows
 
 _STAGED_S: Final = 3600
+_RAISE: Final = (
+    update(shows)
+    .where(shows.c.id == bindparam("show"))
+    .values(epoch=shows.c.epoch + 1)
+    .returning(shows.c.epoch)
+)
 # The row is locked while a large show is written to Redis, and PostgreSQL hears nothing meanwhile.
-_KEEP_THE_LOCK: Final = text("SET LOCAL idle_in_transaction_session_timeout = '30s'")
+_LOCK: Final = (
+    select(shows.c.epoch, func.set_config("idle_in_transaction_session_timeout", "30s", true()))
+    .where(shows.c.id == bindparam("show"))
+    .with_for_update()
+)
+_REMEMBER: Final = insert(recoveries)
+_LEASE: Final = text(
+    "SELECT CASE WHEN pg_try_advisory_lock(:show)"
+    " THEN set_config('idle_session_timeout', :lease, false) END"
+)
 # Who was stopped, or cut off from PostgreSQL without a word, keeps others waiting for so long.
 _LEASE_S: Final = 20.0
 _FIELDS_A_CALL: Final = 2000
@@ -96,7 +111,7 @@ class Recoverer:
 
         `lease_s` is for how long a recovery keeps others from the same show at the most.
         """
-        self._lease_ends = text(f"SET idle_session_timeout = '{round(lease_s * 1000)}ms'")
+        self._lease = f"{round(lease_s * 1000)}ms"
         self._redis = redis
         self._engine = engine
         self._book = book
@@ -124,14 +139,15 @@ class Recoverer:
         epoch, position = await self._raise_epoch(show)
         claimed = await self._claim(keys, epoch)
         lost_nothing = not anew and claimed.lost_nothing(epoch, position)
-        drained = await self._drain(show, look_back=not lost_nothing)
+        is_recorded = lost_nothing and claimed.is_recorded(position)
+        drained = 0 if is_recorded else await self._drain(show, look_back=not lost_nothing)
         survivors = None if lost_nothing else await self._survivors(keys)
         async with self._engine.begin() as connection:
-            await connection.execute(_KEEP_THE_LOCK)
-            locked = select(shows.c.epoch).where(shows.c.id == show).with_for_update()
-            if (await connection.execute(locked)).scalar_one() != epoch:
+            if (await connection.execute(_LOCK, {"show": show})).scalar_one() != epoch:
                 msg = f"epoch {epoch} of show {entity_hex(show)} is no longer the newest"
                 raise SupersededError(msg)
+            if is_recorded:
+                await enter_epoch(connection, show, epoch)
             current = await self._book.read(connection, show)
             kept, voided = claimed.live_holds, 0
             if survivors is not None or not await self._stands(connection, current, claimed, epoch):
@@ -145,15 +161,9 @@ class Recoverer:
                 holds_voided=voided,
                 took_ms=round((time.monotonic() - began) * 1000),
             )
-            await connection.execute(
-                insert(recoveries).values(
-                    id=new_entity_id(),
-                    show_id=show,
-                    reseller_id=current.reseller,
-                    reason=reason,
-                    **msgspec.structs.asdict(recovered),
-                )
-            )
+            row = {"id": new_entity_id(), "show_id": show, "reseller_id": current.reseller}
+            row |= {"reason": reason, **_fields(recovered)}
+            await connection.execute(_REMEMBER, row)
         RECOVERIES.inc()
         _log.info("show opened", show=entity_hex(show), reason=reason, **_fields(recovered))
         return recovered
@@ -166,13 +176,11 @@ class Recoverer:
         """
         async with self._engine.connect() as connection:
             autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
-            lock = text("SELECT pg_try_advisory_lock(:show)")
-            mine = bool((await autocommit.execute(lock, {"show": show})).scalar_one())
-            if not mine:
+            asked = {"show": show, "lease": self._lease}
+            if (await autocommit.execute(_LEASE, asked)).scalar_one() is None:
                 yield False
                 return
             try:
-                await autocommit.execute(self._lease_ends)
                 yield True
             finally:
                 await _give_back(autocommit, show)
@@ -183,13 +191,8 @@ class Recoverer:
         From then on facts of the epoch before are the drain's: the position stays.
         """
         async with self._engine.begin() as connection:
-            raised = (
-                update(shows)
-                .where(shows.c.id == show)
-                .values(epoch=shows.c.epoch + 1)
-                .returning(shows.c.epoch)
-            )
-            epoch = (await connection.execute(raised)).scalar_one()
+            epoch = (await connection.execute(_RAISE, {"show": show})).scalar_one()
+            # By itself: what waited for the row would not see what was committed meanwhile.
             return epoch, await read_position(connection, show)
 
     async def _claim(self, keys: ShowKeys, epoch: int) -> Claimed:
@@ -224,11 +227,11 @@ class Recoverer:
         """Open a show that lost nothing as it stands, unless it is not what the ledger has now."""
         if claimed.inventory_version != show.inventory_version:
             return False
-        if await has_failed_sales(connection, show.id, claimed.open_under):
+        ledger = await read_standing(connection, show.id, claimed.open_under)
+        if ledger.has_failed_sales:
             return False
-        sold = await count_sold(connection, show.id)
-        manifest = show.manifest
-        expected = (len(manifest.layout), len(manifest.areas), sold.seats, sold.places)
+        size = len(show.manifest.layout), len(show.manifest.areas)
+        expected = (*size, ledger.seats_sold, ledger.places_sold)
         return await self._open(show, epoch, msgspec.msgpack.encode(expected))
 
     async def _build(
@@ -313,7 +316,7 @@ async def _give_back(lease: AsyncConnection, show: int) -> None:
         _log.warning("lease lost", show=entity_hex(show), error=repr(error))
 
 
-def _fields(recovered: Recovered) -> dict[str, int]:
+def _fields(recovered: Recovered) -> dict[str, Any]:
     return msgspec.structs.asdict(recovered)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
@@ -26,6 +26,12 @@ from engine.platform.tables import fee_schedules, manifests, price_versions, sho
 _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
 _PRICE_VERSIONS_CACHED_MAX: Final = 4096
+
+_SHOW: Final = (
+    select(shows, fee_schedules.c.fee_bps, fee_schedules.c.fee_fixed)
+    .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
+    .where(shows.c.id == bindparam("show"))
+)
 
 
 class Show(Struct, frozen=True, kw_only=True):
@@ -124,12 +130,7 @@ class ShowBook:
         Raises:
             UnknownShowError: the connection sees no such show.
         """
-        query = (
-            select(shows, fee_schedules.c.fee_bps, fee_schedules.c.fee_fixed)
-            .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
-            .where(shows.c.id == show)
-        )
-        row = (await connection.execute(query)).mappings().one_or_none()
+        row = (await connection.execute(_SHOW, {"show": show})).mappings().one_or_none()
         if row is None:
             raise UnknownShowError(show)
         manifest = await self._manifest(connection, row["manifest_id"])

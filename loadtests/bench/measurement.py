@@ -21,8 +21,9 @@ class Site(Struct, frozen=True, kw_only=True):
     pause_worker: Callable[[], None]
     """Stop the recorder where it is (SIGSTOP); sales pile up in their streams."""
     resume_worker: Callable[[], None]
-    restart_store: Callable[[], None]
-    """Kill the store's server (SIGKILL) and start it again; returns when it has read its data."""
+    restart_store: Callable[[float], None]
+    """Kill the store's server (SIGKILL), start it again so many seconds later, and return when it
+    has read its data."""
 
 
 class ClusterSite(Struct, frozen=True, kw_only=True):

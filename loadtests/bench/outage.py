@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from loadtests.bench.batch_door import TTL_S, BatchDoor, fresh_buyer, hold_seats
 from loadtests.bench.http_bench import BenchError
 from loadtests.bench.measurement import Site
-from loadtests.torture.wire import LostError, NotSentError, Wire, path_of
+from loadtests.torture.wire import Answer, LostError, NotSentError, Wire, path_of
 
 _ANSWER_TIMEOUT_S: Final = 10.0
 _IMPATIENT_S: Final = 0.02
@@ -31,8 +31,11 @@ class Queue:
     def __init__(self, site: Site, show: str, seats: Iterable[str]) -> None:
         """Take a show and which of its seats nobody has asked for."""
         self._wire = Wire(site.base_url, site.api_key, _ANSWER_TIMEOUT_S)
+        self._show = show
         self._path = path_of("shows", show, "holds")
         self._seats = iter(seats)
+        self.confirmed: list[str] = []
+        """The orders that buyers were told to be theirs."""
 
     async def first_held(self, pause_s: float = _IMPATIENT_S) -> float:
         """Have a buyer ask until a seat was held; return the monotonic time when it was.
@@ -43,23 +46,48 @@ class Queue:
         seat = self._next_seat()
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
-            status = await self._ask(seat)
-            if status == HTTPStatus.CREATED:
+            answer = await self._ask(self._path, self._body(seat), str(uuid4()))
+            if answer is not None and answer.status == HTTPStatus.CREATED:
                 return time.monotonic()
-            if status == HTTPStatus.CONFLICT:  # held by a try whose answer was lost
-                seat = self._next_seat()
+            if answer is not None and answer.status == HTTPStatus.CONFLICT:
+                seat = self._next_seat()  # held by a try whose answer was lost
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
         msg = f"no hold succeeded within {_PATIENCE_S:g} s"
         raise BenchError(msg)
 
+    async def first_bought(self) -> float:
+        """Have a buyer ask until a seat was held and is confirmed; return when it was.
+
+        Raises:
+            BenchError: not within a minute, the hold was lost, or no seat is left.
+        """
+        path, seat = path_of("shows", self._show, "purchases"), self._next_seat()
+        key, hold = str(uuid4()), ""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            if not hold:
+                answer = await self._ask(self._path, self._body(seat), key)
+                hold = answer.body["hold"] if answer and answer.status == HTTPStatus.CREATED else ""
+            if hold:
+                body = {"hold": hold, "payment_reference": "bench"}
+                answer = await self._ask(path, body, key)
+                if answer is not None and answer.status == HTTPStatus.CREATED:
+                    self.confirmed.append(answer.body["order"])
+                    return time.monotonic()
+                if answer is not None and answer.status == HTTPStatus.NOT_FOUND:
+                    hold, key = "", str(uuid4())  # as a primary's last holds may be
+            await asyncio.sleep(_IMPATIENT_S)
+        msg = f"no purchase was confirmed within {_PATIENCE_S:g} s"
+        raise BenchError(msg)
+
     @asynccontextmanager
-    async def crowded(self) -> AsyncGenerator[list[float]]:
-        """Let buyers come one after the other in the block; gives when holds succeeded."""
+    async def crowded(self, *, buy: bool = False) -> AsyncGenerator[list[float]]:
+        """Let buyers come one after the other in the block; gives when they had a seat."""
         had: list[float] = []
 
         async def come() -> None:
             while True:
-                had.append(await self.first_held())
+                had.append(await (self.first_bought() if buy else self.first_held()))
                 await asyncio.sleep(_IMPATIENT_S)
 
         async with asyncio.TaskGroup() as group:
@@ -77,14 +105,16 @@ class Queue:
             raise BenchError(msg)
         return seat
 
-    async def _ask(self, seat: str) -> int | None:
-        """Ask once; return the answer's status, None if it was lost."""
-        body = {"buyer": fresh_buyer(), "seats": [seat], "ttl_s": TTL_S}
+    @staticmethod
+    def _body(seat: str) -> dict[str, Any]:
+        return {"buyer": fresh_buyer(), "seats": [seat], "ttl_s": TTL_S}
+
+    async def _ask(self, path: str, body: object, key: str) -> Answer | None:
+        """Ask once; None if the answer was lost."""
         try:
-            answer = await self._wire.ask("POST", self._path, body, key=str(uuid4()))
+            return await self._wire.ask("POST", path, body, key=key)
         except (NotSentError, LostError):
             return None
-        return answer.status
 
 
 async def until_held(had: list[float], after: float) -> float:
@@ -138,6 +168,20 @@ async def check_held(site: Site, show: str, holds: Iterable[str]) -> None:
         answer = await wire.ask("GET", path_of("shows", show, "holds", hold))
         if answer.status != HTTPStatus.OK or answer.body["status"] != "held":
             msg = f"hold {hold} is lost: {answer.status} {answer.body}"
+            raise BenchError(msg)
+
+
+async def check_confirmed(site: Site, orders: Iterable[str]) -> None:
+    """See that orders are there.
+
+    Raises:
+        BenchError: one is not.
+    """
+    wire = Wire(site.base_url, site.api_key, _ANSWER_TIMEOUT_S)
+    for order in orders:
+        answer = await wire.ask("GET", path_of("orders", order))
+        if answer.status != HTTPStatus.OK or answer.body["status"] != "confirmed":
+            msg = f"order {order} is lost: {answer.status} {answer.body}"
             raise BenchError(msg)
 
 

@@ -2,6 +2,10 @@
 
 Counted from when the server has read its data and answers until a buyer holds a seat again. The
 holds that lived before must live afterwards.
+
+The server is down for long enough that live holds' deadlines are put off, so the show is written
+anew from the ledger. In the same rounds, as a detail: it is back at once, and the show is opened as
+it stands.
 """
 
 import asyncio
@@ -20,6 +24,7 @@ TARGET_S: Final = 2.0
 
 _SEATS: Final = 60_000
 _LIVE_HOLDS: Final = 1_000
+_DOWN_S: Final = 1.5
 _RECORDED_WITHIN_S: Final = 300.0
 
 
@@ -41,7 +46,11 @@ def measure(bench: Bench, seats: int = _SEATS, live_holds: int = _LIVE_HOLDS) ->
         live = sell_half(site, show, left, live_holds)
         store.wait_until_trimmed(show, _RECORDED_WITHIN_S)
         queue = Queue(site, show, left)
-        rounds = [asyncio.run(_restart(bench, site, queue)) for _ in range(bench.rounds)]
+        rounds: list[float] = []
+        at_once: list[float] = []
+        for _ in range(bench.rounds):
+            rounds.append(asyncio.run(_restart(bench, site, queue, _DOWN_S)))
+            at_once.append(asyncio.run(_restart(bench, site, queue, 0)))
         asyncio.run(check_held(site, show, live))
         settings = store.settings()
     value = median(rounds)
@@ -55,16 +64,23 @@ def measure(bench: Bench, seats: int = _SEATS, live_holds: int = _LIVE_HOLDS) ->
         target=f"at most {TARGET_S:g} s",
         met=value <= TARGET_S,
         rounds=[(round(one, 3), None) for one in rounds],
-        details={"most": round(max(rounds), 3), "holds_kept": len(live)},
-        settings=settings | {"seats": seats, "sold": "every other pair", "live_holds": live_holds},
+        details={
+            "most": round(max(rounds), 3),
+            "back_at_once": round(median(at_once), 3),
+            "back_at_once_most": round(max(at_once), 3),
+            "holds_kept": len(live),
+        },
+        settings=settings
+        | {"seats": seats, "sold": "every other pair", "live_holds": live_holds}
+        | {"down_s": _DOWN_S},
     )
 
 
-async def _restart(bench: Bench, site: Site, queue: Queue) -> float:
+async def _restart(bench: Bench, site: Site, queue: Queue, down_s: float) -> float:
     async with queue.crowded() as had:
         await until_held(had, time.monotonic())
-        await asyncio.to_thread(site.restart_store)
+        await asyncio.to_thread(site.restart_store, down_s)
         serves = time.monotonic()
         took = await until_held(had, serves) - serves
-    bench.say(f"sold again after {took:.3f} s")
+    bench.say(f"down for {down_s:g} s, sold again after {took:.3f} s")
     return took

@@ -75,7 +75,7 @@ async def _create(site: Site, plan: bytes, shows: int) -> list[str]:
 async def _restart(
     bench: Bench, site: Site, busiest: Queue, others: list[Queue]
 ) -> tuple[float, float]:
-    await asyncio.to_thread(site.restart_store)
+    await asyncio.to_thread(site.restart_store, 0)
     serves = time.monotonic()
     impatient = [busiest.first_held() for _ in range(_BUYERS)]
     first, *_, last = sorted(await asyncio.gather(*impatient, *map(_come, others)))

@@ -197,6 +197,18 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         ),
         faults=("kill-valkey", "wipe-valkey"),
     ),
+    "stands-unchecked": Mutant(
+        says="a show is opened as it stands, whatever the ledger has that it has not",
+        changes=(
+            Change(
+                "engine/inventory/claims.py",
+                "return follows and has_all and in_time",
+                "return follows and in_time",
+            ),
+            Change("lua/open_show.lua", "if not (is_read and is_same) then", "if not is_read then"),
+        ),
+        faults=("restore-valkey",),
+    ),
     "guard-without-replid": Mutant(
         says="a server is known by its process alone, whatever became of its data",
         changes=(

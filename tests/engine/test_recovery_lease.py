@@ -36,7 +36,7 @@ async def test_a_recovery_that_hangs_gives_way_and_what_it_still_does_is_refused
         return 0
 
     hanging = Recoverer(working.redis, working.recorder_engine, ShowBook(), drain, lease_s=0.5)
-    late = asyncio.create_task(hanging.recover(show, "hangs"))
+    late = asyncio.create_task(hanging.recover(show, "hangs", anew=True))
     async with asyncio.timeout(_PATIENCE_S):
         await hangs.wait()
         assert await working.recoverer.recover(show, "too early") is None

@@ -132,7 +132,7 @@ def test_the_worker_goes_on_after_a_measurement_that_failed(servers: Stack) -> N
         processes=dict,
         pause_worker=lambda: said.append("pause"),
         resume_worker=lambda: said.append("resume"),
-        restart_store=_fail,
+        restart_store=lambda down_s: said.append(f"down for {down_s}"),
     )
     with pytest.raises(ZeroDivisionError), script.worker_paused(site):
         _fail()
