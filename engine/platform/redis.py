@@ -9,6 +9,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
+from msgspec import Struct
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
@@ -91,6 +92,26 @@ class Pipeline(Protocol):
         ...
 
 
+class OneServer(Protocol):
+    """What one server is asked about itself. All may raise `redis.RedisError` or `OSError`."""
+
+    async def config_get(self, pattern: str) -> dict[str, str]:
+        """Return the server's settings of this name."""
+        ...
+
+    def pipeline(self, transaction: bool) -> Pipeline:  # noqa: FBT001 - the client's form
+        """Collect commands that go out together."""
+        ...
+
+
+class Member(Struct, frozen=True):
+    """A server of a store."""
+
+    server: OneServer
+    has_shows: bool
+    """Whether shows are sold on it; a replica's are not."""
+
+
 class Store(Protocol):
     """The commands that the engine uses. All may raise `redis.RedisError` or `OSError`."""
 
@@ -128,8 +149,8 @@ class Store(Protocol):
         """Answer."""
         ...
 
-    async def config_get(self, pattern: str) -> dict[str, str]:
-        """Return the server's settings of this name."""
+    async def servers(self) -> "dict[str, Member]":
+        """Return all servers by name, asked now; one server alone has no name."""
         ...
 
     async def publish(self, channel: Text, message: Text) -> int:
@@ -233,6 +254,10 @@ class Server(Redis):
     async def server_of(self, name: str, *, surely: bool = False) -> str:  # noqa: ARG002 - as in `Store`
         """Return the one server's name."""
         return ""
+
+    async def servers(self) -> dict[str, Member]:
+        """Return the one server."""
+        return {"": Member(cast("OneServer", self), has_shows=True)}
 
     def pubsub(self, server: str = "", **kwargs: Any) -> Any:  # noqa: ANN401, ARG002 - as in `Store`
         """Return a connection that listens."""
