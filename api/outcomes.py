@@ -35,6 +35,7 @@ from engine.inventory.house import BlocksRefused
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.retrying import BreakerOpenError
 from engine.sales.views import OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 
@@ -205,7 +206,9 @@ def purchase_failed(order: str, location: str) -> ProblemError:
 
 def unavailable(error: StoreUnavailableError) -> ProblemError:
     """Return the problem of a store that could not be asked."""
-    _log.warning("store unavailable", error=str(error))
+    # Breakers tell once, when they open: not with every buyer whom they refuse.
+    if not isinstance(error.__cause__, BreakerOpenError):
+        _log.warning("store unavailable", error=str(error))
     return ProblemError(
         ProblemKind.UNAVAILABLE, "A store can't be reached just now; repeat with the same key."
     )

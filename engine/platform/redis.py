@@ -226,6 +226,13 @@ class Store(Protocol):
 class Server(Redis):
     """The client of one server, which has all keys, and what the engine needs beyond it."""
 
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - the client's form
+        """Close all connections, and probe no more."""
+        pool: object = self.connection_pool
+        if isinstance(pool, OneServerPool):
+            await pool.stop()
+        await super().aclose(close_connection_pool)
+
     async def evalsha_and_wait(
         self, sha: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
     ) -> tuple[Any, int]:
@@ -277,7 +284,12 @@ class _Subscriber(Server):
 
 
 def connect_redis(
-    url: str, *, answer_timeout_ms: int, connections_max: int, moves: bool = False
+    url: str,
+    *,
+    answer_timeout_ms: int,
+    connections_max: int,
+    moves: bool = False,
+    guarded: bool = False,
 ) -> Store:
     """Return a client that opens connections as it needs them.
 
@@ -285,10 +297,13 @@ def connect_redis(
     repeats a command by itself: after a lost answer only the caller knows whether the
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
     acts any more. `moves` says that the address may be moved to another server while the one
-    before lives on.
+    before lives on. With `guarded` it has a breaker: while that is open, commands raise
+    `BreakerOpenError` at once and are not sent.
     """
     pool = make_pool(url, answer_timeout_ms=answer_timeout_ms, connections_max=connections_max)
     pool.moves = moves
+    if guarded:
+        pool.guard("the inventory store")
     return cast("Store", Server.from_pool(pool))
 
 

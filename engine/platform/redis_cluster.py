@@ -88,8 +88,12 @@ class _AskingServer(Server):
         return _AskingPipeline(pool, self.response_callbacks, False, shard_hint)  # noqa: FBT003 - the client's form
 
 
-def connect_cluster(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
+def connect_cluster(
+    url: str, *, answer_timeout_ms: int, connections_max: int, guarded: bool = False
+) -> Store:
     """Return a client of a cluster, with the rules of `connect_redis` for each of its nodes.
+
+    A node that hangs has others' shows refused by no breaker: each has its own.
 
     Raises:
         ValueError: the URL does not name a cluster.
@@ -103,6 +107,8 @@ def connect_cluster(url: str, *, answer_timeout_ms: int, connections_max: int) -
             connections_max=connections_max,
             parser_class=ClusterParser,
         )
+        if guarded:
+            pool.guard(f"the inventory store's node {address}")
         return _Node(
             cast("Store", Server.from_pool(pool)),
             cast("Store", _AskingServer(connection_pool=pool)),
