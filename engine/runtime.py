@@ -117,8 +117,8 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
         )
 
-        async def drain(show: int) -> int:
-            return (await recorder.record(show, drain=True)).count
+        async def drain(show: int, *, look_back: bool) -> int:
+            return (await recorder.record(show, drain=True, look_back=look_back)).count
 
         yield Working(
             settings=settings,

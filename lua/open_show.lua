@@ -1,15 +1,18 @@
 --[[
-Opens a show with what a recovery has built: the only script that writes the guard.
+Opens a show with what a recovery has built, or as it stands: the only script that writes the guard.
 
 What is built stands beside the live keys, under names of this epoch, and takes their place here.
 
 KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 deltas,
       10 to 15 what was built of 1 to 6
 ARGV: 1 epoch, 2 a list of meta's field, value, ..., packed as msgpack
+      3 if it is to be opened as it stands, what the ledger has, packed as msgpack: {bytes of seats,
+      areas, sold seats, sold places in areas}
 Returns, in order of precedence:
   {'superseded', stored epoch}   a later recovery has claimed it
   {'unclaimed'}                  the store lost the claim: start again
   {'incomplete'}                 the store lost what was built: start again
+  {'differs'}                    what stands is not what the ledger has: build it
   {'opened', now ms}
 Facts: show_opened to deltas, so that there is always a last sequence number.
 --]]
@@ -19,6 +22,20 @@ Facts: show_opened to deltas, so that there is always a last sequence number.
 local BUILT = 6
 local meta_key, deltas_key = KEYS[7], KEYS[9]
 local epoch, fields = tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2])
+local expected = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3]) or nil
+
+-- Raises where a key is not what it should be.
+local function stands_as(bytes, areas, sold_seats, sold_places)
+  local seats = redis.call('GET', KEYS[1]) or ''
+  local _, sold = string.gsub(seats, 's', '')
+  local counts = redis.call('HVALS', KEYS[2])
+  local sold_in_areas = 0
+  for _, packed in ipairs(counts) do
+    sold_in_areas = sold_in_areas + cmsgpack.unpack(string.sub(packed, 2))[3]
+  end
+  return #seats == bytes and #counts == areas and sold == sold_seats
+    and sold_in_areas == sold_places
+end
 
 local meta = read_meta(meta_key, { 'epoch', 'state', 'time' })
 local stored = tonumber(meta.epoch)
@@ -28,15 +45,21 @@ end
 if stored ~= epoch or meta.state ~= 'recovering' then
   return { 'unclaimed' }
 end
-if redis.call('EXISTS', KEYS[10]) == 0 then
+if not expected and redis.call('EXISTS', KEYS[10]) == 0 then
   return { 'incomplete' }
+end
+if expected then
+  local is_read, is_same = pcall(stands_as, unpack(expected, 1, 4))
+  if not (is_read and is_same) then
+    return { 'differs' }
+  end
 end
 local now = read_time(meta.time)
 local run_id, replid = read_guard()
 
 redis.call('XADD', deltas_key, string.format('%d-*', epoch), 'd',
   cmsgpack.pack({ 2, now, {}, {}, {} }))
-for i = 1, BUILT do
+for i = 1, expected and 0 or BUILT do
   local built = KEYS[9 + i]
   if redis.call('EXISTS', built) == 1 then
     redis.call('RENAME', built, KEYS[i])

@@ -66,7 +66,7 @@ async def recover_show(settings: Settings, show: int) -> Recovered:
             raise NotOnSaleError(msg)
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
-            recovered = await _try(working, show, "asked for by hand")
+            recovered = await _try(working, show, "asked for by hand", anew=True)
             if recovered is not None:
                 return recovered
             await asyncio.sleep(_PAUSE_S)
@@ -162,9 +162,9 @@ async def _still_ailing(
     return await find_ailing(working.redis, [one for one in tended if one.id in shows])
 
 
-async def _try(working: Working, show: int, reason: str) -> Recovered | None:
+async def _try(working: Working, show: int, reason: str, *, anew: bool = False) -> Recovered | None:
     """Recover a show; None if somebody else is at it, or has overtaken this attempt."""
     try:
-        return await working.recoverer.recover(show, reason)
+        return await working.recoverer.recover(show, reason, anew=anew)
     except SupersededError:
         return None

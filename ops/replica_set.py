@@ -63,6 +63,16 @@ class _Node:
         with self.client() as client:
             return cast("dict[str, Any]", client.info("replication"))
 
+    def serves(self) -> bool:
+        """Whether it has read all its data, and a replica follows its primary. Raises as `client`.
+
+        INFO is answered while data are being read, when all else is refused.
+        """
+        with self.client() as client:
+            info = cast("Any", client).info("persistence", "replication")
+        is_current = info["role"] == "master" or info["master_link_status"] == "up"
+        return is_current and not info["loading"]
+
 
 class ReplicaSet:
     """A primary and its replicas, none by default, with their data in one directory."""
@@ -256,10 +266,9 @@ class ReplicaSet:
 
     def _is_ready(self, node: _Node) -> bool:
         try:
-            info = node.replication()  # refused while it loads its data
+            return node.serves()
         except (RedisError, OSError):
             return False
-        return info["role"] == "master" or info["master_link_status"] == "up"
 
 
 @contextmanager

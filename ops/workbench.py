@@ -5,19 +5,23 @@ import http.client
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from engine.platform.redis_cluster_map import slot_of
 from engine.platform.settings import variable
 from loadtests.bench.http_bench import CONTROL, Cores, Server, Size
-from loadtests.bench.measurement import Site
+from loadtests.bench.measurement import ClusterSite, Site
 from loadtests.bench.processes import family
 from loadtests.generator import Generator as LoadGenerator
 from loadtests.generator.pinning import usable_cpus
-from ops.child import Child, Plan
+from ops.child import Child, Plan, StackError
+from ops.cluster import Cluster
 from ops.port import Port
 from ops.resellers import make_reseller
 from ops.serving import serve_command
@@ -25,6 +29,8 @@ from ops.stack import Stack
 
 _HOST: Final = "127.0.0.1"
 _ANSWER_TIMEOUT_S: Final = 2
+_ELECTED_WITHIN_S: Final = 20.0
+_POLL_S: Final = 0.01
 
 
 class Workbench:
@@ -52,13 +58,21 @@ class Workbench:
             self.say("starting a platform")
             with Stack(directory, environment=given) as stack:
                 key = asyncio.run(make_reseller(stack.settings, "Bench"))
-                yield Site(
-                    base_url=stack.base_url,
-                    api_key=key.text,
-                    settings=stack.settings,
-                    processes=lambda: {child.name: family(child.pid) for child in stack.children},
-                    pause_worker=stack.worker.pause,
-                    resume_worker=stack.worker.resume,
+                yield site_of(stack, key.text)
+
+    @contextmanager
+    def open_cluster_site(self, **settings: str) -> Generator[ClusterSite]:
+        """Start such a platform with its shows on an embedded cluster of six."""
+        given = {variable(name): value for name, value in settings.items()}
+        with _kept_if_it_fails("onsale-bench-", self.say) as directory:
+            self.say("starting a platform with a cluster")
+            with Stack(directory, environment=given, cluster=True) as stack:
+                key = asyncio.run(make_reseller(stack.settings, "Bench"))
+                yield ClusterSite(
+                    site=site_of(stack, key.text),
+                    move_key=partial(_move_key, stack.cluster),
+                    lose_primary=partial(_lose_primary, stack.cluster),
+                    restore_primaries=partial(_restore_primaries, stack.cluster),
                 )
 
     @contextmanager
@@ -104,6 +118,51 @@ def _kept_if_it_fails(prefix: str, say: Callable[[str], None]) -> Generator[Path
         shutil.rmtree(directory, ignore_errors=True)
         raise
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def site_of(stack: Stack, api_key: str) -> Site:
+    """Return a running platform as a measurement sees it."""
+    return Site(
+        base_url=stack.base_url,
+        api_key=api_key,
+        settings=stack.settings,
+        processes=lambda: {child.name: family(child.pid) for child in stack.children},
+        pause_worker=stack.worker.pause,
+        resume_worker=stack.worker.resume,
+        restart_store=partial(_restart, stack.valkey),
+    )
+
+
+def _restart(child: Child) -> None:
+    child.kill(restart=False)
+    child.start()
+
+
+def _move_key(cluster: Cluster, key: str) -> None:
+    source = cluster.primary_of(key)
+    target = next(node for node in cluster.primaries() if node != source)
+    cluster.move_slot(slot_of(key), source, target)
+
+
+def _lose_primary(cluster: Cluster, key: str) -> float:
+    lost = cluster.primary_of(key)
+    witness = next(node for node in cluster.primaries() if node != lost)
+    cluster.children[lost].kill(restart=False)
+    deadline = time.monotonic() + _ELECTED_WITHIN_S
+    while time.monotonic() < deadline:
+        with suppress(StackError):  # nobody has it for a moment
+            if cluster.primary_of(key, seen_by=witness) != lost:
+                return time.monotonic()
+        time.sleep(_POLL_S)
+    msg = f"nobody was elected in place of {cluster.children[lost].name}"
+    raise StackError(msg)
+
+
+def _restore_primaries(cluster: Cluster) -> None:
+    for child in cluster.children:
+        if not child.running:
+            child.start()
+    cluster.wait_until_whole()
 
 
 def _answers(base_url: str) -> bool:

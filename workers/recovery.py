@@ -27,6 +27,7 @@ _CALLS_MAX: Final = 100_000
 _NOT_AGAIN_S: Final = 10.0
 _PASSES_WITHIN_S: Final = 1.0
 _VISIT_S: Final = 2.0
+_CONTRADICTORY: Final = "a hold claims what the store does not hold"
 
 _log = structlog.get_logger(__name__)
 
@@ -103,7 +104,7 @@ class Ward:
         ailing = {one.show.id: one.reason for one in await self._diagnose(tended)}
         well = {one.id for one in tended} - ailing.keys() - self._demanded_until.keys()
         contradictory = demanded & well
-        ailing |= dict.fromkeys(contradictory, "a hold claims what the store does not hold")
+        ailing |= dict.fromkeys(contradictory, _CONTRADICTORY)
         until = monotonic() + self._visit_s
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_AT_ONCE, len(ailing))):
@@ -150,7 +151,8 @@ class Ward:
 
     async def _recover(self, show: int, reason: str) -> None:
         try:
-            await self._working.recoverer.recover(show, reason)
+            anew = reason == _CONTRADICTORY
+            await self._working.recoverer.recover(show, reason, anew=anew)
         except SupersededError as error:
             _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:

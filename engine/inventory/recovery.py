@@ -4,16 +4,17 @@ Five steps, safe to repeat and to run twice at once: commit the next epoch, the 
 claim the show under it, so that nothing changes any more; drain the surviving sales into the
 ledger; read the ledger; with the row locked and nothing newer committed, write it all and open.
 A new show opens by the same steps: it has nothing to drain and nothing sold.
+
+A show that lost nothing is opened as it stands instead of being written anew: see
+`engine.inventory.claims` and docs/decisions/0021-open-as-it-stands.md.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -23,24 +24,24 @@ from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.inventory.claims import Claimed
+from engine.inventory.facts import StreamId
 from engine.inventory.keys import ShowKeys, show_keys, staged
-from engine.inventory.rebuild import HouseBlocks, Inventory, LedgerOrder, rebuild
-from engine.inventory.records import (
-    HoldRecord,
-    RecordError,
-    SaleRecord,
-    Tombstone,
-    unpack_record,
+from engine.inventory.ledgered import (
+    count_sold,
+    has_failed_sales,
+    read_blocks,
+    read_orders,
+    read_position,
 )
+from engine.inventory.rebuild import Inventory, rebuild
+from engine.inventory.records import HoldRecord, RecordError, Tombstone, unpack_record
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.ids import entity_hex, new_entity_id
 from engine.platform.metrics import RECOVERIES
 from engine.platform.redis import Store
-from engine.platform.tables import area_blocks, orders, recoveries, seat_blocks, shows, tickets
-
-OUTAGE_MS_MAX: Final = 3_600_000
-"""Deadlines are put off by the outage, but by no more than this."""
+from engine.platform.tables import recoveries, shows
 
 _STAGED_S: Final = 3600
 # The row is locked while a large show is written to Redis, and PostgreSQL hears nothing meanwhile.
@@ -52,8 +53,17 @@ _SCAN_COUNT: Final = 1000
 
 _log = structlog.get_logger(__name__)
 
-Drain = Callable[[int], Awaitable[int]]
-"""Records all of a show's surviving sales, whatever their epoch; returns how many."""
+
+class Drain(Protocol):
+    """Who records the sales that survived."""
+
+    def __call__(self, show: int, *, look_back: bool) -> Awaitable[int]:
+        """Record all of a show's surviving sales, whatever their epoch; return how many.
+
+        With `look_back` those of epochs that are over are looked for, too: a server that had been
+        given up may have brought some back. Raises what a store raises that fails.
+        """
+        ...
 
 
 class Recovered(Struct, frozen=True):
@@ -92,8 +102,10 @@ class Recoverer:
         self._book = book
         self._drain = drain
 
-    async def recover(self, show: int, reason: str) -> Recovered | None:
+    async def recover(self, show: int, reason: str, *, anew: bool = False) -> Recovered | None:
         """Bring a show back; None if another process is at it.
+
+        With `anew` its content is written from the ledger also if it seems to have lost nothing.
 
         Raises:
             SupersededError: something newer overtook this attempt.
@@ -104,15 +116,16 @@ class Recoverer:
         async with self._only_one(show) as mine:
             if not mine:
                 return None
-            return await self._recover(show, reason)
+            return await self._recover(show, reason, anew=anew)
 
-    async def _recover(self, show: int, reason: str) -> Recovered:
+    async def _recover(self, show: int, reason: str, *, anew: bool) -> Recovered:
         began = time.monotonic()
         keys = show_keys(show)
-        epoch = await self._raise_epoch(show)
-        outage_ms = await self._claim(keys, epoch)
-        drained = await self._drain(show)
-        survivors = await self._survivors(keys)
+        epoch, position = await self._raise_epoch(show)
+        claimed = await self._claim(keys, epoch)
+        lost_nothing = not anew and claimed.lost_nothing(epoch, position)
+        drained = await self._drain(show, look_back=not lost_nothing)
+        survivors = None if lost_nothing else await self._survivors(keys)
         async with self._engine.begin() as connection:
             await connection.execute(_KEEP_THE_LOCK)
             locked = select(shows.c.epoch).where(shows.c.id == show).with_for_update()
@@ -120,21 +133,16 @@ class Recoverer:
                 msg = f"epoch {epoch} of show {entity_hex(show)} is no longer the newest"
                 raise SupersededError(msg)
             current = await self._book.read(connection, show)
-            inventory = await asyncio.to_thread(
-                rebuild,
-                current.manifest,
-                await _ledger_orders(connection, show),
-                await _house_blocks(connection, show),
-                survivors,
-                outage_ms,
-            )
-            await self._stage(keys, epoch, inventory)
-            await self._open(current, epoch)
+            kept, voided = claimed.live_holds, 0
+            if survivors is not None or not await self._stands(connection, current, claimed, epoch):
+                if survivors is None:
+                    survivors = await self._survivors(keys)
+                kept, voided = await self._build(connection, current, claimed, epoch, survivors)
             recovered = Recovered(
                 epoch=epoch,
                 facts_drained=drained,
-                holds_kept=inventory.holds_kept,
-                holds_voided=inventory.holds_voided,
+                holds_kept=kept,
+                holds_voided=voided,
                 took_ms=round((time.monotonic() - began) * 1000),
             )
             await connection.execute(
@@ -169,7 +177,11 @@ class Recoverer:
             finally:
                 await _give_back(autocommit, show)
 
-    async def _raise_epoch(self, show: int) -> int:
+    async def _raise_epoch(self, show: int) -> tuple[int, StreamId]:
+        """Commit the next epoch; return it, and how far the ledger was.
+
+        From then on facts of the epoch before are the drain's: the position stays.
+        """
         async with self._engine.begin() as connection:
             raised = (
                 update(shows)
@@ -177,16 +189,16 @@ class Recoverer:
                 .values(epoch=shows.c.epoch + 1)
                 .returning(shows.c.epoch)
             )
-            return (await connection.execute(raised)).scalar_one()
+            epoch = (await connection.execute(raised)).scalar_one()
+            return epoch, await read_position(connection, show)
 
-    async def _claim(self, keys: ShowKeys, epoch: int) -> int:
-        """Fence the show and return for how long it was out, in ms."""
-        status, *rest = await load_script("claim_show").call(self._redis, keys.inventory(), epoch)
+    async def _claim(self, keys: ShowKeys, epoch: int) -> Claimed:
+        """Fence the show and return how it stood."""
+        status, *told = await load_script("claim_show").call(self._redis, keys.inventory(), epoch)
         if status != b"claimed":
-            msg = f"epoch {epoch} is older than {rest[0]}, which has claimed the show"
+            msg = f"epoch {epoch} is older than {told[0]}, which has claimed the show"
             raise SupersededError(msg)
-        last_seen_ms, now_ms, _ = rest
-        return min(now_ms - last_seen_ms, OUTAGE_MS_MAX) if last_seen_ms else 0
+        return Claimed.read(told)
 
     async def _survivors(self, keys: ShowKeys) -> dict[bytes, HoldRecord | Tombstone]:
         found: dict[bytes, HoldRecord | Tombstone] = {}
@@ -206,36 +218,90 @@ class Recoverer:
             if cursor == 0:
                 return found
 
+    async def _stands(
+        self, connection: AsyncConnection, show: Show, claimed: Claimed, epoch: int
+    ) -> bool:
+        """Open a show that lost nothing as it stands, unless it is not what the ledger has now."""
+        if claimed.inventory_version != show.inventory_version:
+            return False
+        if await has_failed_sales(connection, show.id, claimed.open_under):
+            return False
+        sold = await count_sold(connection, show.id)
+        manifest = show.manifest
+        expected = (len(manifest.layout), len(manifest.areas), sold.seats, sold.places)
+        return await self._open(show, epoch, msgspec.msgpack.encode(expected))
+
+    async def _build(
+        self,
+        connection: AsyncConnection,
+        show: Show,
+        claimed: Claimed,
+        epoch: int,
+        survivors: dict[bytes, HoldRecord | Tombstone],
+    ) -> tuple[int, int]:
+        """Open a show with what it must hold; return how many holds were kept, and how many not."""
+        inventory = await asyncio.to_thread(
+            rebuild,
+            show.manifest,
+            await read_orders(connection, show.id),
+            await read_blocks(connection, show.id),
+            survivors,
+            claimed.outage_ms,
+        )
+        await self._stage(show.keys, epoch, inventory)
+        await self._open(show, epoch)
+        return inventory.holds_kept, inventory.holds_voided
+
     async def _stage(self, keys: ShowKeys, epoch: int, inventory: Inventory) -> None:
         """Build the next content beside the live keys; it expires if nobody opens it."""
-        await self._redis.set(staged(keys.seats, epoch), inventory.seats, ex=_STAGED_S)
         hashes: list[tuple[str, dict[Any, Any]]] = [
             (keys.areas, inventory.areas),
             (keys.holds, inventory.holds),
             (keys.buyers, inventory.buyers),
             (keys.keys, inventory.keys),
         ]
-        for key, content in hashes:
-            target = staged(key, epoch)
-            await self._redis.delete(target)
-            for chunk in _chunks(content.items()):
-                await self._redis.hset(target, mapping=dict(chunk))
-                await self._redis.expire(target, _STAGED_S)
-        target = staged(keys.expiry, epoch)
-        await self._redis.delete(target)
-        for chunk in _chunks(inventory.expiry.items()):
-            await self._redis.zadd(target, dict(chunk))
-            await self._redis.expire(target, _STAGED_S)
+        async with asyncio.TaskGroup() as group:
+            seats = staged(keys.seats, epoch)
+            group.create_task(self._redis.set(seats, inventory.seats, ex=_STAGED_S))
+            for key, content in hashes:
+                write = self._write_fields
+                group.create_task(self._write(staged(key, epoch), content, write))
+            write = self._write_scores
+            group.create_task(self._write(staged(keys.expiry, epoch), inventory.expiry, write))
 
-    async def _open(self, show: Show, epoch: int) -> None:
+    async def _write(
+        self,
+        key: str,
+        content: dict[Any, Any],
+        write: Callable[[str, dict[Any, Any]], Awaitable[object]],
+    ) -> None:
+        await self._redis.delete(key)
+        for number, chunk in enumerate(_chunks(content.items())):
+            await write(key, dict(chunk))
+            if number == 0:
+                await self._redis.expire(key, _STAGED_S)
+
+    async def _write_fields(self, key: str, fields: dict[Any, Any]) -> None:
+        await self._redis.hset(key, mapping=fields)
+
+    async def _write_scores(self, key: str, scores: dict[Any, Any]) -> None:
+        await self._redis.zadd(key, scores)
+
+    async def _open(self, show: Show, epoch: int, expected: bytes = b"") -> bool:
+        """Open what was built, or what stands; tell whether that is as expected."""
         live = show.keys.inventory()
         built = tuple(staged(key, epoch) for key in live[:6])
+        fields = msgspec.msgpack.encode(show.rules())
         status, *rest = await load_script("open_show").call(
-            self._redis, live + built, epoch, msgspec.msgpack.encode(show.rules())
+            self._redis, live + built, epoch, fields, expected
         )
+        if status == b"differs":
+            _log.warning("what stands differs from the ledger", show=entity_hex(show.id))
+            return False
         if status != b"opened":
             msg = f"show {entity_hex(show.id)} not opened under {epoch}: {status.decode()} {rest}"
             raise SupersededError(msg)
+        return True
 
 
 async def _give_back(lease: AsyncConnection, show: int) -> None:
@@ -255,53 +321,3 @@ def _chunks(items: Iterable[tuple[Any, Any]]) -> Iterable[tuple[tuple[Any, Any],
     remaining = iter(items)
     while chunk := tuple(islice(remaining, _FIELDS_A_CALL)):
         yield chunk
-
-
-async def _house_blocks(connection: AsyncConnection, show: int) -> HouseBlocks:
-    seats = select(seat_blocks.c.seat_index).where(seat_blocks.c.show_id == show)
-    areas = select(area_blocks.c.area_index, area_blocks.c.count).where(
-        area_blocks.c.show_id == show
-    )
-    return HouseBlocks(
-        tuple((await connection.execute(seats)).scalars()),
-        tuple((area, count) for area, count in await connection.execute(areas)),
-    )
-
-
-async def _ledger_orders(connection: AsyncConnection, show: int) -> list[LedgerOrder]:
-    """Read the orders with the seats and places that they own, two queries in all."""
-    owned = select(tickets.c.order_id, tickets.c.seat_index, tickets.c.area_index).where(
-        tickets.c.show_id == show, tickets.c.status == "active"
-    )
-    seats: dict[UUID, list[int]] = {}
-    areas: dict[UUID, dict[int, int]] = {}
-    for order, seat, area in await connection.execute(owned):
-        if seat is not None:
-            seats.setdefault(order, []).append(seat)
-        else:
-            counts = areas.setdefault(order, {})
-            counts[area] = counts.get(area, 0) + 1
-    rows = await connection.execute(select(orders).where(orders.c.show_id == show))
-    return [
-        LedgerOrder(
-            hold=row["id"].bytes,
-            buyer=row["buyer"],
-            owns=row["status"] == "confirmed",
-            seats=tuple(sorted(seats.get(row["id"], ()))),
-            areas=tuple(sorted(areas.get(row["id"], {}).items())),
-            price_version=row["price_version"],
-            hold_fingerprint=row["hold_fp"],
-            purchase_key=row["purchase_key"],
-            sale=SaleRecord(
-                body_fingerprint=row["body_fp"],
-                epoch=row["epoch"],
-                n=row["position"],
-                sold_at_ms=_ms(row["sold_at"]),
-            ),
-        )
-        for row in rows.mappings()
-    ]
-
-
-def _ms(moment: datetime) -> int:
-    return round(moment.astimezone(UTC).timestamp() * 1000)

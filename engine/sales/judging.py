@@ -50,6 +50,12 @@ class Entry(Struct, frozen=True):
     id: StreamId
     fields: dict[bytes, bytes]
 
+    @property
+    def hold(self) -> bytes | None:
+        """Return the hold that it names, if it names one."""
+        hold = self.fields.get(b"h", b"")
+        return hold if len(hold) == 16 else None  # noqa: PLR2004 - an id's bytes
+
 
 class ReadEntry(Struct, frozen=True):
     """An entry that was read and found to fit the ledger's columns."""
@@ -80,8 +86,7 @@ class Stranded(Struct, frozen=True):
     @property
     def hold(self) -> bytes | None:
         """Return the hold that it names, if it names one."""
-        hold = self.entry.fields.get(b"h", b"")
-        return hold if len(hold) == 16 else None  # noqa: PLR2004 - an id's bytes
+        return self.entry.hold
 
 
 class Clash(Struct, frozen=True):

@@ -40,7 +40,7 @@ from engine.sales.judging import (
     read_entries,
 )
 from engine.sales.position import Lock, Positions, lock_show, reading_from, start_of
-from engine.sales.recording import add_batch, read_state
+from engine.sales.recording import add_batch, known_orders, read_state
 from engine.sales.rows import Rows, rows_of
 from engine.sales.terms import Terms, TermsSource
 
@@ -127,12 +127,13 @@ class Recorder:
         self._positions = Positions(engine)
         self._notes = notes or RecordedNotes(redis)
 
-    async def record(self, show: int, *, drain: bool = False) -> Recorded:
+    async def record(self, show: int, *, drain: bool = False, look_back: bool = True) -> Recorded:
         """Record what is in a show's stream, and publish how far the ledger is.
 
         With `drain`, called by a recovery after it has claimed the show: facts of earlier epochs
         count, the whole stream is worked off, whoever else is at it is waited for, and the
-        position ends at the start of the show's epoch.
+        position ends at the start of the show's epoch. It also looks back at facts of epochs that
+        are over, unless it is told that none of them can have come back.
 
         Raises:
             UnknownShowError: the ledger has no such show.
@@ -140,7 +141,7 @@ class Recorder:
                 failed; nothing of the batch under way was committed, or all of it.
         """
         position = await self._positions.of(show)
-        if drain:
+        if drain and look_back:
             await self._strand_late_facts(show, position)
         count, refused, batches = 0, (), 0
         entries = await self._read(show, reading_from(position))
@@ -177,8 +178,16 @@ class Recorder:
             return  # no epoch before the first
         start, end = "-", f"({StreamId(position.epoch, 0)}"
         while entries := await self._read(show, start, end):
-            await self._commit(show, await self._draft(show, entries), drain=True, last=False)
+            # Nearly all are orders since long, and a recovery waits for this.
+            if late := await self._leave_out_orders(entries):
+                await self._commit(show, await self._draft(show, late), drain=True, last=False)
             start = f"({entries[-1].id}"
+
+    async def _leave_out_orders(self, entries: Sequence[Entry]) -> list[Entry]:
+        holds = {entry.id: entry.hold for entry in entries}
+        async with self._engine.connect() as connection:
+            known = await known_orders(connection, filter(None, holds.values()))
+        return [entry for entry in entries if holds[entry.id] not in known]
 
     async def _next(self, show: int, after: StreamId | None, *, drain: bool) -> _Draft | None:
         """Draft the batch after a position; None if there is none, or nothing is to follow.

@@ -39,6 +39,7 @@ _KNOWN: Final = text(
     " SELECT order_id, seat_index FROM tickets WHERE show_id = :show AND status = 'active'"
     " AND seat_index = ANY(CAST(:seats AS INTEGER[]))"
 )
+_ORDERS: Final = text("SELECT id FROM orders WHERE id = ANY(CAST(:orders AS UUID[]))")
 _AREAS_LEFT: Final = text(
     "SELECT area_index, capacity - sold AS places FROM area_sales"
     " WHERE show_id = :show AND area_index = ANY(CAST(:areas AS INTEGER[]))"
@@ -85,6 +86,13 @@ _SELL_AREAS: Final = insert_rows(
     _AREAS,
     "ON CONFLICT (show_id, area_index) DO UPDATE SET sold = area_sales.sold + excluded.sold",
 )
+
+
+async def known_orders(connection: AsyncConnection, orders: Iterable[bytes]) -> frozenset[bytes]:
+    """Return those of these orders that the ledger has."""
+    named = [UUID(bytes=one) for one in orders]
+    found = await connection.scalars(_ORDERS, {"orders": named})
+    return frozenset(order.bytes for order in found.all())
 
 
 async def read_state(

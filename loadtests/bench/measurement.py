@@ -21,6 +21,21 @@ class Site(Struct, frozen=True, kw_only=True):
     pause_worker: Callable[[], None]
     """Stop the recorder where it is (SIGSTOP); sales pile up in their streams."""
     resume_worker: Callable[[], None]
+    restart_store: Callable[[], None]
+    """Kill the store's server (SIGKILL) and start it again; returns when it has read its data."""
+
+
+class ClusterSite(Struct, frozen=True, kw_only=True):
+    """A site whose shows are on a cluster. A key names the node that has it."""
+
+    site: Site
+    move_key: Callable[[str], None]
+    """Move a key's slot, with all its keys, to another node; returns when that has it."""
+    lose_primary: Callable[[str], float]
+    """Kill a key's node (SIGKILL) and leave it down; returns the monotonic time when another was
+    seen to have the key."""
+    restore_primaries: Callable[[], None]
+    """Start again what was lost; returns when every primary has a replica with all data."""
 
 
 class Bench(Protocol):
@@ -35,6 +50,14 @@ class Bench(Protocol):
 
     def say(self, line: str) -> None:
         """Tell who watches how far it is."""
+        ...
+
+
+class ClusterBench(Bench, Protocol):
+    """What a measurement of a cluster may ask for, beside what every measurement may."""
+
+    def open_cluster_site(self, **settings: str) -> AbstractContextManager[ClusterSite]:
+        """Start such a platform with its shows on an embedded cluster of six."""
         ...
 
 

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from msgspec import Struct
 
 from loadtests.bench.http_bench import HttpBench
-from loadtests.bench.measurement import Figure
+from loadtests.bench.measurement import ClusterBench, Figure
 
-Measure = Callable[[HttpBench], Figure]
+
+class AnyBench(HttpBench, ClusterBench, Protocol):
+    """All that measurements may ask for."""
+
+
+Measure = Callable[[AnyBench], Figure]
 
 
 class Measurement(Struct, frozen=True):
@@ -39,5 +44,9 @@ MEASUREMENTS: Final = {
         Measurement("record", "sales from stream to committed rows, beside COPY"),
         Measurement("memory", "bytes of Redis by open seat, live hold and sold seat"),
         Measurement("best-available", "server time of four together, beside a single seat"),
+        Measurement("recovery", "a show of 60 000 seats, from its server's return to a hold"),
+        Measurement("recovery-many", "a thousand shows, from their server's return to holds"),
+        Measurement("migration", "a show that moves to another node of a cluster, until it sells"),
+        Measurement("failover", "purchases on a cluster, from the election until they go on"),
     )
 }

@@ -29,7 +29,8 @@ async def test_a_recovery_that_hangs_gives_way_and_what_it_still_does_is_refused
     working, show = ground.working, ground.show.id
     hangs, goes_on = asyncio.Event(), asyncio.Event()
 
-    async def drain(_: int) -> int:
+    async def drain(show: int, *, look_back: bool) -> int:
+        del show, look_back
         hangs.set()
         await goes_on.wait()
         return 0
@@ -64,5 +65,6 @@ async def test_a_lease_leaves_no_trace_in_the_connection_that_had_it(ground: Gro
         await engine.dispose()
 
 
-async def _drain_nothing(_: int) -> int:
+async def _drain_nothing(show: int, *, look_back: bool) -> int:
+    del show, look_back
     return 0

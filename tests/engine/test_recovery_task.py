@@ -26,6 +26,7 @@ class _SlowRecoverer:
 
     def __init__(self, failures: Mapping[int, Exception] | None = None) -> None:
         self.asked: list[int] = []
+        self.anew: dict[int, bool] = {}
         self.at_once = self.most_at_once = 0
         self._failures = failures or {}
         self._news = asyncio.Event()
@@ -36,7 +37,8 @@ class _SlowRecoverer:
             self._news.clear()
             await self._news.wait()
 
-    async def recover(self, show: int, _: str) -> None:
+    async def recover(self, show: int, _: str, *, anew: bool) -> None:
+        self.anew[show] = anew
         self.asked.append(show)
         self._news.set()
         self.at_once += 1

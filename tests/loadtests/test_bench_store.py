@@ -23,6 +23,7 @@ from loadtests.buyers.show_setup import put_on_sale
 from loadtests.generated_plans import arena_plan
 from ops.resellers import make_reseller
 from ops.stack import Stack
+from ops.workbench import site_of
 
 _SMALL_SCRIPT = script.Size(batches=2, alone=2, warm_batches=1, sets=100, seats_min=600)
 _SMALL_BEST = best_available.Size(seats=3000, batches=1, alone=2, failures=2)
@@ -44,14 +45,7 @@ class SmallBench:
         """Return the platform, and note what was asked of it."""
         self.asked = settings
         key = asyncio.run(make_reseller(self._stack.settings, "Bench"))
-        yield Site(
-            base_url=self._stack.base_url,
-            api_key=key.text,
-            settings=self._stack.settings,
-            processes=dict,
-            pause_worker=self._stack.worker.pause,
-            resume_worker=self._stack.worker.resume,
-        )
+        yield site_of(self._stack, key.text)
 
     def say(self, line: str) -> None:
         """Nobody watches."""
@@ -138,6 +132,7 @@ def test_the_worker_goes_on_after_a_measurement_that_failed(servers: Stack) -> N
         processes=dict,
         pause_worker=lambda: said.append("pause"),
         resume_worker=lambda: said.append("resume"),
+        restart_store=_fail,
     )
     with pytest.raises(ZeroDivisionError), script.worker_paused(site):
         _fail()

@@ -243,8 +243,10 @@ class ShowRoom:
             pipe.zadd(staged(self.keys.expiry, epoch), dict(inventory.expiry))
         pipe.execute()
 
-    def open_claimed(self, epoch: int, rules: Rules) -> list[Any]:
-        """Call `open_show.lua`."""
+    def open_claimed(
+        self, epoch: int, rules: Rules, expected: tuple[int, int, int, int] | None = None
+    ) -> list[Any]:
+        """Call `open_show.lua`: what was built, or what stands, if that is as expected."""
         live = self.keys.inventory()
         fields = {"version": str(self.version), **rules.fields()}
         return call(
@@ -253,6 +255,7 @@ class ShowRoom:
             (*live, *(staged(key, epoch) for key in live[:6])),
             epoch,
             encode([word for pair in fields.items() for word in pair]),
+            b"" if expected is None else encode(expected),
         )
 
     def close(self) -> None:

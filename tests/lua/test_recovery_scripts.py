@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.inventory.commands import Held
+from engine.inventory.commands import Held, Purchase, Purchased, Release
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import staged
 from engine.inventory.records import AreaCounts, unpack_area
@@ -37,7 +37,7 @@ def _read_show(room: ShowRoom, *, epoch: int | None = None, version: int = 1) ->
 def test_the_headers_name_the_statuses_that_are_tested_here() -> None:
     """Claiming, opening and reading have these, in this order."""
     assert returned("claim_show") == ["superseded", "claimed"]
-    assert returned("open_show") == ["superseded", "unclaimed", "incomplete", "opened"]
+    assert returned("open_show") == ["superseded", "unclaimed", "incomplete", "differs", "opened"]
     assert returned("read_show") == ["fenced", "stale", "ok"]
 
 
@@ -49,14 +49,84 @@ def test_a_claim_is_refused_where_a_later_one_stands(rooms: Rooms) -> None:
     assert room.claim(4) == [b"superseded", 5]
     assert room.read() == before
     assert room.claim(5)[0] == b"claimed"
-    assert room.claim(6) == [b"claimed", START_MS, START_MS, 1]
+    assert room.claim(6) == [b"claimed", START_MS, START_MS, 1, 0, b"", 0]
 
 
 def test_a_claim_of_a_store_that_knows_nothing_says_so(rooms: Rooms) -> None:
     """Time and version are 0 where there were none."""
-    status, seen_ms, now_ms, version = rooms.make(HALL).claim(1)
-    assert (status, seen_ms, version) == (b"claimed", 0, 0)
+    status, seen_ms, now_ms, *found = rooms.make(HALL).claim(1)
+    assert (status, seen_ms, found) == (b"claimed", 0, [0, 0, b"", 0])
     assert 1_500_000_000_000 < now_ms < START_MS
+
+
+def test_a_claim_tells_how_the_show_stood(rooms: Rooms) -> None:
+    """Its epoch, its last sale and its live holds, until somebody has claimed it."""
+    room = rooms.open(HALL)
+    assert room.claim(2)[4:] == [1, b"", 0]
+    room.open()
+    assert isinstance(room.hold(1, seats=(1, 2), areas=((0, 1),)), Held)
+    assert isinstance(room.hold(2, seats=(3,)), Held)
+    assert isinstance(room.hold(3, seats=(4,)), Held)
+    room.ask(Release(hold_id(2)))
+    assert isinstance(room.ask(Purchase(hold_id(3), "key", 7, "")), Purchased)
+    last, _ = room.read().sales[-1]
+    assert room.claim(3)[4:] == [2, str(last).encode(), 1]
+    assert room.claim(4)[4:] == [0, b"", 0], "nobody knows what the claimant has done"
+
+
+@pytest.mark.parametrize("spoilt", ["record", "holds", "expiry", "sales"])
+def test_a_show_in_which_something_is_spoilt_is_claimed_all_the_same(
+    rooms: Rooms, spoilt: str
+) -> None:
+    """And told to be none that was open: it is to be built anew."""
+    room = rooms.open(HALL)
+    assert isinstance(room.hold(1, seats=(1,)), Held)
+    if spoilt == "record":
+        room.client.hset(room.keys.holds, mapping={hold_id(1): "spoilt"})
+    else:
+        room.client.set(getattr(room.keys, spoilt), "spoilt")
+    assert room.claim(2)[4:] == [0, b"", 0]
+    assert room.meta()["state"] == "recovering"
+
+
+def test_a_show_opens_as_it_stands_only_if_that_is_as_expected(rooms: Rooms) -> None:
+    """differs, opened: by the seats' length, the areas, and what is sold of both."""
+    room = rooms.open(HALL)
+    assert isinstance(room.hold(1, seats=(1, 2), areas=((0, 1),)), Held)
+    assert isinstance(room.hold(2, seats=(3,)), Held)
+    assert isinstance(room.ask(Purchase(hold_id(1), "key", 7, "")), Purchased)
+    room.claim(2)
+    before = room.read()
+    right = length, areas, seats, places = (len(HALL.layout), 1, 2, 1)
+    for wrong in (
+        (length + 1, areas, seats, places),
+        (length, areas + 1, seats, places),
+        (length, areas, seats - 1, places),
+        (length, areas, seats, places + 1),
+    ):
+        assert room.open_claimed(2, Rules(), wrong) == [b"differs"]
+    assert room.read() == before
+    assert room.open_claimed(2, Rules(max_per_hold=3), right) == [b"opened", START_MS]
+    found = room.read()
+    assert (found.seats, found.areas, found.records, found.expiry, found.buyers, found.keys) == (
+        before.seats,
+        before.areas,
+        before.records,
+        before.expiry,
+        before.buyers,
+        before.keys,
+    )
+    assert (found.meta["state"], found.meta["max_per_hold"]) == ("open", "3")
+    assert found.deltas[-1].at == StreamId(2, 0)
+
+
+def test_a_show_whose_keys_are_spoilt_does_not_open_as_it_stands(rooms: Rooms) -> None:
+    """differs, whatever its keys have become."""
+    room = rooms.open(HALL)
+    room.claim(2)
+    room.client.delete(room.keys.areas)
+    room.client.set(room.keys.areas, "spoilt")
+    assert room.open_claimed(2, Rules(), (len(HALL.layout), 1, 0, 0)) == [b"differs"]
 
 
 def test_a_claimed_show_is_fenced(rooms: Rooms) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlalchemy import text
 
 from engine.platform.database import connect_once
@@ -18,6 +20,9 @@ from ops.servers import (
     remove_socket_directory,
 )
 from ops.stack import Stack
+
+# To read them at its start takes a server a few tenths of a second.
+_KEYS = 100_000
 
 
 def _servers_only(directory: Path) -> Stack:
@@ -65,6 +70,22 @@ def test_the_secret_and_the_word_of_the_stack_are_private(servers: Stack) -> Non
     """Both files hold the secret: mode 0600."""
     for name in ("secret", "stack.json"):
         assert stat.S_IMODE((servers.directory / name).stat().st_mode) == 0o600
+
+
+def test_valkey_is_started_when_it_has_read_its_data(tmp_path: Path) -> None:
+    """Whoever waited for its start is not told that it is still loading."""
+    with _servers_only(tmp_path) as stack:
+        with Redis.from_url(stack.settings.redis_url) as client:
+            pipeline = client.pipeline(transaction=False)
+            for n in range(_KEYS):
+                pipeline.set(f"kept-{n}", "yes")
+            pipeline.execute()
+        stack.valkey.kill(restart=False)
+        stack.valkey.start()
+        # Asked once: the client would by itself ask a server again that is loading.
+        once = Retry(NoBackoff(), 0)
+        with Redis.from_url(stack.settings.redis_url, retry=once) as client:
+            assert client.get(f"kept-{_KEYS - 1}") == b"yes"
 
 
 def test_a_second_start_finds_the_data_and_the_secret(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""What the ledger has of a show's inventory, as a recovery reads it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.inventory.facts import StreamId
+from engine.inventory.rebuild import HouseBlocks, LedgerOrder
+from engine.inventory.records import SaleRecord
+from engine.platform.tables import (
+    area_blocks,
+    area_sales,
+    conflicts,
+    orders,
+    recorder_positions,
+    seat_blocks,
+    stranded_facts,
+    tickets,
+)
+
+_NOWHERE: Final = StreamId(0, -1)
+
+_OWNED: Final = (tickets.c.status == "active") & tickets.c.seat_index.is_not(None)
+
+
+class SoldCounts(Struct, frozen=True):
+    """How much of a show is sold."""
+
+    seats: int
+    places: int
+
+
+async def read_position(connection: AsyncConnection, show: int) -> StreamId:
+    """Return how far the show's sales are recorded."""
+    query = select(recorder_positions.c.epoch, recorder_positions.c.seq).where(
+        recorder_positions.c.show_id == show
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return _NOWHERE if row is None else StreamId(row.epoch, row.seq)
+
+
+async def has_failed_sales(connection: AsyncConnection, show: int, since_epoch: int) -> bool:
+    """Tell whether sales of that epoch or a later one became no orders: their places are nobody's.
+
+    Those of earlier epochs went back on sale when their epoch ended.
+    """
+    query = select(
+        exists().where(conflicts.c.show_id == show, conflicts.c.epoch >= since_epoch),
+        exists().where(
+            stranded_facts.c.show_id == show, stranded_facts.c.stream_epoch >= since_epoch
+        ),
+    )
+    return any((await connection.execute(query)).one())
+
+
+async def count_sold(connection: AsyncConnection, show: int) -> SoldCounts:
+    """Count what is owned."""
+    seats = select(func.count()).select_from(tickets).where(tickets.c.show_id == show, _OWNED)
+    places = select(func.coalesce(func.sum(area_sales.c.sold), 0)).where(
+        area_sales.c.show_id == show
+    )
+    row = (
+        await connection.execute(select(seats.scalar_subquery(), places.scalar_subquery()))
+    ).one()
+    return SoldCounts(int(row[0]), int(row[1]))
+
+
+async def read_blocks(connection: AsyncConnection, show: int) -> HouseBlocks:
+    """Read what the house withholds."""
+    seats = select(seat_blocks.c.seat_index).where(seat_blocks.c.show_id == show)
+    areas = select(area_blocks.c.area_index, area_blocks.c.count).where(
+        area_blocks.c.show_id == show
+    )
+    return HouseBlocks(
+        tuple((await connection.execute(seats)).scalars()),
+        tuple((area, count) for area, count in await connection.execute(areas)),
+    )
+
+
+async def read_orders(connection: AsyncConnection, show: int) -> list[LedgerOrder]:
+    """Read the orders with the seats and places that they own, two queries in all."""
+    owned = (
+        select(
+            tickets.c.order_id,
+            func.array_agg(tickets.c.seat_index),
+            func.array_agg(tickets.c.area_index),
+        )
+        .where(tickets.c.show_id == show, tickets.c.status == "active")
+        .group_by(tickets.c.order_id)
+    )
+    places: dict[UUID, Any] = {
+        order: (seats, areas) for order, seats, areas in (await connection.execute(owned)).all()
+    }
+    nothing = ((), ())
+    names = ("id", "buyer", "status", "price_version", "hold_fp", "purchase_key", "body_fp")
+    query = select(*(orders.c[name] for name in (*names, "epoch", "position", "sold_at"))).where(
+        orders.c.show_id == show
+    )
+    rows: Sequence[Any] = (await connection.execute(query)).all()
+    return [_order(row, *places.get(row[0], nothing)) for row in rows]
+
+
+def _order(row: Any, seats: Sequence[int | None], areas: Sequence[int | None]) -> LedgerOrder:  # noqa: ANN401 -- a row
+    order, buyer, status, price_version, hold_fp, purchase_key, body_fp, epoch, n, sold_at = row
+    return LedgerOrder(
+        hold=order.bytes,
+        buyer=buyer,
+        owns=status == "confirmed",
+        seats=tuple(sorted(seat for seat in seats if seat is not None)),
+        areas=_counts(areas),
+        price_version=price_version,
+        hold_fingerprint=hold_fp,
+        purchase_key=purchase_key,
+        sale=SaleRecord(
+            body_fingerprint=body_fp,
+            epoch=epoch,
+            n=n,
+            sold_at_ms=round(sold_at.timestamp() * 1000),
+        ),
+    )
+
+
+def _counts(found: Sequence[int | None]) -> tuple[tuple[int, int], ...]:
+    counted = Counter(area for area in found if area is not None)
+    return tuple(sorted(counted.items())) if counted else ()

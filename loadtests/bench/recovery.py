@@ -1,0 +1,70 @@
+"""`recovery`: a show of 60 000 seats, half of it sold, after its server was killed and came back.
+
+Counted from when the server has read its data and answers until a buyer holds a seat again. The
+holds that lived before must live afterwards.
+"""
+
+import asyncio
+import time
+from statistics import median
+from typing import Final
+
+from loadtests.bench.batch_door import runs_of
+from loadtests.bench.measurement import Bench, Figure, Site
+from loadtests.bench.outage import Queue, check_held, sell_half, until_held
+from loadtests.bench.store_side import StoreSide
+from loadtests.buyers.show_setup import put_on_sale
+from loadtests.generated_plans import arena_plan
+
+TARGET_S: Final = 2.0
+
+_SEATS: Final = 60_000
+_LIVE_HOLDS: Final = 1_000
+_RECORDED_WITHIN_S: Final = 300.0
+
+
+def measure(bench: Bench, seats: int = _SEATS, live_holds: int = _LIVE_HOLDS) -> Figure:
+    """Return seconds from the server's return to the first hold.
+
+    Raises:
+        BenchError: nobody could hold a seat, or a hold was lost.
+        UnexpectedAnswerError: the API answered otherwise than hoped for.
+    """
+    plan = arena_plan(seats)
+    # A second behind the ledger, so that it is seen when all is recorded.
+    with (
+        bench.open_site(sales_kept_s="1", confirm_timeout_ms="1") as site,
+        StoreSide(site.settings.redis_url) as store,
+    ):
+        show = asyncio.run(put_on_sale(site.base_url, site.api_key, plan))
+        left = [seat for run in runs_of(plan) for seat in run]
+        live = sell_half(site, show, left, live_holds)
+        store.wait_until_trimmed(show, _RECORDED_WITHIN_S)
+        queue = Queue(site, show, left)
+        rounds = [asyncio.run(_restart(bench, site, queue)) for _ in range(bench.rounds)]
+        asyncio.run(check_held(site, show, live))
+        settings = store.settings()
+    value = median(rounds)
+    return Figure(
+        name="recovery",
+        value=round(value, 3),
+        unit="s from the server's return to the first hold",
+        control=None,
+        control_unit=None,
+        ratio=None,
+        target=f"at most {TARGET_S:g} s",
+        met=value <= TARGET_S,
+        rounds=[(round(one, 3), None) for one in rounds],
+        details={"most": round(max(rounds), 3), "holds_kept": len(live)},
+        settings=settings | {"seats": seats, "sold": "every other pair", "live_holds": live_holds},
+    )
+
+
+async def _restart(bench: Bench, site: Site, queue: Queue) -> float:
+    async with queue.crowded() as had:
+        await until_held(had, time.monotonic())
+        await asyncio.to_thread(site.restart_store)
+        serves = time.monotonic()
+        took = await until_held(had, serves) - serves
+    bench.say(f"sold again after {took:.3f} s")
+    return took
