@@ -60,6 +60,6 @@ async def test_a_stranded_sale_has_failed_also_where_the_store_has_lost_it(
     await ground.raw.hdel(ground.key("holds"), lost)
     await ground.working.recoverer.recover(show.id, "test")
     await ground.raw.xadd(ground.key("sales"), fields, id=at)
-    await ground.working.recoverer.recover(show.id, "test")
+    await ground.working.recoverer.recover(show.id, "test", anew=True)
     current = await ground.serving.book.reload(ground.serving.app_engine, show.reseller, show.id)
     assert await office.order(current, lost) == FailedOrder(lost, current, Failure.STRANDED)
