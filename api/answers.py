@@ -15,8 +15,9 @@ from engine.catalog.shows import ListedShow
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids, Prefix
 from engine.platform.money import Charge
-from engine.sales.box_office import HoldView, OrderView
+from engine.sales.orders import OrderState
 from engine.sales.pricing import Quote, Tariff, ticket_charge
+from engine.sales.views import FailedOrder, HoldView, OrderView
 
 _TOLD_QUOTES_MAX: Final = 4096
 
@@ -79,17 +80,23 @@ class TicketAnswer(Struct, frozen=True):
 
 
 class OrderAnswer(Struct, frozen=True):
-    """An order. `recording` is not sold yet: it ends as `confirmed` or `failed`."""
+    """An order. `recording` is not sold yet: it ends as `confirmed` or `failed`.
+
+    One that failed has a `failure`: `conflict` (another order has a place of it), `stranded` (its
+    sale can't be recorded) or `lost` (with the store that decided it); of the last two, all else
+    may be null.
+    """
 
     order: str
     status: str
     show: str
     hold: str
-    buyer: str
-    sold_at: datetime
+    buyer: str | None
+    sold_at: datetime | None
     payment_reference: str | None
-    price: ItemisedPrice
+    price: ItemisedPrice | None
     tickets: list[TicketAnswer]
+    failure: str | UnsetType = UNSET
 
 
 class ShowAnswer(Struct, frozen=True):
@@ -196,9 +203,22 @@ def tell_hold(view: HoldView, show_id: str, ids: Ids) -> HoldAnswer:
     )
 
 
-def tell_order(view: OrderView, ids: Ids) -> OrderAnswer:
+def tell_order(view: OrderView | FailedOrder, ids: Ids) -> OrderAnswer:
     """Tell how an order stands; only one that is confirmed has tickets."""
     show = view.show
+    if isinstance(view, FailedOrder):
+        return OrderAnswer(
+            order=ids.order(show.id, view.order),
+            status=OrderState.FAILED,
+            show=ids.entity(Prefix.SHOW, show.id),
+            hold=ids.hold(view.order),
+            buyer=None,
+            sold_at=None,
+            payment_reference=None,
+            price=None,
+            tickets=[],
+            failure=view.failure,
+        )
     return OrderAnswer(
         order=ids.order(show.id, view.order),
         status=view.status,
@@ -217,6 +237,7 @@ def tell_order(view: OrderView, ids: Ids) -> OrderAnswer:
             )
             for ticket in view.tickets
         ],
+        failure=UNSET if view.failure is None else view.failure,
     )
 
 

@@ -35,7 +35,8 @@ from engine.inventory.house import BlocksRefused
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
-from engine.sales.box_office import OrderUnknown
+from engine.platform.retrying import BreakerOpenError
+from engine.sales.views import OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 
 Refused = (
@@ -55,7 +56,7 @@ Refused = (
     | Released
     | Expired
     | BlocksRefused
-    | OrderUnknown
+    | OrderUndecided
     | Recovering
     | InDoubt
     | Overloaded
@@ -148,8 +149,12 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
             )
         case BlocksRefused():
             return _blocks_refused(outcome, manifest)
-        case OrderUnknown():
-            return order_not_found()
+        case OrderUndecided():
+            return ProblemError(
+                ProblemKind.IN_DOUBT,
+                "This order's hold stands unsold; repeat its purchase with the same key, or come "
+                "back when the hold is over.",
+            )
         case Recovering():
             return ProblemError(
                 ProblemKind.SHOW_RECOVERING,
@@ -201,7 +206,9 @@ def purchase_failed(order: str, location: str) -> ProblemError:
 
 def unavailable(error: StoreUnavailableError) -> ProblemError:
     """Return the problem of a store that could not be asked."""
-    _log.warning("store unavailable", error=str(error))
+    # Breakers tell once, when they open: not with every buyer whom they refuse.
+    if not isinstance(error.__cause__, BreakerOpenError):
+        _log.warning("store unavailable", error=str(error))
     return ProblemError(
         ProblemKind.UNAVAILABLE, "A store can't be reached just now; repeat with the same key."
     )

@@ -14,7 +14,7 @@ from api.problems import ProblemKind
 from api.reading import check_query
 from engine.inventory.shows import UnknownShowError
 from engine.platform.ids import IdError
-from engine.sales.box_office import OrderView
+from engine.sales.views import FailedOrder, OrderView
 
 
 @post(
@@ -55,7 +55,7 @@ async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswe
     """Tell an order with its lines, its tickets and how it stands.
 
     From its purchase on it is known: until it is in the ledger it says `recording`. One that was
-    never confirmed can be lost with the store that decided it.
+    lost with the store that decided it says `failed`, once that is certain.
     """
     check_query(request)
     runtime = runtime_of(request)
@@ -65,7 +65,7 @@ async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswe
     except (IdError, UnknownShowError):
         raise order_not_found() from None
     outcome = await runtime.box_office.order(named, hold)
-    if not isinstance(outcome, OrderView):
+    if not isinstance(outcome, OrderView | FailedOrder):
         raise problem_of(outcome, named)
     return tell_order(outcome, runtime.ids)
 

@@ -57,7 +57,7 @@ class Working(Struct, frozen=True):
 async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
     """Open what an API process needs; nothing is asked of the stores yet."""
     async with AsyncExitStack() as stack:
-        redis = _redis(settings)
+        redis = _redis(settings, guarded=True)
         stack.push_async_callback(redis.aclose)
         subscriber = _subscriber(settings)
         stack.push_async_callback(subscriber.aclose)
@@ -130,14 +130,16 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         )
 
 
-def _redis(settings: Settings) -> Store:
+def _redis(settings: Settings, *, guarded: bool = False) -> Store:
+    """Connect to the inventory store; what waits for it in loops of its own needs no guard."""
     bounds = {
         "answer_timeout_ms": settings.batch_timeout_ms,
         "connections_max": _REDIS_CONNECTIONS_MAX,
     }
     if is_cluster_url(settings.redis_url):
-        return connect_cluster(settings.redis_url, **bounds)
-    return connect_redis(settings.redis_url, **bounds, moves=settings.redis_replicas > 0)
+        return connect_cluster(settings.redis_url, **bounds, guarded=guarded)
+    moves = settings.redis_replicas > 0
+    return connect_redis(settings.redis_url, **bounds, moves=moves, guarded=guarded)
 
 
 def _subscriber(settings: Settings) -> Store:

@@ -24,9 +24,9 @@ async def watch_durability(working: Working, *, look_every_s: float = _LOOK_EVER
     """
     told: dict[Risk, float] = {}
     settings = working.settings
-    replicas = None if is_cluster_url(settings.redis_url) else settings.redis_replicas
+    in_cluster = is_cluster_url(settings.redis_url)
     while True:
-        risks = await find_risks(working.redis, replicas)
+        risks = await find_risks(working.redis, settings.redis_replicas, in_cluster=in_cluster)
         now = monotonic()
         told = {risk: at for risk, at in told.items() if risk in risks}
         for risk in risks:
@@ -38,12 +38,15 @@ async def watch_durability(working: Working, *, look_every_s: float = _LOOK_EVER
 
 def _tell(risk: Risk) -> None:
     wanted = risk.wanted
+    # One server alone is not named.
+    named = {"node": risk.server} if risk.server else {}
     if risk.found is None:
         _log.warning(
             "THE STORE DOES NOT TELL WHETHER IT KEEPS WHAT WAS SOLD",
             setting=wanted.setting,
             wanted=wanted.value,
             why=wanted.why,
+            **named,
         )
         return
     _log.error(
@@ -53,4 +56,5 @@ def _tell(risk: Risk) -> None:
         wanted=wanted.value,
         why=wanted.why,
         way_out=wanted.remedy(),
+        **named,
     )

@@ -11,7 +11,8 @@ from api.inputs import HoldBody, SelectionBody
 from api.outcomes import Refused, problem_of
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
-from engine.sales.box_office import Asked, Decided, HoldView
+from engine.sales.box_office import Asked, Decided
+from engine.sales.views import HoldView
 
 _RELEASED: Final = Reply(204)
 _encode: Final = msgspec.json.Encoder().encode

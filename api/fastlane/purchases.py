@@ -10,8 +10,9 @@ from api.fastlane.replies import Headers, Reply, reply_problem
 from api.inputs import PurchaseBody
 from api.outcomes import problem_of, purchase_failed
 from engine.inventory.shows import Show
-from engine.sales.box_office import Asked, OrderView
+from engine.sales.box_office import Asked
 from engine.sales.orders import OrderState
+from engine.sales.views import OrderView
 
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -1,12 +1,13 @@
 """What the inventory store must be set to, so that nothing that was answered can be lost."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from msgspec import Struct
-from redis.exceptions import ResponseError
+from msgspec import Struct, structs
+from redis.exceptions import RedisError, ResponseError
 
-from engine.platform.redis import Store
+from engine.platform.redis import Member, OneServer, Store
 from engine.platform.settings import variable
 
 LAG_MAX_S: Final = 10
@@ -70,20 +71,46 @@ WANTED_WITH_REPLICAS: Final = (
 )
 
 
+ANSWERS: Final = Wanted(
+    "node",
+    "an answer",
+    "without a primary its shows are not sold, without a replica that one must not be lost",
+    way_out="start it, or look at its log; CLUSTER FORGET if it is gone for good",
+)
+
+
 class Risk(Struct, frozen=True):
     """A setting that is not as wanted."""
 
     wanted: Wanted
     found: str | None
     """None: the server does not tell."""
+    server: str = ""
+    """Which node of a cluster; one server alone has no name."""
 
 
-def wanted_with(replicas: int | None) -> tuple[Wanted, ...]:
-    """Return what a server must be set to that has so many replicas; None: a cluster's node.
+def wanted_with(replicas: int, *, in_cluster: bool) -> tuple[Wanted, ...]:
+    """Return what a server must be set to that has so many replicas.
 
-    A primary that its cluster has replaced stops by itself.
+    A primary that its cluster has replaced stops by itself, also if none follows it.
     """
-    return WANTED_WITH_REPLICAS if replicas else WANTED
+    return WANTED_WITH_REPLICAS if replicas and not in_cluster else WANTED
+
+
+def judge_writes(info: Mapping[str, Any], least: str) -> Risk | None:
+    """Compare what follows a primary with `min-replicas-to-write`, as it is set there."""
+    following = _following(info)
+    if not least.isdigit() or int(least) <= following:
+        return None
+    return Risk(
+        Wanted(
+            "min-replicas-to-write",
+            str(following),
+            "it refuses every write until more follow",
+            way_out="start what is missing, or look at its log",
+        ),
+        least,
+    )
 
 
 def judge_replicas(info: Mapping[str, Any], replicas: int) -> Risk | None:
@@ -100,7 +127,7 @@ def judge_replicas(info: Mapping[str, Any], replicas: int) -> Risk | None:
             ),
             str(connected),
         )
-    following = sum(_follows(info.get(f"slave{n}")) for n in range(connected))
+    following = _following(info)
     if following < replicas:
         return Risk(
             Wanted(
@@ -115,29 +142,58 @@ def judge_replicas(info: Mapping[str, Any], replicas: int) -> Risk | None:
     return None
 
 
-async def find_risks(redis: Store, replicas: int | None) -> list[Risk]:
-    """Return what may lose what was answered, of a store with so many replicas.
-
-    None stands for a cluster, whose replicas are not counted.
+async def find_risks(redis: Store, replicas: int, *, in_cluster: bool = False) -> list[Risk]:
+    """Return what may lose what was answered, of a store whose primaries have so many replicas.
 
     Raises:
-        redis.RedisError, OSError: the store can't be asked.
+        redis.RedisError, OSError: the store can't be asked; of a cluster, none of its nodes.
     """
+    servers = await redis.servers()
+    looks = (
+        _find_on(name, member, replicas, in_cluster=in_cluster) for name, member in servers.items()
+    )
+    return [risk for risks in await asyncio.gather(*looks) for risk in risks]
+
+
+async def _find_on(name: str, member: Member, replicas: int, *, in_cluster: bool) -> list[Risk]:
+    try:
+        found = await _judge(member, replicas, in_cluster=in_cluster)
+    except (RedisError, OSError, TimeoutError):
+        if not in_cluster:
+            raise
+        found = [Risk(ANSWERS, "none")]
+    return [structs.replace(risk, server=name) for risk in found]
+
+
+async def _judge(member: Member, replicas: int, *, in_cluster: bool) -> list[Risk]:
     risks: list[Risk] = []
-    for wanted in wanted_with(replicas):
-        try:
-            found = (await redis.config_get(wanted.setting)).get(wanted.setting)
-        except ResponseError:  # as with providers that keep the command to themselves
-            found = None
+    for wanted in wanted_with(replicas, in_cluster=in_cluster):
+        found = await _setting(member.server, wanted.setting)
         if found is None or not wanted.is_met_by(found):
             risks.append(Risk(wanted, found))
-    if replicas is None:
-        return risks
-    pipeline = redis.pipeline(transaction=False)
-    pipeline.info("replication")
-    [info] = await pipeline.execute(raise_on_error=True)
-    risk = judge_replicas(info, replicas)
-    return [*risks, risk] if risk else risks
+    if member.has_shows:
+        pipeline = member.server.pipeline(transaction=False)
+        pipeline.info("replication")
+        [info] = await pipeline.execute(raise_on_error=True)
+        judged = [judge_replicas(info, replicas)]
+        if in_cluster:
+            least = await _setting(member.server, "min-replicas-to-write")
+            judged.append(judge_writes(info, least or ""))
+        risks += [risk for risk in judged if risk is not None]
+    return risks
+
+
+async def _setting(server: OneServer, name: str) -> str | None:
+    try:
+        return (await server.config_get(name)).get(name)
+    except ResponseError:  # as with providers that keep the command to themselves
+        return None
+
+
+def _following(info: Mapping[str, Any]) -> int:
+    """Return how many replicas follow a primary, of those that are connected."""
+    connected = int(info.get("connected_slaves", 0))
+    return sum(_follows(info.get(f"slave{n}")) for n in range(connected))
 
 
 def _follows(replica: object) -> bool:

@@ -40,7 +40,7 @@ from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
-from engine.platform.retrying import RELOAD
+from engine.platform.retrying import RELOAD, BreakerOpenError
 
 SWEEP_MAX: Final = 512
 """Overdue holds that one batch releases at the most."""
@@ -125,8 +125,9 @@ class Lane:
         """Put a command into the next batch; the future becomes what comes of it.
 
         What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
-        `StoreUnavailableError` when the show is not in memory and can't be read, or when the
-        inventory store refuses to write: then nothing was done.
+        `StoreUnavailableError` when the show is not in memory and can't be read, when the
+        inventory store refuses to write, or is not asked since it has not answered lately: then
+        nothing was done.
 
         Raises:
             ValueError, OverflowError, TypeError: the command can't be packed.
@@ -247,7 +248,8 @@ class Lane:
         """Call the script; tell what to make of it if it does not answer.
 
         Raises:
-            StoreUnavailableError: the store refuses to write, and has written nothing.
+            StoreUnavailableError: the store refuses to write, and has written nothing, or has not
+                answered lately and was not asked.
         """
         wait = wait or self._must_wait(batch)
         try:
@@ -267,6 +269,8 @@ class Lane:
         except ReplyError as error:
             _log.error("unreadable reply to a batch", show=entity_hex(show.id), error=str(error))
             return InDoubt()
+        except BreakerOpenError as error:
+            raise StoreUnavailableError(str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
             self._note_silence(error)
             return InDoubt()

@@ -6,7 +6,7 @@ ledger; read the ledger; with the row locked and nothing newer committed, write 
 A new show opens by the same steps: it has nothing to drain and nothing sold.
 
 A show that lost nothing is opened as it stands instead of being written anew: see
-`engine.inventory.claims` and docs/decisions/0021-open-as-it-stands.md.
+`engine.inventory.claims` and docs/decisions/0023-open-as-it-stands.md.
 """
 
 import asyncio

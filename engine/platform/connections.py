@@ -5,6 +5,9 @@ that it led to may still be there, unaware of that. So a pool never gives out a 
 older server once it has one to the newer, and lets go of all that it has when one of them breaks
 or its server refuses to write: the next command asks the address again. Where an address may be
 moved away from a server that lives on, it is also asked again each second.
+
+A pool may have a breaker: then a server that has failed to answer more than once in a row is not
+asked until a probe is answered.
 """
 
 import asyncio
@@ -18,10 +21,15 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from engine.platform.errors import is_outage
+from engine.platform.retrying import SOON, Breaker
+
 _TRIES: Final = 3
 _SILENCE_MAX_S: Final = 3.0
 _ASK_EVERY_S: Final = 1.0
 _GREET_TIMEOUT_S: Final = 5.0
+# One that is late may be late alone; a second without any answer between them is not.
+_FAILURES_MAX: Final = 2
 _REFUSALS: Final = ("NOREPLICAS", "MISCONF")
 
 
@@ -45,6 +53,7 @@ class StoreConnection(AbstractConnection):
     generation: int = 0
     run_id: bytes = b""
     """Which server it leads to; empty if that one does not tell."""
+    _is_greeting: bool = False
 
     async def connect(self) -> None:
         """Connect and greet, within one time-out for all of it.
@@ -54,13 +63,21 @@ class StoreConnection(AbstractConnection):
         """
         if self.is_connected:
             return
+        self._is_greeting = True
         try:
             async with asyncio.timeout(_GREET_TIMEOUT_S):
                 await super().connect()
         except TimeoutError:
             await self.disconnect(nowait=True)
             msg = f"the store did not greet in {_GREET_TIMEOUT_S} s"
-            raise RedisTimeoutError(msg) from None
+            error = RedisTimeoutError(msg)
+            self._tell_breaker(error)
+            raise error from None
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            self._tell_breaker(error)
+            raise
+        finally:
+            self._is_greeting = False
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the client's
         """Send a command, connected first where need be."""
@@ -69,23 +86,27 @@ class StoreConnection(AbstractConnection):
             async with asyncio.timeout(limit_s):
                 await super().send_packed_command(*args, **kwargs)
         except TimeoutError:
-            self._let_go()
             msg = f"the store did not take a command in {limit_s} s"
-            raise RedisTimeoutError(msg) from None
+            error = RedisTimeoutError(msg)
+            self._let_go(error)
+            raise error from None
         finally:
             self.socket_timeout = limit_s
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the client's
         """Read an answer."""
         try:
-            return await cast("Awaitable[Any]", super().read_response(*args, **kwargs))
-        except (RedisConnectionError, RedisTimeoutError):
-            self._let_go()
+            answer = await cast("Awaitable[Any]", super().read_response(*args, **kwargs))
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            self._let_go(error)
             raise
         except ResponseError as error:
             if refuses_to_write(error):
-                self._let_go()
+                self._let_go(error)
             raise
+        if self.breaker is not None and not self._is_greeting:
+            self.breaker.answered()
+        return answer
 
     async def on_connect(self) -> None:
         """Greet the server, and learn which one it is."""
@@ -100,9 +121,21 @@ class StoreConnection(AbstractConnection):
         if self.pool is not None:
             self.generation = self.pool.reached(self.run_id, generation)
 
-    def _let_go(self) -> None:
+    @property
+    def breaker(self) -> Breaker | None:
+        """The breaker around the server, if there is one."""
+        return None if self.pool is None else self.pool.breaker
+
+    def _let_go(self, error: Exception) -> None:
         if self.pool is not None and self.generation == self.pool.generation:
             self.pool.generation += 1
+        # A greeting is told of once, when it has failed: that may be in more than one way.
+        if not self._is_greeting:
+            self._tell_breaker(error)
+
+    def _tell_breaker(self, error: Exception) -> None:
+        if self.breaker is not None:
+            self.breaker.failed(error)
 
 
 class OneServerPool(BlockingConnectionPool):
@@ -111,9 +144,44 @@ class OneServerPool(BlockingConnectionPool):
     generation: int = 0
     moves: bool = False
     """Whether the address may be moved away from a server that lives on."""
+    breaker: Breaker | None = None
     _run_id: bytes = b""
     _asked_at: float = 0.0
     _asking: asyncio.Task[None] | None = None
+
+    def guard(self, name: str) -> None:
+        """Put a breaker around the server, which messages call by this name."""
+        self.breaker = Breaker(
+            name, self._probe, is_away=is_outage, failures_max=_FAILURES_MAX, pauses=SOON
+        )
+
+    async def stop(self) -> None:
+        """Stop asking for the server, and probing it."""
+        if self._asking is not None:
+            self._asking.cancel()
+        if self.breaker is not None:
+            await self.breaker.stop()
+
+    async def get_connection(self, *args: Any, **kwargs: Any) -> AbstractConnection:  # noqa: ANN401 - the client's
+        """Return a connection.
+
+        Raises:
+            BreakerOpenError: the server has not answered lately: nothing is sent.
+            redis.RedisError: there is no connection to be had.
+        """
+        if self.breaker is not None:
+            self.breaker.check()
+        return await super().get_connection(*args, **kwargs)
+
+    async def _probe(self) -> None:
+        """Connect anew, whatever the pool has, and be answered."""
+        fresh = self.make_connection()
+        try:
+            await fresh.connect()
+            await fresh.send_command("PING")
+            await cast("Awaitable[object]", fresh.read_response())
+        finally:
+            await fresh.disconnect(nowait=True)
 
     def make_connection(self) -> AbstractConnection:
         """Make a connection that knows its pool."""

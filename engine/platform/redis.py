@@ -9,6 +9,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, cast
 
+from msgspec import Struct
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
@@ -91,6 +92,26 @@ class Pipeline(Protocol):
         ...
 
 
+class OneServer(Protocol):
+    """What one server is asked about itself. All may raise `redis.RedisError` or `OSError`."""
+
+    async def config_get(self, pattern: str) -> dict[str, str]:
+        """Return the server's settings of this name."""
+        ...
+
+    def pipeline(self, transaction: bool) -> Pipeline:  # noqa: FBT001 - the client's form
+        """Collect commands that go out together."""
+        ...
+
+
+class Member(Struct, frozen=True):
+    """A server of a store."""
+
+    server: OneServer
+    has_shows: bool
+    """Whether shows are sold on it; a replica's are not."""
+
+
 class Store(Protocol):
     """The commands that the engine uses. All may raise `redis.RedisError` or `OSError`."""
 
@@ -128,8 +149,8 @@ class Store(Protocol):
         """Answer."""
         ...
 
-    async def config_get(self, pattern: str) -> dict[str, str]:
-        """Return the server's settings of this name."""
+    async def servers(self) -> "dict[str, Member]":
+        """Return all servers by name, asked now; one server alone has no name."""
         ...
 
     async def publish(self, channel: Text, message: Text) -> int:
@@ -205,6 +226,13 @@ class Store(Protocol):
 class Server(Redis):
     """The client of one server, which has all keys, and what the engine needs beyond it."""
 
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:  # noqa: FBT001 - the client's form
+        """Close all connections, and probe no more."""
+        pool: object = self.connection_pool
+        if isinstance(pool, OneServerPool):
+            await pool.stop()
+        await super().aclose(close_connection_pool)
+
     async def evalsha_and_wait(
         self, sha: str, numkeys: int, *keys_and_args: Value, replicas: int, timeout_ms: int
     ) -> tuple[Any, int]:
@@ -234,6 +262,10 @@ class Server(Redis):
         """Return the one server's name."""
         return ""
 
+    async def servers(self) -> dict[str, Member]:
+        """Return the one server."""
+        return {"": Member(cast("OneServer", self), has_shows=True)}
+
     def pubsub(self, server: str = "", **kwargs: Any) -> Any:  # noqa: ANN401, ARG002 - as in `Store`
         """Return a connection that listens."""
         return super().pubsub(**kwargs)
@@ -252,7 +284,12 @@ class _Subscriber(Server):
 
 
 def connect_redis(
-    url: str, *, answer_timeout_ms: int, connections_max: int, moves: bool = False
+    url: str,
+    *,
+    answer_timeout_ms: int,
+    connections_max: int,
+    moves: bool = False,
+    guarded: bool = False,
 ) -> Store:
     """Return a client that opens connections as it needs them.
 
@@ -260,10 +297,13 @@ def connect_redis(
     repeats a command by itself: after a lost answer only the caller knows whether the
     command may run twice. It waits a second longer than `answer_timeout_ms`, after which no batch
     acts any more. `moves` says that the address may be moved to another server while the one
-    before lives on.
+    before lives on. With `guarded` it has a breaker: while that is open, commands raise
+    `BreakerOpenError` at once and are not sent.
     """
     pool = make_pool(url, answer_timeout_ms=answer_timeout_ms, connections_max=connections_max)
     pool.moves = moves
+    if guarded:
+        pool.guard("the inventory store")
     return cast("Store", Server.from_pool(pool))
 
 

@@ -26,6 +26,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from engine.platform.redis import (
+    Member,
+    OneServer,
     Server,
     Store,
     StreamEntries,
@@ -86,8 +88,12 @@ class _AskingServer(Server):
         return _AskingPipeline(pool, self.response_callbacks, False, shard_hint)  # noqa: FBT003 - the client's form
 
 
-def connect_cluster(url: str, *, answer_timeout_ms: int, connections_max: int) -> Store:
+def connect_cluster(
+    url: str, *, answer_timeout_ms: int, connections_max: int, guarded: bool = False
+) -> Store:
     """Return a client of a cluster, with the rules of `connect_redis` for each of its nodes.
+
+    A node that hangs has others' shows refused by no breaker: each has its own.
 
     Raises:
         ValueError: the URL does not name a cluster.
@@ -101,6 +107,8 @@ def connect_cluster(url: str, *, answer_timeout_ms: int, connections_max: int) -
             connections_max=connections_max,
             parser_class=ClusterParser,
         )
+        if guarded:
+            pool.guard(f"the inventory store's node {address}")
         return _Node(
             cast("Store", Server.from_pool(pool)),
             cast("Store", _AskingServer(connection_pool=pool)),
@@ -238,19 +246,20 @@ class ClusterStore:
             raise RedisConnectionError(msg)
         return True
 
-    async def config_get(self, pattern: str) -> dict[str, str]:
-        """Return a setting of all nodes, replicas included; where they differ, each one's."""
-        await self._map.look()
-        nodes = sorted(self._map.nodes)
-        found = await asyncio.gather(
-            *(self._node(address).store.config_get(pattern) for address in nodes)
-        )
-        merged: dict[str, str] = {}
-        for name in {name for one in found for name in one}:
-            values = [one.get(name, "") for one in found]
-            told = ", ".join(f"{value} on {at}" for value, at in zip(values, nodes, strict=True))
-            merged[name] = values[0] if len(set(values)) == 1 else told
-        return merged
+    async def servers(self) -> dict[str, Member]:
+        """Return all nodes by their addresses, those too that do not answer.
+
+        Raises:
+            redis.ConnectionError: none of them answers.
+        """
+        await self.ping()
+        return {
+            str(address): Member(
+                cast("OneServer", self._node(address).store),
+                has_shows=address in self._map.primaries,
+            )
+            for address in sorted(self._map.nodes)
+        }
 
     async def publish(self, channel: Text, message: Text) -> int:
         """Tell a channel's listeners on every node; return how many there are on one."""

@@ -44,6 +44,8 @@ RELOAD: Final = Backoff(first_s=0.02, most_s=0.1)
 """The store has another version of a show than the ledger told a moment ago; buyers wait."""
 PROBE: Final = Backoff(first_s=0.1, most_s=1.0)
 """A breaker is open."""
+SOON: Final = Backoff(first_s=0.05, most_s=0.1)
+"""A breaker is open that every buyer waits for: a probe costs a connection a process."""
 
 
 class Patience:
@@ -82,12 +84,14 @@ class Breaker:
         *,
         is_away: Callable[[BaseException], bool],
         failures_max: int = _FAILURES_MAX,
+        pauses: Backoff = PROBE,
     ) -> None:
         """Take who is asked, how to try them, and which errors mean that they can't be reached."""
         self._name = name
         self._probe = probe
         self._is_away = is_away
         self._failures_max = failures_max
+        self._pauses = pauses
         self._failures = 0
         self._probing: asyncio.Task[None] | None = None
 
@@ -103,18 +107,34 @@ class Breaker:
         Raises:
             BreakerOpenError: it is not asked at present.
         """
-        if self._probing is not None:
-            msg = f"{self._name} has not answered lately, and is not asked until it does"
-            raise BreakerOpenError(msg)
+        self.check()
         try:
             yield
         except Exception as error:
-            if self._is_away(error):
-                self._fail(error)
-            else:
-                self._failures = 0
+            self.failed(error)
             raise
+        self.answered()
+
+    def check(self) -> None:
+        """Return if it may be asked.
+
+        Raises:
+            BreakerOpenError: it is not asked at present.
+        """
+        if self._probing is not None:
+            msg = f"{self._name} has not answered lately, and is not asked until it does"
+            raise BreakerOpenError(msg)
+
+    def answered(self) -> None:
+        """Note that it answered."""
         self._failures = 0
+
+    def failed(self, error: BaseException) -> None:
+        """Note what asking it came to, which may be an answer too."""
+        if self._is_away(error):
+            self._fail(error)
+        else:
+            self._failures = 0
 
     async def stop(self) -> None:
         """Stop probing."""
@@ -130,7 +150,7 @@ class Breaker:
             self._probing = asyncio.create_task(self._probe_until_answered())
 
     async def _probe_until_answered(self) -> None:
-        patience = Patience(PROBE)
+        patience = Patience(self._pauses)
         try:
             while not await self._is_answered():
                 await patience.pause()

@@ -42,43 +42,19 @@ from engine.platform.ids import EntityId, HoldId, Ids
 from engine.platform.redis import Store
 from engine.platform.sharing import SharedReads
 from engine.sales.confirmations import Confirmations, Word
-from engine.sales.orders import OrderState, RecordedOrder, find_order, is_stranded
+from engine.sales.orders import (
+    Failure,
+    OrderState,
+    RecordedOrder,
+    find_order,
+    is_stranded,
+    read_epoch,
+)
 from engine.sales.pricing import FeeSchedule, Quote, Tariff
 from engine.sales.quotes import Quotes
-from engine.sales.tickets import Ticket, order_tickets
+from engine.sales.tickets import order_tickets
+from engine.sales.views import FailedOrder, HoldView, OrderUndecided, OrderView
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
-
-
-class HoldView(Struct, frozen=True, gc=False):
-    """A hold that stands, or that has become an order."""
-
-    hold: HoldId
-    show: Show
-    buyer: str
-    expires_at_ms: int | None
-    """None: it is purchased."""
-    seats: list[str]
-    areas: dict[str, int]
-    quote: Quote
-
-
-class OrderView(Struct, frozen=True):
-    """An order, or a sale on its way to be one: `status` is confirmed, recording, failed, ..."""
-
-    order: HoldId
-    show: Show
-    status: OrderState
-    buyer: str
-    sold_at_ms: int
-    payment_reference: str | None
-    """None while only Redis knows of it."""
-    quote: Quote
-    tickets: tuple[Ticket, ...]
-
-
-class OrderUnknown(Struct, frozen=True):
-    """Neither the ledger nor Redis knows such an order."""
-
 
 # Tuples, since a union is made anew, and slowly, wherever it is written in a call.
 _STANDING = (Held, Purchased)
@@ -259,24 +235,32 @@ class BoxOffice:
         )
         return outcome
 
-    async def order(self, show: Show, order: HoldId) -> OrderView | OrderUnknown | Unavailable:
-        """Tell an order: from the ledger, or until it is there from Redis."""
+    async def order(
+        self, show: Show, order: HoldId
+    ) -> OrderView | FailedOrder | OrderUndecided | Unavailable:
+        """Tell an order: from the ledger, or until it is there from Redis; else it has failed."""
         recorded = await self._recorded(show, order)
         if recorded is not None:
             return recorded
         outcome = await self.ask_look(show, order).outcome
         if isinstance(outcome, Unavailable):
             return outcome
-        if isinstance(outcome, Purchased):
-            # It may have been recorded since the ledger was asked.
-            recorded = await self._recorded(show, order)
-            if recorded is not None:
-                return recorded
-            state = await self._unrecorded(show, order)
-            if state is OrderState.RECORDING and not outcome.durable:
-                return InDoubt()
-            return await self._view_sale(show, order, outcome, state, None)
-        return OrderUnknown()
+        # It may have been recorded since the ledger was asked.
+        recorded = await self._recorded(show, order)
+        return recorded or await self._unrecorded_order(show, order, outcome)
+
+    async def _unrecorded_order(
+        self, show: Show, order: HoldId, outcome: Outcome
+    ) -> OrderView | FailedOrder | OrderUndecided | Unavailable:
+        """Tell an order that the ledger does not have, by how its hold stands in the store."""
+        if isinstance(outcome, Held):
+            return OrderUndecided()
+        if not isinstance(outcome, Purchased):
+            return await self._failed(show, order)
+        state = await self._unrecorded(show, order)
+        if state is OrderState.RECORDING and not outcome.durable:
+            return InDoubt()
+        return await self._view_sale(show, order, outcome, state, None)
 
     async def availability(self, show: Show) -> InventoryState | Recovering:
         """Return the seat map and the counts, read after this was asked for."""
@@ -359,6 +343,7 @@ class BoxOffice:
                 if status is OrderState.CONFIRMED
                 else ()
             ),
+            failure=Failure.STRANDED if status is OrderState.FAILED else None,
         )
 
     async def _recorded(self, show: Show, order: HoldId) -> OrderView | None:
@@ -385,6 +370,25 @@ class BoxOffice:
                 stranded = await is_stranded(connection, show.id, order)
         return OrderState.FAILED if stranded else OrderState.RECORDING
 
+    async def _failed(self, show: Show, order: HoldId) -> FailedOrder | Recovering:
+        """Tell that an order has failed which neither the ledger nor the open store knows.
+
+        The store has each sale of its epoch, and was opened after all that survived of earlier ones
+        had been recorded. It is the store that sells as long as the ledger is in the epoch that
+        this process has asked it under: an older one is refused by it, but not by a server that
+        was given up and does not know that yet.
+        """
+        with store_failures():
+            async with tenant_transaction(self._app, show.reseller) as connection:
+                stranded = await is_stranded(connection, show.id, order)
+                epoch = await read_epoch(connection, show.id)
+            if stranded:
+                return FailedOrder(order, show, Failure.STRANDED)
+            if epoch == show.epoch:
+                return FailedOrder(order, show, Failure.LOST)
+            await self._book.reload(self._app, show.reseller, show.id)
+        return Recovering()
+
     async def _find(self, show: Show, order: HoldId) -> RecordedOrder | None:
         with store_failures():
             async with tenant_transaction(self._app, show.reseller) as connection:
@@ -400,4 +404,5 @@ class BoxOffice:
             payment_reference=found.payment_reference,
             quote=found.quote,
             tickets=order_tickets(order, show.manifest, found.seats, found.areas),
+            failure=Failure.CONFLICT if found.state is OrderState.FAILED else None,
         )

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.money import NOTHING, Charge
-from engine.platform.tables import order_lines, orders, stranded_facts, tickets
+from engine.platform.tables import order_lines, orders, shows, stranded_facts, tickets
 from engine.sales.pricing import Quote, QuoteLine
 
 
@@ -23,9 +23,20 @@ class OrderState(StrEnum):
     RECORDING = "recording"
     """Decided, and on its way to the ledger. Not yet sold."""
     FAILED = "failed"
-    """Another order has a place of it: nothing was sold, nothing is to be captured."""
+    """Nothing was sold, nothing is to be captured: `Failure` says why."""
     REFUNDED = "refunded"
     """Sold once, and given back."""
+
+
+class Failure(StrEnum):
+    """Why an order failed."""
+
+    CONFLICT = "conflict"
+    """Another order has a place of it."""
+    STRANDED = "stranded"
+    """Its sale came to light too late to be recorded, or can't be read."""
+    LOST = "lost"
+    """The store that decided it was lost before it was recorded, or nobody ever bought its hold."""
 
 
 class RecordedOrder(Struct, frozen=True, kw_only=True):
@@ -62,6 +73,8 @@ _LINES: Final = (
 _STRANDED: Final = select(stranded_facts.c.hold_id).where(
     stranded_facts.c.hold_id == bindparam("order"), stranded_facts.c.show_id == bindparam("show")
 )
+
+_EPOCH: Final = select(shows.c.epoch).where(shows.c.id == bindparam("show"))
 
 
 async def find_order(connection: AsyncConnection, show: int, order: bytes) -> RecordedOrder | None:
@@ -111,6 +124,11 @@ async def is_stranded(connection: AsyncConnection, show: int, order: bytes) -> b
     """Tell whether this sale's fact could not be recorded, and is kept aside."""
     named = {"order": UUID(bytes=order), "show": show}
     return (await connection.execute(_STRANDED, named)).first() is not None
+
+
+async def read_epoch(connection: AsyncConnection, show: int) -> int:
+    """Return the epoch that the show is in now."""
+    return (await connection.execute(_EPOCH, {"show": show})).scalar_one()
 
 
 def _ms(moment: datetime) -> int:

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.settings import Settings, SettingsError, variable
 from ops.doctor.findings import Finding, doubtful, fine, wrong
 from ops.doctor.ledger import examine_ledger
 from ops.doctor.machine import examine_api, examine_directory, examine_port
-from ops.doctor.store import Clock, examine_queue, examine_store, store_urls
+from ops.doctor.store import Clock, examine_queue, examine_store, store_servers
 from ops.running import NotRunningError, Running, find_running, find_settings
 
 SKEW_MAX_S: Final = 0.25
@@ -39,13 +38,14 @@ def examine(environment: Mapping[str, str], directory: Path) -> Iterator[Finding
 def examine_servers(settings: Settings) -> Iterator[Finding]:
     """Look at both stores, and at their clocks."""
     clocks: list[Clock] = []
-    replicas = None if is_cluster_url(settings.redis_url) else settings.redis_replicas
-    for url in store_urls(settings.redis_url):
-        for seen in examine_store(url, replicas):
+    for server in store_servers(settings.redis_url):
+        for seen in examine_store(server, settings.redis_replicas):
             if isinstance(seen, Clock):
-                clocks.append(seen)
+                clocks.append(
+                    Clock(f"{seen.name} {server.node}".rstrip(), seen.ahead_s, seen.uncertain_s)
+                )
             else:
-                yield seen
+                yield seen.at(server.node)
     yield examine_queue(settings.queue_url())
     for seen in asyncio.run(_of_ledger(settings)):
         if isinstance(seen, Clock):

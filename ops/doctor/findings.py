@@ -1,7 +1,7 @@
 """What an examination finds."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -24,6 +24,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     seen: str
     remedy: str = ""
     """What to do; empty where all is well."""
+
+    def at(self, node: str) -> Self:
+        """Return it as one of this node, if it is a cluster's."""
+        return msgspec.structs.replace(self, seen=f"{node}: {self.seen}") if node else self
 
 
 def fine(subject: str, seen: str) -> Finding:

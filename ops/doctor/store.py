@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit
 
+from msgspec import Struct
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from engine.inventory.durability import judge_replicas, wanted_with
-from engine.platform.redis_cluster_map import SLOTS
+from engine.inventory.durability import Risk, Wanted, judge_replicas, judge_writes, wanted_with
+from engine.platform.redis_cluster_map import SLOTS, View, read_view
 from engine.platform.redis_cluster_url import is_cluster_url, parse_cluster_url
 from ops.doctor.findings import Finding, doubtful, fine, judge_version, wrong
 
@@ -27,19 +28,47 @@ class Clock:
         self.uncertain_s = uncertain_s
 
 
-def store_urls(url: str) -> list[str]:
-    """Return the URLs of the inventory store's servers: of a cluster, the nodes that are named."""
+class Server(Struct, frozen=True):
+    """A server of the inventory store."""
+
+    url: str
+    node: str = ""
+    """Its address, if it is a cluster's."""
+    has_shows: bool = True
+    """A replica has none."""
+
+
+def store_servers(url: str) -> list[Server]:
+    """Return the inventory store's servers: of a cluster, all that it has, those too that are away.
+
+    If none of those that the URL names tells, they are all that is known.
+    """
     if not is_cluster_url(url):
-        return [url]
+        return [Server(url)]
     cluster = parse_cluster_url(url)
-    return [cluster.of(seed) for seed in cluster.seeds]
+    for seed in cluster.seeds:
+        with connect(cluster.of(seed)) as client:
+            try:
+                view = cast("View", client.execute_command("CLUSTER NODES"))
+            except (RedisError, OSError):
+                continue
+        claims, nodes = read_view(view, seed)
+        primaries = {claim.address for claim in claims}
+        return [Server(cluster.of(one), str(one), one in primaries) for one in sorted(nodes)]
+    return [Server(cluster.of(seed), str(seed)) for seed in cluster.seeds]
 
 
-def examine_store(url: str, replicas: int | None = 0) -> Iterator[Finding | Clock]:
-    """Look at the inventory store, which has so many replicas; None: at a cluster's node.
+def store_urls(url: str) -> list[str]:
+    """Return the URLs of the inventory store's servers."""
+    return [server.url for server in store_servers(url)]
+
+
+def examine_store(server: Server, replicas: int) -> Iterator[Finding | Clock]:
+    """Look at a server of the inventory store, whose primaries have so many replicas.
 
     The last thing yielded is its clock, if it could be reached.
     """
+    url = server.url
     with connect(url) as client:
         try:
             info = cast("Mapping[str, object]", client.info())
@@ -50,9 +79,15 @@ def examine_store(url: str, replicas: int | None = 0) -> Iterator[Finding | Cloc
         if info.get("cluster_enabled") == 1:
             yield _judge_cluster(client, url)
         yield _judge_product(info)
-        yield from _examine_settings(client, replicas)
-        if replicas is not None:
-            yield _examine_replicas(info, replicas)
+        wanted = wanted_with(replicas, in_cluster=bool(server.node))
+        yield from _examine_settings(client, wanted)
+        if server.has_shows:
+            yield _tell(
+                judge_replicas(info, replicas),
+                fine("replicas", f"{replicas} in sync" if replicas else "none"),
+            )
+            if server.node:
+                yield _examine_writes(client, info)
         yield from _examine_state(info)
         yield _read_clock(client)
 
@@ -115,17 +150,25 @@ def _judge_product(info: Mapping[str, object]) -> Finding:
     return judge_version("Redis", str(info["redis_version"]))
 
 
-def _examine_replicas(info: Mapping[str, object], replicas: int) -> Finding:
-    risk = judge_replicas(info, replicas)
+def _examine_writes(client: Redis, info: Mapping[str, object]) -> Finding:
+    setting = "min-replicas-to-write"
+    try:
+        least = cast("Mapping[str, str]", client.config_get(setting)).get(setting, "")
+    except ResponseError:
+        return doubtful(setting, "the server does not tell", "look it up at your provider")
+    return _tell(judge_writes(info, least), fine(setting, least))
+
+
+def _tell(risk: Risk | None, well: Finding) -> Finding:
     if risk is None:
-        return fine("replicas", f"{replicas} in sync" if replicas else "none")
+        return well
     wanted = risk.wanted
     seen = f"{risk.found} instead of {wanted.value}"
     return wrong(wanted.setting, seen, f"{wanted.remedy()}; {wanted.why}")
 
 
-def _examine_settings(client: Redis, replicas: int | None) -> Iterator[Finding]:
-    for one in wanted_with(replicas):
+def _examine_settings(client: Redis, settings: tuple[Wanted, ...]) -> Iterator[Finding]:
+    for one in settings:
         setting, wanted, why = one.setting, one.value, one.why
         try:
             found = cast("Mapping[str, str]", client.config_get(setting)).get(setting, "")

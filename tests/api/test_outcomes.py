@@ -14,7 +14,7 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId
-from engine.sales.box_office import OrderUnknown
+from engine.sales.views import OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 from tests.api.front_desk import small_plan
 
@@ -48,7 +48,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
     (commands.Released(), "hold-released", 410, {}),
     (commands.Expired(), "hold-expired", 410, {}),
     (BlocksRefused((1,), (0,)), "blocks-refused", 409, {"seats": ["A-1"], "areas": ["floor"]}),
-    (OrderUnknown(), "order-not-found", 404, {}),
+    (OrderUndecided(), "in-doubt", 503, {}),
     (commands.Recovering(), "show-recovering", 503, {}),
     (commands.InDoubt(), "in-doubt", 503, {}),
     (commands.Overloaded(), "overloaded", 503, {}),

@@ -45,8 +45,41 @@ def test_without_redis_nothing_is_decided(frail: tuple[Stack, ShowDesk]) -> None
         assert (unread.status_code, problem(unread)) == (503, "unavailable")
     finally:
         valkey.resume()
-    assert show.hold("B-1", key=key).status_code == 201
+    _holds_again(show, "B-1", key)
     assert show.desk.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["hangs", "is gone"])
+def test_without_redis_whoever_needs_it_is_told_so_at_once(
+    frail: tuple[Stack, ShowDesk], fault: str
+) -> None:
+    """Some wait in vain; all others hear that nothing was done, until a moment after its return."""
+    stack, show = frail[0], frail[1].desk.new_show()
+    hold, key = show.held("D-1"), secrets.token_hex(8)
+    valkey = _child(stack, "valkey")
+    valkey.pause() if fault == "hangs" else valkey.kill(restart=False)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            first = list(pool.map(show.hold, [f"D-{n}" for n in range(2, 10)]))
+        assert {one.status_code for one in first} == {503}
+        times_s: list[float] = []
+        for ask in (
+            lambda: show.hold("C-2", key=key),
+            lambda: show.purchase(hold),
+            lambda: show.look(hold),
+            lambda: show.desk.get(f"{show.path}/availability"),
+        ) * 5:
+            began = time.monotonic()
+            refused = ask()
+            times_s.append(time.monotonic() - began)
+            assert (refused.status_code, problem(refused)) == (503, "unavailable")
+            assert refused.headers["retry-after"] == "1"
+        assert median(times_s) < 0.1, times_s
+    finally:
+        valkey.resume() if fault == "hangs" else valkey.start()
+    _holds_again(show, "C-2", key)
+    assert show.purchase(hold).status_code == 201
+    _is_served_again(frail[1], f"{frail[1].path}/availability")
 
 
 def test_without_postgresql_holds_go_on(frail: tuple[Stack, ShowDesk]) -> None:
@@ -131,6 +164,14 @@ def test_with_a_postgresql_that_hangs_whoever_needs_it_is_told_so_at_once(
     _is_served_again(show)
 
 
+def _holds_again(show: ShowDesk, seat: str, key: str) -> None:
+    deadline = time.monotonic() + 10
+    while (answer := show.hold(seat, key=key)).status_code == 503:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.01)
+    assert answer.status_code == 201, answer.text
+
+
 def _fail(show: ShowDesk, *, times: int) -> None:
     for _ in range(times):
         refused = show.desk.get("/v1/shows")
@@ -146,9 +187,9 @@ def _is_told_at_once(show: ShowDesk) -> None:
     assert median(times_s) < 0.1, times_s
 
 
-def _is_served_again(show: ShowDesk) -> None:
+def _is_served_again(show: ShowDesk, path: str = "/v1/shows") -> None:
     deadline = time.monotonic() + 15
-    while show.desk.get("/v1/shows").status_code != 200:
+    while show.desk.get(path).status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

@@ -17,6 +17,7 @@ from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.redis import Store
 from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_map import SlotUnavailableError, slot_of
+from engine.platform.retrying import BreakerOpenError
 from engine.sales.confirmations import Confirmations, Word
 from ops.cluster import Cluster
 
@@ -177,17 +178,51 @@ async def test_a_pipelines_look_at_the_server_is_at_that_of_its_keys(
 
 async def test_a_setting_of_one_node_is_told_with_its_name(cluster: Cluster, store: Store) -> None:
     """Replicas count too: they may be primaries tomorrow."""
-    assert await find_risks(store, None) == []
+    assert await find_risks(store, 1, in_cluster=True) == []
     with cluster.client(5) as client:
         client.config_set("appendfsync", "everysec")
         try:
-            (risk,) = await find_risks(store, None)
+            (risk,) = await find_risks(store, 1, in_cluster=True)
         finally:
             client.config_set("appendfsync", "always")
         port = client.config_get("port")["port"]
-    assert risk.found is not None
-    assert f"everysec on 127.0.0.1:{port}" in risk.found
-    assert risk.found.count("always") == 5
+    assert (risk.found, risk.server) == ("everysec", f"127.0.0.1:{port}")
+
+
+async def test_a_node_that_hangs_has_no_other_nodes_shows_refused(cluster: Cluster) -> None:
+    """Each has a breaker of its own; whoever is elected instead is asked at once."""
+    store = connect_cluster(
+        cluster.url, answer_timeout_ms=_ANSWER_MS, connections_max=8, guarded=True
+    )
+    cluster.wait_until_whole()
+    (victim, its_key), (_, another), *_ = _names_on(cluster).items()
+    for name in (its_key, another):
+        await store.delete(name)
+    child = cluster.children[victim]
+    child.pause()
+    try:
+        asked = (store.eval(_COUNT, 1, its_key) for _ in range(3))
+        lost = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(one, RedisError) for one in lost)
+        refused_in_s = time.monotonic()
+        with pytest.raises(BreakerOpenError):
+            await store.eval(_COUNT, 1, its_key)
+        assert time.monotonic() - refused_in_s < 1
+        assert await store.eval(_COUNT, 1, another) == 1
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    counted = await store.eval(_COUNT, 1, its_key)
+                except (RedisError, OSError):
+                    await asyncio.sleep(0.02)
+                else:
+                    break
+        assert counted == 1, "the others were never executed"
+        assert cluster.primary_of(its_key) != victim
+    finally:
+        child.resume()
+        await store.aclose()
+    cluster.wait_until_whole()
 
 
 async def test_the_recorders_word_is_heard_from_a_shows_own_node_wherever_it_moves(

@@ -13,7 +13,7 @@ from engine.inventory.keys import show_keys
 from engine.platform.redis_cluster_map import slot_of
 from ops.child import StackError
 from ops.doctor.findings import Finding, State
-from ops.doctor.store import examine_queue, examine_store, store_urls
+from ops.doctor.store import examine_queue, examine_store, store_servers
 from ops.recovering import read_recoveries
 from ops.stack import Stack
 from tests.faults.eager_buyers import EagerBuyers, eager_buyers
@@ -111,12 +111,17 @@ async def test_a_slot_moves_while_its_show_sells(desks: list[ResellerDesk], way:
 
 def test_the_doctor_looks_at_each_node_and_wants_no_node_for_the_queue(clustered: Stack) -> None:
     """A node is told from a plain server, whoever's server it is."""
-    urls = store_urls(clustered.settings.redis_url)
-    assert len(urls) == 6
-    for url in urls:
-        found = {one.subject: one for one in examine_store(url) if isinstance(one, Finding)}
+    settings = clustered.settings
+    servers = store_servers(settings.redis_url)
+    assert len(servers) == 6
+    assert sum(server.has_shows for server in servers) == 3
+    for server in servers:
+        looks = list(examine_store(server, settings.redis_replicas))
+        found = {one.subject: one for one in looks if isinstance(one, Finding)}
         assert found["cluster"].state is State.OK, found["cluster"]
-    assert examine_queue(urls[0]).state is State.FAIL
+        assert ("replicas" in found) == server.has_shows
+        assert {one.state for one in found.values()} == {State.OK}, found
+    assert examine_queue(servers[0].url).state is State.FAIL
     assert examine_queue(clustered.settings.queue_url()).state is State.OK
 
 

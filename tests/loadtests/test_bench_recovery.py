@@ -11,7 +11,7 @@ from loadtests.bench.outage import check_confirmed, check_held, longest_gap
 from loadtests.generator.choosing import PythonGenerator
 from ops.workbench import Workbench
 
-_SEATS = 600
+_SEATS = 4_000
 _LIVE_HOLDS = 20
 
 

@@ -15,7 +15,7 @@ from engine.platform.settings import Settings
 from engine.runtime import open_working
 from ops.child import StackError
 from ops.doctor import State
-from ops.doctor.store import Clock, examine_store
+from ops.doctor.store import Clock, examine_store, store_servers
 from ops.stack import Stack
 
 
@@ -33,7 +33,8 @@ def _pair(directory: Path, replicas: int = 1) -> Stack:
 
 def _doubts(settings: Settings) -> dict[str, str]:
     """Return what the doctor finds wrong with the store."""
-    findings = examine_store(settings.redis_url, settings.redis_replicas)
+    [server] = store_servers(settings.redis_url)
+    findings = examine_store(server, settings.redis_replicas)
     return {
         one.subject: one.seen
         for one in findings

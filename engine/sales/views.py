@@ -1,0 +1,49 @@
+"""Holds and orders as the box office tells them."""
+
+from msgspec import Struct
+
+from engine.inventory.shows import Show
+from engine.platform.ids import HoldId
+from engine.sales.orders import Failure, OrderState
+from engine.sales.pricing import Quote
+from engine.sales.tickets import Ticket
+
+
+class HoldView(Struct, frozen=True, gc=False):
+    """A hold that stands, or that has become an order."""
+
+    hold: HoldId
+    show: Show
+    buyer: str
+    expires_at_ms: int | None
+    """None: it is purchased."""
+    seats: list[str]
+    areas: dict[str, int]
+    quote: Quote
+
+
+class OrderView(Struct, frozen=True):
+    """An order, or a sale on its way to be one: `status` is confirmed, recording, failed, ..."""
+
+    order: HoldId
+    show: Show
+    status: OrderState
+    buyer: str
+    sold_at_ms: int
+    payment_reference: str | None
+    """None while only Redis knows of it."""
+    quote: Quote
+    tickets: tuple[Ticket, ...]
+    failure: Failure | None = None
+
+
+class FailedOrder(Struct, frozen=True):
+    """An order that failed, and of which nothing but its id is left."""
+
+    order: HoldId
+    show: Show
+    failure: Failure
+
+
+class OrderUndecided(Struct, frozen=True):
+    """The order's hold stands and is not sold: a purchase of it may still come, or come again."""
