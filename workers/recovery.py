@@ -1,5 +1,8 @@
 """Recovers shows: woken when a lane meets a fence, and by a look at every show each second.
 
+In between only those are looked at that somebody called for, so that a call costs the same however
+many shows there are.
+
 After a restart of the server every show is fenced at once. Those that buyers ask for come first:
 each batch that meets a fence calls for its show, so the busiest one's calls are the most.
 """
@@ -55,7 +58,7 @@ async def _listen(pubsub: Subscription, ward: "Ward") -> None:
 async def _visit(ward: "Ward") -> None:
     while True:
         if await ward.visit():
-            await ward.rest(_PAUSE_S)
+            await ward.rest()
 
 
 class Ward:
@@ -67,6 +70,7 @@ class Ward:
         self._visit_s = visit_s
         self._called = asyncio.Event()
         self._calls: Counter[int] = Counter()
+        self._look_at_all_at = monotonic()
         self._demanded: set[int] = set()
         self._suspected: dict[int, tuple[str, float]] = {}
         self._impossible_until: dict[int, float] = {}
@@ -74,17 +78,17 @@ class Ward:
 
     def call_for(self, show: int, *, contradicts_itself: bool = False) -> None:
         """Note that somebody waits for a show, which may be one whose content is contradictory."""
-        # Only a bound against nonsense on the channel: calls are forgotten after each visit.
+        # Only a bound against nonsense on the channel: a visit answers all calls.
         if show in self._calls or len(self._calls) < _CALLS_MAX:
             self._calls[show] += 1
             if contradicts_itself:
                 self._demanded.add(show)
         self._called.set()
 
-    async def rest(self, pause_s: float) -> None:
-        """Wait for a call, or for the pause to pass."""
+    async def rest(self) -> None:
+        """Wait for a call, or until it is time to look at all shows."""
         try:
-            async with asyncio.timeout(pause_s):
+            async with asyncio.timeout(max(0.0, self._look_at_all_at - monotonic())):
                 await self._called.wait()
         except TimeoutError:
             pass
@@ -96,11 +100,12 @@ class Ward:
         finds what has happened since, and a busy show whose attempt failed comes first again.
         """
         self._called.clear()
+        answered = Counter(self._calls)
         demanded, self._demanded = self._demanded, set()
         now = monotonic()
         self._impossible_until = _still_to_come(self._impossible_until, now)
         self._demanded_until = _still_to_come(self._demanded_until, now)
-        tended = await tended_shows(self._working.recorder_engine)
+        tended = await self._look(now)
         ailing = {one.show.id: one.reason for one in await self._diagnose(tended)}
         well = {one.id for one in tended} - ailing.keys() - self._demanded_until.keys()
         contradictory = demanded & well
@@ -109,11 +114,25 @@ class Ward:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_AT_ONCE, len(ailing))):
                 group.create_task(self._recover_all(ailing, until))
-        self._calls.clear()
+        for show in answered.keys() & ailing.keys():
+            del answered[show]
+        if ailing:
+            self._look_at_all_at = monotonic()
+        # What was called for meanwhile is still to be looked at.
+        self._calls -= answered
         self._demanded |= contradictory & ailing.keys()
         again_at = monotonic() + _NOT_AGAIN_S
         self._demanded_until |= dict.fromkeys(contradictory - ailing.keys(), again_at)
         return not ailing
+
+    async def _look(self, now: float) -> list[TendedShow]:
+        """Return all shows if it is time for that, else those that are called for."""
+        engine = self._working.recorder_engine
+        if now < self._look_at_all_at:
+            return await tended_shows(engine, list(self._calls))
+        tended = await tended_shows(engine)
+        self._look_at_all_at = now + _PAUSE_S
+        return tended
 
     async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
         """Recover one after the other while there is time; calls may come in meanwhile."""
@@ -128,25 +147,23 @@ class Ward:
         version has to be seen for a second, anything else again in a moment.
         """
         first = await find_ailing(self._working.redis, tended)
-        if not first:
-            self._suspected = {}
-            return []
-        await asyncio.sleep(_SECOND_LOOK_S)
         before = {one.show.id: one.reason for one in first}
-        suspects = await tended_shows(self._working.recorder_engine)
-        second = await find_ailing(self._working.redis, [s for s in suspects if s.id in before])
-        again = [one for one in second if before[one.show.id] == one.reason]
+        again: list[Ailing] = []
+        if before:
+            await asyncio.sleep(_SECOND_LOOK_S)
+            suspects = await tended_shows(self._working.recorder_engine, list(before))
+            second = await find_ailing(self._working.redis, suspects)
+            again = [one for one in second if before[one.show.id] == one.reason]
         now = monotonic()
-        suspected: dict[int, tuple[str, float]] = {}
+        suspected = {one.id: self._suspected.pop(one.id, ("", now)) for one in tended}
         for one in again:
-            reason, since = self._suspected.get(one.show.id, (one.reason, now))
-            suspected[one.show.id] = (one.reason, since if reason == one.reason else now)
-        self._suspected = suspected
+            reason, since = suspected[one.show.id]
+            self._suspected[one.show.id] = (one.reason, since if reason == one.reason else now)
         return [
             one
             for one in again
             if one.show.id not in self._impossible_until
-            and (not one.may_pass or now - suspected[one.show.id][1] >= _PASSES_WITHIN_S)
+            and (not one.may_pass or now - self._suspected[one.show.id][1] >= _PASSES_WITHIN_S)
         ]
 
     async def _recover(self, show: int, reason: str) -> None:

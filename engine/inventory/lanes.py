@@ -49,6 +49,7 @@ WAIT_MS: Final = 100
 """How long a batch with a purchase waits for the replicas."""
 
 _RELOADS_MAX: Final = 5
+_CALL_EVERY_S: Final = 0.05
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
 # A tuple, since a union would be made anew for each command.
@@ -110,6 +111,7 @@ class Lane:
         self._script = load_script("batch")
         self._silent_since: int | None = None
         self._alone_since: int | None = None
+        self._called_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -189,25 +191,32 @@ class Lane:
                     _log.error("a hold claims what the store does not hold", show=show.id)
                     await self._ask_for_recovery(show, Wake.REBUILD)
                 return await self._tell(show, batch, reply)
-            # Nothing was changed. Another process may have recovered or changed the show since
-            # this one read it; what was too late may be tried again with a fresh clock.
-            before = (show.epoch, show.inventory_version)
+            # Nothing was changed. What was too late may be tried again with a fresh clock; a show
+            # that is fenced is so for whatever this process knows of it; what is stale here,
+            # another process may have recovered or changed since.
+            if reply.status == "fenced":
+                break
             if reply.status == "too-late":
                 too_late += 1
-            else:
-                if attempt:
-                    await asyncio.sleep(RELOAD.pause_s(attempt))
-                try:
-                    show = await self._source.reload()
-                except (StoreUnavailableError, OSError, TimeoutError) as error:
-                    _log.warning("show not read again", error=repr(error))
-                    break
-            if reply.status == "fenced" and (show.epoch, show.inventory_version) == before:
+                continue
+            if attempt:
+                await asyncio.sleep(RELOAD.pause_s(attempt))
+            try:
+                show = await self._source.reload()
+            except (StoreUnavailableError, OSError, TimeoutError) as error:
+                _log.warning("show not read again", error=repr(error))
                 break
         if too_late == _RELOADS_MAX:
             return [Overloaded()] * len(batch)
-        await self._ask_for_recovery(show)
+        await self._call_for_recovery(show)
         return [Recovering()] * len(batch)
+
+    async def _call_for_recovery(self, show: Show) -> None:
+        """Call for it, for a fenced show whose batches follow one another not with each."""
+        now = time.monotonic()
+        if now - self._called_at >= _CALL_EVERY_S:
+            self._called_at = now
+            await self._ask_for_recovery(show)
 
     async def _tell(self, show: Show, batch: list[_Waiting], reply: Reply) -> list[Outcome]:
         """Return the outcomes; of sales that the replicas may lack, say so."""

@@ -4,11 +4,12 @@ Looked at all together: one query and one round trip, however many shows there a
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 from msgspec import Struct
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
@@ -18,6 +19,20 @@ from engine.platform.tables import conflicts, shows, stranded_facts
 _VERSION: Final = "inventory version"
 _FAILED_SALE: Final = "a sale failed: what it took goes back on sale"
 _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
+_IDS: Final = ARRAY(BigInteger)
+_TENDED: Final = select(
+    shows.c.id,
+    shows.c.epoch,
+    shows.c.inventory_version,
+    shows.c.price_version,
+    or_(
+        exists().where(conflicts.c.show_id == shows.c.id, conflicts.c.epoch == shows.c.epoch),
+        exists().where(
+            stranded_facts.c.show_id == shows.c.id,
+            stranded_facts.c.stream_epoch == shows.c.epoch,
+        ),
+    ),
+).where(shows.c.state != "draft")
 
 
 class TendedShow(Struct, frozen=True):
@@ -40,23 +55,20 @@ class Ailing(Struct, frozen=True):
     """Whether a change of the house that is under way looks like this, too."""
 
 
-async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
-    """Return every show that was ever put on sale, as the recorder's role sees them."""
-    query = select(
-        shows.c.id,
-        shows.c.epoch,
-        shows.c.inventory_version,
-        shows.c.price_version,
-        or_(
-            exists().where(conflicts.c.show_id == shows.c.id, conflicts.c.epoch == shows.c.epoch),
-            exists().where(
-                stranded_facts.c.show_id == shows.c.id,
-                stranded_facts.c.stream_epoch == shows.c.epoch,
-            ),
-        ),
-    ).where(shows.c.state != "draft")
+async def tended_shows(
+    engine: AsyncEngine, only: Collection[int] | None = None
+) -> list[TendedShow]:
+    """Return every show that was ever put on sale, as the recorder's role sees them, or only these.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    if only is not None and not only:
+        return []
+    query = _TENDED if only is None else _TENDED.where(shows.c.id == any_(bindparam("only", _IDS)))
+    parameters = {} if only is None else {"only": list(only)}
     async with engine.connect() as connection:
-        return [TendedShow(*row) for row in await connection.execute(query)]
+        return [TendedShow(*row) for row in (await connection.execute(query, parameters)).all()]
 
 
 async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:

@@ -90,6 +90,12 @@ class StoreConnection(AbstractConnection):
             error = RedisTimeoutError(msg)
             self._let_go(error)
             raise error from None
+        except RuntimeError as broken:
+            # What uvloop says to who writes after the other side has gone.
+            await self.disconnect(nowait=True)
+            error = RedisConnectionError(str(broken))
+            self._let_go(error)
+            raise error from broken
         finally:
             self.socket_timeout = limit_s
 

@@ -130,8 +130,36 @@ async def test_a_demanded_rebuild_that_failed_is_tried_again_at_the_next_look(
         assert recoverer.asked.count(show.id) == 1
         fenced_anew = {"state": "recovering"}
         await show.world.redis.hset(show_keys(show.id).meta, mapping=fenced_anew)
+        ward.call_for(show.id)
         await ward.visit()
     assert recoverer.asked.count(show.id) == 2
+
+
+async def test_between_two_looks_at_all_only_who_is_called_for_is_looked_at(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """However many shows there are, a call costs the same; what comes up meanwhile is not lost."""
+    recoverer = _SlowRecoverer()
+    async with open_working(servers.settings) as working:
+        ward = Ward(replace(working, recoverer=cast("Recoverer", recoverer)))
+        assert await ward.visit()
+        assert {show.id for show in fenced} <= set(recoverer.asked)
+        recoverer.asked.clear()
+        assert await ward.visit()
+        assert recoverer.asked == []
+        called, meanwhile = fenced[3].id, fenced[5].id
+        ward.call_for(called)
+        visit = asyncio.create_task(ward.visit())
+        await recoverer.be_asked(1)
+        ward.call_for(meanwhile)
+        assert await visit
+        assert recoverer.asked == [called]
+        await ward.rest()
+        assert await ward.visit()
+        assert recoverer.asked == [called, meanwhile]
+        await ward.rest()
+        assert await ward.visit()
+        assert {show.id for show in fenced} <= set(recoverer.asked), "a second later"
 
 
 async def test_nobody_can_demand_a_rebuild_of_a_show_that_is_not_here(

@@ -5,12 +5,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
+from typing import Any, cast
 
 import pytest
+import uvloop
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from engine.platform.redis import Store, connect_redis
+from engine.platform.redis import Store, connect_redis, make_pool
 from ops.stack import Stack
 
 _STEPS = 60
@@ -45,6 +48,26 @@ async def test_a_cancelled_command_is_cancelled_at_whichever_step_it_is(servers:
                 cancelled += 1
         assert await store.ping()
     assert cancelled > 10
+
+
+def test_writing_to_a_server_that_has_just_gone_is_a_failure_of_the_store(servers: Stack) -> None:
+    """The API's event loop raises something of its own then, which nobody expects of a store."""
+
+    async def write_to_what_is_closed() -> None:
+        connection = make_pool(
+            servers.settings.redis_url, answer_timeout_ms=1000, connections_max=1
+        ).make_connection()
+        await connection.connect()
+        writer = cast("Any", connection)._writer
+        writer.transport.abort()
+        with pytest.raises(RedisConnectionError):
+            await connection.send_command("PING")
+        assert not connection.is_connected
+        await connection.send_command("PING")
+        assert await cast("Any", connection).read_response() == b"PONG"
+        await connection.disconnect()
+
+    uvloop.run(write_to_what_is_closed())
 
 
 @asynccontextmanager

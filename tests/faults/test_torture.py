@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from loadtests.torture.faults import Strike
+from loadtests.torture.faults.cluster import CLUSTER_FAULTS
+from loadtests.torture.faults.replicas import REPLICA_FAULTS
 from loadtests.torture.ground import Shape
 from loadtests.torture.kinds import USUAL
 from loadtests.torture.rounds import RoundReport
@@ -46,19 +49,16 @@ async def test_nothing_goes_wrong_whatever_strikes(tmp_path: Path) -> None:
     assert sum(report.ambiguous for report in reports) > 0
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
-    ("shape", "kinds"),
-    [
-        ("cluster", ("kill-primary", "migrate-slot", "there-and-back", "kill-worker")),
-        ("replicas", ("promote-replica", "pause-replica", "replace-paused-primary", "kill-worker")),
-    ],
+    ("shape", "faults"), [("cluster", CLUSTER_FAULTS), ("replicas", REPLICA_FAULTS)]
 )
 async def test_nothing_goes_wrong_where_servers_replace_each_other(
-    shape: Shape, kinds: tuple[str, ...], tmp_path: Path
+    shape: Shape, faults: Mapping[str, Strike], tmp_path: Path
 ) -> None:
-    """Primaries are lost while buyers fight, and no sale that was answered is."""
-    plans = make_schedule(SEED, 2, kinds, SECONDS, (2, 2))
+    """Primaries are lost in every way while buyers fight, and no sale that was answered is."""
+    kinds = (*faults, "kill-worker")
+    plans = make_schedule(SEED, len(kinds) // 2, kinds, SECONDS, (2, 2))
     playing = play(plans, tmp_path, mutant=None, say=print, shape=shape)
     reports = [report async for report in playing]
     assert not [(one.kind, one.says) for report in reports for one in report.troubles]
