@@ -36,6 +36,7 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.sales.box_office import OrderUnknown
+from engine.sales.returns import NotConfirmed
 from engine.sales.wanted import UnknownPlaces
 
 Refused = (
@@ -56,6 +57,7 @@ Refused = (
     | Expired
     | BlocksRefused
     | OrderUnknown
+    | NotConfirmed
     | Recovering
     | InDoubt
     | Overloaded
@@ -150,6 +152,12 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
             return _blocks_refused(outcome, manifest)
         case OrderUnknown():
             return order_not_found()
+        case NotConfirmed():
+            return ProblemError(
+                ProblemKind.ORDER_NOT_CONFIRMED,
+                f"Only a confirmed order can be returned; this one is {outcome.status}.",
+                members={"order_status": outcome.status},
+            )
         case Recovering():
             return ProblemError(
                 ProblemKind.SHOW_RECOVERING,

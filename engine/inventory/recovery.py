@@ -119,6 +119,8 @@ class Recoverer:
             if (await connection.execute(locked)).scalar_one() != epoch:
                 msg = f"epoch {epoch} of show {entity_hex(show)} is no longer the newest"
                 raise SupersededError(msg)
+            # Its return number goes into the store with what it opens on. A return holds this same
+            # row while it takes its number and commits: so it is in both, or comes after both.
             current = await self._book.read(connection, show)
             inventory = await asyncio.to_thread(
                 rebuild,
@@ -269,9 +271,9 @@ async def _house_blocks(connection: AsyncConnection, show: int) -> HouseBlocks:
 
 
 async def _ledger_orders(connection: AsyncConnection, show: int) -> list[LedgerOrder]:
-    """Read the orders with the seats and places that they own, two queries in all."""
+    """Read the orders with the seats and places that they own or owned, two queries in all."""
     owned = select(tickets.c.order_id, tickets.c.seat_index, tickets.c.area_index).where(
-        tickets.c.show_id == show, tickets.c.status == "active"
+        tickets.c.show_id == show, tickets.c.status.in_(("active", "returned"))
     )
     seats: dict[UUID, list[int]] = {}
     areas: dict[UUID, dict[int, int]] = {}
@@ -297,6 +299,7 @@ async def _ledger_orders(connection: AsyncConnection, show: int) -> list[LedgerO
                 epoch=row["epoch"],
                 n=row["position"],
                 sold_at_ms=_ms(row["sold_at"]),
+                returned=row["status"] == "returned",
             ),
         )
         for row in rows.mappings()

@@ -29,6 +29,8 @@ class TendedShow(Struct, frozen=True):
     price_version: int
     has_failed_sale: bool
     """Whether a sale of this epoch became no order: its places stand as sold, and are nobody's."""
+    return_no: int = 0
+    """The last of its returns."""
 
 
 class Ailing(Struct, frozen=True):
@@ -54,6 +56,7 @@ async def tended_shows(engine: AsyncEngine) -> list[TendedShow]:
                 stranded_facts.c.stream_epoch == shows.c.epoch,
             ),
         ),
+        shows.c.return_no,
     ).where(shows.c.state != "draft")
     async with engine.connect() as connection:
         return [TendedShow(*row) for row in await connection.execute(query)]
