@@ -27,6 +27,7 @@ _TIMEOUT_S: Final = 5.0
 _SEATS, _AREAS, _SOLD_AT, _KEY = 2, 3, 5, 6
 """Places in a fact; see `lua/batch.lua`."""
 _OPEN: Final = ord("o")
+_SOLD: Final = ord("s")
 
 
 async def forge_sale(ground: Ground, dice: random.Random) -> Struck:
@@ -36,8 +37,10 @@ async def forge_sale(ground: Ground, dice: random.Random) -> Struck:
         sales = await _busiest(redis)
         entries = await _newest_facts(redis, sales) if sales else []
         forged = 0
+        seats = await redis.get((sales or "").removesuffix("sales") + "seats") or b""
         for at, fact in entries:
-            if fact[_SEATS]:
+            # Not one that was given back: a second sale of it would clash with nothing.
+            if fact[_SEATS] and all(seats[seat] == _SOLD for seat in fact[_SEATS]):
                 epoch = at.partition(b"-")[0]
                 await redis.xadd(sales or "", _forged(fact, dice), id=epoch + b"-*")
                 forged += 1
