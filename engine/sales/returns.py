@@ -34,7 +34,7 @@ from engine.sales.refunds import RefundReason
 from engine.sales.turns import Turns
 
 # Each keeps its show from its recorder for a moment, which many at once would make long.
-_AT_ONCE: Final = 1
+_AT_ONCE: Final = 2
 _WAITING_MAX: Final = 64
 
 _log = structlog.get_logger(__name__)

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from engine.platform.errors import store_failures
+
+_WAIT_S_MAX: Final = 5.0
 
 
 class Turns:
@@ -18,7 +21,7 @@ class Turns:
 
     @asynccontextmanager
     async def take(self) -> AsyncGenerator[bool]:
-        """Wait for one's turn and take it; gives False when too many wait already.
+        """Wait for one's turn and take it; gives False when too many wait, or it takes too long.
 
         Raises:
             StoreUnavailableError: what is done in it failed for a store's sake.
@@ -28,8 +31,21 @@ class Turns:
             return
         self._waiting += 1
         try:
-            async with self._turns:
+            if not await self._has_come():
+                yield False
+                return
+            try:
                 with store_failures():
                     yield True
+            finally:
+                self._turns.release()
         finally:
             self._waiting -= 1
+
+    async def _has_come(self) -> bool:
+        try:
+            async with asyncio.timeout(_WAIT_S_MAX):
+                await self._turns.acquire()
+        except TimeoutError:
+            return False
+        return True

@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.recovery import Recoverer
 from engine.inventory.returning import deliver_returns
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId
+from engine.platform.redis import subscribe_redis
 from engine.sales.box_office import OrderView
 from engine.sales.orders import OrderState
 from engine.sales.returns import NotConfirmed, take_back
@@ -243,3 +245,60 @@ async def test_a_recovery_during_a_return_has_it_whole(ground: Ground) -> None:
 
 async def _record(ground: Ground, show: int) -> int:
     return (await ground.working.recorder.record(show, drain=True)).count
+
+
+async def test_a_return_is_answered_while_the_store_can_not_have_it(ground: Ground) -> None:
+    """The ledger has it, so it is done; the store is told once it sells again."""
+    await ground.raw.hset(ground.key("meta"), "run_id", "another server's")
+    taken = await _take_back(ground, ground.orders[2])
+    assert isinstance(taken, OrderView)
+    assert taken.status is OrderState.RETURNED
+    assert not await _deliver(ground)
+    await ground.working.recoverer.recover(ground.show.id, "test")
+    assert await _applied(ground) == 1
+    assert (await ground.audited()).findings == []
+
+
+async def test_a_store_that_has_not_sold_what_is_taken_back_is_rebuilt(ground: Ground) -> None:
+    """The workers are called; nothing is applied until then, and all is well after it."""
+    order = ground.orders[2]
+    await ground.state_of(ground.seat(1), b"o")
+    assert await _take_back_in_ledger(ground, order) == "returned"
+    client = subscribe_redis(ground.settings.redis_url)
+    async with client.pubsub() as heard, asyncio.timeout(_PATIENCE_S):
+        await heard.subscribe(WAKE_CHANNEL)
+        assert not await _deliver(ground)
+        wanted = wake_call(Wake.REBUILD, ground.show.id).encode()
+        while True:
+            message = await heard.get_message(ignore_subscribe_messages=True, timeout=5)
+            if message is not None and message["data"] == wanted:
+                break
+    await client.aclose()
+    await ground.working.recoverer.recover(ground.show.id, "contradicts itself")
+    assert await _applied(ground) == 1
+    assert (await ground.audited()).findings == []
+
+
+async def test_what_the_house_withheld_while_it_was_sold_comes_back_withheld(
+    ground: Ground,
+) -> None:
+    """As a recovery would have it."""
+    seat = ground.seat(1)
+    of_show = {"seat": seat, "reseller": ground.show.reseller}
+    await ground.sql("INSERT INTO seat_blocks VALUES (:show, :reseller, :seat, 'kill')", **of_show)
+    assert isinstance(await _take_back(ground, ground.orders[2]), OrderView)
+    assert chr((await _seats(ground))[seat]) == "b"
+    assert (await ground.audited()).findings == []
+
+
+async def test_returns_of_a_version_that_has_passed_wait_for_the_house(ground: Ground) -> None:
+    """A change that the store does not have yet is waited for; then they are applied."""
+    await ground.sql("UPDATE shows SET inventory_version = inventory_version + 1 WHERE id = :show")
+    assert await _take_back_in_ledger(ground, ground.orders[2]) == "returned"
+    delivering = asyncio.create_task(_deliver(ground))
+    await asyncio.sleep(0.1)
+    assert await _applied(ground) == 0
+    await ground.raw.hincrby(ground.key("meta"), "version", 1)
+    async with asyncio.timeout(_PATIENCE_S):
+        assert await delivering
+    assert await _applied(ground) == 1
