@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import RowMapping, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
@@ -302,3 +303,20 @@ async def test_returns_of_a_version_that_has_passed_wait_for_the_house(ground: G
     async with asyncio.timeout(_PATIENCE_S):
         assert await delivering
     assert await _applied(ground) == 1
+
+
+async def test_who_waits_for_a_show_keeps_nobody_from_its_orders(ground: Ground) -> None:
+    """A recorder that has the show and meets a known order again must not wait for a return."""
+    order = ground.orders[2]
+    again = text("INSERT INTO orders SELECT * FROM orders WHERE id = :order")
+    async with asyncio.timeout(_PATIENCE_S):
+        async with ground.working.recorder_engine.connect() as recorder:
+            share = text("SELECT id FROM shows WHERE id = :show FOR SHARE")
+            await recorder.execute(share, {"show": ground.show.id})
+            await recorder.execute(text("SET LOCAL lock_timeout = '500ms'"))
+            taking = asyncio.create_task(_take_back_in_ledger(ground, order))
+            await asyncio.sleep(0.1)
+            with pytest.raises(IntegrityError):
+                await recorder.execute(again, {"order": UUID(bytes=order)})
+            assert not taking.done()
+        assert await taking == "returned"

@@ -99,11 +99,12 @@ def test_a_buyer_who_gave_all_back_is_forgotten(rooms: Rooms) -> None:
     assert room.read().buyers == {}
 
 
-def test_a_repeated_return_frees_no_later_owners_places(rooms: Rooms) -> None:
-    """Not by its own number, which has passed, and not by the next one, since it is not sold."""
+@pytest.mark.parametrize("later", ["bob", "ann"])
+def test_a_repeated_return_frees_no_later_owners_places(rooms: Rooms, later: str) -> None:
+    """Not by its own number, which has passed, and not by the next one: it was returned."""
     room = _sold(rooms)
     assert room.take_back(1, 1, **PLACES)[0] == "returned"
-    _sell(room, 2, buyer="bob")
+    _sell(room, 2, buyer=later)
     before = room.read()
     assert room.take_back(1, 1, **PLACES) == ["passed", 1]
     assert room.take_back(1, 2, **PLACES) == ["inconsistent"]
