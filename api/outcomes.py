@@ -36,6 +36,7 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.retrying import BreakerOpenError
+from engine.sales.returns import NotConfirmed
 from engine.sales.views import OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 
@@ -57,6 +58,7 @@ Refused = (
     | Expired
     | BlocksRefused
     | OrderUndecided
+    | NotConfirmed
     | Recovering
     | InDoubt
     | Overloaded
@@ -154,6 +156,12 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
                 ProblemKind.IN_DOUBT,
                 "This order's hold stands unsold; repeat its purchase with the same key, or come "
                 "back when the hold is over.",
+            )
+        case NotConfirmed():
+            return ProblemError(
+                ProblemKind.ORDER_NOT_CONFIRMED,
+                f"Only a confirmed order can be returned; this one is {outcome.status}.",
+                members={"order_status": outcome.status},
             )
         case Recovering():
             return ProblemError(

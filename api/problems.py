@@ -41,6 +41,7 @@ class ProblemKind(Enum):
     OVER_BUYER_LIMIT = "over-buyer-limit", 409, "More tickets than one buyer may have"
     ALREADY_PURCHASED = "already-purchased", 409, "The hold was purchased already"
     PURCHASE_FAILED = "purchase-failed", 409, "The purchase failed"
+    ORDER_NOT_CONFIRMED = "order-not-confirmed", 409, "The order is not confirmed"
     NOT_ON_SALE = "not-on-sale", 409, "The show is not on sale"
     TOO_EARLY = "too-early", 409, "The on-sale is still to come"
     SALES_ENDED = "sales-ended", 409, "Sales have ended"

@@ -3,7 +3,7 @@
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_202_ACCEPTED
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from api.answers import OrderAnswer, tell_order
 from api.context import ApiRequest, runtime_of, served_in_front
@@ -12,8 +12,8 @@ from api.inputs import PurchaseBody
 from api.outcomes import order_not_found, problem_of
 from api.problems import ProblemKind
 from api.reading import check_query
-from engine.inventory.shows import UnknownShowError
-from engine.platform.ids import IdError
+from engine.inventory.shows import Show, UnknownShowError
+from engine.platform.ids import HoldId, IdError
 from engine.sales.views import FailedOrder, OrderView
 
 
@@ -58,16 +58,50 @@ async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswe
     lost with the store that decided it says `failed`, once that is certain.
     """
     check_query(request)
+    show, hold = await _find_order(request, order)
+    outcome = await runtime_of(request).box_office.order(show, hold)
+    if not isinstance(outcome, OrderView | FailedOrder):
+        raise problem_of(outcome, show)
+    return tell_order(outcome, runtime_of(request).ids)
+
+
+@post(
+    "/v1/orders/{order:str}/return",
+    summary="Return an order",
+    status_code=HTTP_200_OK,
+    operation_class=describe(
+        problems=(ProblemKind.ORDER_NOT_FOUND, ProblemKind.ORDER_NOT_CONFIRMED)
+    ),
+)
+async def return_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer:
+    """Take a confirmed order back: all of it, for good. Its places go on sale again.
+
+    The order says `returned` and has no tickets any more, and its buyer is to be paid back. No key
+    is needed: an order is returned once, and who asks again gets the same answer. The places are
+    on sale again at once, or within a second or two while the store is being recovered.
+    """
+    check_query(request)
+    show, hold = await _find_order(request, order)
+    outcome = await runtime_of(request).returns_office.take_back(show, hold)
+    if not isinstance(outcome, OrderView):
+        raise problem_of(outcome, show)
+    return tell_order(outcome, runtime_of(request).ids)
+
+
+async def _find_order(request: ApiRequest, order: str) -> tuple[Show, HoldId]:
+    """Return which show and hold an order's id names.
+
+    Raises:
+        ProblemError: `order-not-found`, also for other people's orders.
+    """
     runtime = runtime_of(request)
     try:
         show, hold = runtime.ids.parse_order(request.user, order)
-        named = await runtime.box_office.show(request.user, show)
+        return await runtime.box_office.show(request.user, show), hold
     except (IdError, UnknownShowError):
         raise order_not_found() from None
-    outcome = await runtime.box_office.order(named, hold)
-    if not isinstance(outcome, OrderView | FailedOrder):
-        raise problem_of(outcome, named)
-    return tell_order(outcome, runtime.ids)
 
 
-router = Router(path="/", tags=["orders"], route_handlers=[purchase_hold, look_at_order])
+router = Router(
+    path="/", tags=["orders"], route_handlers=[purchase_hold, look_at_order, return_order]
+)

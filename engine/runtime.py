@@ -22,6 +22,7 @@ from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
 from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
+from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
 
 _REDIS_CONNECTIONS_MAX = 64
@@ -39,6 +40,7 @@ class Serving(Struct, frozen=True):
     book: ShowBook
     box_office: BoxOffice
     house_office: HouseOffice
+    returns_office: ReturnsOffice
     plans: PlanBook
 
 
@@ -78,24 +80,26 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             record_backlog_max=settings.record_backlog_max,
             replicas=settings.redis_replicas,
         )
+        box_office = BoxOffice(
+            ids=ids,
+            redis=redis,
+            app=app_engine,
+            book=book,
+            lanes=lanes,
+            confirmations=confirmations,
+            sold=sold,
+            confirm_timeout_ms=settings.confirm_timeout_ms,
+        )
         yield Serving(
             settings=settings,
             ids=ids,
             redis=redis,
             app_engine=app_engine,
             book=book,
+            box_office=box_office,
             house_office=HouseOffice(redis, app_engine),
+            returns_office=ReturnsOffice(redis, app_engine, box_office, sold),
             plans=PlanBook(app_engine),
-            box_office=BoxOffice(
-                ids=ids,
-                redis=redis,
-                app=app_engine,
-                book=book,
-                lanes=lanes,
-                confirmations=confirmations,
-                sold=sold,
-                confirm_timeout_ms=settings.confirm_timeout_ms,
-            ),
         )
 
 

@@ -6,8 +6,8 @@ KEYS: 7 meta (the batch's keys are passed whole: 1 seats, 2 areas, 3 holds, 4 ex
 ARGV: 1 epoch
 Returns, in order of precedence:
   {'superseded', stored epoch}  a later recovery has claimed it
-  {'claimed', highest time seen ms, now ms, inventory version that the store had, epoch that it was
-   open under, stream id of the last sale, live holds}
+  {'claimed', highest time seen ms, now ms, inventory version that the store had, return number that
+   it had, epoch that it was open under, stream id of the last sale, live holds}
                                 0 or '' for unknown; epoch and what follows it also where a record of
                                 a hold that is scheduled can't be read
 Facts: none.
@@ -53,7 +53,7 @@ end
 if redis.call('TYPE', meta_key).ok ~= 'hash' then
   redis.call('UNLINK', meta_key) -- absent, or spoilt: the ledger is the truth
 end
-local meta = read_meta(meta_key, { 'state', 'epoch', 'time', 'version' })
+local meta = read_meta(meta_key, { 'state', 'epoch', 'time', 'version', 'return_no' })
 if meta.epoch and tonumber(meta.epoch) > epoch then
   return { 'superseded', tonumber(meta.epoch) }
 end
@@ -69,5 +69,6 @@ end
 local now = read_time(meta.time)
 redis.call('HSET', meta_key, 'state', 'recovering', 'epoch', string.format('%d', epoch))
 return {
-  'claimed', tonumber(meta.time) or 0, now, tonumber(meta.version) or 0, open_under, sale, live,
+  'claimed', tonumber(meta.time) or 0, now, tonumber(meta.version) or 0,
+  tonumber(meta.return_no) or 0, open_under, sale, live,
 }

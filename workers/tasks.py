@@ -9,6 +9,7 @@ from workers.jobs import run_jobs
 from workers.metrics import run_metrics
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
+from workers.returning import run_returning
 from workers.sweeper import run_sweeper
 from workers.trimming import run_trimming
 
@@ -18,6 +19,7 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "metrics": run_metrics,
     "recorder": run_recorder,
     "recovery": run_recovery,
+    "returning": run_returning,
     "sweeper": run_sweeper,
     "trimming": run_trimming,
 }

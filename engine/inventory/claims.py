@@ -5,6 +5,7 @@ an epoch has one line of facts, and a store that fell back, or a replica that wa
 beginning of that line and never a part of a script. So if the show was open under the epoch just
 before, and its last sale is none before the ledger's position in that epoch, then its content has
 every sale that the ledger has, and what is missing in the ledger is in the stream, to be drained.
+What goes the other way, from the ledger to the store, is numbered: changes by the house, returns.
 """
 
 from typing import Any, Final, Self
@@ -25,6 +26,8 @@ class Claimed(Struct, frozen=True, kw_only=True):
 
     outage_ms: int
     inventory_version: int
+    return_no: int
+    """The last return that the store had."""
     open_under: int
     """The epoch that it was open under; 0 if it was not open, or something in it is spoilt."""
     last_sale: StreamId | None
@@ -33,10 +36,11 @@ class Claimed(Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, told: list[Any]) -> Self:
         """Read the script's answer behind its status."""
-        seen_ms, now_ms, version, open_under, last_sale, live_holds = told
+        seen_ms, now_ms, version, return_no, open_under, last_sale, live_holds = told
         return cls(
             outage_ms=min(now_ms - seen_ms, OUTAGE_MS_MAX) if seen_ms else 0,
             inventory_version=version,
+            return_no=return_no,
             open_under=open_under,
             last_sale=StreamId.parse(last_sale) if last_sale else None,
             live_holds=live_holds,

@@ -237,6 +237,8 @@ class Purchased(Struct, frozen=True, array_like=True, tag="purchased"):
     areas: Areas
     durable: bool = True
     """Whether each replica that could be promoted has it; if not, its row alone makes it sure."""
+    returned: bool = False
+    """Whether its order was given back since: then the ledger alone tells how that stands."""
 
     @property
     def position(self) -> StreamId:

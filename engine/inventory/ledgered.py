@@ -94,14 +94,14 @@ async def read_blocks(connection: AsyncConnection, show: int) -> HouseBlocks:
 
 
 async def read_orders(connection: AsyncConnection, show: int) -> list[LedgerOrder]:
-    """Read the orders with the seats and places that they own, two queries in all."""
+    """Read the orders with the seats and places that they own or owned, two queries in all."""
     owned = (
         select(
             tickets.c.order_id,
             func.array_agg(tickets.c.seat_index),
             func.array_agg(tickets.c.area_index),
         )
-        .where(tickets.c.show_id == show, tickets.c.status == "active")
+        .where(tickets.c.show_id == show, tickets.c.status.in_(("active", "returned")))
         .group_by(tickets.c.order_id)
     )
     places: dict[UUID, Any] = {
@@ -132,6 +132,7 @@ def _order(row: Any, seats: Sequence[int | None], areas: Sequence[int | None]) -
             epoch=epoch,
             n=n,
             sold_at_ms=round(sold_at.timestamp() * 1000),
+            returned=status == "returned",
         ),
     )
 

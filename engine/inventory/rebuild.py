@@ -34,7 +34,7 @@ BLOCKED: Final = ord("b")
 
 
 class LedgerOrder(Struct, frozen=True, kw_only=True):
-    """An order as the ledger has it; one in conflict owns no seats."""
+    """An order as the ledger has it; one that was returned has places and owns them no longer."""
 
     hold: bytes
     buyer: str

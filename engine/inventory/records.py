@@ -38,6 +38,8 @@ _FORMAT: Final = 32
 """Added to the state in a record's first byte."""
 _REPLACED: Final = 5
 """The state of a live hold that keeps the fingerprint of another selection than its own body's."""
+_RETURNED: Final = 6
+"""The state of a purchased hold whose order was returned: its places are no longer its own."""
 _LIVE_BYTES: Final = 15
 _REPLACED_BYTES: Final = 21
 _SOLD_BYTES: Final = 29
@@ -83,6 +85,8 @@ class SaleRecord(msgspec.Struct, frozen=True):
     epoch: int
     n: int
     sold_at_ms: int
+    returned: bool = False
+    """Whether the order that it became was given back; the record still answers repetitions."""
 
 
 def unpack_record(packed: bytes) -> HoldRecord | Tombstone:
@@ -121,12 +125,13 @@ def read_standing(packed: bytes) -> Held | Purchased:
         record.price_version,
         record.seats,
         record.areas,
+        returned=sale.returned,
     )
 
 
 def _unpack(packed: bytes) -> HoldRecord | Tombstone:
     state = packed[0] - _FORMAT
-    if state == HoldState.PURCHASED:
+    if state in {HoldState.PURCHASED, _RETURNED}:
         buyer, seats, areas = _unpack_tail(packed, _SOLD_BYTES)
         sold_at_ms = _int(packed, 23, 6)
         fingerprint = _int(packed, 3, 6)
@@ -143,6 +148,7 @@ def _unpack(packed: bytes) -> HoldRecord | Tombstone:
                 epoch=_int(packed, 15, 4),
                 n=_int(packed, 19, 4),
                 sold_at_ms=sold_at_ms,
+                returned=state == _RETURNED,
             ),
         )
     if state in _ENDED:
@@ -195,7 +201,7 @@ def pack_record(record: HoldRecord | Tombstone) -> bytes:
     sale = record.sale
     if sale is not None:
         return (
-            bytes([_FORMAT + HoldState.PURCHASED])
+            bytes([_FORMAT + (_RETURNED if sale.returned else HoldState.PURCHASED)])
             + price_version
             + fingerprint
             + sale.body_fingerprint.to_bytes(6, "big")

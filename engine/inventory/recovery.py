@@ -148,6 +148,8 @@ class Recoverer:
                 raise SupersededError(msg)
             if is_recorded:
                 await enter_epoch(connection, show, epoch)
+            # Its return number goes into the store with what it opens on. A return holds this same
+            # row while it takes its number and commits: so it is in both, or comes after both.
             current = await self._book.read(connection, show)
             kept, voided = claimed.live_holds, 0
             if survivors is not None or not await self._stands(connection, current, claimed, epoch):
@@ -225,7 +227,8 @@ class Recoverer:
         self, connection: AsyncConnection, show: Show, claimed: Claimed, epoch: int
     ) -> bool:
         """Open a show that lost nothing as it stands, unless it is not what the ledger has now."""
-        if claimed.inventory_version != show.inventory_version:
+        told = claimed.inventory_version, claimed.return_no
+        if told != (show.inventory_version, show.return_no):
             return False
         ledger = await read_standing(connection, show.id, claimed.open_under)
         if ledger.has_failed_sales:

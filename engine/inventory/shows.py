@@ -55,6 +55,8 @@ class Show(Struct, frozen=True, kw_only=True):
     epoch: int
     inventory_version: int
     price_version: int
+    return_no: int = 0
+    """The last of its returns that the ledger had."""
     manifest: Manifest
     keys: ShowKeys
 
@@ -62,6 +64,7 @@ class Show(Struct, frozen=True, kw_only=True):
         """Return what the scripts read of it from `meta`: field, value, field, value, ..."""
         return [
             *("version", str(self.inventory_version)),
+            *("return_no", str(self.return_no)),
             *("sale_state", self.state),
             *("opens_at", str(self.opens_at_ms)),
             *("closes_at", str(self.closes_at_ms or 0)),
@@ -213,6 +216,7 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         epoch=row["epoch"],
         inventory_version=row["inventory_version"],
         price_version=row["price_version"],
+        return_no=row["return_no"],
         manifest=manifest,
         keys=show_keys(row["id"]),
     )

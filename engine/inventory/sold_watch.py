@@ -77,6 +77,10 @@ class SoldWatch:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
+    def forget(self, show: int) -> None:
+        """Know nothing more of a show: places of it are on sale again, and asking is quicker."""
+        self._followed.pop(show, None)
+
     async def stop(self) -> None:
         """Stop following."""
         if self._task is not None:
@@ -164,7 +168,7 @@ class SoldWatch:
 
     def _forget(self, one: _Followed) -> None:
         if self._followed.get(one.show.id) is one:
-            del self._followed[one.show.id]
+            self.forget(one.show.id)
 
 
 def _is_selling(show: Show, selection: Selection) -> bool:

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, exists, or_, select
+from sqlalchemy import exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
@@ -19,7 +19,6 @@ from engine.platform.tables import conflicts, shows, stranded_facts
 _VERSION: Final = "inventory version"
 _FAILED_SALE: Final = "a sale failed: what it took goes back on sale"
 _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
-_IDS: Final = ARRAY(BigInteger)
 _TENDED: Final = select(
     shows.c.id,
     shows.c.epoch,
@@ -32,7 +31,9 @@ _TENDED: Final = select(
             stranded_facts.c.stream_epoch == shows.c.epoch,
         ),
     ),
+    shows.c.return_no,
 ).where(shows.c.state != "draft")
+_TENDED_OF: Final = _TENDED.where(text("shows.id = ANY(CAST(:only AS BIGINT[]))"))
 
 
 class TendedShow(Struct, frozen=True):
@@ -44,6 +45,8 @@ class TendedShow(Struct, frozen=True):
     price_version: int
     has_failed_sale: bool
     """Whether a sale of this epoch became no order: its places stand as sold, and are nobody's."""
+    return_no: int = 0
+    """The last of its returns."""
 
 
 class Ailing(Struct, frozen=True):
@@ -65,7 +68,7 @@ async def tended_shows(
     """
     if only is not None and not only:
         return []
-    query = _TENDED if only is None else _TENDED.where(shows.c.id == any_(bindparam("only", _IDS)))
+    query = _TENDED if only is None else _TENDED_OF
     parameters = {} if only is None else {"only": list(only)}
     async with engine.connect() as connection:
         return [TendedShow(*row) for row in (await connection.execute(query, parameters)).all()]

@@ -30,6 +30,8 @@ class EntryKind(StrEnum):
     """Why money moved."""
 
     SALE = "sale"
+    RETURN = "return"
+    """The sale's postings, each the other way round."""
 
 
 class Posting(Struct, frozen=True):

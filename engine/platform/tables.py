@@ -140,6 +140,7 @@ shows: Final = Table(
     Column("epoch", BigInteger, nullable=False, server_default=text("0")),
     Column("inventory_version", BigInteger, nullable=False, server_default=text("1")),
     Column("price_version", Integer, nullable=False, server_default=text("1")),
+    # The last of its returns; its inventory store tells which of them it has applied.
     Column("return_no", BigInteger, nullable=False, server_default=text("0")),
     _at("created_at"),
     UniqueConstraint("id", "reseller_id"),
@@ -211,7 +212,7 @@ orders: Final = Table(
     _required("sold_at", _TIME),
     _at("recorded_at"),
     _of_show(),
-    CheckConstraint("status IN ('confirmed', 'conflict', 'refunded')", name="status"),
+    CheckConstraint("status IN ('confirmed', 'conflict', 'refunded', 'returned')", name="status"),
     CheckConstraint("total = face_value + fee + tax - discount", name="total"),
     Index(None, "show_id", "epoch", "position"),
 )
@@ -252,7 +253,7 @@ tickets: Final = Table(
     _required("label", Text),  # the seat's, or its area's slug
     _required("status", Text),
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
-    CheckConstraint("status IN ('active', 'cancelled')", name="status"),
+    CheckConstraint("status IN ('active', 'cancelled', 'returned')", name="status"),
     CheckConstraint("num_nonnulls(seat_index, area_index) = 1", name="place"),
     Index(None, "order_id"),
 )
@@ -327,9 +328,23 @@ refund_requests: Final = Table(
     _required("payment_reference", Text),
     _at("created_at"),
     _of_show(),
-    CheckConstraint("reason IN ('conflict', 'stranded')", name="reason"),
+    CheckConstraint("reason IN ('conflict', 'stranded', 'returned')", name="reason"),
     CheckConstraint("amount >= 0", name="amount"),
     Index(None, "show_id", "created_at"),
+)
+
+returns: Final = Table(
+    "returns",
+    metadata,
+    _required("show_id", BigInteger),
+    _required("return_no", BigInteger),  # of the show, from 1 on, without gaps
+    _reseller(),
+    _required("order_id", Uuid),
+    _at("at"),
+    PrimaryKeyConstraint("show_id", "return_no"),
+    UniqueConstraint("order_id"),  # once each
+    _of_show(),
+    ForeignKeyConstraint(["order_id"], ["orders.id"]),
 )
 
 recorder_positions: Final = Table(

@@ -303,6 +303,10 @@ class BoxOffice:
     async def _confirm(
         self, show: Show, hold: HoldId, sale: Purchased, payment_reference: str
     ) -> OrderView | InDoubt:
+        if sale.returned:
+            recorded = await self._recorded(show, hold)
+            if recorded is not None:
+                return recorded
         word = await self._confirmations.wait(
             show.id, sale.position, hold, self._confirm_timeout_ms
         )
@@ -403,6 +407,10 @@ class BoxOffice:
             sold_at_ms=found.sold_at_ms,
             payment_reference=found.payment_reference,
             quote=found.quote,
-            tickets=order_tickets(order, show.manifest, found.seats, found.areas),
+            tickets=(
+                order_tickets(order, show.manifest, found.seats, found.areas)
+                if found.state is OrderState.CONFIRMED
+                else ()
+            ),
             failure=Failure.CONFLICT if found.state is OrderState.FAILED else None,
         )

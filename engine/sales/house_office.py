@@ -1,8 +1,5 @@
 """The house's counter: seats and places withheld from sale, and given back."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -10,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from engine.inventory import house
 from engine.inventory.commands import Overloaded, Recovering
 from engine.inventory.shows import Show
-from engine.platform.errors import store_failures
 from engine.platform.redis import Store
+from engine.sales.turns import Turns
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 _AT_ONCE: Final = 2
@@ -28,8 +25,7 @@ class HouseOffice:
         """Take what the composition root has opened."""
         self._redis = redis
         self._app = app
-        self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._waiting = 0
+        self._turns = Turns(_AT_ONCE, waiting_max=_WAITING_MAX)
 
     async def block(
         self, show: Show, wanted: Wanted, reason: str, remember: house.Remember
@@ -38,7 +34,7 @@ class HouseOffice:
         places = resolve(show, wanted)
         if isinstance(places, UnknownPlaces):
             return places
-        async with self._turn() as mine:
+        async with self._turns.take() as mine:
             if not mine:
                 return Overloaded()
             return await house.block(
@@ -57,7 +53,7 @@ class HouseOffice:
         places = resolve(show, wanted)
         if isinstance(places, UnknownPlaces):
             return places
-        async with self._turn() as mine:
+        async with self._turns.take() as mine:
             if not mine:
                 return Overloaded()
             return await house.unblock(
@@ -67,20 +63,3 @@ class HouseOffice:
                 house.Places(places.seats, places.areas),
                 remember,
             )
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[bool]:
-        """Let few changes of the house be under way: each keeps a connection and locks its show.
-
-        Gives False when too many wait for their turn already.
-        """
-        if self._waiting >= _WAITING_MAX:
-            yield False
-            return
-        self._waiting += 1
-        try:
-            async with self._turns:
-                with store_failures():
-                    yield True
-        finally:
-            self._waiting -= 1

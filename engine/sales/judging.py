@@ -42,6 +42,7 @@ class OrderStatus(StrEnum):
     CONFIRMED = "confirmed"
     CONFLICT = "conflict"
     REFUNDED = "refunded"
+    RETURNED = "returned"
 
 
 class Entry(Struct, frozen=True):

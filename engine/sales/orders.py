@@ -25,7 +25,9 @@ class OrderState(StrEnum):
     FAILED = "failed"
     """Nothing was sold, nothing is to be captured: `Failure` says why."""
     REFUNDED = "refunded"
-    """Sold once, and given back."""
+    """Sold once, given back, and paid back."""
+    RETURNED = "returned"
+    """Sold once, and given back: its places are others' to buy, its buyer is to be paid back."""
 
 
 class Failure(StrEnum):
@@ -58,6 +60,7 @@ _STATES: Final = {
     "confirmed": OrderState.CONFIRMED,
     "conflict": OrderState.FAILED,
     "refunded": OrderState.REFUNDED,
+    "returned": OrderState.RETURNED,
 }
 _ORDER: Final = select(orders).where(
     orders.c.id == bindparam("order"), orders.c.show_id == bindparam("show")

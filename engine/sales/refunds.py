@@ -1,6 +1,7 @@
-"""Which buyers are to be paid back, since what they paid for was not sold to them. Pure.
+"""Which buyers are to be paid back, since what they paid for is not theirs. Pure.
 
-A request is a row beside the conflict or the stranded fact, in the same transaction: one an order.
+A request is a row beside the conflict, the stranded fact or the return, in the same transaction:
+one an order.
 """
 
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ class RefundReason(StrEnum):
 
     CONFLICT = "conflict"
     STRANDED = "stranded"
+    RETURNED = "returned"
+    """It was sold to them, and they gave it back."""
 
 
 class RefundRequest(Struct, frozen=True):

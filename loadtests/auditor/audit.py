@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.settings import Settings
 from loadtests.auditor.books import judge_books
-from loadtests.auditor.findings import ON_THE_WAY, Finding, Findings, persisting
+from loadtests.auditor.findings import PATIENT, RETURN_ON_THE_WAY, Finding, Findings, persisting
 from loadtests.auditor.hall import Hall, read_hall
 from loadtests.auditor.judge_both import judge_both, judge_labels, judge_ledger, on_the_way
 from loadtests.auditor.judge_store import judge_store, stands
@@ -135,7 +135,7 @@ async def _audit(
         raise UnknownShowError(only)
     readings = 1
     while findings:
-        patient = any(finding.check == ON_THE_WAY for finding in findings)
+        patient = any(finding.check in PATIENT for finding in findings)
         if readings >= _READINGS_MIN and not (patient and time.monotonic() - began < grace_s):
             break
         await asyncio.sleep(pause_s)
@@ -233,6 +233,10 @@ def _judge_versions(ledger: LedgerShow, view: StoreView, findings: Findings) -> 
         if view.meta.get(field) != str(expected):
             says = f"{view.meta.get(field)} in Redis, {expected} in the ledger"
             findings.add("behind", field, says)
+    if view.return_no != ledger.return_no:
+        check = RETURN_ON_THE_WAY if view.return_no < ledger.return_no else "return-numbers"
+        says = f"Redis has applied {view.return_no} returns, the ledger has {ledger.return_no}"
+        findings.add(check, "returns", says)
 
 
 def _row(ledger: LedgerShow, view: StoreView, hall: Hall, condition: str) -> ShowRow:

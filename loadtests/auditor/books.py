@@ -122,6 +122,57 @@ _RULES: Final = (
         ),
     ),
     _Rule(
+        "return-numbers",
+        text(
+            "SELECT s.id, 'returns', 'the last is ' || s.return_no || ' by its row, and it has '"
+            " || count(r.return_no) || ', up to ' || coalesce(max(r.return_no), 0)"
+            " FROM shows s LEFT JOIN returns r ON r.show_id = s.id"
+            " WHERE s.id = ANY(:shows) GROUP BY s.id, s.return_no"
+            " HAVING count(r.return_no) <> s.return_no"
+            " OR coalesce(max(r.return_no), 0) <> s.return_no"
+        ),
+    ),
+    _Rule(
+        "return-differs",
+        text(
+            "SELECT o.show_id, 'order ' || o.id, 'it is ' || o.status || ', with '"
+            " || (SELECT count(*) FROM returns r WHERE r.order_id = o.id) || ' returns and '"
+            " || (SELECT count(*) FROM tickets t WHERE t.order_id = o.id AND t.status = 'active')"
+            " || ' active tickets'"
+            " FROM orders o WHERE o.show_id = ANY(:shows) AND ("
+            " (o.status = 'returned') <> EXISTS (SELECT FROM returns r WHERE r.order_id = o.id)"
+            " OR EXISTS (SELECT FROM tickets t WHERE t.order_id = o.id"
+            " AND t.status = CASE o.status WHEN 'returned' THEN 'active' ELSE 'returned' END))"
+        ),
+    ),
+    _Rule(
+        "return-entry-differs",
+        text(
+            "SELECT o.show_id, 'order ' || o.id, 'it is ' || o.status || ' and has '"
+            " || count(DISTINCT e.id) FILTER (WHERE e.kind = 'return') || ' return entries, which'"
+            " || ' leave ' || coalesce(sum(abs(p.rest)), 0) || ' of its sale'"
+            " FROM orders o LEFT JOIN journal_entries e ON e.order_id = o.id"
+            " LEFT JOIN LATERAL (SELECT sum(p.amount) AS rest FROM journal_entries x"
+            " JOIN postings p ON p.entry_id = x.id WHERE x.order_id = o.id AND e.kind = 'return'"
+            " GROUP BY p.account, p.currency HAVING sum(p.amount) <> 0) p ON true"
+            " WHERE o.show_id = ANY(:shows) GROUP BY o.show_id, o.id, o.status"
+            " HAVING count(DISTINCT e.id) FILTER (WHERE e.kind = 'return')"
+            " <> CASE o.status WHEN 'returned' THEN 1 ELSE 0 END OR sum(abs(p.rest)) > 0"
+        ),
+    ),
+    _Rule(
+        "refund-missing",
+        text(
+            "SELECT o.show_id, 'order ' || o.id, 'it is ' || o.status || ' and was for ' || o.total"
+            " || ' ' || o.currency || '; asked to be paid back: '"
+            " || coalesce(q.amount || ' ' || q.currency, 'nothing')"
+            " FROM orders o LEFT JOIN refund_requests q ON q.order_id = o.id"
+            " WHERE o.show_id = ANY(:shows) AND o.status IN ('conflict', 'returned')"
+            " AND o.total > 0"
+            " AND (q.order_id IS NULL OR q.amount <> o.total OR q.currency <> o.currency)"
+        ),
+    ),
+    _Rule(
         "row-of-another",
         text(
             "SELECT o.show_id, kind || ' of order ' || o.id, 'reseller ' || x.reseller_id"
@@ -130,6 +181,9 @@ _RULES: Final = (
             " SELECT 'ticket' AS kind, order_id, reseller_id, show_id FROM tickets"
             " UNION ALL SELECT 'line', order_id, reseller_id, show_id FROM order_lines"
             " UNION ALL SELECT 'entry', order_id, reseller_id, show_id FROM journal_entries"
+            " UNION ALL SELECT 'return', order_id, reseller_id, show_id FROM returns"
+            " UNION ALL SELECT 'refund request', order_id, reseller_id, show_id"
+            " FROM refund_requests"
             " UNION ALL SELECT 'posting', e.order_id, p.reseller_id, e.show_id"
             " FROM postings p JOIN journal_entries e ON e.id = p.entry_id"
             ") x ON x.order_id = o.id JOIN shows s ON s.id = o.show_id"

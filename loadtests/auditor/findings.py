@@ -9,6 +9,13 @@ ON_THE_WAY: Final = "sale-not-recorded-yet"
 """A sale that the recorder has not come to: a finding only if it stays so."""
 
 
+RETURN_ON_THE_WAY: Final = "return-not-applied-yet"
+"""A return that the store has not heard of: a finding only if it stays so."""
+
+PATIENT: Final = frozenset({ON_THE_WAY, RETURN_ON_THE_WAY})
+"""What may take its time, up to the grace."""
+
+
 class Finding(Struct, frozen=True):
     """One thing that is wrong with a show.
 

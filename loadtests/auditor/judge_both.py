@@ -14,7 +14,7 @@ from loadtests.auditor.judge_store import runs_of, seat_run
 from loadtests.auditor.ledger import LedgerOrder, LedgerShow
 from loadtests.auditor.store import PURCHASED, Fact, Record, StoreView, key_digest
 
-_CONFIRMED: Final = "confirmed"
+_CONFLICT: Final = "conflict"
 _BLOCKED: Final = ord("b")
 _OPEN: Final = ord("o")
 
@@ -159,8 +159,9 @@ def _judge_record(
     _compare(
         f"order {hold.hex()}",
         ("buyer", record.buyer, order.buyer),
-        ("seats", seats, [seat for seat, _ in order.seats]),
-        ("areas", areas, list(order.areas)),
+        ("seats", seats, order.sold_seats),
+        ("areas", areas, order.sold_areas),
+        ("returned", record.returned, _is_returned(order, view)),
         ("place in the stream", record.place, order.place),
         ("price version", record.price_version, order.price_version),
         ("key", view.keys.get(key_digest(order.key), b"").hex(), hold.hex()),
@@ -169,6 +170,11 @@ def _judge_record(
         names=("Redis", "the ledger"),
         check="order-differs-from-record",
     )
+
+
+def _is_returned(order: LedgerOrder, view: StoreView) -> bool:
+    """Tell whether the store should have heard of an order's return, by what it says of itself."""
+    return order.return_no is not None and order.return_no <= view.return_no
 
 
 def _judge_order(view: StoreView, order: LedgerOrder, findings: Findings) -> None:
@@ -214,8 +220,8 @@ def _compare(
 
 def _seats(order: LedgerOrder, sold: list[int]) -> list[int]:
     # An order in conflict has no tickets: what it wanted is in the stream alone.
-    return [seat for seat, _ in order.seats] if order.status == _CONFIRMED else sold
+    return sold if order.status == _CONFLICT else order.sold_seats
 
 
 def _areas(order: LedgerOrder, sold: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    return list(order.areas) if order.status == _CONFIRMED else sold
+    return sold if order.status == _CONFLICT else order.sold_areas

@@ -99,7 +99,7 @@ def _judge_seats(view: StoreView, seats: bytes, findings: Findings) -> None:
     """Each held seat is in exactly one live record, each sold seat in exactly one purchased one."""
     owner: dict[int, bytes] = {}
     wanted = {LIVE: _HELD[0], PURCHASED: _SOLD[0]}
-    for hold, record in view.holds.items():
+    for hold, record in view.owners.items():
         for seat in record.seats:
             if not 0 <= seat < len(seats) or seats[seat] != wanted[record.state]:
                 state = chr(seats[seat]) if 0 <= seat < len(seats) else "outside"
@@ -125,7 +125,7 @@ def _positions(seats: bytes, byte: bytes) -> Iterator[int]:
 
 def _judge_areas(view: StoreView, hall: Hall, findings: Findings) -> None:
     claimed: Counter[tuple[int, int]] = Counter()
-    for record in view.holds.values():
+    for record in view.owners.values():
         for area, count in record.areas:
             claimed[area, record.state] += count
     for area in sorted({area for area, _ in claimed} | view.areas.keys()):
@@ -163,7 +163,7 @@ def _judge_buyers(view: StoreView, findings: Findings) -> None:
     held: Counter[str] = Counter()
     bought: Counter[str] = Counter()
     deadlines: dict[str, set[int]] = {}
-    for record in view.holds.values():
+    for record in view.owners.values():
         if record.state == LIVE:
             held[record.buyer] += record.tickets
             deadlines.setdefault(record.buyer, set()).add(record.until_ms)

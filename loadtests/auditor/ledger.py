@@ -33,11 +33,28 @@ class LedgerOrder(Struct, frozen=True):
     seats: tuple[tuple[int, str], ...]
     """Position and label of each numbered seat, by position."""
     areas: Places
+    given_seats: tuple[int, ...]
+    """Those of its tickets that were given back, and its areas of those."""
+    given_areas: Places
+    return_no: int | None
+    """The number of its return."""
 
     @property
     def tickets(self) -> int:
         """How many active tickets it has."""
         return len(self.seats) + sum(count for _, count in self.areas)
+
+    @property
+    def sold_seats(self) -> list[int]:
+        """Return the seats that it was sold with."""
+        return sorted([*(seat for seat, _ in self.seats), *self.given_seats])
+
+    @property
+    def sold_areas(self) -> list[tuple[int, int]]:
+        """Return the places that it was sold with."""
+        sold = Counter(dict(self.areas))
+        sold.update(dict(self.given_areas))
+        return sorted(sold.items())
 
 
 class LedgerShow(Struct, frozen=True):
@@ -49,6 +66,7 @@ class LedgerShow(Struct, frozen=True):
     seat_count: int
     epoch: int
     inventory_version: int
+    return_no: int
     max_per_buyer: int
     recorded_to: StreamPlace
     orders: dict[bytes, LedgerOrder]
@@ -77,19 +95,21 @@ _SHOWS: Final = text(
 _PLAN: Final = text("SELECT CAST(plan AS text) FROM manifests WHERE id = :manifest")
 _HEADS: Final = text(
     "SELECT shows.id, shows.name, manifest_id, seat_count, shows.epoch, inventory_version,"
-    " max_per_buyer, recorder_positions.epoch AS recorded_epoch, seq"
+    " return_no, max_per_buyer, recorder_positions.epoch AS recorded_epoch, seq"
     " FROM shows JOIN manifests ON manifests.id = manifest_id"
     " LEFT JOIN recorder_positions ON show_id = shows.id WHERE shows.id = ANY(:shows)"
 )
 _ORDERS: Final = text(
     "SELECT id, show_id, buyer, status, price_version, hold_fp, purchase_key, body_fp,"
-    " payment_reference, epoch, position, round(extract(epoch FROM sold_at) * 1000) AS sold_at_ms"
+    " payment_reference, epoch, position, round(extract(epoch FROM sold_at) * 1000) AS sold_at_ms,"
+    " (SELECT return_no FROM returns WHERE order_id = orders.id) AS return_no"
     " FROM orders WHERE show_id = ANY(:shows)"
 )
 _TICKETS: Final = text(
     "SELECT order_id, array_agg(seat_index) AS seats, array_agg(area_index) AS areas,"
-    " array_agg(label) AS labels FROM tickets JOIN orders ON orders.id = order_id"
-    " WHERE orders.show_id = ANY(:shows) AND tickets.status = 'active' GROUP BY order_id"
+    " array_agg(label) AS labels, array_agg(tickets.status = 'returned') AS given"
+    " FROM tickets JOIN orders ON orders.id = order_id WHERE orders.show_id = ANY(:shows)"
+    " AND tickets.status IN ('active', 'returned') GROUP BY order_id"
 )
 _STRANDED: Final = text(
     "SELECT show_id, stream_epoch, stream_seq FROM stranded_facts WHERE show_id = ANY(:shows)"
@@ -159,6 +179,7 @@ async def read_ledger(connection: AsyncConnection, shows: Sequence[int]) -> dict
             seat_count=row["seat_count"],
             epoch=row["epoch"],
             inventory_version=row["inventory_version"],
+            return_no=row["return_no"],
             max_per_buyer=row["max_per_buyer"],
             recorded_to=(row["recorded_epoch"] or 0, row["seq"] or 0),
             orders=orders[row["id"]],
@@ -171,21 +192,32 @@ async def read_ledger(connection: AsyncConnection, shows: Sequence[int]) -> dict
     }
 
 
+class _Tickets:
+    """Some tickets of an order."""
+
+    def __init__(self) -> None:
+        self.seats: list[tuple[int, str]] = []
+        self.areas: Counter[int] = Counter()
+
+
 async def _orders(
     connection: AsyncConnection, shows: Sequence[int]
 ) -> dict[int, dict[bytes, LedgerOrder]]:
-    seats: dict[UUID, list[tuple[int, str]]] = {}
-    areas: dict[UUID, Counter[int]] = {}
+    active: dict[UUID, _Tickets] = {}
+    given_back: dict[UUID, _Tickets] = {}
     for row in await _rows(connection, _TICKETS, shows):
-        places = zip(row["seats"], row["areas"], row["labels"], strict=True)
-        for seat, area, label in places:
+        places = zip(row["seats"], row["areas"], row["labels"], row["given"], strict=True)
+        for seat, area, label, given in places:
+            tickets = (given_back if given else active).setdefault(row["order_id"], _Tickets())
             if seat is None:
-                areas.setdefault(row["order_id"], Counter())[area] += 1
+                tickets.areas[area] += 1
             else:
-                seats.setdefault(row["order_id"], []).append((seat, label))
+                tickets.seats.append((seat, label))
     found: dict[int, dict[bytes, LedgerOrder]] = {show: {} for show in shows}
     for row in await _rows(connection, _ORDERS, shows):
         order: UUID = row["id"]
+        has = active.get(order, _Tickets())
+        had = given_back.get(order, _Tickets())
         found[row["show_id"]][order.bytes] = LedgerOrder(
             id=order.bytes,
             buyer=row["buyer"],
@@ -197,8 +229,11 @@ async def _orders(
             payment_reference=row["payment_reference"],
             place=(row["epoch"], row["position"]),
             sold_at_ms=int(row["sold_at_ms"]),
-            seats=tuple(sorted(seats.pop(order, ()))),
-            areas=tuple(sorted(areas.pop(order, Counter[int]()).items())),
+            seats=tuple(sorted(has.seats)),
+            areas=tuple(sorted(has.areas.items())),
+            given_seats=tuple(sorted(seat for seat, _ in had.seats)),
+            given_areas=tuple(sorted(had.areas.items())),
+            return_no=row["return_no"],
         )
     return found
 

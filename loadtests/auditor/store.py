@@ -18,6 +18,8 @@ LIVE: Final = 1
 PURCHASED: Final = 2
 RELEASED: Final = 3
 EXPIRED: Final = 4
+RETURNED: Final = 6
+"""In a record's first byte alone: a purchased hold whose order was given back."""
 
 FORMAT: Final = 1
 FORMAT_OF_RECORDS: Final = 32
@@ -26,6 +28,12 @@ _ENDED: Final = struct.Struct("1s6s6s")
 _LIVE: Final = struct.Struct("1s6s2s6s")
 _LIVE_REPLACED: Final = struct.Struct("1s6s2s6s6s")
 _SOLD: Final = struct.Struct("1s2s6s6s4s4s6s")
+_PARTS: Final = {
+    LIVE: _LIVE,
+    LIVE_REPLACED: _LIVE_REPLACED,
+    PURCHASED: _SOLD,
+    RETURNED: _SOLD,
+}
 _BUYER: Final = struct.Struct("1s1s6s")
 _LARGE_BUYER: Final = struct.Struct("3s3s6s")
 _HOLD_BYTES: Final = 16
@@ -61,10 +69,12 @@ class Record(Struct, frozen=True):
     body_fp: int = 0
     place: StreamPlace = _NOWHERE
     sold_at_ms: int = 0
+    returned: bool = False
+    """Bought, and given back since: its places are not its own any more."""
 
     @property
     def tickets(self) -> int:
-        """How many tickets it is for."""
+        """How many tickets it is for, or was."""
         return len(self.seats) + sum(count for _, count in self.areas)
 
 
@@ -123,6 +133,16 @@ class StoreView(Struct, frozen=True):
     """The newest entry that was deleted by itself; trimming does not count. (0, 0) for none."""
     complaints: tuple[tuple[str, str], ...]
     """What could not be read: its name, and why."""
+
+    @property
+    def return_no(self) -> int:
+        """Return the number of the last return that it has applied."""
+        return int(self.meta.get("return_no") or 0)
+
+    @property
+    def owners(self) -> dict[bytes, Record]:
+        """Return the records that have places: not those that were given back."""
+        return {hold: record for hold, record in self.holds.items() if not record.returned}
 
     def retains(self, place: StreamPlace) -> bool:
         """Tell whether a place is one where the stream should still have its entry.
@@ -263,14 +283,14 @@ def _record(packed: bytes) -> Record:
     if state in {RELEASED, EXPIRED}:
         _, until_ms, _ = map(_int, _ENDED.unpack(packed))
         return Record(state=state, until_ms=until_ms)
-    parts = {LIVE: _LIVE, LIVE_REPLACED: _LIVE_REPLACED, PURCHASED: _SOLD}.get(state)
+    parts = _PARTS.get(state)
     if parts is None:
         msg = f"format and state {packed[0]}"
         raise ValueError(msg)
     numbers = list(map(_int, parts.unpack(packed[: parts.size])))
     buyer, seats, areas = _tail(packed[parts.size :])
     record: dict[str, Any] = {"buyer": buyer, "seats": seats, "areas": areas}
-    if state == PURCHASED:
+    if state in {PURCHASED, RETURNED}:
         _, price_version, hold_fp, body_fp, epoch, n, sold_at_ms = numbers
         record |= {
             "state": PURCHASED,
@@ -278,6 +298,7 @@ def _record(packed: bytes) -> Record:
             "body_fp": body_fp,
             "place": (epoch, n),
             "sold_at_ms": sold_at_ms,
+            "returned": state == RETURNED,
         }
     else:
         until_ms, price_version, hold_fp = numbers[1:4]

@@ -14,6 +14,7 @@ from loadtests.checker.history import (
     Refused,
     Released,
     Request,
+    Returned,
     read_history,
 )
 from loadtests.checker.show import (
@@ -43,6 +44,7 @@ __all__ = [
     "Refused",
     "Released",
     "Request",
+    "Returned",
     "Show",
     "Store",
     "StoreHold",

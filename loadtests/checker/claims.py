@@ -19,6 +19,7 @@ from loadtests.checker.history import (
     Held,
     Refused,
     Released,
+    Returned,
 )
 from loadtests.checker.search import NEVER
 from loadtests.checker.show import Bounds, Ledger, Loss, Order, Show, StoreHold
@@ -207,16 +208,27 @@ class Claim:
                 call.completed_ns
                 for call in self.calls
                 if isinstance(call.answer, Bought)
-                and call.answer.state == "confirmed"
+                and call.answer.state != "recording"
                 and call.completed_ns is not None
             ),
             default=NEVER,
         )
 
-    @property
+    @cached_property
     def was_returned(self) -> bool:
-        """Tell whether the ledger says that it was given back after it was sold."""
+        """Tell whether it was certainly given back after it was sold."""
         return self.order is not None and self.order.status == "returned"
+
+    @cached_property
+    def returned_from_ns(self) -> int:
+        """Return the instant from which it may be given back; NEVER if it never was.
+
+        Its places may follow much later: its answer says that the ledger has it.
+        """
+        if self.knows_ledger and not self.was_returned:
+            return NEVER
+        able = (call for call in self.of_kind("return") if not isinstance(call.answer, Refused))
+        return min((call.invoked_ns for call in able), default=NEVER)
 
     @property
     def may_have_failed(self) -> bool:
@@ -364,6 +376,9 @@ def _is_certain(call: Call) -> bool:
 
 def span_of(call: Call) -> Span:
     """Return when a call that was not refused had its effect."""
-    if isinstance(call.answer, Held | Bought | Released) and call.completed_ns is not None:
+    if (
+        isinstance(call.answer, Held | Bought | Released | Returned)
+        and call.completed_ns is not None
+    ):
         return Span(call.invoked_ns, call.completed_ns, must=True)
     return Span(call.invoked_ns, NEVER, must=False)

@@ -13,7 +13,7 @@ from typing import Final, Literal, Self
 import msgspec
 from msgspec import Struct
 
-Kind = Literal["hold", "replace", "release", "purchase", "look"]
+Kind = Literal["hold", "replace", "release", "purchase", "return", "look"]
 
 HOLD_RELEASED: Final = "hold-released"
 HOLD_EXPIRED: Final = "hold-expired"
@@ -30,16 +30,23 @@ class Held(Struct, frozen=True, tag="held"):
 
 
 class Bought(Struct, frozen=True, tag="bought"):
-    """The hold became an order, confirmed or still being recorded; places only where told."""
+    """The hold became an order: confirmed, still being recorded, or given back since.
+
+    Places only where told.
+    """
 
     order: str
-    state: Literal["confirmed", "recording"]
+    state: Literal["confirmed", "recording", "returned"]
     seats: tuple[str, ...] = ()
     areas: dict[str, int] = {}
 
 
 class Released(Struct, frozen=True, tag="released"):
     """The hold was given back, now or before."""
+
+
+class Returned(Struct, frozen=True, tag="returned"):
+    """The order that the hold became was given back, now or before."""
 
 
 class Refused(Struct, frozen=True, tag="refused"):
@@ -59,13 +66,14 @@ class Ambiguous(Struct, frozen=True, tag="ambiguous"):
     why: str
 
 
-Answer = Held | Bought | Released | Refused | Ambiguous
+Answer = Held | Bought | Released | Returned | Refused | Ambiguous
 
 _ANSWERS: Final[dict[Kind, tuple[type[Answer], ...]]] = {
     "hold": (Held, Bought, Refused, Ambiguous),
     "replace": (Held, Refused, Ambiguous),
     "release": (Released, Refused, Ambiguous),
     "purchase": (Bought, Refused, Ambiguous),
+    "return": (Returned, Refused, Ambiguous),
     "look": (Held, Bought, Refused, Ambiguous),
 }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from loadtests.checker.claims import NO_PLACES, Claim, Claims
-from loadtests.checker.history import Bought, Call, Held, Refused, Released
+from loadtests.checker.history import Bought, Call, Held, Refused, Released, Returned
 from loadtests.checker.search import Contradicted, GaveUp, Operation, search
 from loadtests.checker.show import KEPT_NS, Bounds
 from loadtests.checker.verdict import Findings, Kind, tell_call
@@ -127,7 +127,7 @@ def _seen(call: Call) -> frozenset[int] | None:
     match call.answer:
         case Held():
             return frozenset((LIVE,))
-        case Bought():
+        case Bought() | Returned():
             return frozenset((BOUGHT,))
         case Refused(reason) if reason in _SEEN_BY_REFUSAL:
             return _SEEN_BY_REFUSAL[reason]

@@ -50,11 +50,11 @@ def possible(claim: Claim, area: str) -> list[Stretch]:
 
 def _may_end(claim: Claim) -> int:
     """Return the instant until which it certainly stands."""
-    undone = []
-    if claim.sale is not None and (claim.may_have_failed or claim.was_returned):
-        undone = [claim.sale.invoked]
+    undone = [claim.returned_from_ns]
+    if claim.sale is not None and claim.may_have_failed:
+        undone.append(claim.sale.invoked)
     elif claim.sale is not None and claim.sale.must and claim.loss is None:
-        return NEVER
+        return claim.returned_from_ns
     released = [span.invoked for _, span in claim.releases]
     lost = [loss.from_ns for loss in claim.losses if claim.loss is not None]
     return min([claim.may_end_ns, *released, *undone, *lost])

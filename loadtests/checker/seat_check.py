@@ -78,8 +78,11 @@ def steps_by_seat(
 ) -> dict[str, list[Step]]:
     """Take all calls apart into steps on seats."""
     steps: dict[str, list[Step]] = {seat: [] for seat in sorted(show.seats)}
+    given_back = frozenset(
+        seat for claim in claims.all if claim.returned_from_ns < NEVER for seat in claim.seats
+    )
     for claim in claims.all:
-        for seat, step in _steps_of(claim, bounds):
+        for seat, step in _steps_of(claim, given_back, bounds):
             if seat in steps:  # what was told of a seat that is not there is for the whole check
                 steps[seat].append(step)
     if store is not None:
@@ -90,14 +93,16 @@ def steps_by_seat(
 # ---------------------------------------------------------------- taking calls apart
 
 
-def _steps_of(claim: Claim, bounds: Bounds) -> Iterator[tuple[str, Step]]:
+def _steps_of(
+    claim: Claim, given_back: frozenset[str], bounds: Bounds
+) -> Iterator[tuple[str, Step]]:
     yield from _makings(claim)
     yield from _moves(claim)
     yield from _endings(claim)
     yield from _losses(claim)
     yield from _sales(claim)
     yield from _sights(claim)
-    yield from _refusals(claim, bounds)
+    yield from _refusals(claim, given_back, bounds)
 
 
 def _makings(claim: Claim) -> Iterator[tuple[str, Step]]:
@@ -210,8 +215,12 @@ def _sales(claim: Claim) -> Iterator[tuple[str, Step]]:
         failed = Operation(invoked=first_ns, must=False, gate=bought, into=OPEN)
         for seat in seats:
             yield seat, Step(failed, "fails", claim, None)
-    elif claim.was_returned:
-        returned = Operation(invoked=first_ns, must=known is not None, gate=bought, into=OPEN)
+    elif claim.returned_from_ns < NEVER:
+        # Without the ledger nobody knows whether a call that was lost, or refused, has done it.
+        must = claim.was_returned and known is not None
+        returned = Operation(
+            invoked=max(first_ns, claim.returned_from_ns), must=must, gate=bought, into=OPEN
+        )
         for seat in seats:
             yield seat, Step(returned, "is returned", claim, None)
 
@@ -248,23 +257,28 @@ def _sights(claim: Claim) -> Iterator[tuple[str, Step]]:
                 yield seat, Step(gone, "is seen ended", claim, call)
 
 
-def _refusals(claim: Claim, bounds: Bounds) -> Iterator[tuple[str, Step]]:
-    """Yield that each seat named by a refusal was taken, and not by the hold itself."""
+def _refusals(
+    claim: Claim, given_back: frozenset[str], bounds: Bounds
+) -> Iterator[tuple[str, Step]]:
+    """Yield that each seat named by a refusal was taken, and not by the hold itself.
+
+    It may be old news of all seats but one, and of those that were given back.
+    """
     for call in claim.calls:
         answer = call.answer
         if call.completed_ns is None or not isinstance(answer, Refused) or not answer.seats:
             continue
-        stale_ns = bounds.stale_ns_max if len(answer.seats) > 1 else 0
         completed_ns = call.completed_ns
         if call.kind == "hold" and claim.takes and claim.loss is None:
             # It was not made yet when it was refused, so that came before its making.
             completed_ns = max(min(completed_ns, claim.takes[0].completed), call.invoked_ns)
-        taken = Operation(
-            invoked=call.invoked_ns - stale_ns,
-            completed=completed_ns,
-            idle_out=frozenset((OPEN, held_by(claim), sold_to(claim))),
-        )
         for seat in answer.seats:
+            may_be_old = len(answer.seats) > 1 or seat in given_back
+            taken = Operation(
+                invoked=call.invoked_ns - (bounds.stale_ns_max if may_be_old else 0),
+                completed=completed_ns,
+                idle_out=frozenset((OPEN, held_by(claim), sold_to(claim))),
+            )
             yield seat, Step(taken, "is refused", claim, call)
 
 

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from loadtests.checker.claims import Claim, Claims
-from loadtests.checker.history import Bought, Refused
+from loadtests.checker.history import Bought, Call, Refused, Returned
+from loadtests.checker.search import NEVER
 from loadtests.checker.show import Bounds, Ledger, Order, Show, Store, StoreHold
 from loadtests.checker.verdict import Findings, tell_call, tell_time
 
@@ -12,6 +13,7 @@ def check_ledger(show: Show, claims: Claims, ledger: Ledger, findings: Findings)
     """Note sales that are missing, made up, or of a place that was another's."""
     for claim in claims.all:
         _check_promises(show, claim, findings)
+        _check_return(claim, findings)
     for order in ledger.orders:
         _check_order(order, claims.by_id[order.hold], findings)
     owners: dict[str, Order] = {}
@@ -71,7 +73,7 @@ def _check_promises(show: Show, claim: Claim, findings: Findings) -> None:
         if not isinstance(answer, Bought):
             continue
         order = kept.get(answer.order)
-        if answer.state == "confirmed":
+        if answer.state != "recording":
             if order is None or order.status not in {"confirmed", "returned"}:
                 stands = "is not in the ledger" if order is None else f"ended as {order.status}"
                 says = f"{answer.order} {stands}: {tell_call(call)}"
@@ -82,6 +84,27 @@ def _check_promises(show: Show, claim: Claim, findings: Findings) -> None:
             says = f"{answer.order} was being recorded and never was: {tell_call(call)}"
             findings.add("recording-lost", f"hold {claim.name}", says, calls=claim.calls)
             return
+
+
+def _check_return(claim: Claim, findings: Findings) -> None:
+    """What was told as given back is so for good, and nothing else is that nobody asked for."""
+    told = next((call for call in claim.calls if _tells_return(call)), None)
+    if told is not None and not claim.was_returned:
+        stands = ", ".join(order.status for order in claim.orders) or "not there"
+        says = f"in the ledger its order is {stands}: {tell_call(told)}"
+        subject = f"hold {claim.name}"
+        findings.add("returned-not-in-ledger", subject, says, calls=claim.calls)
+    if claim.order is not None and claim.was_returned and claim.returned_from_ns == NEVER:
+        says = "the ledger has it as returned, and no call can have done that"
+        subject = f"order {claim.order.order}"
+        findings.add("return-from-nowhere", subject, says, calls=claim.calls)
+
+
+def _tells_return(call: Call) -> bool:
+    answer = call.answer
+    return isinstance(answer, Returned) or (
+        isinstance(answer, Bought) and answer.state == "returned"
+    )
 
 
 def _check_order(order: Order, claim: Claim, findings: Findings) -> None:

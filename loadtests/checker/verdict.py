@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from loadtests.checker.history import Answer, Bought, Call, Held, Refused, Released
+from loadtests.checker.history import Answer, Bought, Call, Held, Refused, Released, Returned
 
 Kind = Literal[
     "area-oversold",
@@ -36,6 +36,9 @@ Kind = Literal[
     "refused-otherwise",
     "refused-own-hold",
     "released-after-sale",
+    "return-from-nowhere",
+    "return-refused",
+    "returned-not-in-ledger",
     "sale-from-nowhere",
     "sold-after-deadline",
     "store-differs",
@@ -152,6 +155,8 @@ def _tell_answer(answer: Answer) -> str:
             return f"{answer.state} as {answer.order}"
         case Released():
             return "released"
+        case Returned():
+            return "returned"
         case Refused():
             return " ".join(["refused,", answer.reason, *answer.seats])
         case _:

@@ -1,6 +1,7 @@
 """Judges what no single seat shows: holds as wholes, keys, and limits per buyer."""
 
 from collections import defaultdict
+from typing import Final
 
 from loadtests.checker.claims import Claim, Claims, Selection
 from loadtests.checker.history import Bought, Call, Held, Refused
@@ -9,6 +10,9 @@ from loadtests.checker.search import NEVER
 from loadtests.checker.show import Bounds, Show
 from loadtests.checker.verdict import Findings, Kind, tell_call, tell_time
 
+NO_SUCH_ORDER: Final = frozenset({"order-not-found", "order-not-confirmed"})
+"""Refusals of a return that say that there is nothing to give back."""
+
 
 def check_whole(show: Show, claims: Claims, bounds: Bounds, findings: Findings) -> None:
     """Note what contradicts itself across seats and calls."""
@@ -16,6 +20,7 @@ def check_whole(show: Show, claims: Claims, bounds: Bounds, findings: Findings) 
         _check_places(show, claim, findings)
         _check_origin(claim, findings)
         _check_lateness(claim, bounds, findings)
+        _check_refused_returns(claim, findings)
     _check_keys(claims, findings)
     if show.max_per_buyer is not None:
         _check_limits(show.max_per_buyer, claims, findings)
@@ -78,6 +83,15 @@ def _check_lateness(claim: Claim, bounds: Bounds, findings: Findings) -> None:
     if late_ns > bounds.overdue_ns_max:
         says = f"bought by a call that began {tell_time(late_ns)} after its deadline"
         findings.add("sold-after-deadline", f"hold {claim.name}", says, calls=claim.calls)
+
+
+def _check_refused_returns(claim: Claim, findings: Findings) -> None:
+    """What was confirmed before it was asked for can be given back, and again."""
+    for call in claim.of_kind("return"):
+        is_refused = isinstance(call.answer, Refused) and call.answer.reason in NO_SUCH_ORDER
+        if is_refused and claim.confirmed_ns < call.invoked_ns:
+            says = f"it was confirmed before: {tell_call(call)}"
+            findings.add("return-refused", f"hold {claim.name}", says, calls=claim.calls)
 
 
 def _check_keys(claims: Claims, findings: Findings) -> None:

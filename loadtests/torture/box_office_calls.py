@@ -15,6 +15,7 @@ from loadtests.checker.history import (
     Refused,
     Released,
     Request,
+    Returned,
 )
 from loadtests.torture.wire import Answer as Reply
 from loadtests.torture.wire import LostError, NotSentError, Wire, path_of
@@ -26,6 +27,7 @@ _REFUSALS: Final = frozenset(
     {
         *("seats-taken", "area-short", "none-together", "over-buyer-limit", "hold-released"),
         *("hold-expired", "hold-not-found", "already-purchased", "purchase-failed", "key-reused"),
+        *("order-not-found", "order-not-confirmed"),
     }
 )
 """What a buyer here may be refused with; any other answer is one that should not be."""
@@ -86,8 +88,8 @@ class BoxOffice:
         match request.kind, reply.status:
             case ("hold", 201) | ("replace", 200) | ("look", 200):
                 return self._read_hold(body)
-            case "release", 204:
-                return Released()
+            case ("release", 204) | ("return", 200):
+                return Released() if request.kind == "release" else _read_return(body)
             case "purchase", 201 | 202:
                 return _read_order(body)
             case _:
@@ -125,6 +127,8 @@ def _address(request: Request) -> tuple[str, str, object]:
             )
         case "purchase":
             return "POST", path_of(*show, "purchases"), {"hold": request.hold}
+        case "return":
+            return "POST", path_of("orders", _order_of(request), "return"), None
         case "replace":
             return "PUT", path_of(*show, "holds", request.hold or ""), selection
         case "release":
@@ -133,9 +137,15 @@ def _address(request: Request) -> tuple[str, str, object]:
             return "GET", path_of(*show, "holds", request.hold or ""), None
 
 
+def _order_of(request: Request) -> str:
+    """Return the id of the order that a hold becomes, as docs/API.md does not promise."""
+    _, region, show = request.show.split("_")
+    return f"ord_{region}_{show}{(request.hold or '').rpartition('_')[2]}"
+
+
 def _read_order(body: Mapping[str, Any]) -> Bought:
-    state: Literal["confirmed", "recording"] = body["status"]
-    if state not in {"confirmed", "recording"}:
+    state: Literal["confirmed", "recording", "returned"] = body["status"]
+    if state not in {"confirmed", "recording", "returned"}:
         raise StrangeAnswerError(f"an order that is {state}")  # noqa: EM102, TRY003 -- only noted
     areas: dict[str, int] = {}
     for ticket in body["tickets"]:
@@ -143,6 +153,12 @@ def _read_order(body: Mapping[str, Any]) -> Bought:
             areas[ticket["area"]] = areas.get(ticket["area"], 0) + 1
     seats = tuple(sorted(one["seat"] for one in body["tickets"] if one["seat"] is not None))
     return Bought(body["order"], state, seats, areas)
+
+
+def _read_return(body: Mapping[str, Any]) -> Returned:
+    if body["status"] != "returned":
+        raise StrangeAnswerError(f"returned, and {body['status']}")  # noqa: EM102, TRY003 -- only noted
+    return Returned()
 
 
 def _read_refusal(reply: Reply) -> Refused:

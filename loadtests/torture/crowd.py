@@ -157,9 +157,22 @@ class Client:
             )
             return
         answer = await self._insist(request, gives_up=0.1)
+        if isinstance(answer, Bought) and self._chance(0.5):
+            await self._give_back(taken)
         if isinstance(answer, Bought) and self._chance(0.3):
             again = request if self._chance(0.6) else self._about(taken, "purchase", self._key("q"))
             await self._office.call(again)
+
+    async def _give_back(self, taken: Taken) -> None:
+        """Return the order, now and then twice at once; who gives up may have returned it."""
+        await self._think()
+        request = self._about(taken, "return")
+        if self._chance(0.2):
+            await self._both(
+                self._insist(request, gives_up=0.1), self._insist(request, gives_up=0.1)
+            )
+            return
+        await self._insist(request, gives_up=0.2)
 
     async def _come_back(self, taken: Taken) -> None:
         """Do something late, or again, with a hold that is probably over or somebody else's."""
@@ -171,8 +184,10 @@ class Client:
         elif whim < 0.75:  # noqa: PLR2004
             repeated = msgspec.structs.replace(taken.request, client=self._name)
             await self._office.call(repeated)
-        elif whim < 0.9:  # noqa: PLR2004
+        elif whim < 0.85:  # noqa: PLR2004
             await self._insist(self._about(taken, "purchase", self._key("p")), gives_up=0.1)
+        elif whim < 0.95:  # noqa: PLR2004
+            await self._office.call(self._about(taken, "return"))
         else:
             await self._office.call(self._other_places(taken))
 

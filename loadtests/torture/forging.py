@@ -27,6 +27,7 @@ _TIMEOUT_S: Final = 5.0
 _SEATS, _AREAS, _SOLD_AT, _KEY = 2, 3, 5, 6
 """Places in a fact; see `lua/batch.lua`."""
 _OPEN: Final = ord("o")
+_SOLD: Final = ord("s")
 
 
 async def forge_sale(ground: Ground, dice: random.Random) -> Struck:
@@ -36,10 +37,15 @@ async def forge_sale(ground: Ground, dice: random.Random) -> Struck:
         sales = await _busiest(redis)
         entries = await _newest_facts(redis, sales) if sales else []
         forged = 0
-        for at, fact in entries:
-            if fact[_SEATS]:
-                epoch = at.partition(b"-")[0]
-                await redis.xadd(sales or "", _forged(fact, dice), id=epoch + b"-*")
+        show = (sales or "").removesuffix("sales")
+        seats: bytes = await redis.get(show + "seats") or b""
+        epoch = cast("bytes | None", await redis.execute_command("HGET", show + "meta", "epoch"))
+        # Not one that is given back, or about to be, as the newest are: a second sale of it would
+        # clash with nothing.
+        for _, fact in reversed(entries):
+            wanted: list[int] = fact[_SEATS]
+            if wanted and all(seats[seat] == _SOLD for seat in wanted):
+                await redis.xadd(sales or "", _forged(fact, dice), id=(epoch or b"0") + b"-*")
                 forged += 1
                 break
     return _struck("forge-sale", began, f"{forged} sales forged")

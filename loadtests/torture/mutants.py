@@ -18,6 +18,7 @@ _BATCH: Final = "lua/batch.lua"
 _GUARD: Final = "lua/includes/refuse_batch.lua"
 _HOLDS: Final = "lua/includes/view_holds.lua"
 _RECORDER: Final = "engine/sales/recorder.py"
+_RETURNS: Final = "lua/return_places.lua"
 _CONFIRMATIONS: Final = "engine/sales/confirmations.py"
 _POSITION: Final = "engine/sales/position.py"
 
@@ -237,6 +238,29 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         ),
         shape="cluster",
         faults=("pause-worker", "elect-late-replica"),
+    ),
+    "return-repeated": Mutant(
+        says="a return is applied as often as it is told, whatever its number, and is told again",
+        changes=(
+            Change(_RETURNS, "if number <= applied then", "if false then"),
+            Change(_RETURNS, "elseif number > applied + 1 then", "elseif false then"),
+            Change(
+                _RETURNS,
+                "record.state == PURCHASED and not record.returned",
+                "record.state == PURCHASED",
+            ),
+            Change(
+                "engine/inventory/returning.py",
+                "waiting = await _read(connection, show, applied)",
+                "waiting = await _read(connection, show, max(0, applied - 5))",
+            ),
+            Change(
+                "engine/inventory/returning.py",
+                "int(applied[0] or 0) < show.return_no",
+                "int(applied[0] or 0) <= show.return_no",
+            ),
+        ),
+        faults=("drop-replies-clients-api",),
     ),
     "memory-on-replay": Mutant(
         says="what is sold is refused from memory, also to the hold that has it",

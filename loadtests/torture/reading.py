@@ -33,7 +33,7 @@ _STATES: Final[dict[int, Literal["open", "held", "sold", "blocked"]]] = {
 _STATUS: Final[dict[str, Literal["confirmed", "conflict", "returned"]]] = {
     "confirmed": "confirmed",
     "conflict": "conflict",
-    "refunded": "returned",
+    "returned": "returned",
 }
 _Read = Callable[[int], Awaitable[LedgerShow]]
 
@@ -93,6 +93,8 @@ async def read_when_settled(
                 waits_for = f"its recovery; it is {view.meta.get('state', 'unknown')}"
             elif on_the_way(ledger, view):
                 waits_for = f"{len(on_the_way(ledger, view))} sales to be recorded"
+            elif view.return_no < ledger.return_no:
+                waits_for = f"returns {view.return_no + 1} to {ledger.return_no} to be applied"
             else:
                 return Left(
                     _ledger(ledger, hall, settings.region),
@@ -129,8 +131,8 @@ def _order(order: LedgerOrder, hall: Hall, region: str) -> Order:
         hold=f"hld_{region}_{order.id.hex()}",
         buyer=order.buyer,
         status=_STATUS[order.status],
-        seats=tuple(sorted(label for _, label in order.seats)),
-        areas={hall.areas[area]: count for area, count in order.areas},
+        seats=tuple(sorted(hall.labels[seat] for seat in order.sold_seats)),
+        areas={hall.areas[area]: count for area, count in order.sold_areas},
     )
 
 

@@ -2,6 +2,7 @@
 -- hold that stands a msgpack tail {buyer, seats, areas (left out where there are none)}, without a
 -- list around it.
 local REPLACED = 5 -- a live hold with the fingerprint of another selection than its own body's
+local RETURNED = 6 -- a purchased hold whose order was given back: its places are not its own any more
 local NO_AREAS = {}
 
 local function pack_tail(buyer, seats, areas)
@@ -14,7 +15,8 @@ end
 local function decode_record(packed)
   local state = string.byte(packed) - RECORD_FORMAT
   local record = { state = state, packed = packed }
-  if state == PURCHASED then
+  if state == PURCHASED or state == RETURNED then
+    record.state, record.returned = PURCHASED, state == RETURNED
     record.price_version = struct.unpack('>I2', packed, 2)
     record.fp, record.body_fp = string.sub(packed, 4, 9), string.sub(packed, 10, 15)
     record.epoch, record.n, record.sold_at = struct.unpack('>I4I4I6', packed, 16)
@@ -43,7 +45,8 @@ local function encode_record(r)
   if r.packed then
     return r.packed
   elseif r.state == PURCHASED then
-    r.packed = struct.pack('>BI2', RECORD_FORMAT + PURCHASED, r.price_version)
+    local state = r.returned and RETURNED or PURCHASED
+    r.packed = struct.pack('>BI2', RECORD_FORMAT + state, r.price_version)
       .. r.fp .. r.body_fp .. struct.pack('>I4I4I6', r.epoch, r.n, r.sold_at) .. r.tail
   elseif r.state ~= LIVE then
     r.packed = struct.pack('>BI6', RECORD_FORMAT + r.state, r.deadline) .. r.fp

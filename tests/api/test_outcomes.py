@@ -14,6 +14,8 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId
+from engine.sales.orders import OrderState
+from engine.sales.returns import NotConfirmed
 from engine.sales.views import OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 from tests.api.front_desk import small_plan
@@ -49,6 +51,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
     (commands.Expired(), "hold-expired", 410, {}),
     (BlocksRefused((1,), (0,)), "blocks-refused", 409, {"seats": ["A-1"], "areas": ["floor"]}),
     (OrderUndecided(), "in-doubt", 503, {}),
+    (NotConfirmed(OrderState.FAILED), "order-not-confirmed", 409, {"order_status": "failed"}),
     (commands.Recovering(), "show-recovering", 503, {}),
     (commands.InDoubt(), "in-doubt", 503, {}),
     (commands.Overloaded(), "overloaded", 503, {}),

@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from sqlalchemy import text
 
 from engine.inventory.records import HoldRecord, pack_buyer, pack_record, unpack_record
-from engine.platform.database import connect_once
-from engine.platform.ids import purchase_key_digest
+from engine.platform.database import connect_once, tenant_transaction
+from engine.platform.ids import HoldId, purchase_key_digest
+from engine.sales.box_office import OrderView
+from engine.sales.returns import take_back
 from engine.sales.wanted import Wanted
 from loadtests.auditor import UnknownShowError, audit
 from loadtests.auditor.report import audit_as_json
@@ -278,6 +280,52 @@ async def _raise_a_total(ground: Ground) -> None:
     await ground.sql("UPDATE orders SET fee = fee + 1, total = total + 1 WHERE show_id = :show")
 
 
+async def _return_in_name_only(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE orders SET status = 'returned' WHERE show_id = :show AND buyer = 'ann'"
+    )
+
+
+async def _return_again(ground: Ground) -> None:
+    await ground.raw.hset(ground.key("meta"), "return_no", 1)
+
+
+async def _skip_a_return(ground: Ground) -> None:
+    await ground.sql("UPDATE shows SET return_no = return_no + 1 WHERE id = :show")
+
+
+async def _take_back(ground: Ground) -> None:
+    office = ground.serving.returns_office
+    taken = await office.take_back(ground.show, HoldId(ground.orders[0]))
+    assert isinstance(taken, OrderView)
+
+
+async def _forget_to_pay_back(ground: Ground) -> None:
+    await _take_back(ground)
+    await ground.sql("DELETE FROM refund_requests WHERE show_id = :show")
+
+
+async def _keep_the_fee(ground: Ground) -> None:
+    """Balanced, but less than the sale."""
+    await _take_back(ground)
+    await ground.sql(
+        "UPDATE postings SET amount = amount + CASE account WHEN 'platform_fee' THEN -5 ELSE 5 END"
+        " WHERE account IN ('platform_fee', 'payment_clearing') AND entry_id IN"
+        " (SELECT id FROM journal_entries WHERE show_id = :show AND kind = 'return')"
+    )
+
+
+async def _return_without_the_store(ground: Ground) -> None:
+    async with tenant_transaction(ground.serving.app_engine, ground.show.reseller) as connection:
+        assert await take_back(connection, ground.show.id, ground.orders[0]) == "returned"
+
+
+async def _keep_a_returned_record(ground: Ground) -> None:
+    before = await ground.raw.hget(ground.key("holds"), ground.orders[0])
+    await _take_back(ground)
+    await ground.raw.hset(ground.key("holds"), ground.orders[0], before)
+
+
 _TAMPERING: Final[dict[Tampering, str]] = {
     _flip_an_open_seat: "seat-without-record",
     _open_a_sold_seat: "record-without-seat",
@@ -319,6 +367,13 @@ _TAMPERING: Final[dict[Tampering, str]] = {
     _miscount_the_hall: "seat-count",
     _enlarge_an_area: "area-capacity",
     _raise_a_total: "order-lines-differ",
+    _return_in_name_only: "return-differs",
+    _return_again: "return-numbers",
+    _skip_a_return: "return-numbers",
+    _forget_to_pay_back: "refund-missing",
+    _keep_the_fee: "return-entry-differs",
+    _return_without_the_store: "return-not-applied-yet",
+    _keep_a_returned_record: "order-differs-from-record",
 }
 
 

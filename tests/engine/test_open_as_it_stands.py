@@ -10,6 +10,8 @@ from msgspec import structs
 from engine.inventory.claims import SHORT_OUTAGE_MS, Claimed
 from engine.inventory.facts import StreamId
 from engine.inventory.recovery import Recovered
+from engine.platform.database import tenant_transaction
+from engine.sales.returns import take_back
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
@@ -133,6 +135,17 @@ async def test_a_change_of_the_house_that_one_store_has_is_built_anew(ground: Gr
     assert await _sold(ground) == SEATS_SOLD
 
 
+async def test_a_return_that_only_the_ledger_has_is_built_in(ground: Ground) -> None:
+    """Its seats are on sale again, which nobody would ever tell the store."""
+    show = ground.show
+    async with tenant_transaction(ground.serving.app_engine, show.reseller) as connection:
+        assert await take_back(connection, show.id, ground.orders[0]) == "returned"
+    await _recover(ground)
+    assert await _sold(ground) == SEATS_SOLD - 4
+    assert await ground.raw.hget(ground.key("meta"), "return_no") == b"1"
+    assert await _is_as_it_was(ground)
+
+
 async def test_what_can_not_be_read_is_built_anew(ground: Ground) -> None:
     """A scheduled hold whose record is spoilt, and keys of another type."""
     await ground.raw.hset(ground.key("holds"), ground.held, b"spoilt")
@@ -145,7 +158,12 @@ async def test_what_can_not_be_read_is_built_anew(ground: Ground) -> None:
 
 
 _STANDS = Claimed(
-    outage_ms=0, inventory_version=1, open_under=6, last_sale=StreamId(6, 9), live_holds=1
+    outage_ms=0,
+    inventory_version=1,
+    return_no=0,
+    open_under=6,
+    last_sale=StreamId(6, 9),
+    live_holds=1,
 )
 
 

@@ -23,6 +23,7 @@ from engine.platform.tables import (
     seat_blocks,
     shows,
 )
+from engine.sales.returns import take_back
 from engine.tenancy.resellers import authenticate, create_reseller, issue_key, revoke_key
 from ops.stack import Stack
 from tests.engine.ledger_world import TestedShow, World, open_world
@@ -31,6 +32,13 @@ _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in 
 _APP_MAY_INSERT = {
     *("api_keys", "area_blocks", "idempotency_keys", "manifests"),
     *("price_versions", "seat_blocks", "shows"),
+    # By a return.
+    *("journal_entries", "postings", "refund_requests", "returns"),
+}
+_APP_ALSO_HAS = {
+    "api_keys": {"key_holder"},
+    "orders": {"takes_back_only"},
+    "tickets": {"takes_back_only"},
 }
 _OF_EVERYBODY = {"alembic_version", "fee_schedules"}
 
@@ -51,6 +59,10 @@ async def show(world: World) -> TestedShow:
     await show.sell([1])
     await show.add({b"h": b"h" * 16, b"f": b"garbage"})
     await show.recorder().record(show.id)
+    given_back = await show.sell([9])
+    await show.recorder().record(show.id)
+    async with tenant_transaction(world.app, show.reseller) as connection:
+        assert await take_back(connection, show.id, given_back) == "returned"
     of_show = {"show_id": show.id, "reseller_id": show.reseller}
     async with world.owner.begin() as connection:
         await connection.execute(insert(seat_blocks).values(seat_index=5, reason="kill", **of_show))
@@ -100,7 +112,7 @@ async def test_every_table_with_a_reseller_has_forced_row_level_security(world: 
         for clause in (tenant[0]["qual"], tenant[0]["with_check"]):
             assert clause.startswith(f"({column} = (NULLIF(current_setting('onsale.reseller_id'")
         others = {policy["policyname"] for policy in by_role[APP_ROLE]} - {"tenant"}
-        assert others == ({"key_holder"} if name == "api_keys" else set()), name
+        assert others == _APP_ALSO_HAS.get(name, set()), name
         assert {policy["cmd"] for policy in by_role[AUDITOR_ROLE]} == {"SELECT"}
 
 
@@ -120,7 +132,7 @@ async def test_the_roles_own_nothing_and_look_past_no_policy(world: World) -> No
 
 
 async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
-    """Sales are added by the recorder alone and changed by nobody; the auditor only reads."""
+    """Sales are added by the recorder alone, changed by returns alone; the auditor only reads."""
     # As the owner: it sees the grants of all.
     query = text(
         "SELECT grantee, privilege_type AS privilege, array_agg(table_name::text) AS tables"
@@ -148,14 +160,18 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "DELETE"): {"idempotency_keys"},
     }
     columns = text(
-        "SELECT grantee, column_name::text FROM information_schema.column_privileges"
-        " WHERE table_name = 'shows' AND privilege_type = 'UPDATE' AND grantee LIKE 'onsale%'"
-        " AND grantee <> 'onsale_owner'"
+        "SELECT grantee, table_name::text, column_name::text"
+        " FROM information_schema.column_privileges"
+        " WHERE table_name IN ('shows', 'orders', 'tickets') AND privilege_type = 'UPDATE'"
+        " AND grantee LIKE 'onsale%' AND grantee <> 'onsale_owner'"
     )
     async with world.owner.connect() as connection:
         assert {tuple(row) for row in await connection.execute(columns)} == {
-            (APP_ROLE, "inventory_version"),
-            (RECORDER_ROLE, "epoch"),
+            (APP_ROLE, "orders", "status"),
+            (APP_ROLE, "shows", "inventory_version"),
+            (APP_ROLE, "shows", "return_no"),
+            (APP_ROLE, "tickets", "status"),
+            (RECORDER_ROLE, "shows", "epoch"),
         }
 
 
@@ -205,6 +221,25 @@ async def test_nothing_can_be_inserted_for_another_reseller(show: TestedShow, na
     with pytest.raises(DBAPIError, match="violates row-level security policy"):
         async with tenant_transaction(world.app, stranger) as connection:
             await connection.execute(insert(table).values(row))
+
+
+async def test_a_sale_can_be_changed_in_no_other_way_than_to_be_returned(show: TestedShow) -> None:
+    """Its status becomes `returned`, and never again `confirmed`; an order in conflict stays so."""
+    world = show.world
+    async with tenant_transaction(world.app, show.reseller) as connection:
+        for statement in (
+            "UPDATE orders SET status = 'returned' WHERE status <> 'confirmed'",
+            "UPDATE tickets SET status = 'returned' WHERE status <> 'active'",
+        ):
+            assert (await connection.execute(text(statement))).rowcount == 0
+    for statement in (
+        "UPDATE orders SET status = 'refunded'",
+        "UPDATE tickets SET status = 'cancelled'",
+        "UPDATE tickets SET label = 'A-1'",
+    ):
+        with pytest.raises(DBAPIError, match=r"row-level security|permission denied"):
+            async with tenant_transaction(world.app, show.reseller) as connection:
+                await connection.execute(text(statement))
 
 
 async def test_a_row_of_ones_own_cannot_be_given_away(show: TestedShow) -> None:

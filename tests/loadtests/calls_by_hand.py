@@ -12,6 +12,7 @@ from loadtests.checker import (
     Order,
     Refused,
     Released,
+    Returned,
     Show,
     Store,
     StoreHold,
@@ -25,6 +26,7 @@ DEADLINE_MS: Final = 1000
 LOST: Final = Ambiguous("connection lost")
 TAKEN: Final = Refused("seats-taken", seats=("A",))
 RELEASED: Final = Released()
+RETURNED: Final = Returned()
 HALL: Final = Show(
     id="s",
     seats=frozenset({"A", "B", "X"}),

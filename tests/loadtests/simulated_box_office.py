@@ -16,6 +16,7 @@ from loadtests.checker import (
     Refused,
     Released,
     Request,
+    Returned,
     Show,
     Store,
     StoreHold,
@@ -106,6 +107,8 @@ class BoxOffice:
                 return self.purchase(request)
             case "look":
                 return self.look(request)
+            case "return":
+                return self.give_back(request)
 
     def lose_store(self) -> None:
         """Lose live holds, tombstones, and the sales that were not recorded."""
@@ -156,18 +159,18 @@ class BoxOffice:
     def crash(self) -> None:
         """Come back with everything, since all of it was durable."""
 
-    def give_back(self) -> None:
-        """Take an order back: the ledger first, then its seats."""
-        confirmed = [
-            order
-            for order in self.orders.values()
-            if order.status == "confirmed" and order.order not in self.unrecorded
-        ]
-        if confirmed:
-            order = self.luck.choice(confirmed)
+    def give_back(self, request: Request) -> Answer:
+        """Take a confirmed order back: the ledger first, then its seats."""
+        order = next((o for o in self.orders.values() if o.hold == request.hold), None)
+        if order is None:
+            return Refused("order-not-found")
+        if order.order in self.unrecorded:
+            return Refused("order-not-confirmed")
+        if order.status == "confirmed":
             self.orders[order.order] = msgspec.structs.replace(order, status="returned")
             self.holds[order.hold].state = "returned"
             self.free(order.hold, order.seats)
+        return Returned()
 
     def record(self) -> None:
         """Bring the ledger up to date."""
@@ -360,6 +363,8 @@ class BoxOffice:
         if ended is not None and ended.reason != "already-purchased":
             return ended
         if hold.order is not None:
+            if hold.state == "returned":
+                return Bought(hold.order, "returned")
             recording = hold.order in self.unrecorded
             return Bought(hold.order, "recording" if recording else "confirmed")
         return Held(hold.id, hold.seats, hold.areas, hold.deadline_ns)

@@ -76,7 +76,7 @@ class World:
         for _ in range(self.size.crashes):
             self._at(self.luck.randrange(span), self._crash)
         for _ in range(1 + self.size.calls // 40):
-            self._at(self.luck.randrange(span), self.office.give_back)
+            self._at(self.luck.randrange(span), self._give_back)
             self._at(self.luck.randrange(span), self.office.record)
         for _ in range(3 if self.size.falls_back else 0):
             self._at(self.luck.randrange(span), self._copy)
@@ -143,6 +143,16 @@ class World:
     def _copy(self) -> None:
         self.office.keep_copy()
         self.copied_ns = self.now_ns
+
+    def _give_back(self) -> None:
+        """Let somebody ask for the return of an order, perhaps not for the first time."""
+        kept = [one for one in self.office.orders.values() if one.status == "confirmed"]
+        kept = kept or list(self.office.orders.values())
+        if kept:
+            order = self.luck.choice(kept)
+            client = Client("returns", order.buyer, hold_id=order.hold)
+            request = self._plain(client, "return")
+            self._send(client, request, goes_on=False)
 
     def _crash(self) -> None:
         for flight in self._flights:

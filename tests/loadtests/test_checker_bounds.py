@@ -19,11 +19,14 @@ from tests.loadtests.calls_by_hand import (
     LOST,
     NS,
     RELEASED,
+    RETURNED,
     TAKEN,
     bought,
     held,
     hold,
+    ledger,
     left,
+    order,
     places,
     standing,
     use,
@@ -249,3 +252,22 @@ def test_one_needed_step_of_a_thousand_is_found_with_few_searches() -> None:
     assert steps[700] in kept
     assert len(kept) > 1
     assert left_over > -10
+
+
+def test_news_of_a_seat_that_was_given_back_may_be_old() -> None:
+    """For so long another process may still refuse it from memory, and not for longer."""
+
+    def told(asks_ms: float) -> str:
+        calls = [
+            hold("k1", 10, 20, held("k1")),
+            use("purchase", "k1", 30, 40, bought("k1")),
+            use("return", "k1", 50, 60, RETURNED),
+            hold("k2", 70, 80, held("k2")),
+            use("release", "k2", 90, 100, RELEASED),
+            hold("k3", asks_ms, asks_ms + 10, TAKEN),
+        ]
+        books = ledger(order("k1", status="returned"))
+        return check(HALL, calls, ledger=books, bounds=BOUNDS).word
+
+    assert told(2100) == "ok"
+    assert told(2101) == "violated"

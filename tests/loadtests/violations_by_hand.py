@@ -11,6 +11,7 @@ from tests.loadtests.calls_by_hand import (
     HALL,
     LOST,
     RELEASED,
+    RETURNED,
     TAKEN,
     bought,
     held,
@@ -58,6 +59,33 @@ GIVES_BACK: Final = use("release", "k1", 50, 60, RELEASED)
 REFUSED_RELEASE: Final = use("release", "k1", 30, 40, Refused("hold-locked"))
 
 OF_SEATS: Final = [
+    Row(  # a seat that is given back is nobody's only once that was asked for
+        "seat_check",
+        "two-owners",
+        ("it could only be sold to k1; yet k2 takes",),
+        [
+            ON_A,
+            BUYS,
+            hold("k2", 50, 60, held("k2")),
+            use("return", "k1", 70, 80, RETURNED),
+        ],
+        ledger(order("k1", status="returned")),
+    ),
+    Row(  # and a return that is repeated takes it from nobody else
+        "seat_check",
+        "two-owners",
+        ("it could only be sold to k2; yet k3 takes",),
+        [
+            ON_A,
+            BUYS,
+            use("return", "k1", 50, 60, RETURNED),
+            hold("k2", 70, 80, held("k2")),
+            use("purchase", "k2", 90, 100, bought("k2")),
+            use("return", "k1", 110, 120, RETURNED),
+            hold("k3", 130, 140, held("k3")),
+        ],
+        ledger(order("k1", status="returned"), order("k2")),
+    ),
     Row(
         "seat_check",
         "two-owners",
@@ -233,6 +261,12 @@ OF_AREAS: Final = [
 ]
 
 OF_WHOLES: Final = [
+    Row(
+        "whole_check",
+        "return-refused",
+        ("it was confirmed before",),
+        [ON_A, BUYS, use("return", "k1", 50, 60, Refused("order-not-found"))],
+    ),
     Row(
         "whole_check",
         "partial-hold",

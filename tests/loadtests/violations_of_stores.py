@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from loadtests.checker import Refused
 from tests.loadtests.calls_by_hand import (
     LOST,
+    RETURNED,
     bought,
     held,
     hold,
@@ -29,7 +30,35 @@ from tests.loadtests.violations_by_hand import (
 # The answer of k2 was lost, so nobody but the store knows the id of its hold.
 NAMELESS: Final = hold("k2", 10, None, LOST)
 
+GIVES_ORDER_BACK: Final = use("return", "k1", 50, 60, RETURNED)
+
 OF_THE_LEDGER: Final = [
+    Row(
+        "stores_check",
+        "return-from-nowhere",
+        ("returned, and no call can have done that",),
+        [ON_A, BUYS, use("return", "k1", 50, 60, Refused("unsent"))],
+        ledger(order("k1", status="returned")),
+    ),
+    Row(
+        "stores_check",
+        "returned-not-in-ledger",
+        ("its order is confirmed",),
+        [ON_A, BUYS, GIVES_ORDER_BACK],
+        ledger(order("k1")),
+    ),
+    Row(  # a purchase that is told as returned says the same
+        "stores_check",
+        "returned-not-in-ledger",
+        ("its order is confirmed",),
+        [
+            ON_A,
+            BUYS,
+            use("return", "k1", 50, None, LOST),
+            replace(BUYS, op="again", answer=replace(bought("k1"), state="returned")),
+        ],
+        ledger(order("k1")),
+    ),
     Row(
         "stores_check",
         "confirmed-not-in-ledger",

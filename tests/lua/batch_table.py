@@ -471,12 +471,26 @@ def check_crowd(rooms: Rooms, batch_script: Script | None = None) -> None:
         room.close()
 
 
+def _check_bound(rooms: Rooms, batch_script: Script | None) -> None:
+    room = rooms.open(HALL, batch_script=batch_script)
+    for n in (1, 2):
+        assert isinstance(room.hold(n, seats=(n,), buyer=f"b-{n}"), Held)
+    room.backlog_max = 1
+    purchases = [Purchase(hold_id(n), f"key-{n}", 5, "ref") for n in (1, 2)]
+    told = room.batch(*purchases).answers
+    assert [type(answer) for answer in told] == [Purchased, LedgerBehind]
+    room.close()
+
+
 def check_refusals(rooms: Rooms, batch_script: Script | None = None) -> None:
     """Check that too-late, fenced, stale and ok come in this order, and only ok changes anything.
+
+    And that of a batch's purchases no more are decided than the ledger's bound leaves.
 
     Raises:
         AssertionError: another status, or a refused batch changed something.
     """
+    _check_bound(rooms, batch_script)
     command = Hold(ME, "ann", 60_000, 1, Selection(seats=(1,)))
     for fence in FENCES.values():
         room = rooms.open(HALL, batch_script=batch_script)

@@ -362,6 +362,38 @@ class ShowRoom:
             self.version = before + 1
         return answer
 
+    def take_back(  # noqa: PLR0913 -- the parts of a return, all by name
+        self,
+        n: int,
+        number: int,
+        *,
+        seats: Iterable[int] = (),
+        withheld: Iterable[int] = (),
+        areas: Iterable[tuple[int, int, int]] = (),
+        buyer: str = "ann",
+        epoch: int | None = None,
+        version: int | None = None,
+    ) -> list[Any]:
+        """Call `return_places.lua` for the n-th hold's order, as the return of that number."""
+        packed = call(
+            self.client,
+            load_script("return_places"),
+            self.keys.inventory(),
+            encode(
+                [
+                    self.epoch if epoch is None else epoch,
+                    self.version if version is None else version,
+                    number,
+                    buyer,
+                    list(seats),
+                    list(withheld),
+                    list(areas),
+                ]
+            ),
+            hold_id(n),
+        )
+        return decode(packed)
+
     def note_recorded(self, count: int, *, epoch: int | None = None) -> list[Any]:
         """Call `note_recorded.lua`."""
         return call(

@@ -49,20 +49,20 @@ def test_a_claim_is_refused_where_a_later_one_stands(rooms: Rooms) -> None:
     assert room.claim(4) == [b"superseded", 5]
     assert room.read() == before
     assert room.claim(5)[0] == b"claimed"
-    assert room.claim(6) == [b"claimed", START_MS, START_MS, 1, 0, b"", 0]
+    assert room.claim(6) == [b"claimed", START_MS, START_MS, 1, 0, 0, b"", 0]
 
 
 def test_a_claim_of_a_store_that_knows_nothing_says_so(rooms: Rooms) -> None:
     """Time and version are 0 where there were none."""
     status, seen_ms, now_ms, *found = rooms.make(HALL).claim(1)
-    assert (status, seen_ms, found) == (b"claimed", 0, [0, 0, b"", 0])
+    assert (status, seen_ms, found) == (b"claimed", 0, [0, 0, 0, b"", 0])
     assert 1_500_000_000_000 < now_ms < START_MS
 
 
 def test_a_claim_tells_how_the_show_stood(rooms: Rooms) -> None:
     """Its epoch, its last sale and its live holds, until somebody has claimed it."""
     room = rooms.open(HALL)
-    assert room.claim(2)[4:] == [1, b"", 0]
+    assert room.claim(2)[5:] == [1, b"", 0]
     room.open()
     assert isinstance(room.hold(1, seats=(1, 2), areas=((0, 1),)), Held)
     assert isinstance(room.hold(2, seats=(3,)), Held)
@@ -70,8 +70,8 @@ def test_a_claim_tells_how_the_show_stood(rooms: Rooms) -> None:
     room.ask(Release(hold_id(2)))
     assert isinstance(room.ask(Purchase(hold_id(3), "key", 7, "")), Purchased)
     last, _ = room.read().sales[-1]
-    assert room.claim(3)[4:] == [2, str(last).encode(), 1]
-    assert room.claim(4)[4:] == [0, b"", 0], "nobody knows what the claimant has done"
+    assert room.claim(3)[5:] == [2, str(last).encode(), 1]
+    assert room.claim(4)[5:] == [0, b"", 0], "nobody knows what the claimant has done"
 
 
 @pytest.mark.parametrize("spoilt", ["record", "holds", "expiry", "sales"])
@@ -85,7 +85,7 @@ def test_a_show_in_which_something_is_spoilt_is_claimed_all_the_same(
         room.client.hset(room.keys.holds, mapping={hold_id(1): "spoilt"})
     else:
         room.client.set(getattr(room.keys, spoilt), "spoilt")
-    assert room.claim(2)[4:] == [0, b"", 0]
+    assert room.claim(2)[5:] == [0, b"", 0]
     assert room.meta()["state"] == "recovering"
 
 

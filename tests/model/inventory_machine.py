@@ -255,6 +255,36 @@ class InventoryMachine(RuleBasedStateMachine):
         self.model.recorded = max(self.model.recorded, count)
         assert self.room.note_recorded(count) == [b"noted", sold, self.model.recorded]
 
+    @precondition(lambda self: self.sold())
+    @rule(data=st.data(), late=st.sampled_from((0, 0, 0, 1, 2)))
+    def an_order_is_returned(self, data: st.DataObject, late: int) -> None:
+        """Apply the next return, or one whose number has passed, which must change nothing."""
+        hold = data.draw(st.sampled_from(self.sold()))
+        claim = self.model.holds[hold]
+        assert isinstance(claim, Claim)
+        number = self.model.returns + 1
+        blocked = self.model.blocked_places
+        status, *_ = self.room.take_back(
+            int.from_bytes(hold, "big"),
+            number - late,
+            seats=claim.seats,
+            areas=[(area, count, blocked.get(area, 0)) for area, count in claim.areas],
+            buyer=claim.buyer,
+        )
+        if late:
+            assert status == "passed"
+        else:
+            assert status == "returned"
+            self.model.take_back(hold)
+
+    def sold(self) -> list[bytes]:
+        """Return the holds that are sold."""
+        return [
+            hold
+            for hold, what in self.model.holds.items()
+            if isinstance(what, Claim) and what.sale is not None and not what.sale.returned
+        ]
+
     @rule(data=st.data(), why=st.sampled_from(("too-late", "fenced", "stale", "stale epoch")))
     def is_refused_a_batch(self, data: st.DataObject, why: str) -> None:
         """Send a batch that must change nothing."""
@@ -362,7 +392,7 @@ def rebuilt(
         LedgerOrder(
             hold=hold,
             buyer=claim.buyer,
-            owns=True,
+            owns=not _sale(claim).returned,
             seats=tuple(sorted(claim.seats)),
             areas=claim.areas,
             price_version=claim.price_version,
@@ -380,7 +410,7 @@ def rebuilt(
 def _sale(claim: Claim) -> SaleRecord:
     sale = claim.sale
     assert sale is not None
-    return SaleRecord(sale.body, sale.at.epoch, sale.at.n, sale.sold_at_ms)
+    return SaleRecord(sale.body, sale.at.epoch, sale.at.n, sale.sold_at_ms, sale.returned)
 
 
 def _key(claim: Claim) -> str:

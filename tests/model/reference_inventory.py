@@ -63,6 +63,7 @@ class Sale:
     reference: str
     at: StreamId
     sold_at_ms: int
+    returned: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ class ReferenceInventory:
     backlog_max: int = BACKLOG_MAX
     recorded: int = 0
     """How many sales of the epoch the ledger has, as far as the store was told."""
+    returns: int = 0
+    """How many orders were returned."""
     holds: dict[bytes, Claim | Ended] = field(default_factory=dict[bytes, "Claim | Ended"])
     blocked_seats: set[int] = field(default_factory=set[int])
     blocked_places: dict[int, int] = field(default_factory=dict[int, int])
@@ -115,8 +118,9 @@ class ReferenceInventory:
     # ------------------------------------------------------------ what follows from the holds
 
     def claims(self) -> Iterator[Claim]:
-        """Yield all live and purchased holds."""
-        return (hold for hold in self.holds.values() if isinstance(hold, Claim))
+        """Yield all live and purchased holds, but for those whose order was returned."""
+        claims = (hold for hold in self.holds.values() if isinstance(hold, Claim))
+        return (claim for claim in claims if claim.sale is None or not claim.sale.returned)
 
     def seats(self) -> str:
         """Return the seats string."""
@@ -203,6 +207,14 @@ class ReferenceInventory:
         self.blocked_seats = blocked
         self.blocked_places = {index: count for index, count in places.items() if count}
         return True
+
+    def take_back(self, hold: bytes) -> None:
+        """Let a purchased hold's places be anybody's."""
+        claim = self.holds[hold]
+        assert isinstance(claim, Claim)
+        assert claim.sale is not None
+        self.holds[hold] = replace(claim, sale=replace(claim.sale, returned=True))
+        self.returns += 1
 
     def was_rebuilt(self, epoch: int) -> None:
         """Take on a recovery's epoch; the ledger keeps an order's seats by position."""
@@ -489,6 +501,7 @@ def _tell(claim: Claim) -> Held | Purchased:
         claim.price_version,
         claim.seats,
         claim.areas,
+        returned=claim.sale.returned,
     )
 
 

@@ -40,16 +40,18 @@ _live = st.builds(
 )
 
 
-def _sell(record: HoldRecord, body_fp: int, epoch: int, n: int) -> HoldRecord:
+def _sell(
+    record: HoldRecord, body_fp: int, epoch: int, n: int, *, returned: bool = False
+) -> HoldRecord:
     """Sell it at its deadline: of a sold hold nothing else is kept of deadline and selection."""
     return msgspec.structs.replace(
         record,
         selection_fingerprint=record.fingerprint,
-        sale=SaleRecord(body_fp, epoch, n, record.deadline_ms),
+        sale=SaleRecord(body_fp, epoch, n, record.deadline_ms, returned=returned),
     )
 
 
-_sold = st.builds(_sell, _live, _integers, _small, _small)
+_sold = st.builds(_sell, _live, _integers, _small, _small, returned=st.booleans())
 _holds = _live | _sold
 _tombstones = st.builds(
     Tombstone,
@@ -62,7 +64,7 @@ _tombstones = st.builds(
 @settings(derandomize=True, database=None)
 @given(record=_holds | _tombstones)
 def test_a_record_is_read_as_it_was_written(record: HoldRecord | Tombstone) -> None:
-    """Live, purchased, released or expired."""
+    """Live, purchased, returned, released or expired."""
     assert unpack_record(pack_record(record)) == record
 
 
@@ -87,7 +89,7 @@ def test_a_hold_counts_seats_and_places() -> None:
         b"\x01" + msgspec.msgpack.encode([3, 1, 1]),
         b"\x21",
         b"\x20" + bytes(40),
-        b"\x26" + bytes(40),
+        b"\x27" + bytes(40),
         b"\x23" + bytes(11),
         b"\x21" + bytes(14),
         b"\x21" + bytes(14) + b"\xa3ann",

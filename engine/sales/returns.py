@@ -1,0 +1,167 @@
+"""Takes sold orders back: whole ones, in the ledger first, each once.
+
+One transaction frees the places, posts the money and takes the show's next return number; only then
+the store hears of it (`engine/inventory/returning.py`), from here at once, or from a worker.
+
+The show's row is locked first, as by everyone who changes a show: so nobody waits in a ring. It
+puts returns in an order, each before or after a recovery's reading, and keeps the recorder away for
+the few statements that they are.
+"""
+
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+import structlog
+from msgspec import Struct
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.inventory.commands import Overloaded, Unavailable
+from engine.inventory.returning import deliver_returns
+from engine.inventory.shows import Show
+from engine.inventory.sold_watch import SoldWatch
+from engine.ledger.journal import EntryKind, entry_id
+from engine.platform.database import tenant_transaction
+from engine.platform.ids import HoldId
+from engine.platform.redis import Store
+from engine.sales.box_office import BoxOffice
+from engine.sales.judging import OrderStatus
+from engine.sales.orders import OrderState
+from engine.sales.refunds import RefundReason
+from engine.sales.turns import Turns
+from engine.sales.views import FailedOrder, OrderUndecided, OrderView
+
+# Each keeps its show from its recorder for a moment, which many at once would make long.
+_AT_ONCE: Final = 2
+_WAITING_MAX: Final = 64
+
+_log = structlog.get_logger(__name__)
+
+_BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
+_LOCK_SHOW: Final = text("SELECT id FROM shows WHERE id = :show FOR NO KEY UPDATE")
+_TAKE_BACK: Final = text(
+    "UPDATE orders SET status = :returned"
+    " WHERE id = :order AND show_id = :show AND status = :confirmed"
+)
+_STATUS: Final = text("SELECT status FROM orders WHERE id = :order AND show_id = :show")
+_FREE: Final = text(
+    "UPDATE tickets SET status = 'returned' WHERE order_id = :order AND status = 'active'"
+)
+_REVERSE: Final = text(
+    "WITH entry AS ("
+    "INSERT INTO journal_entries (id, reseller_id, show_id, order_id, kind, occurred_at)"
+    " SELECT CAST(:entry AS uuid), reseller_id, show_id, order_id, :kind, now()"
+    " FROM journal_entries WHERE id = :sale RETURNING id)"
+    " INSERT INTO postings (entry_id, posting_no, reseller_id, account, currency, amount)"
+    " SELECT entry.id, posting_no, reseller_id, account, currency, -amount"
+    " FROM postings, entry WHERE entry_id = :sale"
+)
+_OWE: Final = text(
+    "INSERT INTO refund_requests"
+    " (order_id, reseller_id, show_id, reason, amount, currency, payment_reference)"
+    " SELECT id, reseller_id, show_id, :reason, total, currency, payment_reference"
+    " FROM orders WHERE id = :order AND total > 0 ON CONFLICT DO NOTHING"
+)
+_NUMBER: Final = text(
+    "WITH numbered AS ("
+    "UPDATE shows SET return_no = return_no + 1 WHERE id = :show"
+    " RETURNING id, return_no, reseller_id)"
+    " INSERT INTO returns (show_id, return_no, reseller_id, order_id)"
+    " SELECT id, return_no, reseller_id, CAST(:order AS uuid) FROM numbered"
+)
+_FREE_PLACES: Final = text(
+    "UPDATE area_sales SET sold = sold - given.count FROM ("
+    "SELECT area_index, count(*) AS count FROM tickets"
+    " WHERE order_id = :order AND area_index IS NOT NULL GROUP BY area_index) AS given"
+    " WHERE show_id = :show AND area_sales.area_index = given.area_index"
+)
+
+
+class NotConfirmed(Struct, frozen=True):
+    """Nothing was taken back: the order is not confirmed, or not yet."""
+
+    status: OrderState
+
+
+async def take_back(connection: AsyncConnection, show: int, order: bytes) -> str | None:
+    """Take a confirmed order back, in the caller's transaction, which sees its reseller's rows.
+
+    Returns what the order's status is now, `returned` also when it was before; None if the ledger
+    has no such order.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the ledger refused it, or the show was locked for too long.
+    """
+    named = {"order": UUID(bytes=order), "show": show}
+    status: str | None = (await connection.execute(_STATUS, named)).scalar_one_or_none()
+    if status != OrderStatus.CONFIRMED:
+        return status
+    await connection.execute(_BOUND_THE_WAIT)
+    await connection.execute(_LOCK_SHOW, {"show": show})
+    words = {"returned": OrderStatus.RETURNED, "confirmed": OrderStatus.CONFIRMED}
+    if not (await connection.execute(_TAKE_BACK, named | words)).rowcount:
+        return OrderStatus.RETURNED  # by somebody who had the row just before
+    of_order = {"order": named["order"]}
+    await connection.execute(_FREE, of_order)
+    entries = {
+        "entry": entry_id(order, EntryKind.RETURN),
+        "sale": entry_id(order, EntryKind.SALE),
+        "kind": EntryKind.RETURN,
+    }
+    await connection.execute(_REVERSE, entries)
+    await connection.execute(_OWE, of_order | {"reason": RefundReason.RETURNED})
+    await connection.execute(_NUMBER, named)
+    await connection.execute(_FREE_PLACES, named)
+    return OrderStatus.RETURNED
+
+
+class ReturnsOffice:
+    """Takes orders back, for one process.
+
+    It may raise `StoreUnavailableError`, when a store that it needs can't be asked.
+    """
+
+    def __init__(
+        self, redis: Store, app: AsyncEngine, box_office: BoxOffice, sold: SoldWatch
+    ) -> None:
+        """Take what the composition root has opened."""
+        self._redis = redis
+        self._app = app
+        self._box_office = box_office
+        self._sold = sold
+        self._turns = Turns(_AT_ONCE, waiting_max=_WAITING_MAX)
+
+    async def take_back(
+        self, show: Show, order: HoldId
+    ) -> OrderView | NotConfirmed | OrderUndecided | Unavailable:
+        """Take an order back; one that was taken back is told again.
+
+        Once the ledger has it, it is done: what the store does not hear of now, a worker tells it.
+        """
+        async with self._turns.take() as mine:
+            if not mine:
+                return Overloaded()
+            async with tenant_transaction(self._app, show.reseller) as connection:
+                status = await take_back(connection, show.id, order)
+        if status == OrderStatus.RETURNED:
+            await self._deliver(show)
+        view = await self._box_office.order(show, order)
+        if isinstance(view, FailedOrder):
+            return NotConfirmed(OrderState.FAILED)
+        if isinstance(view, OrderView) and view.status is not OrderState.RETURNED:
+            return NotConfirmed(view.status)
+        return view
+
+    async def _deliver(self, show: Show) -> None:
+        open_ledger = partial(tenant_transaction, self._app, show.reseller)
+        try:
+            if await deliver_returns(open_ledger, self._redis, show.id):
+                self._sold.forget(show.id)
+                return
+            reason = "the show can't be changed now"
+        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
+            reason = repr(error)
+        _log.warning("taken back in the ledger only, for now", reason=reason)
