@@ -26,8 +26,8 @@ from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
 
 _REDIS_CONNECTIONS_MAX = 64
-# Four recorders, the tasks' looks, and four recoveries with a lease and a transaction each.
-_WORKER_CONNECTIONS_MAX = 16
+# Four recorders, the tasks' looks, and eight recoveries with a lease and a transaction each.
+_WORKER_CONNECTIONS_MAX = 26
 
 
 class Serving(Struct, frozen=True):

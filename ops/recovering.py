@@ -23,7 +23,7 @@ PATIENCE_S: Final = 60.0
 STORE_FAILURES: Final = (RedisError, SQLAlchemyError, OSError, TimeoutError)
 
 _PAUSE_S: Final = 0.2
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 8
 _PASSES_WITHIN_S: Final = 1.0
 
 _log = structlog.stdlib.get_logger(__name__)

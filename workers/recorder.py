@@ -49,8 +49,9 @@ async def _listen(pubsub: Subscription, working: Working, queue: ShowQueue) -> N
 async def _look(working: Working, queue: ShowQueue) -> None:
     """Ask for a turn for every show: a wake-up call may be lost, a sale may not."""
     while True:
-        for show in await tended_shows(working.recorder_engine):
-            await _add(working, queue, show.id)
+        shows = [show.id for show in await tended_shows(working.recorder_engine)]
+        for show in await working.recorder.behind(shows):
+            await _add(working, queue, show)
         await asyncio.sleep(_LOOK_EVERY_S)
 
 

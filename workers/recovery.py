@@ -25,7 +25,7 @@ from engine.runtime import Working
 
 _PAUSE_S: Final = 1.0
 _SECOND_LOOK_S: Final = 0.05
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 8
 _CALLS_MAX: Final = 100_000
 _NOT_AGAIN_S: Final = 10.0
 _PASSES_WITHIN_S: Final = 1.0

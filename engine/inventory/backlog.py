@@ -72,7 +72,7 @@ class RecordedNotes:
 
         A note that fails is made up for by the next, at the latest when the show is quiet.
         """
-        if not self._is_time(show, position, is_quiet=is_quiet):
+        if not self.is_time(show, position, is_quiet=is_quiet):
             return
         try:
             # Only this epoch's sales count, and their numbers begin with 0.
@@ -87,7 +87,10 @@ class RecordedNotes:
         if len(self._noted) > _SHOWS_MAX:
             self._noted.popitem(last=False)
 
-    def _is_time(self, show: int, position: StreamId, *, is_quiet: bool) -> bool:
+    def is_time(self, show: int, position: StreamId, *, is_quiet: bool) -> bool:
+        """Tell whether the store is to be told of a position."""
+        if position.n < 0:
+            return False  # nothing of the epoch is recorded, which is how the store opened it
         noted = self._noted.get(show)
         if noted is None or noted.position.epoch != position.epoch:
             return True

@@ -17,8 +17,8 @@ from engine.inventory.facts import StreamId
 OUTAGE_MS_MAX: Final = 3_600_000
 """Deadlines are put off by the outage, but by no more than this."""
 
-SHORT_OUTAGE_MS: Final = 1_000
-"""Live holds stay as they are after an outage of this length."""
+SHORT_OUTAGE_MS: Final = 3_000
+"""Live holds stay as they are after an outage of this length, a tenth of the shortest hold's."""
 
 
 class Claimed(Struct, frozen=True, kw_only=True):

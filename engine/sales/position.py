@@ -1,7 +1,7 @@
 """How far a show is recorded: the row that is locked and moved, and what is remembered of it."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from time import monotonic
 from typing import Final
 
@@ -31,6 +31,10 @@ _BEGIN: Final = text(
     " SELECT id, reseller_id, 0, -1 FROM shows WHERE id = :show ON CONFLICT DO NOTHING"
 )
 _POSITION: Final = text("SELECT epoch, seq FROM recorder_positions WHERE show_id = :show")
+_POSITIONS: Final = text(
+    "SELECT show_id, epoch, seq FROM recorder_positions"
+    " WHERE show_id = ANY(CAST(:shows AS BIGINT[]))"
+)
 _REFUSED: Final = text(
     "SELECT order_id FROM conflicts"
     " WHERE show_id = :show AND found_at > now() - :kept_s * interval '1 s'"
@@ -118,6 +122,17 @@ class Positions:
                 return StreamId(row.epoch, row.seq)
             await connection.execute(_BEGIN, {"show": show})
         return start_of(0)
+
+    async def of_all(self, shows: Sequence[int]) -> dict[int, StreamId]:
+        """Return where to read on for each of these, as `of` does, but make no rows."""
+        found = dict.fromkeys(shows, start_of(0))
+        unknown = [show for show in shows if show not in self._known]
+        if unknown:
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(_POSITIONS, {"shows": unknown})).all()
+            found |= {show: StreamId(epoch, n) for show, epoch, n in rows}
+        found |= {show: self._known[show].position for show in shows if show in self._known}
+        return found
 
     async def refused_until(
         self, connection: AsyncConnection, show: int, position: StreamId

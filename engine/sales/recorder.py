@@ -167,6 +167,27 @@ class Recorder:
                 draft = await self._next(show, position, drain=drain)
         return Recorded(count, position, refused, Turn.CAUGHT_UP)
 
+    async def behind(self, shows: Sequence[int]) -> list[int]:
+        """Return those of these shows that need a turn, asked in one round trip.
+
+        That is who has facts that are not recorded, or can't tell, and of whom the store is to hear
+        how far the ledger is.
+
+        Raises:
+            redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+        """
+        positions = await self._positions.of_all(shows)
+        pipeline = self._redis.pipeline(transaction=False)
+        for show, position in positions.items():
+            pipeline.xrange(show_keys(show).sales, reading_from(position), "+", 1)
+        found = await pipeline.execute(raise_on_error=False)
+        return [
+            show
+            for (show, position), entries in zip(positions.items(), found, strict=True)
+            # A failure is its own turn's to tell.
+            if entries or self._notes.is_time(show, position, is_quiet=True)
+        ]
+
     async def _is_busy(self, show: int) -> bool:
         """Tell whether somebody has the show just now: then a long draft would be for nothing."""
         async with self._engine.begin() as connection:

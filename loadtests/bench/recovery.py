@@ -24,7 +24,7 @@ TARGET_S: Final = 2.0
 
 _SEATS: Final = 60_000
 _LIVE_HOLDS: Final = 1_000
-_DOWN_S: Final = 1.5
+_DOWN_S: Final = 4.0
 _RECORDED_WITHIN_S: Final = 300.0
 
 

@@ -24,7 +24,7 @@ BUSIEST_TARGET_S: Final = 2.0
 _SHOWS: Final = 1_000
 _SEATS: Final = 300
 _BUYERS: Final = 4
-_CREATED_AT_ONCE: Final = 12
+_CREATED_AT_ONCE: Final = 4
 _ASKS_EACH_S: Final = 1.0
 
 

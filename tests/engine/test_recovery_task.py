@@ -17,8 +17,8 @@ from ops.stack import Stack
 from tests.engine.ledger_world import TestedShow, World, open_world
 from workers.recovery import Ward, run_recovery
 
-_SHOWS = 24
-_AT_ONCE = 4
+_SHOWS = 48
+_AT_ONCE = 8
 
 
 class _SlowRecoverer:
