@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from engine.inventory.commands import pack_batch
 from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
@@ -24,8 +25,17 @@ _BACKLOG_MAX: Final = 0
 """Of no account: an empty batch sells nothing."""
 
 
-async def shows_with_holds(redis: Store, shows: Iterable[TendedShow]) -> list[TendedShow]:
-    """Return those with anything in their expiry, asked in one round trip.
+class Scheduled(Struct, frozen=True):
+    """A show in which something ends by itself."""
+
+    show: TendedShow
+    server: str
+    first_ms: int
+    """When the first of it is overdue, in ms since 1970."""
+
+
+async def scheduled_shows(redis: Store, shows: Iterable[TendedShow]) -> list[Scheduled]:
+    """Return the shows with anything in their expiry, asked in one round trip.
 
     Raises:
         redis.RedisError: the store could not be asked of any.
@@ -33,24 +43,32 @@ async def shows_with_holds(redis: Store, shows: Iterable[TendedShow]) -> list[Te
     shows = list(shows)
     pipeline = redis.pipeline(transaction=False)
     for show in shows:
-        pipeline.exists(show_keys(show.id).expiry)
+        pipeline.zrange(show_keys(show.id).expiry, 0, 0, withscores=True)
     answers = await pipeline.execute(raise_on_error=False)
     failed = [answer for answer in answers if isinstance(answer, Exception)]
     if len(failed) == len(shows) > 0:
         raise failed[0]
     # Of a cluster one node may fail: its shows wait, the others' are swept.
-    return [show for show, found in zip(shows, answers, strict=True) if found == 1]
+    return [
+        Scheduled(show, await redis.server_of(show_keys(show.id).expiry), int(found[0][1]))
+        for show, found in zip(shows, answers, strict=True)
+        if found and not isinstance(found, Exception)
+    ]
 
 
-async def sweep(redis: Store, show: TendedShow) -> bool:
+async def sweep(redis: Store, show: TendedShow, now_ms: int | None = None) -> bool:
     """Release a show's overdue holds; False if it is fenced or newer than `show` says.
+
+    It is asked for its time unless `now_ms` tells that, and again if it was told wrong.
 
     Raises:
         redis.RedisError: the store could not be asked.
     """
     keys = show_keys(show.id)
     batch = load_script("batch")
-    now_ms = await read_clock(redis, keys)
+    is_asked = now_ms is None
+    if now_ms is None:
+        now_ms = await read_clock(redis, keys)
     for _ in range(_ROUNDS_MAX):
         # An empty batch: it sweeps, and keeps the time.
         header: list[object] = [
@@ -71,6 +89,10 @@ async def sweep(redis: Store, show: TendedShow) -> bool:
             *pack_batch((), ()),
         )
         answered = read_reply(reply, (), show.price_version)
+        if answered.status == "too-late" and not is_asked:
+            # Its time is ahead: it never goes back, as the server's may have.
+            now_ms, is_asked = await read_clock(redis, keys), True
+            continue
         if answered.status != "ok":
             return False
         now_ms = answered.now_ms

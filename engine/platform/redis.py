@@ -73,8 +73,8 @@ class Pipeline(Protocol):
         """Read fields of a hash."""
         ...
 
-    def exists(self, name: str) -> object:
-        """Ask whether there is such a key."""
+    def zrange(self, name: str, start: int, end: int, *, withscores: bool) -> object:
+        """Read a part of a sorted set, with scores as pairs."""
         ...
 
     def xrange(

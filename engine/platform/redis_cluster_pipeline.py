@@ -49,9 +49,11 @@ class ClusterPipeline:
         """Read fields of a hash."""
         self._calls.append((name, lambda pipeline: pipeline.hmget(name, keys)))
 
-    def exists(self, name: str) -> None:
-        """Ask whether there is such a key."""
-        self._calls.append((name, lambda pipeline: pipeline.exists(name)))
+    def zrange(self, name: str, start: int, end: int, *, withscores: bool) -> None:
+        """Read a part of a sorted set, with scores as pairs."""
+        self._calls.append(
+            (name, lambda pipeline: pipeline.zrange(name, start, end, withscores=withscores))
+        )
 
     def xrange(
         self,

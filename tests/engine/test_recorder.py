@@ -419,6 +419,21 @@ async def test_recorders_that_race_record_each_sale_once(show: TestedShow) -> No
     assert await show.orders() == dict.fromkeys(holds, "confirmed")
 
 
+async def test_a_look_finds_the_shows_that_are_behind_and_no_other(world: World) -> None:
+    """A sale that nobody was woken for, and a stream that can't be read, whose turn tells why."""
+    quiet, done, sold, spoilt = [await world.new_show() for _ in range(4)]
+    recorder = done.recorder()
+    shows = [show.id for show in (quiet, done, sold, spoilt)]
+    assert await recorder.behind(shows) == []
+    assert await recorder.behind([]) == []
+    await done.sell([3])
+    assert await recorder.behind(shows) == [done.id]
+    await recorder.record(done.id)
+    await sold.sell([3])
+    await world.redis.set(show_keys(spoilt.id).sales, b"no stream", ex=60)
+    assert set(await recorder.behind(shows)) == {sold.id, spoilt.id}
+
+
 async def test_a_refusal_is_told_with_every_later_position(show: TestedShow) -> None:
     """A waiter who missed one message must not take the next for a confirmation.
 
