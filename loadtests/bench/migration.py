@@ -7,12 +7,11 @@ lived before must live afterwards.
 
 import asyncio
 import time
-from statistics import median
 from typing import Final
 
 from loadtests.bench.batch_door import runs_of
 from loadtests.bench.measurement import ClusterBench, ClusterSite, Figure
-from loadtests.bench.outage import Queue, check_held, longest_gap, sell_half, until_held
+from loadtests.bench.outage import Queue, check_held, figure_of, longest_gap, sell_half, until_held
 from loadtests.buyers.show_setup import put_on_sale
 from loadtests.generated_plans import arena_plan
 
@@ -41,18 +40,12 @@ def measure(bench: ClusterBench, seats: int = _SEATS, live_holds: int = _LIVE_HO
         queue = Queue(site, show, left)
         rounds = [asyncio.run(_move(bench, ground, show, queue)) for _ in range(bench.rounds)]
         asyncio.run(check_held(site, show, live))
-    value = median(rounds)
-    return Figure(
-        name="migration",
-        value=round(value, 3),
-        unit="s without a hold while the show moved",
-        control=None,
-        control_unit=None,
-        ratio=None,
-        target=f"at most {TARGET_S:g} s",
-        met=value <= TARGET_S,
-        rounds=[(round(one, 3), None) for one in rounds],
-        details={"most": round(max(rounds), 3), "holds_kept": len(live)},
+    return figure_of(
+        "migration",
+        "s without a hold while the show moved",
+        rounds,
+        at_most_s=TARGET_S,
+        details={"holds_kept": len(live)},
         settings={"nodes": "3 primaries, 3 replicas", "moved": "CLUSTER MIGRATESLOTS"}
         | {"seats": seats, "sold": "every other pair", "live_holds": live_holds},
     )

@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from itertools import pairwise
+from statistics import median
 from typing import Any, Final
 from uuid import uuid4
 
 from loadtests.bench.batch_door import TTL_S, BatchDoor, fresh_buyer, hold_seats
 from loadtests.bench.http_bench import BenchError
-from loadtests.bench.measurement import Site
+from loadtests.bench.measurement import Figure, Site
 from loadtests.torture.wire import Answer, LostError, NotSentError, Wire, path_of
 
 _ANSWER_TIMEOUT_S: Final = 10.0
@@ -130,6 +131,32 @@ async def until_held(had: list[float], after: float) -> float:
         await asyncio.sleep(_IMPATIENT_S)
     msg = f"no hold succeeded within {_PATIENCE_S:g} s"
     raise BenchError(msg)
+
+
+def figure_of(  # noqa: PLR0913 -- what a figure is made of, by name
+    name: str,
+    unit: str,
+    rounds: list[float],
+    *,
+    at_most_s: float,
+    details: dict[str, Any],
+    settings: dict[str, Any],
+) -> Figure:
+    """Return the figure of a time that has no control: the median of its rounds, in seconds."""
+    value = median(rounds)
+    return Figure(
+        name=name,
+        value=round(value, 3),
+        unit=unit,
+        control=None,
+        control_unit=None,
+        ratio=None,
+        target=f"at most {at_most_s:g} s",
+        met=value <= at_most_s,
+        rounds=[(round(one, 3), None) for one in rounds],
+        details={"most": round(max(rounds), 3), **details},
+        settings=settings,
+    )
 
 
 def longest_gap(had: list[float], since: float, until: float) -> float:

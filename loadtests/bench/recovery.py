@@ -15,7 +15,7 @@ from typing import Final
 
 from loadtests.bench.batch_door import runs_of
 from loadtests.bench.measurement import Bench, Figure, Site
-from loadtests.bench.outage import Queue, check_held, sell_half, until_held
+from loadtests.bench.outage import Queue, check_held, figure_of, sell_half, until_held
 from loadtests.bench.store_side import StoreSide
 from loadtests.buyers.show_setup import put_on_sale
 from loadtests.generated_plans import arena_plan
@@ -53,19 +53,12 @@ def measure(bench: Bench, seats: int = _SEATS, live_holds: int = _LIVE_HOLDS) ->
             at_once.append(asyncio.run(_restart(bench, site, queue, 0)))
         asyncio.run(check_held(site, show, live))
         settings = store.settings()
-    value = median(rounds)
-    return Figure(
-        name="recovery",
-        value=round(value, 3),
-        unit="s from the server's return to the first hold",
-        control=None,
-        control_unit=None,
-        ratio=None,
-        target=f"at most {TARGET_S:g} s",
-        met=value <= TARGET_S,
-        rounds=[(round(one, 3), None) for one in rounds],
+    return figure_of(
+        "recovery",
+        "s from the server's return to the first hold",
+        rounds,
+        at_most_s=TARGET_S,
         details={
-            "most": round(max(rounds), 3),
             "back_at_once": round(median(at_once), 3),
             "back_at_once_most": round(max(at_once), 3),
             "holds_kept": len(live),

@@ -11,9 +11,11 @@ import time
 from statistics import median
 from typing import Final
 
+from msgspec import structs
+
 from loadtests.bench.batch_door import runs_of
 from loadtests.bench.measurement import Bench, Figure, Site
-from loadtests.bench.outage import Queue
+from loadtests.bench.outage import Queue, figure_of
 from loadtests.bench.store_side import StoreSide
 from loadtests.buyers.show_setup import put_on_sale
 from loadtests.generated_plans import arena_plan
@@ -43,22 +45,22 @@ def measure(bench: Bench, shows: int = _SHOWS, seats: int = _SEATS) -> Figure:
         busiest, *others = (Queue(site, show, labels) for show in ids)
         rounds = [asyncio.run(_restart(bench, site, busiest, others)) for _ in range(bench.rounds)]
         settings = store.settings()
-    first, value = median(one for one, _ in rounds), median(last for _, last in rounds)
-    return Figure(
-        name="recovery-many",
-        value=round(value, 2),
-        unit="s from the server's return until all shows sell",
-        control=None,
-        control_unit=None,
-        ratio=None,
-        target=f"at most {ALL_TARGET_S:g} s, the busiest {BUSIEST_TARGET_S:g} s",
-        met=value <= ALL_TARGET_S and first <= BUSIEST_TARGET_S,
-        rounds=[(round(last, 2), None) for _, last in rounds],
+    busiest_s = [one for one, _ in rounds]
+    figure = figure_of(
+        "recovery-many",
+        "s from the server's return until all shows sell",
+        [last for _, last in rounds],
+        at_most_s=ALL_TARGET_S,
         details={
-            "busiest": round(first, 3),
-            "busiest_rounds": [round(one, 3) for one, _ in rounds],
+            "busiest": round(median(busiest_s), 3),
+            "busiest_rounds": [round(one, 3) for one in busiest_s],
         },
         settings=settings | {"shows": shows, "seats": seats, "buyers_of_the_busiest": _BUYERS},
+    )
+    return structs.replace(
+        figure,
+        target=f"{figure.target}, the busiest {BUSIEST_TARGET_S:g} s",
+        met=figure.met and median(busiest_s) <= BUSIEST_TARGET_S,
     )
 
 
