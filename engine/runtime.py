@@ -98,7 +98,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),
-            returns_office=ReturnsOffice(redis, app_engine, box_office, sold),
+            returns_office=ReturnsOffice(redis, app_engine, box_office),
             plans=PlanBook(app_engine),
         )
 

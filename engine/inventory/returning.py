@@ -2,11 +2,16 @@
 
 Whoever asks for it may be late, or the second: the script applies nothing but the next number. What
 waits here is told by two numbers, the ledger's last return and the last that the store has applied.
+
+A process may refuse sold places from memory, and must not refuse the hold of who has them since a
+return (decision 14). So before a show's first one all are told that they may not any more, and it
+waits until none does.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from enum import Enum, auto
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_call
 from engine.inventory.scripts import load_script
+from engine.inventory.sold_memory import FIRST_EPOCH
+from engine.inventory.sold_watch import TELLS_OF_RETURNS
 from engine.inventory.tending import TendedShow
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
@@ -89,8 +96,24 @@ async def shows_behind(redis: Store, tended: Iterable[TendedShow]) -> list[Tende
     ]
 
 
-async def deliver_returns(open_ledger: OpenLedger, redis: Store, show: int) -> bool:
-    """Apply what waits, in order; False if the store can't have it now: then somebody tries again.
+class Delivery(Enum):
+    """What came of a delivery."""
+
+    DONE = auto()
+    NOT_NOW = auto()
+    """The store can't have it now: somebody tries again."""
+    TOLD = auto()
+    """Processes were told to refuse nothing from memory: to be tried again `REST_S` from now."""
+    RESTING = auto()
+    """They had been told before, nobody knows when."""
+
+
+async def deliver_returns(
+    open_ledger: OpenLedger, redis: Store, show: int, *, rested: bool = False
+) -> Delivery:
+    """Apply what waits, in order.
+
+    `rested` says that `REST_S` have passed since the caller was answered `TOLD` or `RESTING`.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
@@ -99,30 +122,47 @@ async def deliver_returns(open_ledger: OpenLedger, redis: Store, show: int) -> b
     keys = show_keys(show)
     patience = Patience(RELOAD)
     for _ in range(_READS_MAX):
-        state, applied = await _applied(redis, keys)
+        state, applied, epoch, told = await _applied(redis, keys)
         if state != b"open":
-            return False  # its recovery opens it with all that the ledger has taken back
+            return Delivery.NOT_NOW  # its recovery opens it with all that the ledger took back
+        if epoch == FIRST_EPOCH and told != b"known":
+            resting = await _tell(redis, keys, epoch, rested=rested)
+            if resting is not Delivery.DONE:
+                return resting
         async with open_ledger() as connection:
             waiting = await _read(connection, show, applied)
         status = await _apply_all(redis, keys, waiting)
         if status == "done":
-            return True
+            return Delivery.DONE
         if status == "inconsistent":
             _log.error("what was taken back is not sold in the store", show=entity_hex(show))
             await redis.publish(WAKE_CHANNEL, wake_call(Wake.REBUILD, show))
         if status in {"inconsistent", "fenced"}:
-            return False
+            return Delivery.NOT_NOW
         if status != "more":  # the house or another deliverer was at it: look again
             await patience.pause()
-    return False
+    return Delivery.NOT_NOW
 
 
-async def _applied(redis: Store, keys: ShowKeys) -> tuple[bytes | None, int]:
-    """Return the show's state in the store, and the last return that it has applied."""
+async def _tell(redis: Store, keys: ShowKeys, epoch: int, *, rested: bool) -> Delivery:
+    """Say that places go back on sale, or that all know: then it is `DONE`."""
+    script = load_script("tell_of_returns")
+    if rested:
+        status, *before = await script.call(redis, keys.inventory(), epoch, "known")
+        if status == b"said":
+            return Delivery.DONE
+    status, *before = await script.call(redis, keys.inventory(), epoch, "told")
+    if status != b"said":
+        return Delivery.NOT_NOW
+    return Delivery.RESTING if before[0] else Delivery.TOLD
+
+
+async def _applied(redis: Store, keys: ShowKeys) -> tuple[bytes | None, int, int, bytes | None]:
+    """Return the show's state in the store, its last return, its epoch, and whether all know."""
     pipeline = redis.pipeline(transaction=False)
-    pipeline.hmget(keys.meta, ["state", "return_no"])
-    [(state, number)] = await pipeline.execute(raise_on_error=True)
-    return state, int(number or 0)
+    pipeline.hmget(keys.meta, ["state", "return_no", "epoch", TELLS_OF_RETURNS])
+    [(state, number, epoch, told)] = await pipeline.execute(raise_on_error=True)
+    return state, int(number or 0), int(epoch or 0), told
 
 
 async def _read(connection: AsyncConnection, show: int, after: int) -> _Waiting:

@@ -1,11 +1,12 @@
 """Follows the deltas of the shows that sell out, for a process's memory of what is sold.
 
 One task for all of them. A show is followed from its first refusal on, until
-nobody has asked for its sold places for a while.
+nobody has asked for its sold places for a while, or an order of it is given back.
 """
 
 import asyncio
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,11 +21,18 @@ from engine.platform.ids import entity_hex
 from engine.platform.redis import Pipeline, Store, StreamEntries
 from engine.platform.retrying import LISTENING, Patience
 
-FRESH_S: Final = 2.0
+FRESH_S: Final = 1.0
 """What was not confirmed by the store for so long is not used."""
+
+REST_S: Final = 1.5 * FRESH_S
+"""For so long after it was told of in the store nobody uses what a return is about to undo."""
+
+TELLS_OF_RETURNS: Final = "returning"
+"""The field of meta that says that places of this show may go back on sale."""
 
 _SEATS_MAX: Final = 1_000_000
 _SHOWS_MAX: Final = 64
+_UNFIT_MAX: Final = 4096
 _IDLE_S: Final = 60.0
 _CHECK_S: Final = 0.5
 _PAUSE_S: Final = 0.05
@@ -51,6 +59,7 @@ class SoldWatch:
         """Take the inventory store; nothing is followed yet."""
         self._redis = redis
         self._followed: dict[int, _Followed] = {}
+        self._unfit: OrderedDict[int, None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
     def refuse(self, show: Show, hold: bytes, selection: Selection) -> Refusal | None:
@@ -68,7 +77,7 @@ class SoldWatch:
         """Follow a show from now on: it has begun to refuse."""
         if show.id in self._followed or len(self._followed) >= _SHOWS_MAX:
             return
-        if show.epoch != FIRST_EPOCH:
+        if show.epoch != FIRST_EPOCH or show.id in self._unfit:
             return
         seats = sum(len(one.show.manifest.layout) for one in self._followed.values())
         if seats + len(show.manifest.layout) > _SEATS_MAX:
@@ -76,10 +85,6 @@ class SoldWatch:
         self._followed[show.id] = _Followed(show, time.monotonic())
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
-
-    def forget(self, show: int) -> None:
-        """Know nothing more of a show: places of it are on sale again, and asking is quicker."""
-        self._followed.pop(show, None)
 
     async def stop(self) -> None:
         """Stop following."""
@@ -116,10 +121,15 @@ class SoldWatch:
         for one in wanted:
             after = f"({one.memory.position}"
             pipeline.xrange(one.show.keys.deltas, after, "+", _ENTRIES_AT_A_TIME)
+            pipeline.hmget(one.show.keys.meta, [TELLS_OF_RETURNS])
         is_more = False
-        for one, listed in zip(wanted, await self._answers(pipeline), strict=True):
-            if isinstance(listed, Exception):
-                self._forget_unanswered(one, listed)
+        answers = await self._answers(pipeline)
+        for one, listed, returning in zip(wanted, answers[::2], answers[1::2], strict=True):
+            failed = next((a for a in (listed, returning) if isinstance(a, Exception)), None)
+            if failed is not None:
+                self._forget_unanswered(one, failed)
+            elif returning != [None]:
+                self._leave(one)
             elif self._learn(one, listed):
                 if len(listed) < _ENTRIES_AT_A_TIME:
                     one.confirmed_at = began
@@ -138,6 +148,13 @@ class SoldWatch:
     def _forget_unanswered(self, one: _Followed, error: Exception) -> None:
         # Another server may answer next: what was learnt from this one is void.
         _log.info("forgot what was sold", show=entity_hex(one.show.id), why=repr(error))
+        self._forget(one)
+
+    def _leave(self, one: _Followed) -> None:
+        """Never follow a show again in which sold places go back on sale."""
+        self._unfit[one.show.id] = None
+        if len(self._unfit) > _UNFIT_MAX:
+            self._unfit.popitem(last=False)
         self._forget(one)
 
     def _learn(self, one: _Followed, listed: StreamEntries) -> bool:
@@ -168,7 +185,7 @@ class SoldWatch:
 
     def _forget(self, one: _Followed) -> None:
         if self._followed.get(one.show.id) is one:
-            self.forget(one.show.id)
+            del self._followed[one.show.id]
 
 
 def _is_selling(show: Show, selection: Selection) -> bool:

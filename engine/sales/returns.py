@@ -20,9 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Overloaded, Unavailable
-from engine.inventory.returning import deliver_returns
+from engine.inventory.returning import Delivery, deliver_returns
 from engine.inventory.shows import Show
-from engine.inventory.sold_watch import SoldWatch
 from engine.ledger.journal import EntryKind, entry_id
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId
@@ -124,14 +123,11 @@ class ReturnsOffice:
     It may raise `StoreUnavailableError`, when a store that it needs can't be asked.
     """
 
-    def __init__(
-        self, redis: Store, app: AsyncEngine, box_office: BoxOffice, sold: SoldWatch
-    ) -> None:
+    def __init__(self, redis: Store, app: AsyncEngine, box_office: BoxOffice) -> None:
         """Take what the composition root has opened."""
         self._redis = redis
         self._app = app
         self._box_office = box_office
-        self._sold = sold
         self._turns = Turns(_AT_ONCE, waiting_max=_WAITING_MAX)
 
     async def take_back(
@@ -158,8 +154,8 @@ class ReturnsOffice:
     async def _deliver(self, show: Show) -> None:
         open_ledger = partial(tenant_transaction, self._app, show.reseller)
         try:
-            if await deliver_returns(open_ledger, self._redis, show.id):
-                self._sold.forget(show.id)
+            delivery = await deliver_returns(open_ledger, self._redis, show.id)
+            if delivery is not Delivery.NOT_NOW:
                 return
             reason = "the show can't be changed now"
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:

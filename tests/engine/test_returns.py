@@ -1,9 +1,10 @@
 """An order is taken back once: in the ledger first, then in the store, in the order of numbers."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,14 +12,16 @@ from sqlalchemy import RowMapping, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.inventory.commands import KeyReused, SeatsTaken
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.recovery import Recoverer
-from engine.inventory.returning import deliver_returns
+from engine.inventory.returning import Delivery, deliver_returns
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId
 from engine.platform.redis import subscribe_redis
-from engine.sales.box_office import OrderView
+from engine.runtime import open_serving
+from engine.sales.box_office import Asked, HoldView, OrderView
 from engine.sales.orders import OrderState
 from engine.sales.returns import NotConfirmed, take_back
 from engine.sales.wanted import Wanted
@@ -30,10 +33,17 @@ _PATIENCE_S = 10
 
 
 @pytest.fixture
-async def ground(servers: Stack) -> AsyncGenerator[Ground]:
-    """A show with three orders, a hold and a blocked seat."""
+async def fresh(servers: Stack) -> AsyncGenerator[Ground]:
+    """A show with three orders, a hold and a blocked seat, in its first epoch."""
     async with open_ground(servers.settings) as ground:
         yield ground
+
+
+@pytest.fixture
+async def ground(fresh: Ground) -> Ground:
+    """The same in another epoch, in which nobody refuses anything from memory."""
+    assert await fresh.working.recoverer.recover(fresh.show.id, "for another epoch") is not None
+    return fresh
 
 
 async def _take_back(ground: Ground, order: bytes) -> object:
@@ -46,9 +56,13 @@ async def _take_back_in_ledger(ground: Ground, order: bytes) -> str | None:
         return await take_back(connection, ground.show.id, order)
 
 
+async def _tell(ground: Ground, *, rested: bool) -> Delivery:
+    open_ledger, show = ground.working.recorder_engine.connect, ground.show.id
+    return await deliver_returns(open_ledger, ground.working.redis, show, rested=rested)
+
+
 async def _deliver(ground: Ground) -> bool:
-    open_ledger = ground.working.recorder_engine.connect
-    return await deliver_returns(open_ledger, ground.working.redis, ground.show.id)
+    return await _tell(ground, rested=False) is Delivery.DONE
 
 
 async def _applied(ground: Ground) -> int:
@@ -137,6 +151,77 @@ async def test_what_is_no_confirmed_order_is_not_taken_back(ground: Ground) -> N
     assert await _take_back(ground, order) == NotConfirmed(OrderState.RECORDING)
     await ground.record()
     assert isinstance(await _take_back(ground, order), OrderView)
+
+
+async def test_before_the_first_return_all_are_told_to_refuse_nothing_from_memory(
+    fresh: Ground,
+) -> None:
+    """And nothing is applied until somebody says that they had the time for it; then at once."""
+    assert isinstance(await _take_back(fresh, fresh.orders[2]), OrderView)
+    assert await _applied(fresh) == 0
+    assert await _tell(fresh, rested=False) is Delivery.RESTING
+    assert await _applied(fresh) == 0
+    assert await _tell(fresh, rested=True) is Delivery.DONE
+    assert await _applied(fresh) == 1
+    assert isinstance(await _take_back(fresh, fresh.orders[0]), OrderView)
+    assert await _applied(fresh) == 2
+    assert (await fresh.audited()).findings == []
+
+
+async def test_who_was_never_told_is_not_taken_to_know(fresh: Ground) -> None:
+    """As when the store has lost what it was told."""
+    assert await _take_back_in_ledger(fresh, fresh.orders[2]) == "returned"
+    assert await _tell(fresh, rested=True) is Delivery.TOLD
+    assert await _applied(fresh) == 0
+
+
+async def test_a_hold_of_a_returned_seat_is_not_refused_from_another_process_memory(
+    fresh: Ground,
+) -> None:
+    """That one knew the seat as sold, and meets the hold's repetition."""
+    show, label = fresh.show, fresh.label(1)
+    async with open_serving(fresh.settings) as other:
+        office = other.box_office
+
+        async def ask(key: str) -> object:
+            asked = office.ask_hold(
+                show,
+                key,
+                buyer="oli",
+                ttl_ms=60_000,
+                wanted=Wanted(seats=(label,)),
+                fingerprint=lambda: 3,
+            )
+            return await office.tell(show, asked) if isinstance(asked, Asked) else asked
+
+        async with asyncio.timeout(_PATIENCE_S):
+            assert isinstance(await ask("first"), SeatsTaken)
+            while await _asked_of_store(fresh, partial(ask, "again")):  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(0.05)  # until it knows
+        working = asyncio.create_task(run_returning(fresh.working))
+        try:
+            assert isinstance(await _take_back(fresh, fresh.orders[2]), OrderView)
+            async with asyncio.timeout(_PATIENCE_S):
+                while await _applied(fresh) == 0:  # noqa: ASYNC110 -- no event
+                    await asyncio.sleep(0.002)
+            await fresh.hold("mine", "oli", Wanted(seats=(label,)))
+            assert isinstance(await ask("mine"), HoldView | KeyReused)
+        finally:
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+
+async def _asked_of_store(ground: Ground, ask: Callable[[], Awaitable[object]]) -> bool:
+    """Tell whether a question went to the store: its script runs for it then."""
+    before = await _scripts_run(ground)
+    assert isinstance(await ask(), SeatsTaken)
+    return await _scripts_run(ground) > before
+
+
+async def _scripts_run(ground: Ground) -> int:
+    stats: dict[str, Any] = await ground.raw.info("commandstats")
+    return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("eval", "evalsha"))
 
 
 async def test_a_worker_applies_what_a_process_died_before(ground: Ground) -> None:

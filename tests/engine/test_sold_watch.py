@@ -148,6 +148,20 @@ async def test_another_epoch_ends_the_memory(room: ShowRoom, watch: SoldWatch) -
     assert await _forgets(watch, show)
 
 
+async def test_a_show_whose_places_go_back_on_sale_is_never_followed_again(
+    room: ShowRoom, watch: SoldWatch
+) -> None:
+    """Who has them since then must get their hold, though others knew the places as sold."""
+    show = _show(room)
+    watch.follow(show)
+    assert await _refusal(watch, show) is not None
+    room.set_meta(returning="told")
+    assert await _forgets(watch, show)
+    watch.follow(show)
+    await asyncio.sleep(0.3)
+    assert watch.refuse(show, _STRANGER, _SEAT) is None
+
+
 async def test_what_is_not_confirmed_any_more_is_not_used(
     room: ShowRoom, watch: SoldWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

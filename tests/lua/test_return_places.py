@@ -1,13 +1,15 @@
 """A returned order's places go on sale again: every status in order of precedence, every effect."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
 from engine.inventory.commands import Held, NoneTogether, Purchase, Purchased
 from engine.inventory.records import AreaCounts, HoldRecord
+from engine.inventory.scripts import load_script
 from tests.lua.script_headers import returned
-from tests.lua.show_room import START_MS, Rooms, ShowRoom, hold_id, make_manifest
+from tests.lua.show_room import START_MS, Rooms, ShowRoom, call, hold_id, make_manifest
 
 HALL = make_manifest("|oooo|oooo|", areas=[4])
 PLACES: dict[str, Any] = {"seats": (1, 2), "areas": ((0, 3, 0),)}
@@ -145,3 +147,21 @@ def test_what_was_searched_in_vain_is_found_after_a_return(rooms: Rooms) -> None
     assert isinstance(room.hold(2, best=((0, 2),)), NoneTogether)
     assert room.take_back(1, 1, seats=(1, 2))[0] == "returned"
     assert isinstance(room.hold(3, best=((0, 2),)), Held)
+
+
+def test_all_are_told_of_returns_before_they_are_taken_to_know(rooms: Rooms) -> None:
+    """fenced, stale, untold, said: what is known stays so."""
+    room = rooms.open(HALL)
+    tell = partial(call, room.client, load_script("tell_of_returns"), room.keys.inventory())
+    assert returned("tell_of_returns") == ["fenced", "stale", "untold", "said"]
+    room.set_meta(state="recovering")
+    assert tell(9, "known") == [b"fenced"]
+    room.set_meta(state="open")
+    assert tell(9, "known") == [b"stale"]
+    assert tell(1, "known") == [b"untold"]
+    assert "returning" not in room.meta()
+    assert tell(1, "told") == [b"said", b""]
+    assert tell(1, "told") == [b"said", b"told"]
+    assert tell(1, "known") == [b"said", b"told"]
+    assert tell(1, "told") == [b"said", b"known"]
+    assert room.meta()["returning"] == "known"
