@@ -78,7 +78,7 @@ async def return_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer
 
     The order says `returned` and has no tickets any more, and its buyer is to be paid back. No key
     is needed: an order is returned once, and who asks again gets the same answer. The places are
-    on sale again at once, or within a second or two while the store is being recovered.
+    on sale again at once; a show's first return takes some seconds.
     """
     check_query(request)
     show, hold = await _find_order(request, order)

@@ -78,11 +78,8 @@ def steps_by_seat(
 ) -> dict[str, list[Step]]:
     """Take all calls apart into steps on seats."""
     steps: dict[str, list[Step]] = {seat: [] for seat in sorted(show.seats)}
-    given_back = frozenset(
-        seat for claim in claims.all if claim.returned_from_ns < NEVER for seat in claim.seats
-    )
     for claim in claims.all:
-        for seat, step in _steps_of(claim, given_back, bounds):
+        for seat, step in _steps_of(claim, bounds):
             if seat in steps:  # what was told of a seat that is not there is for the whole check
                 steps[seat].append(step)
     if store is not None:
@@ -93,16 +90,14 @@ def steps_by_seat(
 # ---------------------------------------------------------------- taking calls apart
 
 
-def _steps_of(
-    claim: Claim, given_back: frozenset[str], bounds: Bounds
-) -> Iterator[tuple[str, Step]]:
+def _steps_of(claim: Claim, bounds: Bounds) -> Iterator[tuple[str, Step]]:
     yield from _makings(claim)
     yield from _moves(claim)
     yield from _endings(claim)
     yield from _losses(claim)
     yield from _sales(claim)
     yield from _sights(claim)
-    yield from _refusals(claim, given_back, bounds)
+    yield from _refusals(claim, bounds)
 
 
 def _makings(claim: Claim) -> Iterator[tuple[str, Step]]:
@@ -257,12 +252,10 @@ def _sights(claim: Claim) -> Iterator[tuple[str, Step]]:
                 yield seat, Step(gone, "is seen ended", claim, call)
 
 
-def _refusals(
-    claim: Claim, given_back: frozenset[str], bounds: Bounds
-) -> Iterator[tuple[str, Step]]:
+def _refusals(claim: Claim, bounds: Bounds) -> Iterator[tuple[str, Step]]:
     """Yield that each seat named by a refusal was taken, and not by the hold itself.
 
-    It may be old news of all seats but one, and of those that were given back.
+    It may be old news of all seats but one.
     """
     for call in claim.calls:
         answer = call.answer
@@ -273,7 +266,7 @@ def _refusals(
             # It was not made yet when it was refused, so that came before its making.
             completed_ns = max(min(completed_ns, claim.takes[0].completed), call.invoked_ns)
         for seat in answer.seats:
-            may_be_old = len(answer.seats) > 1 or seat in given_back
+            may_be_old = len(answer.seats) > 1
             taken = Operation(
                 invoked=call.invoked_ns - (bounds.stale_ns_max if may_be_old else 0),
                 completed=completed_ns,

@@ -48,7 +48,7 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """By how much a deadline, reckoned on the history's clock, may be wrong."""
     overdue_ns_max: int = 5 * SECOND_NS
     """How long after its deadline a hold may still stand or be sold; a recovery puts it off."""
-    stale_ns_max: int = 2 * SECOND_NS
+    stale_ns_max: int = SECOND_NS
     """How old the news may be that a refusal gives of all its seats but one (decision 14)."""
     search_steps_max: int = 1_000_000
     """How many steps a search may take for one seat or hold before it gives up as undecided."""
