@@ -72,6 +72,7 @@ class Ward:
         self._calls: Counter[int] = Counter()
         self._look_at_all_at = monotonic()
         self._demanded: set[int] = set()
+        self._anew: set[int] = set()
         self._suspected: dict[int, tuple[str, float]] = {}
         self._impossible_until: dict[int, float] = {}
         self._demanded_until: dict[int, float] = {}
@@ -105,11 +106,13 @@ class Ward:
         now = monotonic()
         self._impossible_until = _still_to_come(self._impossible_until, now)
         self._demanded_until = _still_to_come(self._demanded_until, now)
-        tended = await self._look(now)
-        ailing = {one.show.id: one.reason for one in await self._diagnose(tended)}
+        tended, found = await self._look(now)
+        ailing = {one.show.id: one.reason for one in found}
         well = {one.id for one in tended} - ailing.keys() - self._demanded_until.keys()
         contradictory = demanded & well
         ailing |= dict.fromkeys(contradictory, _CONTRADICTORY)
+        # A show that is fenced as well is written anew all the same.
+        self._anew = demanded
         until = monotonic() + self._visit_s
         async with asyncio.TaskGroup() as group:
             for _ in range(min(_AT_ONCE, len(ailing))):
@@ -120,19 +123,25 @@ class Ward:
             self._look_at_all_at = monotonic()
         # What was called for meanwhile is still to be looked at.
         self._calls -= answered
-        self._demanded |= contradictory & ailing.keys()
+        self._demanded |= demanded & ailing.keys()
         again_at = monotonic() + _NOT_AGAIN_S
         self._demanded_until |= dict.fromkeys(contradictory - ailing.keys(), again_at)
         return not ailing
 
-    async def _look(self, now: float) -> list[TendedShow]:
-        """Return all shows if it is time for that, else those that are called for."""
+    async def _look(self, now: float) -> tuple[list[TendedShow], list[Ailing]]:
+        """Look at all shows if it is time for that, else at those that are called for."""
         engine = self._working.recorder_engine
         if now < self._look_at_all_at:
-            return await tended_shows(engine, list(self._calls))
+            tended = await tended_shows(engine, list(self._calls))
+            try:
+                return tended, await self._diagnose(tended)
+            except RedisError as error:
+                # One server may be away that has them all: the look at all shows tells.
+                _log.warning("who called can't be looked at", error=repr(error))
+                return [], []
         tended = await tended_shows(engine)
         self._look_at_all_at = now + _PAUSE_S
-        return tended
+        return tended, await self._diagnose(tended)
 
     async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
         """Recover one after the other while there is time; calls may come in meanwhile."""
@@ -168,7 +177,7 @@ class Ward:
 
     async def _recover(self, show: int, reason: str) -> None:
         try:
-            anew = reason == _CONTRADICTORY
+            anew = show in self._anew
             await self._working.recoverer.recover(show, reason, anew=anew)
         except SupersededError as error:
             _log.info("recovery overtaken", show=entity_hex(show), by=str(error))

@@ -36,7 +36,9 @@ async def run_sweeper(working: Working) -> None:
         now = monotonic()
         visited = {one.show.id: visited.get(one.show.id, 0.0) for one in scheduled}
         for one in scheduled:
-            now_ms = clocks[one.server]
+            now_ms = clocks.get(one.server)
+            if now_ms is None:
+                continue
             if one.first_ms <= now_ms or now - visited[one.show.id] >= _KEEP_TIME_S:
                 visited[one.show.id] = now
                 await _sweep(working.redis, one, now_ms)
@@ -44,9 +46,16 @@ async def run_sweeper(working: Working) -> None:
 
 
 async def _clocks(redis: Store, scheduled: Iterable[Scheduled]) -> dict[str, int]:
-    """Return the time of each server, in ms since 1970, as one of its shows sees it."""
-    first = {one.server: one.show for one in scheduled}
-    return {server: await read_clock(redis, show_keys(show.id)) for server, show in first.items()}
+    """Return the time of each server, in ms since 1970, as a show of it sees it that can."""
+    clocks: dict[str, int] = {}
+    for one in scheduled:
+        if one.server not in clocks:
+            try:
+                clocks[one.server] = await read_clock(redis, show_keys(one.show.id))
+            except ResponseError as error:
+                # Its content is spoilt, and its recovery's business: another show will tell.
+                _log.debug("no time told", show=entity_hex(one.show.id), error=repr(error))
+    return clocks
 
 
 async def _sweep(redis: Store, one: Scheduled, now_ms: int) -> None:

@@ -53,7 +53,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
             epoch: the one that it was claimed under.
             position: how far the ledger was when that epoch was committed.
         """
-        follows = self.open_under == epoch - 1 == position.epoch
+        follows = 0 < self.open_under == epoch - 1 == position.epoch
         has_all = position.n < 0 or (self.last_sale is not None and self.last_sale >= position)
         in_time = not self.live_holds or self.outage_ms <= SHORT_OUTAGE_MS
         return follows and has_all and in_time

@@ -33,6 +33,12 @@ _ENTER_EPOCH: Final = (
     .where(recorder_positions.c.show_id == bindparam("show"))
     .values(epoch=bindparam("to_epoch"), seq=-1, updated_at=func.now())
 )
+# A seat that was sold before it was withheld stays sold.
+_IS_SOLD: Final = exists().where(
+    tickets.c.show_id == seat_blocks.c.show_id,
+    tickets.c.seat_index == seat_blocks.c.seat_index,
+    tickets.c.status == "active",
+)
 _STANDING: Final = select(
     exists().where(
         conflicts.c.show_id == bindparam("show"), conflicts.c.epoch >= bindparam("since")
@@ -48,6 +54,9 @@ _STANDING: Final = select(
         tickets.c.seat_index.is_not(None),
     )
     .scalar_subquery(),
+    select(func.count())
+    .where(seat_blocks.c.show_id == bindparam("show"), ~_IS_SOLD)
+    .scalar_subquery(),
     select(func.coalesce(func.sum(area_sales.c.sold), 0))
     .where(area_sales.c.show_id == bindparam("show"))
     .scalar_subquery(),
@@ -61,6 +70,7 @@ class Standing(Struct, frozen=True):
     """Sales that became no orders: their places are nobody's. Those of earlier epochs went back on
     sale when their epoch ended."""
     seats_sold: int
+    seats_blocked: int
     places_sold: int
 
 
@@ -78,7 +88,7 @@ async def enter_epoch(connection: AsyncConnection, show: int, epoch: int) -> Non
 async def read_standing(connection: AsyncConnection, show: int, since_epoch: int) -> Standing:
     """Read what is sold, and whether sales failed in that epoch or later."""
     row = (await connection.execute(_STANDING, {"show": show, "since": since_epoch})).one()
-    return Standing(row[0], row[1], int(row[2]))
+    return Standing(row[0], row[1], row[2], int(row[3]))
 
 
 async def read_blocks(connection: AsyncConnection, show: int) -> HouseBlocks:

@@ -207,6 +207,7 @@ class Recoverer:
 
     async def _survivors(self, keys: ShowKeys) -> dict[bytes, HoldRecord | Tombstone]:
         found: dict[bytes, HoldRecord | Tombstone] = {}
+        unreadable: set[bytes] = set()
         cursor = 0
         while True:
             try:
@@ -219,9 +220,15 @@ class Recoverer:
                     found[hold] = unpack_record(packed)
                 except RecordError as error:
                     # What it was, if it was sold, the ledger knows.
+                    unreadable.add(hold)
                     _log.error("hold lost", hold=hold.hex(), error=str(error))
             if cursor == 0:
-                return found
+                break
+        # A cursor means nothing to another server: one that took over meanwhile leaves out some.
+        if len(found) + len(unreadable) != await self._redis.hlen(keys.holds):
+            msg = f"the holds of {keys.holds} were not read whole"
+            raise SupersededError(msg)
+        return found
 
     async def _stands(
         self, connection: AsyncConnection, show: Show, claimed: Claimed, epoch: int
@@ -234,7 +241,7 @@ class Recoverer:
         if ledger.has_failed_sales:
             return False
         size = len(show.manifest.layout), len(show.manifest.areas)
-        expected = (*size, ledger.seats_sold, ledger.places_sold)
+        expected = (*size, ledger.seats_sold, ledger.seats_blocked, ledger.places_sold)
         return await self._open(show, epoch, msgspec.msgpack.encode(expected))
 
     async def _build(

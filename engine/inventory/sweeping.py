@@ -56,19 +56,17 @@ async def scheduled_shows(redis: Store, shows: Iterable[TendedShow]) -> list[Sch
     ]
 
 
-async def sweep(redis: Store, show: TendedShow, now_ms: int | None = None) -> bool:
+async def sweep(redis: Store, show: TendedShow, now_ms: int) -> bool:
     """Release a show's overdue holds; False if it is fenced or newer than `show` says.
 
-    It is asked for its time unless `now_ms` tells that, and again if it was told wrong.
+    `now_ms` is its server's time; where that of the show is ahead, the show is asked for it.
 
     Raises:
         redis.RedisError: the store could not be asked.
     """
     keys = show_keys(show.id)
     batch = load_script("batch")
-    is_asked = now_ms is None
-    if now_ms is None:
-        now_ms = await read_clock(redis, keys)
+    is_asked = False
     for _ in range(_ROUNDS_MAX):
         # An empty batch: it sweeps, and keeps the time.
         header: list[object] = [

@@ -166,7 +166,8 @@ class OneServerPool(BlockingConnectionPool):
         if self._asking is not None:
             self._asking.cancel()
         if self.breaker is not None:
-            await self.breaker.stop()
+            breaker, self.breaker = self.breaker, None  # what fails from now on is our own doing
+            await breaker.stop()
 
     async def get_connection(self, *args: Any, **kwargs: Any) -> AbstractConnection:  # noqa: ANN401 - the client's
         """Return a connection.

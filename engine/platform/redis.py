@@ -177,6 +177,10 @@ class Store(Protocol):
         """Write fields of a hash."""
         ...
 
+    async def hlen(self, name: str) -> int:
+        """Count the fields of a hash."""
+        ...
+
     async def hscan(self, name: str, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
         """Read a part of a hash."""
         ...

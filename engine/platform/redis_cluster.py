@@ -340,6 +340,10 @@ class ClusterStore:
         """Write fields of a hash."""
         return await self.follow(name, lambda node: node.hset(name, mapping=mapping))
 
+    async def hlen(self, name: str) -> int:
+        """Count the fields of a hash."""
+        return await self.follow(name, lambda node: node.hlen(name))
+
     async def hscan(self, name: str, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
         """Read a part of a hash."""
         return await self.follow(name, lambda node: node.hscan(name, cursor, count=count))

@@ -140,16 +140,23 @@ class ReturnsOffice:
         async with self._turns.take() as mine:
             if not mine:
                 return Overloaded()
-            async with tenant_transaction(self._app, show.reseller) as connection:
-                status = await take_back(connection, show.id, order)
+            status = await self._take_back(show, order)
+            view = await self._box_office.order(show, order)
+            if isinstance(view, OrderView) and view.status is OrderState.CONFIRMED:
+                # It was recorded just now, or what is told is the store's older word.
+                status = await self._take_back(show, order)
         if status == OrderStatus.RETURNED:
             await self._deliver(show)
-        view = await self._box_office.order(show, order)
+            view = await self._box_office.order(show, order)
         if isinstance(view, FailedOrder):
             return NotConfirmed(OrderState.FAILED)
         if isinstance(view, OrderView) and view.status is not OrderState.RETURNED:
             return NotConfirmed(view.status)
         return view
+
+    async def _take_back(self, show: Show, order: HoldId) -> str | None:
+        async with tenant_transaction(self._app, show.reseller) as connection:
+            return await take_back(connection, show.id, order)
 
     async def _deliver(self, show: Show) -> None:
         open_ledger = partial(tenant_transaction, self._app, show.reseller)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from sqlalchemy import text
 
 from engine.inventory.claims import SHORT_OUTAGE_MS, Claimed
 from engine.inventory.facts import StreamId
@@ -146,6 +147,23 @@ async def test_a_return_that_only_the_ledger_has_is_built_in(ground: Ground) -> 
     assert await _is_as_it_was(ground)
 
 
+async def test_a_seat_that_only_the_store_withholds_is_built_in(ground: Ground) -> None:
+    """As after a change of the house that PostgreSQL has undone, under a number that came again."""
+    await ground.state_of(ground.seat(9), b"b")
+    await _recover(ground)
+    assert (await ground.raw.getrange(ground.key("seats"), ground.seat(9), ground.seat(9))) == b"o"
+    assert await _sold(ground) == SEATS_SOLD
+
+
+async def test_a_show_that_has_sold_nothing_is_left_as_it_is_too(servers: Stack) -> None:
+    """From its first restart on."""
+    async with open_ground(servers.settings) as ground:
+        position = "SELECT epoch FROM recorder_positions WHERE show_id = :show"
+        async with ground.working.recorder_engine.connect() as connection:
+            found = await connection.scalar(text(position), {"show": ground.show.id})
+        assert found == 1, "its opening drained nothing, and said so"
+
+
 async def test_what_can_not_be_read_is_built_anew(ground: Ground) -> None:
     """A scheduled hold whose record is spoilt, and keys of another type."""
     await ground.raw.hset(ground.key("holds"), ground.held, b"spoilt")
@@ -180,6 +198,7 @@ _STANDS = Claimed(
         (structs.replace(_STANDS, last_sale=None), StreamId(6, -1), True),
         (structs.replace(_STANDS, last_sale=StreamId(5, 30)), StreamId(6, 0), False),
         (structs.replace(_STANDS, open_under=0), StreamId(6, 9), False),
+        (structs.replace(_STANDS, open_under=0, last_sale=None), StreamId(0, -1), False),
         (structs.replace(_STANDS, open_under=5), StreamId(6, 9), False),
         (structs.replace(_STANDS, outage_ms=SHORT_OUTAGE_MS), StreamId(6, 9), True),
         (structs.replace(_STANDS, outage_ms=SHORT_OUTAGE_MS + 1), StreamId(6, 9), False),
@@ -192,4 +211,4 @@ _STANDS = Claimed(
 )
 def test_what_lost_nothing(claimed: Claimed, position: StreamId, *, lost_nothing: bool) -> None:
     """Open under the epoch before, every recorded sale there, no deadline to put off."""
-    assert claimed.lost_nothing(7, position) is lost_nothing
+    assert claimed.lost_nothing(7 if position.epoch else 1, position) is lost_nothing

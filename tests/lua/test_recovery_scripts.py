@@ -95,14 +95,16 @@ def test_a_show_opens_as_it_stands_only_if_that_is_as_expected(rooms: Rooms) -> 
     assert isinstance(room.hold(1, seats=(1, 2), areas=((0, 1),)), Held)
     assert isinstance(room.hold(2, seats=(3,)), Held)
     assert isinstance(room.ask(Purchase(hold_id(1), "key", 7, "")), Purchased)
+    assert room.change(block=[4]) == ["changed", START_MS]
     room.claim(2)
     before = room.read()
-    right = length, areas, seats, places = (len(HALL.layout), 1, 2, 1)
+    right = length, areas, seats, blocked, places = (len(HALL.layout), 1, 2, 1, 1)
     for wrong in (
-        (length + 1, areas, seats, places),
-        (length, areas + 1, seats, places),
-        (length, areas, seats - 1, places),
-        (length, areas, seats, places + 1),
+        (length + 1, areas, seats, blocked, places),
+        (length, areas + 1, seats, blocked, places),
+        (length, areas, seats - 1, blocked, places),
+        (length, areas, seats, blocked - 1, places),
+        (length, areas, seats, blocked, places + 1),
     ):
         assert room.open_claimed(2, Rules(), wrong) == [b"differs"]
     assert room.read() == before
@@ -126,7 +128,7 @@ def test_a_show_whose_keys_are_spoilt_does_not_open_as_it_stands(rooms: Rooms) -
     room.claim(2)
     room.client.delete(room.keys.areas)
     room.client.set(room.keys.areas, "spoilt")
-    assert room.open_claimed(2, Rules(), (len(HALL.layout), 1, 0, 0)) == [b"differs"]
+    assert room.open_claimed(2, Rules(), (len(HALL.layout), 1, 0, 0, 0)) == [b"differs"]
 
 
 def test_a_claimed_show_is_fenced(rooms: Rooms) -> None:
