@@ -162,6 +162,19 @@ async def test_between_two_looks_at_all_only_who_is_called_for_is_looked_at(
         assert {show.id for show in fenced} <= set(recoverer.asked), "a second later"
 
 
+async def test_a_fenced_show_that_contradicts_itself_is_written_anew(
+    servers: Stack, fenced: list[TestedShow]
+) -> None:
+    """Whatever else is wrong with it; others may open as they stand."""
+    recoverer = _SlowRecoverer()
+    async with open_working(servers.settings) as working:
+        ward = Ward(replace(working, recoverer=cast("Recoverer", recoverer)))
+        ward.call_for(fenced[3].id, contradicts_itself=True)
+        assert await ward.visit()
+    assert recoverer.anew[fenced[3].id]
+    assert not recoverer.anew[fenced[4].id]
+
+
 async def test_nobody_can_demand_a_rebuild_of_a_show_that_is_not_here(
     servers: Stack, fenced: list[TestedShow]
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -21,9 +21,9 @@ from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId
 from engine.platform.redis import subscribe_redis
 from engine.runtime import open_serving
-from engine.sales.box_office import Asked, HoldView, OrderView
+from engine.sales.box_office import Asked, BoxOffice, HoldView, OrderView
 from engine.sales.orders import OrderState
-from engine.sales.returns import NotConfirmed, take_back
+from engine.sales.returns import NotConfirmed, ReturnsOffice, take_back
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
@@ -151,6 +151,25 @@ async def test_what_is_no_confirmed_order_is_not_taken_back(ground: Ground) -> N
     assert await _take_back(ground, order) == NotConfirmed(OrderState.RECORDING)
     await ground.record()
     assert isinstance(await _take_back(ground, order), OrderView)
+
+
+async def test_a_sale_that_is_recorded_while_it_is_asked_back_is_taken_back(
+    ground: Ground,
+) -> None:
+    """Not refused for being confirmed."""
+    order = await ground.sell("late", "lea", Wanted(seats=(ground.label(9),)))
+
+    class Late:
+        async def order(self, show: Show, hold: HoldId) -> object:
+            await ground.record()
+            return await ground.serving.box_office.order(show, hold)
+
+    serving = ground.serving
+    office = ReturnsOffice(serving.redis, serving.app_engine, cast("BoxOffice", Late()))
+    taken = await office.take_back(ground.show, HoldId(order))
+    assert isinstance(taken, OrderView)
+    assert taken.status is OrderState.RETURNED
+    assert (await ground.audited()).findings == []
 
 
 async def test_before_the_first_return_all_are_told_to_refuse_nothing_from_memory(

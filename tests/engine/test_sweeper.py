@@ -22,6 +22,14 @@ async def ground(servers: Stack) -> AsyncIterator[Ground]:
         yield opened
 
 
+@pytest.fixture
+async def spoilt(servers: Stack) -> AsyncIterator[Ground]:
+    """Another, to be spoilt."""
+    async with open_ground(servers.settings) as opened:
+        yield opened
+        await opened.raw.delete(opened.key("meta"), opened.key("expiry"))
+
+
 async def _tended(ground: Ground) -> TendedShow:
     (show,) = await tended_shows(ground.working.recorder_engine, [ground.show.id])
     return show
@@ -51,9 +59,15 @@ async def test_a_show_whose_time_is_ahead_is_swept_by_its_own_time(ground: Groun
     assert await _state(ground, ground.seat(9)) == b"o"
 
 
-async def test_overdue_holds_end_within_a_second_and_time_goes_on(ground: Ground) -> None:
-    """A recovery goes by the show's time: it may not stand still while anything is held."""
+async def test_overdue_holds_end_within_a_second_and_time_goes_on(
+    ground: Ground, spoilt: Ground
+) -> None:
+    """A recovery goes by the show's time: it may not stand still while anything is held.
+
+    A show that is spoilt keeps no other from being swept.
+    """
     await ground.hold("short", "sue", Wanted(seats=(ground.label(9),)), ttl_ms=300)
+    await spoilt.raw.set(spoilt.key("meta"), b"spoilt")
     sweeping = asyncio.create_task(run_sweeper(ground.working))
     try:
         async with asyncio.timeout(5):
