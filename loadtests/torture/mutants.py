@@ -192,8 +192,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         changes=(
             Change(
                 "engine/inventory/recovery.py",
-                "                await _house_blocks(connection, show),\n",
-                "                HouseBlocks((), ()),\n",
+                "            await read_blocks(connection, show.id),\n",
+                "            type(await read_blocks(connection, show.id))(),\n",
             ),
         ),
         faults=("kill-valkey", "wipe-valkey"),
