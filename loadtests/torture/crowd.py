@@ -26,6 +26,8 @@ RESTING_S: Final = (0.03, 0.25)
 TRIES_MAX: Final = 60
 
 _THINK_S: Final = 0.03
+_GIVE_BACK: Final = 0.5
+"""The share of the rounds in which orders are given back."""
 _OLD_HOLDS_MAX: Final = 40
 _NS: Final = 1_000_000_000
 
@@ -54,6 +56,8 @@ class Crowd:
         """Take whom they ask, for what, and the seed of their dice."""
         self.old: deque[Taken] = deque(maxlen=_OLD_HOLDS_MAX)
         """Holds of all clients, ended or not: someone always comes back with one."""
+        # Where orders are given back, nobody refuses from memory: that is to be fought over, too.
+        self.gives_back = random.Random(f"{seed} returns").random() < _GIVE_BACK  # noqa: S311 -- dice
         self._clients = [
             Client(number, self, office, show, goods, random.Random(f"{seed} {number}"))  # noqa: S311 -- dice
             for number in range(CLIENTS)
@@ -157,7 +161,7 @@ class Client:
             )
             return
         answer = await self._insist(request, gives_up=0.1)
-        if isinstance(answer, Bought) and self._chance(0.5):
+        if isinstance(answer, Bought) and self._crowd.gives_back and self._chance(0.5):
             await self._give_back(taken)
         if isinstance(answer, Bought) and self._chance(0.3):
             again = request if self._chance(0.6) else self._about(taken, "purchase", self._key("q"))

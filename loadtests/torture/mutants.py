@@ -260,7 +260,7 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "int(applied[0] or 0) <= show.return_no",
             ),
         ),
-        faults=("kill-valkey", "drop-replies-clients-api"),
+        faults=("drop-replies-clients-api",),
     ),
     "memory-on-replay": Mutant(
         says="what is sold is refused from memory, also to the hold that has it",
