@@ -56,14 +56,25 @@ async def put_on_sale(
     }
     async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
         content = msgspec.json.encode(body)
-        async with session.post(base_url + path_of("shows"), data=content) as response:
-            answer = await response.read()
-            if response.status != 201:  # noqa: PLR2004 -- created
-                msg = f"the show was refused: {response.status} {answer[:2000].decode()}"
-                raise RefusedShowError(msg)
-        show: str = msgspec.json.decode(answer)["show"]
+        show = await _create(session, base_url + path_of("shows"), content)
         await _wait_until_open(session, base_url + path_of("shows", show, "availability"))
         return show
+
+
+async def _create(session: aiohttp.ClientSession, url: str, content: bytes) -> str:
+    """Create it, again with the same key for as long as it is told to come back; return its id."""
+    deadline = time.monotonic() + _OPENING_S
+    while True:
+        async with session.post(url, data=content) as response:
+            answer = await response.read()
+            if response.status in {201, 202}:
+                return str(msgspec.json.decode(answer)["show"])
+            told = f"{response.status} {answer[:2000].decode()}"
+            is_over = response.status != 503 or time.monotonic() > deadline  # noqa: PLR2004
+        if is_over:
+            msg = f"the show was refused: {told}"
+            raise RefusedShowError(msg)
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _wait_until_open(session: aiohttp.ClientSession, url: str) -> None:

@@ -160,7 +160,8 @@ def _endings(claim: Claim) -> Iterator[tuple[str, Step]]:
             yield seat, Step(operation, "releases", claim, call)
     expiry = Operation(invoked=claim.may_end_ns, must=False, gate=mine, into=OPEN)
     for seat in claim.seats if claim.takes else ():
-        for _ in claim.takes:
+        # Once each time that it is made, and again when it stands again.
+        for _ in (*claim.takes, *claim.setbacks):
             yield seat, Step(expiry, "expires", claim, None)
 
 

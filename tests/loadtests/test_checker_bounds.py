@@ -254,6 +254,19 @@ def test_one_needed_step_of_a_thousand_is_found_with_few_searches() -> None:
     assert left_over > -10
 
 
+def test_a_hold_that_had_ended_and_stands_again_ends_again() -> None:
+    """In a store that fell back to before its deadline; the seat is refused, and open later."""
+    fell_back = replace(HALL, losses=(Loss(2000 * MS, 2010 * MS, since_ns=500 * MS),))
+    calls = [
+        hold("k1", 10, 20, held("k1")),
+        hold("k2", 1500, 1520, held("k2", deadline_ms=9000)),
+        use("release", "k2", 1600, 1610, RELEASED),
+        hold("k3", 2100, 2110, TAKEN),
+    ]
+    verdict = check(fell_back, calls, ledger=ledger(), store=left(read_ms=5000), bounds=BOUNDS)
+    assert verdict.word == "ok", verdict.as_text()
+
+
 def test_a_seat_that_was_given_back_and_held_since_is_refused_to_nobody_once_it_is_open() -> None:
     """No process may say from memory what a return has undone (decision 14)."""
 
