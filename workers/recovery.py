@@ -64,8 +64,14 @@ async def _visit(ward: "Ward") -> None:
 class Ward:
     """Looks at all shows, and recovers those that need it, a few at once."""
 
-    def __init__(self, working: Working, *, visit_s: float = _VISIT_S) -> None:
-        """Take what a worker works with, and when a visit begins no further recovery."""
+    def __init__(
+        self, working: Working, *, visit_s: float = _VISIT_S, look_s: float = _PAUSE_S
+    ) -> None:
+        """Take what a worker works with, and two times.
+
+        After `visit_s` a visit begins no further recovery; all shows are looked at each `look_s`.
+        """
+        self._look_s = look_s
         self._working = working
         self._visit_s = visit_s
         self._called = asyncio.Event()
@@ -140,7 +146,7 @@ class Ward:
                 _log.warning("who called can't be looked at", error=repr(error))
                 return [], []
         tended = await tended_shows(engine)
-        self._look_at_all_at = now + _PAUSE_S
+        self._look_at_all_at = now + self._look_s
         return tended, await self._diagnose(tended)
 
     async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
