@@ -148,8 +148,9 @@ def test_what_a_dead_child_forked_is_ended_before_it_is_started_again(tmp_path: 
     mark = tmp_path / "forked"
     program = (
         "import os, pathlib, time\n"
-        "pid = os.fork()\n"
-        f"if pid: pathlib.Path({str(mark)!r}).write_text(str(pid))\n"
+        "if os.fork() == 0:\n"
+        "    much = b'x' * 2**29  # SIGKILL ends at once only who has little to give back\n"
+        f"    pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))\n"
         "time.sleep(60)"
     )
     child = Child(_plan(tmp_path, program), print)
