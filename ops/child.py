@@ -264,7 +264,8 @@ class Child:
         deadline = time.monotonic() + self.plan.stop_timeout_s
         while _has_members(life.process.pid):
             if time.monotonic() > deadline:
-                msg = f"{self.name} left processes that SIGKILL does not end: group {life.process.pid}"
+                group = life.process.pid
+                msg = f"{self.name} left processes that SIGKILL does not end: group {group}"
                 raise StackError(msg)
             time.sleep(_POLL_S)
 
@@ -310,9 +311,10 @@ def _has_members(group: int) -> bool:
     """
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, _parent, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            after_its_name = stat.read_text(errors="replace").rpartition(")")[2]
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
+        state, _parent, its_group = after_its_name.split()[:3]
         if int(its_group) == group and state not in "ZX":
             return True
     return False
