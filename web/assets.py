@@ -1,4 +1,4 @@
-"""Static files: read once, sent compressed, and kept by browsers for as long as they are the same."""
+"""Static files: read once, sent compressed, and kept by browsers while they are the same."""
 
 import hashlib
 from pathlib import Path

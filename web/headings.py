@@ -13,6 +13,7 @@ _OUTSIDE: Final = {
     State.PASSTHROUGH: "Tickets are on sale",
 }
 _OTHERS: Final = {
+    Stage.EARLY: "The waiting room is not open yet",
     Stage.ENTERED: "You are in the draw",
     Stage.PAUSED: "The line is paused",
     Stage.ADMITTED: "It is your turn",

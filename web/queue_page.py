@@ -1,7 +1,7 @@
-"""The waiting room's page: `/queue/{show}`. It works by links and forms; the script adds comfort."""
+"""The waiting room's page, `/queue/{show}`: it works by links and forms."""
 
 from http import HTTPStatus
-from typing import Any, Final, assert_never, cast
+from typing import Any, Final, cast
 
 import structlog
 from litestar import Response, Router, get, post
@@ -12,9 +12,8 @@ from api.compressing import accepts_gzip
 from api.problems import ProblemError
 from engine.platform.errors import StoreUnavailableError
 from web.assets import ASSETS
-from web.headings import PROVING, heading_of
-from web.rendering import html, message, render, see_other
-from web.returning import ReturnAddress, read_return
+from web.queue_face import Refusal, address_with, find_standing, return_of, show_face
+from web.rendering import html, message, see_other
 from web.room import (
     IdentityRefused,
     Joined,
@@ -23,14 +22,11 @@ from web.room import (
     PassEnded,
     PassState,
     ProofRequired,
-    Queue,
     QueueShut,
     Room,
-    Standing,
     TokenRefused,
     TooManyJoins,
 )
-from web.stages import Stage, poll_after_s, refresh_after_s, stage_of
 from web.visit import PageRequest, Visit
 
 ROOM: Final = "waiting_room"
@@ -38,6 +34,7 @@ ROOM: Final = "waiting_room"
 
 _FORM_BYTES_MAX: Final = 16 * 1024
 _FOREVER: Final = "public, max-age=31536000, immutable"
+_STALE_LINK: Final = "The link that brought you here is not valid any more. Go back to the shop."
 _A_WHILE: Final = "public, max-age=300"
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -50,7 +47,7 @@ async def look(request: PageRequest, show: FromPath[str]) -> Page:
     """Show where somebody stands, or let them join."""
     visit, room = Visit(request, show), _room(request)
     queue = await room.queue(show)
-    return _no_queue() if queue is None else await _show(visit, room, queue)
+    return _no_queue() if queue is None else await show_face(visit, room, queue)
 
 
 @post("/{show:str}")
@@ -58,10 +55,8 @@ async def join(request: PageRequest, show: FromPath[str]) -> Page:
     """Give a number to who has none, and send the browser back to the page."""
     visit, room = Visit(request, show, await request.body()), _room(request)
     queue = await room.queue(show)
-    if queue is None:
-        return _no_queue()
-    if visit.comes_from_elsewhere:
-        return _from_elsewhere()
+    if queue is None or visit.comes_from_elsewhere:
+        return _no_queue() if queue is None else _from_elsewhere()
     if await _keeps_place(visit, room):
         return see_other(visit.here())
     outcome = await room.join(
@@ -70,17 +65,14 @@ async def join(request: PageRequest, show: FromPath[str]) -> Page:
     match outcome:
         case Joined():
             return see_other(visit.here(), visit.keep(outcome.token))
-        case ProofRequired():
-            return await _show(visit, room, queue, proof=outcome, status=HTTPStatus.FORBIDDEN)
-        case IdentityRefused():
-            notice = "The link that brought you here is not valid any more. Go back to the shop."
-            return await _show(visit, room, queue, notice=notice, status=HTTPStatus.FORBIDDEN)
+        case ProofRequired() | IdentityRefused():
+            proof = outcome if isinstance(outcome, ProofRequired) else None
+            notice = None if proof else _STALE_LINK
+            return await show_face(visit, room, queue, Refusal(proof, notice))
         case TooManyJoins():
             return _too_many(visit, outcome)
         case QueueShut():
             return see_other(visit.here())
-        case _:
-            assert_never(outcome)
 
 
 @post("/{show:str}/pass")
@@ -88,23 +80,19 @@ async def claim(request: PageRequest, show: FromPath[str]) -> Page:
     """Take the pass of who is admitted, and send the browser on to the shop with it."""
     visit, room = Visit(request, show, await request.body()), _room(request)
     queue = await room.queue(show)
-    if queue is None:
-        return _no_queue()
-    if visit.comes_from_elsewhere:
-        return _from_elsewhere()
+    if queue is None or visit.comes_from_elsewhere:
+        return _no_queue() if queue is None else _from_elsewhere()
     if visit.token is None:
         return see_other(visit.here())
     outcome = await room.claim(show, visit.token)
     match outcome:
         case Pass():
-            onward = _return_of(visit, queue)
-            return see_other(_address_with(outcome, onward, show) if onward else visit.here())
+            onward = return_of(visit, queue)
+            return see_other(address_with(outcome, onward, show) if onward else visit.here())
         case NotYourTurn():
             return see_other(visit.here(retry=str(outcome.retry_after_s)))
         case PassEnded() | TokenRefused():
             return see_other(visit.here())
-        case _:
-            assert_never(outcome)
 
 
 @post("/{show:str}/leave")
@@ -145,74 +133,10 @@ async def static(request: PageRequest, name: FromPath[str]) -> Page:
     return Response(content, media_type=asset.kind, headers=headers)
 
 
-async def _show(
-    visit: Visit,
-    room: Room,
-    queue: Queue,
-    *,
-    proof: ProofRequired | None = None,
-    notice: str | None = None,
-    status: int = HTTPStatus.OK,
-) -> Page:
-    """Make the page for who looks, from what is so now."""
-    standing = await _standing(visit, room)
-    stage = stage_of(queue, standing)
-    live = None
-    if stage is Stage.INSIDE and visit.token is not None:
-        # A pass that lives is handed out again, the same: nothing begins by looking.
-        claimed = await room.claim(queue.show, visit.token)
-        live = claimed if isinstance(claimed, Pass) else None
-        stage = stage if live else Stage.ENDED
-    onward = _return_of(visit, queue)
-    return render(
-        "queue.html",
-        status,
-        form_origin=onward.origin if onward else None,
-        queue=queue,
-        stage=stage,
-        standing=standing,
-        heading=PROVING if proof else heading_of(stage, queue.state),
-        proof=proof,
-        again=visit.form.get("again") == "1",
-        notice=notice,
-        identity=visit.identity,
-        live=live,
-        onward_address=_address_with(live, onward, queue.show) if live and onward else None,
-        onward_origin=onward.origin.partition("://")[2] if onward else None,
-        return_refused=visit.return_text is not None and onward is None,
-        retry_after_s=visit.retry_after_s if stage is Stage.ADMITTED else None,
-        here=visit.here(),
-        action=visit.address_of,
-        document=f"/v1/shows/{queue.show}/queue/serving",
-        poll_after_s=poll_after_s(standing),
-        refresh_after_s=None if proof else refresh_after_s(stage, standing),
-    )
-
-
-async def _standing(visit: Visit, room: Room) -> Standing | None:
-    """Return where the visitor stands; None if they have no number, or one that is refused."""
-    if visit.token is None:
-        return None
-    standing = await room.position(visit.show, visit.token)
-    return None if isinstance(standing, TokenRefused) else standing
-
-
 async def _keeps_place(visit: Visit, room: Room) -> bool:
     """Tell whether who asks to join has joined: a second tab, a second click, a page sent again."""
-    standing = await _standing(visit, room)
-    if standing is None:
-        return False
-    wants_another = visit.form.get("again") == "1"
-    return not (wants_another and standing.passed is PassState.ENDED)
-
-
-def _return_of(visit: Visit, queue: Queue) -> ReturnAddress | None:
-    text = visit.return_text
-    return None if text is None else read_return(text, queue.return_addresses)
-
-
-def _address_with(given: Pass, onward: ReturnAddress, show: str) -> str:
-    return onward.with_pass(**{"pass": given.text, "show": show, "buyer": given.buyer})
+    standing = await find_standing(visit, room)
+    return standing is not None and not (visit.wants_another and standing.passed is PassState.ENDED)
 
 
 def _no_queue() -> Page:
@@ -233,14 +157,13 @@ def _from_elsewhere() -> Page:
 
 
 def _too_many(visit: Visit, outcome: TooManyJoins) -> Page:
-    page = message(
+    return message(
         HTTPStatus.TOO_MANY_REQUESTS,
         "Too many at once",
         "Very many people join from your network at the moment. Wait a little, then try again.",
         here=visit.here(),
+        again_after_s=outcome.retry_after_s,
     )
-    page.headers["Retry-After"] = str(outcome.retry_after_s)
-    return page
 
 
 def _tell_unavailable(request: PageRequest, _: StoreUnavailableError) -> Page:

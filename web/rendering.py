@@ -24,7 +24,6 @@ _templates: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.globals["asset"] = asset_address
 _templates.filters.update(
     grouped=words.grouped,
     moment=words.moment,
@@ -42,7 +41,7 @@ def render(
     **given: Any,  # noqa: ANN401 - whatever the template shows
 ) -> Response[bytes]:
     """Return a page. Browsers hold a form's redirect to `form-action`, hence `form_origin`."""
-    page = _templates.get_template(template).render(given)
+    page = _templates.get_template(template).render(given, asset=asset_address)
     return html(page.encode(), status, headers=headers, form_origin=form_origin)
 
 
@@ -80,14 +79,15 @@ def see_other(address: str, headers: dict[str, str] | None = None) -> Response[b
 
 
 def message(
-    status: int, heading: str, text: str, *, here: str | None = None
+    status: int, heading: str, text: str, *, here: str | None = None, again_after_s: int = 0
 ) -> Response[bytes]:
     """Return a page that says one thing; with `here` it tries again there by itself."""
-    again_after_s = random.randint(*_AGAIN_S) if here else None  # noqa: S311 - spreads a load
+    if here and not again_after_s:
+        again_after_s = random.randint(*_AGAIN_S)  # noqa: S311 - spreads a load
     return render(
         "message.html",
         status,
-        headers={"Retry-After": str(again_after_s)} if again_after_s else None,
+        headers={"Retry-After": str(again_after_s)} if here else None,
         heading=heading,
         text=text,
         here=here,

@@ -10,6 +10,8 @@ from msgspec import Struct
 class State(StrEnum):
     """What a queue is doing."""
 
+    OFF = "off"
+    """It has not opened yet."""
     PRE_QUEUE = "pre-queue"
     DRAWN = "drawn"
     RUNNING = "running"
@@ -34,6 +36,8 @@ class Queue(Struct, frozen=True, kw_only=True):
     name: str
     venue: str
     starts_at: datetime
+    opens_at: datetime
+    """When people may join."""
     sale_opens_at: datetime
     draws_at: datetime | None
     state: State
@@ -74,7 +78,7 @@ class Joined(Struct, frozen=True):
 
 
 class ProofRequired(Struct, frozen=True):
-    """Joining costs a proof of work: a nonce that gives the challenge's digest so many zero bits."""
+    """Joining costs a proof of work: a nonce that makes so many bits of a digest zero."""
 
     challenge: str
     bits: int

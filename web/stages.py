@@ -9,6 +9,8 @@ from web.room import PassState, Queue, Standing, State
 class Stage(StrEnum):
     """What is so, for whoever looks."""
 
+    EARLY = "early"
+    """Nobody can join yet."""
     OUTSIDE = "outside"
     """They have not joined, and may."""
     ENTERED = "entered"
@@ -24,23 +26,28 @@ class Stage(StrEnum):
     CLOSED = "closed"
 
 
-_OVER: Final = {State.SOLD_OUT: Stage.SOLD_OUT, State.CLOSED: Stage.CLOSED}
+_FOR_ALL: Final = {
+    State.OFF: Stage.EARLY,
+    State.SOLD_OUT: Stage.SOLD_OUT,
+    State.CLOSED: Stage.CLOSED,
+}
+_BY_PASS: Final = {PassState.LIVE: Stage.INSIDE, PassState.ENDED: Stage.ENDED}
 
 
 def stage_of(queue: Queue, standing: Standing | None) -> Stage:
     """Tell what is so. Whoever has a pass has it, whatever became of the queue since."""
-    if standing is None:
-        return _OVER.get(queue.state, Stage.OUTSIDE)
-    if standing.passed is PassState.LIVE:
-        return Stage.INSIDE
-    if standing.passed is PassState.ENDED:
-        return Stage.ENDED
-    if queue.state in _OVER:
-        return _OVER[queue.state]
-    if standing.admitted:
-        return Stage.ADMITTED
+    if standing is not None and standing.passed in _BY_PASS:
+        return _BY_PASS[standing.passed]
+    if queue.state in _FOR_ALL:
+        return _FOR_ALL[queue.state]
+    return Stage.OUTSIDE if standing is None else _in_line(queue, standing)
+
+
+def _in_line(queue: Queue, standing: Standing) -> Stage:
     if queue.state is State.PAUSED:
         return Stage.PAUSED
+    if standing.admitted:
+        return Stage.ADMITTED
     return Stage.ENTERED if standing.place is None else Stage.WAITING
 
 

@@ -51,6 +51,11 @@ class Visit:
         return self.form.get("identity") or self._query.get("identity")
 
     @property
+    def wants_another(self) -> bool:
+        """Whether another number is asked for, after the one whose pass has ended."""
+        return self.form.get("again") == "1"
+
+    @property
     def retry_after_s(self) -> int | None:
         """After how long a pass that was not ready yet is asked for again."""
         given = self._query.get("retry", "")

@@ -7,6 +7,10 @@ from web.room import Wait
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
+_FINE_MAX: Final = 30
+_COARSE: Final = 5
+"""Above 30 of a unit nobody knows it to one: steps of five."""
+
 _HOURS_FROM_S: Final = 2 * _HOUR_S
 
 
@@ -30,6 +34,8 @@ def wait_range(wait: Wait) -> str:
         return "less than a minute"
     unit, unit_s = ("hour", _HOUR_S) if wait.low_s >= _HOURS_FROM_S else ("minute", _MINUTE_S)
     low, high = wait.low_s // unit_s, -(-wait.high_s // unit_s)
+    if high > _FINE_MAX:
+        low, high = low // _COARSE * _COARSE, -(-high // _COARSE) * _COARSE
     if low == 0:
         return f"up to {high} {unit}{_plural(high)}"
     # A range that has no width would be a promise.

@@ -53,7 +53,7 @@ class NoBrowserError(Exception):
 
 
 def find_browser(cache: Path) -> Browser:
-    """Return the browser that was set, that is installed, or that is in `cache`, fetched if need be.
+    """Return the browser that was set, is installed, or is in `cache`, fetched if need be.
 
     Raises:
         NoBrowserError: there is none to be had here.

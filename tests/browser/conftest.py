@@ -4,6 +4,7 @@ import http.client
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx
@@ -78,7 +79,8 @@ class ToldRoom:
 @pytest.fixture
 def room(page_url: str) -> Iterator[ToldRoom]:
     """A room of the test's own."""
-    with httpx.Client(base_url=page_url, timeout=10) as http_client:
+    forgets = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    with httpx.Client(base_url=page_url, timeout=10, cookies=forgets) as http_client:
         yield ToldRoom(page_url, http_client)
 
 

@@ -48,6 +48,7 @@ class Told(Struct, kw_only=True):
     draws_in_s: float | None = None
     opens_in_s: float = 3600
     return_addresses: tuple[str, ...] = ()
+    skipped: tuple[tuple[int, int], ...] = ()
     proof: tuple[str, int] | None = None
     """The challenge, and its bits."""
     join_fails: str = ""
@@ -92,6 +93,7 @@ class StandInRoom:
             name=told.name,
             venue="Riethsporthalle, Erfurt",
             starts_at=datetime(2099, 5, 1, 18, tzinfo=UTC),
+            opens_at=now + timedelta(seconds=told.opens_in_s),
             sale_opens_at=now + timedelta(seconds=told.opens_in_s),
             draws_at=draws_at,
             state=told.state,
@@ -195,7 +197,8 @@ async def serving(show: FromPath[str]) -> Response[dict[str, object]]:
             "drawn": told.drawn,
             "server_time": datetime.now(UTC).isoformat(),
             "pace": pace,
-            "skipped": [],
+            "count": None,
+            "skipped": told.skipped,
         },
         headers={"Cache-Control": "public, max-age=1"},
     )

@@ -4,11 +4,11 @@
 "use strict";
 (() => {
   const REQUEST_MS = 10000, POLL_MIN_S = 2, BACKOFF_MAX_S = 60, SAY_EVERY_MS = 60000;
-  const OVER = ["outside", "ended", "closed"], DECIDING = ["drawn", "sold-out", "closed", "paused"];
+  const OVER = ["ended", "closed"], DECIDING = ["drawn", "sold-out", "closed", "paused"];
   const element = (id) => document.getElementById(id);
   const within = (low, high) => low + Math.random() * (high - low);
   const grouped = (n) => n.toLocaleString("en");
-  let page, offsetMs = 0, failures = 0, timer = 0, saidAt = 0, moving = null, sending = false;
+  let page, offsetMs = 0, failures = 0, timer = 0, saidAt = 0, moving = null, sending = false, due = false;
 
   // ---- words: the same as web/words.py says
   function peopleAhead(n) {
@@ -18,7 +18,8 @@
   function waitRange(low, high) {
     if (high < 60) return "less than a minute";
     const [unit, s] = low >= 7200 ? ["hour", 3600] : ["minute", 60];
-    const from = Math.floor(low / s), to = Math.ceil(high / s);
+    let from = Math.floor(low / s), to = Math.ceil(high / s);
+    if (to > 30) [from, to] = [Math.floor(from / 5) * 5, Math.ceil(to / 5) * 5];
     if (from === 0) return "up to " + to + " " + unit + (to === 1 ? "" : "s");
     return from + " to " + Math.max(to, from + 1) + " " + unit + "s";
   }
@@ -49,6 +50,7 @@
         weekday: "long", day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit",
       });
     }
+    due = false;
     tick();
     prove();
     moveOn();
@@ -58,6 +60,7 @@
     if (!shown) return;
     const left = Math.ceil((Date.parse(shown.dataset.until) - Date.now() - offsetMs) / 1000);
     shown.hidden = left < 0;
+    if (left === 0 && !due) { due = true; plan(within(0.5, 8)); }  // not a million in one second
     set("countdown", (page.stage === "inside" ? "Time left: " : "In ") + span(Math.max(left, 0)));
   }
 
@@ -90,7 +93,7 @@
     const now = await ask(page.document, (answer) => answer.json());
     offsetMs = Date.parse(now.server_time) - Date.now();
     const turned = page.place !== null && page.place < now.serving;
-    if (now.state !== page.state || turned || (now.drawn && page.place === null)) {
+    if (now.state !== page.state || (turned && page.stage === "waiting") || (now.drawn && page.place === null)) {
       // A million pages see the same moment: they don't all ask for their next face in it.
       const wide = DECIDING.includes(now.state) && !turned ? 8 : 1;
       await new Promise((done) => setTimeout(done, within(0, wide * 1000)));
@@ -100,8 +103,8 @@
   }
   function move(now) {
     let ahead = page.place - now.serving;
-    for (const [from, to] of now.skipped || [])
-      ahead -= Math.max(0, Math.min(to, page.place - 1) - Math.max(from, now.serving) + 1);
+    for (const [from, to] of now.skipped || [])  // numbers behind the draw are places, and nobody has these
+      ahead -= Math.max(0, Math.min(to, page.place) - Math.max(from, now.serving, now.count || 0));
     ahead = Math.max(ahead, 0);
     set("ahead", peopleAhead(ahead));
     element("bar").value = now.serving;
@@ -135,12 +138,13 @@
   }
 
   // ---- through the door
+  function go(form) { form.requestSubmit ? form.requestSubmit() : form.submit(); }
   function moveOn() {
     clearTimeout(moving);
     // Only in front of somebody: the pass has a deadline, and it begins with this.
     if (page.stage !== "admitted" || document.visibilityState !== "visible") return;
     document.title = "Your turn! " + document.querySelector("h1").textContent;
-    moving = setTimeout(() => { if (!sending) element("onward").requestSubmit(); }, page.retryS * 1000);
+    moving = setTimeout(() => { if (!sending) go(element("onward")); }, page.retryS * 1000);
   }
   async function prove() {
     const form = element("proof");
@@ -151,7 +155,7 @@
     const tell = (done) => { if (done <= 1) bar.value = done; };
     try {
       form.elements.proof.value = challenge + "." + await window.onsaleProof.solveProof(challenge, Number(bits), tell);
-      form.requestSubmit();
+      go(form);
     } catch {
       set("trouble", "The puzzle could not be solved here. Load this page again, or use another browser.");
     }
