@@ -4,6 +4,7 @@ docs/SETTINGS.md describes each; a test holds the two together.
 """
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
@@ -25,6 +26,10 @@ BATCH_MAX_MOST: Final = 1024
 """A script keeps a batch's ids, names and records on Lua's stack, which has room for 8000."""
 
 
+DERIVED: Final = "derived"
+"""Stands in `queue_secrets` for the one that derives from `secret`."""
+
+
 class SettingsError(ValueError):
     """A setting is missing or does not fit; the message names the variable and the way out."""
 
@@ -40,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     processes take on a lesser role after connecting unless they have a URL of their own."""
     secret: str
     """Keys the ids' MAC. Changing it makes every open hold's id unknown. 32 characters or more."""
+    queue_secrets: str = ""
+    """Sign queue tokens and passes: separated by commas, the first signs, all are accepted. Each of
+    32 characters or more, or `derived`: the one from `secret`, which is also taken if empty."""
     queue_redis_url: str = ""
     """A plain server for ARQ's jobs; empty: the same as `redis_url`, unless that is a cluster."""
     redis_replicas: int = 0
@@ -82,6 +90,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def queue_url(self) -> str:
         """Return the URL of the server that ARQ uses."""
         return self.queue_redis_url or self.redis_url
+
+    def queue_keys(self) -> list[bytes]:
+        """Return what signs queue tokens; the first signs, all are accepted."""
+        listed = [part.strip() for part in self.queue_secrets.split(",")]
+        derived = blake2b(self.secret.encode(), person=b"onsale queue", digest_size=32).digest()
+        return [part.encode() if part != DERIVED else derived for part in listed if part] or [
+            derived
+        ]
 
     def database_login(self, role: str) -> tuple[str, str]:
         """Return the URL to connect with and the role to take on, for one of the four roles."""
@@ -151,6 +167,9 @@ def _check(settings: Settings) -> None:
     _check_cluster(settings)
     if len(settings.secret) < _SECRET_CHARACTERS_MIN:
         msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
+        raise SettingsError(msg)
+    if any(len(key) < _SECRET_CHARACTERS_MIN for key in settings.queue_keys()):
+        msg = f"{variable('queue_secrets')} needs at least {_SECRET_CHARACTERS_MIN} characters each"
         raise SettingsError(msg)
     for field in (
         *("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"),
