@@ -24,9 +24,10 @@ from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import Signer
 from msgspec import Struct
 
+from engine.platform.legible import BUYER_BYTES_MAX
+
 MAX_AGE_S: Final = 7 * 24 * 3600
 IDENTITY_BYTES: Final = 8
-BUYER_BYTES_MAX: Final = 200
 NUMBERS_MAX: Final = 2**40
 _SECRET_BYTES_MIN: Final = 32
 _HEAD_BYTES: Final = 9

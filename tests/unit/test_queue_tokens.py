@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from engine.platform.legible import BUYER_BYTES_MAX
 from engine.platform.settings import DERIVED, Settings
 from engine.waitingroom.tokens import (
-    BUYER_BYTES_MAX,
     MAX_AGE_S,
     NUMBERS_MAX,
     QueueTokens,
