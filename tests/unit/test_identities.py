@@ -128,6 +128,15 @@ def test_another_algorithm_or_header_is_refused(header: str) -> None:
             read_identity(KEY, SHOW, text, NOW_S)
 
 
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_is_refused_though_it_signed_rightly(algorithm: str) -> None:
+    """One algorithm, so that nobody has to think about the others."""
+    key = OctKey.import_key(KEY)
+    signed = jwt.encode({"alg": algorithm}, dict(GOOD), key, algorithms=[algorithm])
+    with pytest.raises(IdentityError, match="no JWT"):
+        read_identity(KEY, SHOW, signed, NOW_S)
+
+
 def test_what_another_key_signed_is_refused() -> None:
     """Another reseller's, another region's, and the bytes that the key's digits spell."""
     for key in (identity_key(SECRET, 6), identity_key(b"o" * 32, 5), "", KEY.upper()):
