@@ -5,6 +5,7 @@ docs/SETTINGS.md describes each; a test holds the two together.
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from math import inf
 from typing import Final, Literal
 
 import msgspec
@@ -78,6 +79,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Sales of one show that wait to be recorded; beyond it: `overloaded`. Holds stop at 9/10."""
     sales_kept_s: int = 900
     """How far behind the ledger the sales stream is trimmed."""
+    join_rate_max: float = 60
+    """Joins a minute from one address, in one process; 0: any number."""
+    join_burst: int = 20
+    """Joins at once from one address, in one process."""
+    join_gate: str = ""
+    """Who is asked before somebody joins, as `module:attribute`; empty: the proof of work."""
+    join_gate_url: str = ""
+    """A captcha's siteverify address, if `join_gate` is one."""
+    join_gate_secret: str = ""
+    """What a captcha knows this site by, if `join_gate` is one."""
+    join_gate_site_key: str = ""
+    """What a captcha's widget knows this site by; it is told to who must solve one."""
     metrics_port: int = 0
     """Where a worker serves its metrics, on this machine only; 0: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -173,11 +186,14 @@ def _check(settings: Settings) -> None:
         raise SettingsError(msg)
     for field in (
         *("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"),
-        "record_backlog_max",
+        *("record_backlog_max", "join_burst"),
     ):
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
             raise SettingsError(msg)
+    if not 0 <= settings.join_rate_max < inf:
+        msg = f"{variable('join_rate_max')} must be 0 or more"
+        raise SettingsError(msg)
     if settings.redis_replicas < 0:
         msg = f"{variable('redis_replicas')} must be 0 or more"
         raise SettingsError(msg)
