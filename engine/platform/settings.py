@@ -181,9 +181,7 @@ def _check(settings: Settings) -> None:
     if len(settings.secret) < _SECRET_CHARACTERS_MIN:
         msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
         raise SettingsError(msg)
-    if any(len(key) < _SECRET_CHARACTERS_MIN for key in settings.queue_keys()):
-        msg = f"{variable('queue_secrets')} needs at least {_SECRET_CHARACTERS_MIN} characters each"
-        raise SettingsError(msg)
+    _check_waiting_room(settings)
     for field in (
         *("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"),
         *("record_backlog_max", "join_burst"),
@@ -191,9 +189,6 @@ def _check(settings: Settings) -> None:
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
             raise SettingsError(msg)
-    if not 0 <= settings.join_rate_max < inf:
-        msg = f"{variable('join_rate_max')} must be 0 or more"
-        raise SettingsError(msg)
     if settings.redis_replicas < 0:
         msg = f"{variable('redis_replicas')} must be 0 or more"
         raise SettingsError(msg)
@@ -202,6 +197,15 @@ def _check(settings: Settings) -> None:
         raise SettingsError(msg)
     if settings.batch_max > BATCH_MAX_MOST:
         msg = f"{variable('batch_max')} must be {BATCH_MAX_MOST} or less"
+        raise SettingsError(msg)
+
+
+def _check_waiting_room(settings: Settings) -> None:
+    if any(len(key) < _SECRET_CHARACTERS_MIN for key in settings.queue_keys()):
+        msg = f"{variable('queue_secrets')} needs at least {_SECRET_CHARACTERS_MIN} characters each"
+        raise SettingsError(msg)
+    if not 0 <= settings.join_rate_max < inf:
+        msg = f"{variable('join_rate_max')} must be 0 or more"
         raise SettingsError(msg)
 
 
