@@ -54,6 +54,15 @@ class Visit(Struct, frozen=True):
     tail: str
     """What the path names beyond the show and the noun: a hold's id, or nothing."""
 
+    def address(self) -> str:
+        """Return the address that this comes from, as far as trusted proxies tell."""
+        trusted = self.runtime.settings.trusted_proxies
+        if trusted:
+            told = self.headers.get("x-forwarded-for", "").split(",")
+            if len(told) >= trusted:
+                return told[-trusted].strip()
+        return self.scope.client.rpartition(":")[0].strip("[]")
+
     async def body(
         self, kind: type[B], bytes_max: int = BODY_BYTES_MAX, *, show: Show | None = None
     ) -> B:
