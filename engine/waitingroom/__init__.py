@@ -1,0 +1,1 @@
+"""The waiting room: who may buy next, and how anyone can check it."""
