@@ -4,34 +4,33 @@ Defaults are left out when a body is written again for its fingerprint, so that 
 added later does not change the fingerprints of requests that lack it.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from api.problems import Fault
 from engine.platform import ids
+from engine.platform.legible import (
+    BUYER_BYTES_MAX,
+    BUYER_CHARACTERS_MAX,
+    LEGIBLE,
+    is_legible,
+)
 from engine.sales.wanted import Wanted
 
 PLACES_MAX: Final = 1000
 """In one request; far more than a hold may have, so that the show's own limit is what answers."""
 
 BLOCKED_SEATS_MAX: Final = 5000
-BUYER_BYTES_MAX: Final = 200
 PAYMENT_REFERENCE_BYTES_MAX: Final = 500
 _UTF8_BYTES_MAX: Final = 4
 _YEAR_MIN: Final = 2000
 _YEAR_MAX: Final = 2200
 
-# C0, DEL and C1: none of them belongs in a name, and PostgreSQL stores no NUL.
-# Python's `$` also stands before a last line feed, JSON Schema's does not: `(?!\n)` settles it.
 _NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
-_SOMETHING: Final = r"^(?=.*\S)[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
-
-_find_something: Final = re.compile(_SOMETHING).search
 
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -41,19 +40,19 @@ KEY_PATTERN: Final = r"^[\x21-\x7e]+$(?!\n)"
 SeatLabel = Annotated[str, Meta(min_length=1, max_length=64, examples=["A-1-1"])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["vip"])]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=_SOMETHING)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LEGIBLE)]
 Buyer = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=64,
-        pattern=_SOMETHING,
+        max_length=BUYER_CHARACTERS_MAX,
+        pattern=LEGIBLE,
         description="Your own stable name for the buyer, at most 200 bytes of UTF-8. Limits per "
         "buyer count by it.",
         examples=["b-17"],
     ),
 ]
-LooseBuyer = Annotated[str, Meta(min_length=1, max_length=64)]
+LooseBuyer = Annotated[str, Meta(min_length=1, max_length=BUYER_CHARACTERS_MAX)]
 PaymentReference = Annotated[
     str,
     Meta(
@@ -64,6 +63,14 @@ PaymentReference = Annotated[
     ),
 ]
 Ttl = Annotated[int, Meta(ge=30, le=3600, description="Seconds until the hold ends.")]
+QueuePass = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="The buyer's pass, where the show has a waiting room. A purchase that has it "
+        "ends it, so that the next in line gets the place in checkout.",
+    ),
+]
 Bps = Annotated[int, Meta(ge=0, le=10_000)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset.")]
 Areas = Annotated[dict[Slug, Count], Meta(max_length=PLACES_MAX)]
@@ -126,6 +133,12 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
 
     buyer: Buyer
     ttl_s: Ttl = 600
+    queue_pass: QueuePass = msgspec.field(default="", name="pass")
+
+    def fingerprint(self) -> int:
+        """Return what stands for it; by which pass it came makes no other request of it."""
+        alone = structs.replace(self, queue_pass="") if self.queue_pass else self
+        return Body.fingerprint(alone)
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
@@ -156,6 +169,12 @@ class PurchaseBody(Body, frozen=True, kw_only=True):
 
     hold: Annotated[str, Meta(min_length=1, max_length=64)]
     payment_reference: PaymentReference = ""
+    queue_pass: QueuePass = msgspec.field(default="", name="pass")
+
+    def fingerprint(self) -> int:
+        """Return what stands for it; by which pass it came makes no other request of it."""
+        alone = structs.replace(self, queue_pass="") if self.queue_pass else self
+        return Body.fingerprint(alone)
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
@@ -233,13 +252,6 @@ def repeated_seats(seats: Sequence[str]) -> list[Fault]:
             faults.append(Fault(f"{label} is named twice", pointer=f"/seats/{n}"))
         seen.add(label)
     return faults
-
-
-def is_legible(text: str) -> bool:
-    """Tell whether a text has something to see and no control characters, as `_SOMETHING` says."""
-    if text.isascii():
-        return text.isprintable() and not text.isspace()
-    return _find_something(text) is not None
 
 
 def is_visible(text: str) -> bool:

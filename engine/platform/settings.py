@@ -4,6 +4,8 @@ docs/SETTINGS.md describes each; a test holds the two together.
 """
 
 from collections.abc import Mapping
+from hashlib import blake2b
+from math import inf
 from typing import Final, Literal
 
 import msgspec
@@ -25,6 +27,10 @@ BATCH_MAX_MOST: Final = 1024
 """A script keeps a batch's ids, names and records on Lua's stack, which has room for 8000."""
 
 
+DERIVED: Final = "derived"
+"""Stands in `queue_secrets` for the one that derives from `secret`."""
+
+
 class SettingsError(ValueError):
     """A setting is missing or does not fit; the message names the variable and the way out."""
 
@@ -40,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     processes take on a lesser role after connecting unless they have a URL of their own."""
     secret: str
     """Keys the ids' MAC. Changing it makes every open hold's id unknown. 32 characters or more."""
+    queue_secrets: str = ""
+    """Sign queue tokens and passes: separated by commas, the first signs, all are accepted. Each of
+    32 characters or more, or `derived`: the one from `secret`, which is also taken if empty."""
     queue_redis_url: str = ""
     """A plain server for ARQ's jobs; empty: the same as `redis_url`, unless that is a cluster."""
     redis_replicas: int = 0
@@ -70,6 +79,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Sales of one show that wait to be recorded; beyond it: `overloaded`. Holds stop at 9/10."""
     sales_kept_s: int = 900
     """How far behind the ledger the sales stream is trimmed."""
+    trusted_proxies: int = 0
+    """Proxies in front that add to X-Forwarded-For: so many from its end are believed."""
+    beacon_url: str = "https://api.drand.sh"
+    """Where rounds of drand are fetched for draws that name one."""
+    join_rate_max: float = 60
+    """Joins a minute from one address, in one process; 0: any number."""
+    join_burst: int = 20
+    """Joins at once from one address, in one process."""
+    join_gate: str = ""
+    """Who is asked before somebody joins, as `module:attribute`; empty: the proof of work."""
+    join_gate_url: str = ""
+    """A captcha's siteverify address, if `join_gate` is one."""
+    join_gate_secret: str = ""
+    """What a captcha knows this site by, if `join_gate` is one."""
+    join_gate_site_key: str = ""
+    """What a captcha's widget knows this site by; it is told to who must solve one."""
     metrics_port: int = 0
     """Where a worker serves its metrics, on this machine only; 0: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -82,6 +107,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def queue_url(self) -> str:
         """Return the URL of the server that ARQ uses."""
         return self.queue_redis_url or self.redis_url
+
+    def queue_keys(self) -> list[bytes]:
+        """Return what signs queue tokens; the first signs, all are accepted."""
+        listed = [part.strip() for part in self.queue_secrets.split(",")]
+        derived = blake2b(self.secret.encode(), person=b"onsale queue", digest_size=32).digest()
+        return [part.encode() if part != DERIVED else derived for part in listed if part] or [
+            derived
+        ]
 
     def database_login(self, role: str) -> tuple[str, str]:
         """Return the URL to connect with and the role to take on, for one of the four roles."""
@@ -152,9 +185,10 @@ def _check(settings: Settings) -> None:
     if len(settings.secret) < _SECRET_CHARACTERS_MIN:
         msg = f"{variable('secret')} needs at least {_SECRET_CHARACTERS_MIN} characters"
         raise SettingsError(msg)
+    _check_waiting_room(settings)
     for field in (
         *("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"),
-        "record_backlog_max",
+        *("record_backlog_max", "join_burst"),
     ):
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
@@ -167,6 +201,15 @@ def _check(settings: Settings) -> None:
         raise SettingsError(msg)
     if settings.batch_max > BATCH_MAX_MOST:
         msg = f"{variable('batch_max')} must be {BATCH_MAX_MOST} or less"
+        raise SettingsError(msg)
+
+
+def _check_waiting_room(settings: Settings) -> None:
+    if any(len(key) < _SECRET_CHARACTERS_MIN for key in settings.queue_keys()):
+        msg = f"{variable('queue_secrets')} needs at least {_SECRET_CHARACTERS_MIN} characters each"
+        raise SettingsError(msg)
+    if not 0 <= settings.join_rate_max < inf:
+        msg = f"{variable('join_rate_max')} must be 0 or more"
         raise SettingsError(msg)
 
 

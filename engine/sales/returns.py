@@ -30,7 +30,7 @@ from engine.sales.box_office import BoxOffice
 from engine.sales.judging import OrderStatus
 from engine.sales.orders import OrderState
 from engine.sales.refunds import RefundReason
-from engine.sales.turns import Turns
+from engine.platform.turns import Turns
 from engine.sales.views import FailedOrder, OrderUndecided, OrderView
 
 # Each keeps its show from its recorder for a moment, which many at once would make long.

@@ -57,6 +57,11 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("ONSALE_DATABASE_URL", "mysql://localhost"),
         ("ONSALE_QUEUE_REDIS_URL", "localhost:6379"),
         ("ONSALE_SECRET", "short"),
+        ("ONSALE_JOIN_RATE_MAX", "-1"),
+        ("ONSALE_JOIN_RATE_MAX", "nan"),
+        ("ONSALE_JOIN_BURST", "0"),
+        ("ONSALE_QUEUE_SECRETS", "short"),
+        ("ONSALE_QUEUE_SECRETS", "derived,short"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(name: str, value: str) -> None:
