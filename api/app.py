@@ -77,11 +77,10 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
-            queues.router,
         ],
     )
     return Litestar(
-        route_handlers=[health.router, queues.open_router, guarded],
+        route_handlers=[health.router, queues.router, guarded],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,

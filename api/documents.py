@@ -54,7 +54,7 @@ def describe(
     *,
     body: type[Body] | None = None,
     key: KeyUse = "none",
-    token: TokenUse = "none",
+    queued: TokenUse = "none",
     is_open: bool = False,
     problems: Iterable[ProblemKind] = (),
 ) -> type[Operation]:
@@ -77,8 +77,8 @@ def describe(
                 self.request_body = RequestBody(content=_json(body), required=not is_open)
             if is_open:
                 self.security = [{}]
-            if token != "none":
-                self.parameters = [*(self.parameters or []), *_token_parameters(token)]
+            if queued != "none":
+                self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
                 self.parameters = [*(self.parameters or []), _key_parameter(key)]
             self.responses = {**(self.responses or {}), **_problem_responses(kinds)}

@@ -31,7 +31,7 @@ class ProblemKind(Enum):
     NOT_ADMITTED = "not-admitted", 403, "This needs a pass of the show's waiting room"
     PROOF_REQUIRED = "proof-required", 403, "Joining needs a proof"
     IDENTITY_INVALID = "identity-invalid", 403, "The identity is not one that the reseller signed"
-    QUEUE_TOKEN_INVALID = "queue-token-invalid", 403, "A valid queue token is required"  # noqa: S105 - a name
+    QUEUE_TOKEN_INVALID = "queue-token-invalid", 403, "A valid queue token is required"
     NOT_FOUND = "not-found", 404, "There is nothing at this address"
     SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
     HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"

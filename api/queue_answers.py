@@ -8,12 +8,12 @@ from msgspec import Struct
 
 from api.times import utc
 from engine.waitingroom.commands import Issued, NoPass, Over
+from engine.waitingroom.draw import ALGORITHM, derive_key
 from engine.waitingroom.queues import Queue
 from engine.waitingroom.room import NumberGiven, PassIssued, Position
 from engine.waitingroom.standing import Standing
 from engine.waitingroom.states import QueueState
 
-ALGORITHM: Final = "onsale-draw-1"
 POLL_S_MIN: Final = 1.0
 POLL_S_MAX: Final = 60.0
 _POLL_PART: Final = 10
@@ -23,8 +23,8 @@ _TRUST_BEACON: Final = (
     "entries and a public value that nobody knew before the entries were closed."
 )
 _TRUST_OPERATOR: Final = (
-    "There is no beacon: the operator, who knows the secret, must be trusted not to have added entries "
-    "to choose the outcome."
+    "There is no beacon: the operator, who knows the secret, must be trusted not to have added "
+    "entries to choose the outcome."
 )
 
 
@@ -228,7 +228,7 @@ def tell_draw(queue: Queue) -> DrawAnswer:
         count=queue.count,
         secret=queue.secret.hex() if is_drawn else None,
         beacon_value=queue.beacon_value.hex() if is_drawn and queue.beacon_value else None,
-        key=queue.draw.key.hex() if queue.draw is not None else None,
+        key=_key(queue).hex() if is_drawn else None,
         drawn_at=queue.drawn_at,
         digest=queue.digest.hex() if queue.digest else None,
     )
@@ -264,6 +264,10 @@ def poll_after_s(wait: Wait | None, *, is_admitted: bool) -> float:
     due = POLL_S_MIN if is_admitted else 5.0 if wait is None else wait.low / _POLL_PART
     spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
     return round(min(POLL_S_MAX, max(POLL_S_MIN, due)) * spread, 2)
+
+
+def _key(queue: Queue) -> bytes:
+    return derive_key(queue.secret, queue.show_text, queue.count or 0, queue.beacon_value or b"")
 
 
 def _pace(standing: Standing) -> Pace | None:

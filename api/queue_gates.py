@@ -13,7 +13,8 @@ from engine.waitingroom.identities import IdentityError, identity_key, read_iden
 from engine.waitingroom.queues import Queue
 
 _TOO_MANY: Final = (
-    "Too many joined from this address or by this identity just now; who has joined keeps their place."
+    "Too many joined from this address or by this identity just now; who has joined keeps their "
+    "place."
 )
 
 

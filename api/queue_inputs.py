@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.inputs import BUYER_BYTES_MAX, Body, Buyer, Moment, Name, too_many_bytes
@@ -65,13 +66,13 @@ class QueueBody(Body, frozen=True, kw_only=True):
     paused: bool = False
     opens_at: Moment
     draws_at: Moment | None = None
-    rate: Annotated[
-        float, Meta(gt=0, le=RATE_MAX, description="Passes a second.", examples=[5.0])
-    ]
+    rate: Annotated[float, Meta(gt=0, le=RATE_MAX, description="Passes a second.", examples=[5.0])]
     burst: (
         Annotated[
             float,
-            Meta(ge=1, le=10 * RATE_MAX, description="Passes at once; null: 2 seconds of the rate."),
+            Meta(
+                ge=1, le=10 * RATE_MAX, description="Passes at once; null: 2 seconds of the rate."
+            ),
         ]
         | None
     ) = None
@@ -88,7 +89,7 @@ class QueueBody(Body, frozen=True, kw_only=True):
             description="Origins that the page may send people back to.",
             examples=[["https://shop.example"]],
         ),
-    ] = []
+    ] = msgspec.field(default_factory=list[str])
     beacon: BeaconBody | None = None
     beacon_value: (
         Annotated[

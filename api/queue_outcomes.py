@@ -75,8 +75,8 @@ def not_your_turn(position: Position, outcome: NotYet | Waits) -> ProblemError:
     standing = position.standing
     if isinstance(outcome, Waits):
         detail = (
-            f"You are admitted; {outcome.before} others come before you. Ask again in a second: your "
-            "place stays yours."
+            f"You are admitted; {outcome.before} others come before you. Ask again in a second: "
+            "your place stays yours."
         )
     else:
         detail = f"The line is served up to place {standing.serving}; {standing.state.value}."

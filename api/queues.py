@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from api.context import ApiRequest, find_show, runtime_of, served_in_front
+from api.credentials import require_reseller
 from api.documents import describe
 from api.outcomes import problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
@@ -25,13 +26,14 @@ from api.queue_answers import (
 )
 from api.queue_inputs import ClaimBody, JoinBody, QueueBody
 from api.queue_outcomes import no_queue
-from api.reading import check_query, read_body
+from api.reading import check_query, read_body, require_json_accepted
 from engine.inventory.commands import Overloaded, Recovering
 from engine.inventory.shows import Show
 from engine.waitingroom.identities import identity_key
 from engine.waitingroom.queues import NoQueueError, Queue
 from engine.waitingroom.rules import QueueRules
 
+_OF_RESELLER: Final = [require_reseller, require_json_accepted]
 _WITH_TOKEN: Final = (ProblemKind.NO_QUEUE, ProblemKind.QUEUE_TOKEN_INVALID)
 
 
@@ -75,7 +77,7 @@ async def show_serving(show: FromPath[str]) -> ServingAnswer:
 @get(
     "/{show:str}/queue/position",
     summary="Where a number stands",
-    operation_class=describe(is_open=True, token="required", problems=_WITH_TOKEN),
+    operation_class=describe(is_open=True, queued="required", problems=_WITH_TOKEN),
 )
 async def show_position(show: FromPath[str]) -> PositionAnswer:
     """Tell a number's place, how many are ahead, and a range for the wait."""
@@ -89,7 +91,7 @@ async def show_position(show: FromPath[str]) -> PositionAnswer:
     operation_class=describe(
         body=ClaimBody,
         is_open=True,
-        token="required",
+        queued="required",
         problems=(*_WITH_TOKEN, ProblemKind.NOT_YOUR_TURN, ProblemKind.PASS_ENDED),
     ),
 )
@@ -106,7 +108,7 @@ async def claim_pass(show: FromPath[str]) -> PassAnswer:
     "/{show:str}/queue/pass",
     summary="Leave",
     status_code=HTTP_204_NO_CONTENT,
-    operation_class=describe(is_open=True, token="required", problems=_WITH_TOKEN),
+    operation_class=describe(is_open=True, queued="required", problems=_WITH_TOKEN),
 )
 async def leave_queue(show: FromPath[str]) -> None:
     """Give up a number and its pass for good: its place in checkout is free at once."""
@@ -117,7 +119,7 @@ async def leave_queue(show: FromPath[str]) -> None:
     "/{show:str}/queue/events",
     summary="News of the line",
     media_type="text/event-stream",
-    operation_class=describe(is_open=True, token="in_query_too", problems=_WITH_TOKEN),
+    operation_class=describe(is_open=True, queued="in_query_too", problems=_WITH_TOKEN),
 )
 async def tell_events(show: FromPath[str]) -> str:
     """Tell as server-sent events: `serving`, `position`, `next`, `admitted`, `paused`, `sold-out`.
@@ -133,13 +135,14 @@ async def tell_events(show: FromPath[str]) -> str:
     operation_class=describe(is_open=True, problems=(ProblemKind.NO_QUEUE,)),
 )
 async def show_draw(show: FromPath[str]) -> DrawAnswer:
-    """Tell the commitment to the draw; after it, all that anybody needs to recompute every place."""
+    """Tell the commitment to the draw; after it, all that is needed to recompute every place."""
     raise served_in_front(show)
 
 
 @put(
     "/{show:str}/queue",
     summary="Set the waiting room's rules",
+    guards=_OF_RESELLER,
     operation_class=describe(
         body=QueueBody, problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.ALREADY_DRAWN)
     ),
@@ -173,6 +176,7 @@ async def put_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
 @get(
     "/{show:str}/queue",
     summary="The waiting room's rules",
+    guards=_OF_RESELLER,
     operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.NO_QUEUE)),
 )
 async def show_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
@@ -222,11 +226,12 @@ def _check_draw(before: Queue, rules: QueueRules) -> None:
         )
 
 
-router = Router(path="/v1/shows", tags=["waiting room"], route_handlers=[put_rules, show_rules])
-open_router = Router(
+router = Router(
     path="/v1/shows",
     tags=["waiting room"],
     route_handlers=[
+        put_rules,
+        show_rules,
         join_queue,
         show_serving,
         show_position,

@@ -13,7 +13,7 @@ from engine.platform.errors import is_outage
 from engine.platform.ids import Ids, Prefix, entity_hex
 from engine.platform.retrying import OUTAGE, Patience
 from engine.runtime import Working
-from engine.waitingroom.beacon import BeaconFinder
+from engine.waitingroom.beacon_finder import BeaconFinder
 from engine.waitingroom.queues import TendedQueue, tended_queues
 from engine.waitingroom.steering import Steering
 
@@ -29,9 +29,19 @@ async def run_admission(working: Working) -> None:
     settings = working.settings
     show_text = partial(Ids(settings.region, settings.secret.encode()).entity, Prefix.SHOW)
     controller = _Controller(working)
+    patience = Patience(OUTAGE)
     async with asyncio.TaskGroup() as group:
         while True:
-            tended = await tended_queues(working.recorder_engine, show_text)
+            try:
+                tended = await tended_queues(working.recorder_engine, show_text)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                # Who is in line goes on by the rules that were read before.
+                if not is_outage(error):
+                    raise
+                _log.warning("queues not read", error=repr(error))
+                await patience.pause()
+                continue
+            patience.is_well()
             controller.tend(group, tended)
             await asyncio.sleep(_READ_S)
 

@@ -50,7 +50,7 @@ async def tell_purchase(call: Call, show: Show, asked: Asked, body: PurchaseBody
     location = f"/v1/orders/{answer.order}"
     if outcome.status is OrderState.FAILED:
         return reply_problem(purchase_failed(answer.order, location))
-    if body.queue_pass and show.has_queue and outcome.buyer is not None:
+    if body.queue_pass and show.has_queue:
         await runtime.waiting_room.end_pass(show, body.queue_pass, outcome.buyer)
     headers: Headers = (("location", location),)
     if outcome.status is OrderState.RECORDING:

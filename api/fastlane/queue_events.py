@@ -78,9 +78,7 @@ async def tell_events(visit: Visit) -> None:
         _open -= 1
 
 
-async def _stream(
-    visit: Visit, token: QueueToken | None, queue: Queue, standing: Standing
-) -> None:
+async def _stream(visit: Visit, token: QueueToken | None, queue: Queue, standing: Standing) -> None:
     room, show = visit.runtime.waiting_room, show_id(visit)
     transport: Stream = visit.exchange.response_stream(200, _HEADERS)
     gone = asyncio.ensure_future(visit.exchange.client_disconnect())

@@ -201,11 +201,15 @@ class Lane:
                 continue
             if attempt:
                 await asyncio.sleep(RELOAD.pause_s(attempt))
+            before = show
             try:
                 show = await self._source.reload()
             except (StoreUnavailableError, OSError, TimeoutError) as error:
                 _log.warning("show not read again", error=repr(error))
                 break
+            if show.has_queue and not before.has_queue:
+                # Asked for when nobody needed a pass: who repeats it is asked for one.
+                return [Recovering()] * len(batch)
         if too_late == _RELOADS_MAX:
             return [Overloaded()] * len(batch)
         await self._call_for_recovery(show)

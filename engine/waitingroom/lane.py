@@ -81,7 +81,8 @@ class QueueLane:
     def submit(self, command: Command) -> asyncio.Future[Outcome]:
         """Put a command into the next batch; the future becomes what comes of it.
 
-        It raises `StoreUnavailableError` when the store was not asked, since it has not answered lately.
+        It raises `StoreUnavailableError` when the store was not asked, since it has not answered
+        lately.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if len(self._joins) + len(self._waiting) >= BACKLOG_MAX:
@@ -171,7 +172,9 @@ def _take(waiting: deque[Any], most: int) -> list[Any]:
 
 
 def _must_last(command: Command) -> bool:
-    return isinstance(command, Claim) or (isinstance(command, Join) and command.identity is not None)
+    return isinstance(command, Claim) or (
+        isinstance(command, Join) and command.identity is not None
+    )
 
 
 def _unsure(outcome: Outcome) -> Outcome:

@@ -1,4 +1,4 @@
-"""Opens a queue on the server that has it now: after a restart, a fail-over, or for the first time."""
+"""Opens a queue on the server that has it now: the first time, or after a restart or fail-over."""
 
 from typing import Any, Final
 

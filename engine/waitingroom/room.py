@@ -69,7 +69,7 @@ class Position(Struct, frozen=True):
     place: int | None
     """None while it is not drawn."""
     ahead: int | None
-    """Places that are admitted before it; None as `place`."""
+    """Places before it that are not admitted either; None as `place`."""
     is_admitted: bool
     standing: Standing
 
@@ -129,7 +129,7 @@ class WaitingRoom:
     # What is known -------------------------------------------------------------------------------
 
     def known(self, show: EntityId) -> tuple[Queue, Standing] | None:
-        """Return a queue and how it stands if both are in memory and fit; None: ask with `look_in`."""
+        """Return a queue and how it stands if both are in memory; None: ask with `look_in`."""
         queue = self._queues.get(show)
         standing = self._standings.known(show)
         if queue is None or standing is None or standing.version != queue.version:
@@ -199,8 +199,15 @@ class WaitingRoom:
     def position(self, queue: Queue, standing: Standing, number: int) -> Position:
         """Return where a number stands."""
         place = queue.place(number)
-        ahead = None if place is None else max(0, place - standing.serving)
-        return Position(number, place, ahead, ahead == 0, standing)
+        if place is None:
+            return Position(number, None, None, is_admitted=False, standing=standing)
+        return Position(
+            number,
+            place,
+            max(0, place - standing.serving),
+            is_admitted=place < standing.serving,
+            standing=standing,
+        )
 
     # What people ask for -------------------------------------------------------------------------
 
@@ -272,7 +279,7 @@ class WaitingRoom:
         return outcome
 
     async def end_pass(self, show: Show, text: str, buyer: str) -> None:
-        """Free the place in checkout of a pass whose purchase is made; a lost one ends by itself."""
+        """Free the place in checkout of a pass that was used; if this fails, its deadline does."""
         try:
             number = self._tokens.read_pass(show.id, text, buyer)
             found = await self.look_in(show.id)

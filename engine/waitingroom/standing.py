@@ -1,4 +1,4 @@
-"""How queues stand, kept in each process's memory: read again several times a second while asked for.
+"""How queues stand, in each process's memory: read several times a second while asked for.
 
 Everybody who waits reads the same few numbers; that must cost the store nothing however many
 they are.

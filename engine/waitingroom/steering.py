@@ -13,10 +13,12 @@ from typing import Any, Final
 import msgspec
 import structlog
 from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
 from engine.inventory.scripts import load_script
+from engine.platform.errors import is_outage
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.waitingroom.admission import Controller, Observation, Rules, Step
@@ -203,9 +205,16 @@ class Steering:
             self._seen.next + NUMBERS_AHEAD if is_near else numbers,
             serving if wanted <= serving else wanted + ahead,
         )
-        done = await raise_ceilings(
-            self._engine, queue.show, self._epoch, numbers=raised[0], serving=raised[1]
-        )
+        try:
+            done = await raise_ceilings(
+                self._engine, queue.show, self._epoch, numbers=raised[0], serving=raised[1]
+            )
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            if not is_outage(error):
+                raise
+            # Who is admitted goes on; nobody else is until it can be committed.
+            _log.warning("ceilings not raised", show=entity_hex(queue.show), error=repr(error))
+            return
         if done:
             self._ceilings = raised
 
