@@ -2,13 +2,13 @@
 
 import math
 import time
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
-from api.fastlane.call import Visit
 from api.problems import ProblemError, ProblemKind
 from api.queue_inputs import JoinBody
+from engine.runtime import Serving
 from engine.waitingroom.identities import IdentityError, identity_key, read_identity
 from engine.waitingroom.queues import Queue
 
@@ -18,6 +18,19 @@ _TOO_MANY: Final = (
 )
 
 
+class Arrival(Protocol):
+    """Somebody who comes to join: by the API, or by the page."""
+
+    @property
+    def runtime(self) -> Serving:
+        """What this process works with."""
+        ...
+
+    def address(self) -> str:
+        """Return the address that they come from, as far as trusted proxies tell."""
+        ...
+
+
 class Passed(Struct, frozen=True):
     """Who joins, as far as they told: an identity's digest and buyer, and a proof to be spent."""
 
@@ -25,7 +38,7 @@ class Passed(Struct, frozen=True):
     proof: tuple[int, int] | None
 
 
-async def pass_gates(visit: Visit, queue: Queue, body: JoinBody) -> Passed:
+async def pass_gates(visit: Arrival, queue: Queue, body: JoinBody) -> Passed:
     """Let somebody through to their number.
 
     Raises:
@@ -51,7 +64,7 @@ def _check_limit(wait_s: float | None) -> None:
         )
 
 
-def _identity(visit: Visit, queue: Queue, text: str) -> tuple[bytes, str]:
+def _identity(visit: Arrival, queue: Queue, text: str) -> tuple[bytes, str]:
     gates = visit.runtime.gates
     key = identity_key(gates.secret, queue.reseller)
     try:

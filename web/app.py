@@ -7,7 +7,8 @@ from litestar import Litestar
 from api.app import create_app, in_front
 from api.fastlane.app import FastLane
 from engine.platform.settings import Settings
-from web.queue_page import queue_router
+from web.engine_room import EngineRoom
+from web.queue_page import ROOM, queue_router
 
 
 def compose(settings: Settings | None = None) -> Litestar:
@@ -16,6 +17,7 @@ def compose(settings: Settings | None = None) -> Litestar:
     Raises, when it starts, as `create_app`.
     """
     application = create_app(settings)
+    application.state[ROOM] = EngineRoom(application.state)
     application.register(queue_router())
     return application
 

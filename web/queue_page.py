@@ -60,7 +60,7 @@ async def join(request: PageRequest, show: FromPath[str]) -> Page:
     if await _keeps_place(visit, room):
         return see_other(visit.here())
     outcome = await room.join(
-        show, address=visit.address, identity=visit.identity, proof=visit.form.get("proof")
+        show, visit.came_from, identity=visit.identity, proof=visit.form.get("proof")
     )
     match outcome:
         case Joined():

@@ -51,10 +51,10 @@ class Queue(Struct, frozen=True, kw_only=True):
 
 
 class Wait(Struct, frozen=True):
-    """A range of seconds: never a single promise."""
+    """A range of seconds: never a single promise. Without an end while the line stands still."""
 
     low_s: int
-    high_s: int
+    high_s: int | None
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -69,6 +69,13 @@ class Standing(Struct, frozen=True, kw_only=True):
     passed: PassState
     named: bool
     """Whether the reseller signed for who it is: then there is no other place to be had."""
+
+
+class CameFrom(Struct, frozen=True):
+    """Who asks, on the network: the other end of the connection, and what proxies say of theirs."""
+
+    address: str
+    forwarded: str
 
 
 class Joined(Struct, frozen=True):
@@ -132,9 +139,9 @@ class Room(Protocol):
         ...
 
     async def join(
-        self, show: str, *, address: str, identity: str | None, proof: str | None
+        self, show: str, came_from: CameFrom, *, identity: str | None, proof: str | None
     ) -> JoinOutcome:
-        """Give somebody at a network address a number."""
+        """Give somebody a number."""
         ...
 
     async def position(self, show: str, token: str) -> Standing | TokenRefused:

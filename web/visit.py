@@ -6,9 +6,12 @@ from urllib.parse import parse_qsl, quote
 
 from litestar import Request
 
+from engine.waitingroom.tokens import MAX_AGE_S
+from web.room import CameFrom
+
 COOKIE: Final = "onsale-queue"
-COOKIE_AGE_S: Final = 14 * 24 * 3600
-"""Longer than any queue is open."""
+COOKIE_AGE_S: Final = int(MAX_AGE_S)
+"""A token that is older is refused."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~:-]{1,512}")
 _FIELDS_MAX: Final = 20
@@ -29,7 +32,8 @@ class Visit:
         self.show = show
         self.form = _fields(form)
         client = request.scope["client"]
-        self.address = client[0] if client else ""
+        forwarded = self._header(b"x-forwarded-for") or ""
+        self.came_from = CameFrom(client[0] if client else "", forwarded)
 
     @property
     def token(self) -> str | None:

@@ -30,10 +30,13 @@ def people_ahead(ahead: int) -> str:
 
 def wait_range(wait: Wait) -> str:
     """Say how long it may take: `4 to 9 minutes`."""
+    unit, unit_s = ("hour", _HOUR_S) if wait.low_s >= _HOURS_FROM_S else ("minute", _MINUTE_S)
+    low = wait.low_s // unit_s
+    if wait.high_s is None:
+        return f"at least {max(low, 1)} {unit}{_plural(low)}, as the line hardly moves"
     if wait.high_s < _MINUTE_S:
         return "less than a minute"
-    unit, unit_s = ("hour", _HOUR_S) if wait.low_s >= _HOURS_FROM_S else ("minute", _MINUTE_S)
-    low, high = wait.low_s // unit_s, -(-wait.high_s // unit_s)
+    high = -(-wait.high_s // unit_s)
     if high > _FINE_MAX:
         low, high = low // _COARSE * _COARSE, -(-high // _COARSE) * _COARSE
     if low == 0:
@@ -48,4 +51,4 @@ def moment(when: datetime) -> str:
 
 
 def _plural(count: int) -> str:
-    return "" if count == 1 else "s"
+    return "" if count <= 1 else "s"

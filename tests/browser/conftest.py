@@ -20,9 +20,12 @@ from tests.browser.chromium import NoBrowserError, find_browser
 PHONE_WIDTH_PX = 320
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; each has a profile of its own."""
+    """One Chromium for a module's tests; each has a profile of its own.
+
+    No longer than that: while Playwright is there, no other event loop runs in this thread.
+    """
     try:
         found = find_browser(HOME / "tools" / "chromium")
     except NoBrowserError as error:

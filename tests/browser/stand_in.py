@@ -17,6 +17,7 @@ from api.edge import Edge
 from engine.platform.errors import StoreUnavailableError
 from web.queue_page import ROOM, queue_router
 from web.room import (
+    CameFrom,
     ClaimOutcome,
     IdentityRefused,
     Joined,
@@ -105,11 +106,11 @@ class StandInRoom:
         )
 
     async def join(
-        self, show: str, *, address: str, identity: str | None, proof: str | None
+        self, show: str, came_from: CameFrom, *, identity: str | None, proof: str | None
     ) -> JoinOutcome:
         """As web.room.Room."""
         told = self.of(show)
-        assert address
+        assert came_from.address
         match told.join_fails:
             case "identity":
                 return IdentityRefused()
@@ -183,6 +184,12 @@ async def tell(show: FromPath[str], data: dict[str, Any]) -> None:
     _room.told[show] = msgspec.convert(known | data, Told)
 
 
+@get("/shop", media_type="text/html")
+async def shop() -> str:
+    """Be where people are sent on to: as `localhost` another origin than the page's."""
+    return "<h1>Shop</h1>"
+
+
 @get("/v1/shows/{show:str}/queue/serving")
 async def serving(show: FromPath[str]) -> Response[dict[str, object]]:
     """Tell what everybody is told."""
@@ -204,6 +211,6 @@ async def serving(show: FromPath[str]) -> Response[dict[str, object]]:
     )
 
 
-_litestar = Litestar(route_handlers=[queue_router(), tell, serving], logging_config=None)
+_litestar = Litestar(route_handlers=[queue_router(), shop, tell, serving], logging_config=None)
 _litestar.state[ROOM] = _room
 app = Edge(cast("ASGIApp", _litestar))

@@ -38,3 +38,9 @@ def test_a_wait_is_always_a_range(low_s: int, high_s: int, words: str) -> None:
 def test_people_are_counted_in_words(ahead: int, words: str) -> None:
     """One person is not `1 people`."""
     assert people_ahead(ahead) == words
+
+
+def test_a_line_that_stands_still_has_no_end_to_its_wait() -> None:
+    """Nobody can say more than `at least`."""
+    assert wait_range(Wait(0, None)) == "at least 1 minute, as the line hardly moves"
+    assert wait_range(Wait(7300, None)) == "at least 2 hours, as the line hardly moves"

@@ -16,9 +16,11 @@
     return n === 1 ? "1 person is ahead of you." : grouped(n) + " people are ahead of you.";
   }
   function waitRange(low, high) {
-    if (high < 60) return "less than a minute";
     const [unit, s] = low >= 7200 ? ["hour", 3600] : ["minute", 60];
     let from = Math.floor(low / s), to = Math.ceil(high / s);
+    if (to === Infinity)
+      return "at least " + Math.max(from, 1) + " " + unit + (from > 1 ? "s" : "") + ", as the line hardly moves";
+    if (high < 60) return "less than a minute";
     if (to > 30) [from, to] = [Math.floor(from / 5) * 5, Math.ceil(to / 5) * 5];
     if (from === 0) return "up to " + to + " " + unit + (to === 1 ? "" : "s");
     return from + " to " + Math.max(to, from + 1) + " " + unit + "s";
@@ -108,9 +110,9 @@
     ahead = Math.max(ahead, 0);
     set("ahead", peopleAhead(ahead));
     element("bar").value = now.serving;
-    if (now.pace && now.pace.fast > 0 && now.pace.slow > 0) {
+    if (now.pace && now.pace.fast > 0) {
       page.waitS = ahead / now.pace.fast;
-      set("wait", waitRange(Math.floor(page.waitS), Math.ceil(ahead / now.pace.slow)));
+      set("wait", waitRange(Math.floor(page.waitS), now.pace.slow > 0 ? Math.ceil(ahead / now.pace.slow) : Infinity));
     }
     document.title = "(" + grouped(ahead) + " ahead) " + document.querySelector("h1").textContent;
     if (Date.now() - saidAt > SAY_EVERY_MS) say(peopleAhead(ahead));
@@ -151,10 +153,13 @@
     if (!form) return;
     const bar = form.querySelector("progress");
     element("solving").hidden = false;
-    const { challenge, bits } = form.dataset;
-    const tell = (done) => { if (done <= 1) bar.value = done; };
+    element("unsolved").hidden = true;
+    const { challenge, bits, solver } = form.dataset;
+    // Luck alone says when it is done: the bar comes near its end and never stands at it.
+    const tell = (tries) => { bar.value = 1 - Math.exp(-tries / 2 ** bits); };
     try {
-      form.elements.proof.value = challenge + "." + await window.onsaleProof.solveProof(challenge, Number(bits), tell);
+      const { solveProof } = await import(solver);
+      form.elements.proof.value = await solveProof(challenge, Number(bits), { onProgress: tell });
       go(form);
     } catch {
       set("trouble", "The puzzle could not be solved here. Load this page again, or use another browser.");
