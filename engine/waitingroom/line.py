@@ -19,7 +19,9 @@ _DELAY_MAX_S: Final = 60.0
 _SHARE_MIN: Final = 0.001
 _SHARE_WEIGHT: Final = 4.0
 _CLAIMS_WANTED: Final = 150.0
-_SILENT_CLAIMS: Final = 8.0
+_RIPE_DELAYS: Final = 1.2
+_RIPE_DELAYS_FIRST: Final = 2.0
+_SILENT_CLAIMS: Final = 12.0
 _SILENT_DELAYS: Final = 1.5
 _SILENT_S: Final = 1.0
 
@@ -83,7 +85,9 @@ class Line:
         self._claims = Trace()
         self._last: tuple[int, int, int] | None = None
         self._measured_from_s = 0.0
+        self._ripe_from = 0.0
         self._last_claim_s = 0.0
+        self._first_claim_s: float | None = None
 
     def observe(  # noqa: PLR0913 - the totals of one moment
         self,
@@ -121,14 +125,18 @@ class Line:
             # Some of them have not claimed yet, so that this is rather too little.
             weight = _SHARE_WEIGHT
             self._usual_share = min(1.0, (claims + weight) / (serving + weight))
+            self.share = self._usual_share
         self._measured_from_s = self._last_claim_s = now_s
 
     def _hear(self, now_s: float) -> None:
         if self.silent_s:
             # Those who were passed over say nothing of those who come now.
             self._measured_from_s = now_s
+            self._ripe_from = self._admissions.at(now_s - self.delay_s / 2)
         self.silent_s = 0.0
         self._last_claim_s = now_s
+        if self._first_claim_s is None:
+            self._first_claim_s = now_s
 
     def _measure_delay(
         self, now_s: float, serving: int, came: int, lag: float, rate: float
@@ -140,19 +148,31 @@ class Line:
         self._delay_weight = min(self._delay_weight + came, 50 + 10 * rate)
         self.delay_s += (delay_s - self.delay_s) * min(1.0, came / self._delay_weight)
 
+    def _ripe_s(self, now_s: float) -> float:
+        known_s = 0.0 if self._first_claim_s is None else now_s - self._first_claim_s
+        doubt = max(0.0, 1.0 - known_s / (3 * self.delay_s))
+        return self.delay_s * (_RIPE_DELAYS + (_RIPE_DELAYS_FIRST - _RIPE_DELAYS) * doubt)
+
     def _measure_share(self, now_s: float, claims: int, rate: float) -> None:
         window_s = 10 + 3 * self.delay_s + _CLAIMS_WANTED / rate
         since_s = max(self._measured_from_s, now_s - min(window_s, _TRACE_S / 2))
         came = claims - self._claims.at(since_s)
-        ripe_to = self._admissions.at(now_s - self.delay_s)
-        ripe = max(0.0, ripe_to - self._admissions.at(since_s - self.delay_s))
-        weight = _SHARE_WEIGHT
+        # Twice the delay: while the line speeds up those who claim late are few yet, and to take
+        # them for people who walked away would speed it up further.
+        ripe_s = self._ripe_s(now_s)
+        ripe_to = self._admissions.at(now_s - ripe_s)
+        ripe_from = max(self._ripe_from, self._admissions.at(since_s - ripe_s))
+        ripe = max(0.0, ripe_to - ripe_from)
         usual = self._usual_share
-        self.share = max(_SHARE_MIN, min(1.0, (came + weight) / (ripe + weight / usual)))
-        if self.silent_s == 0.0 and came > _CLAIMS_WANTED / 2:
+        if self.silent_s:
+            self.share = usual
+        elif self._first_claim_s is not None:  # else nobody knows how late people claim
+            weight = _SHARE_WEIGHT
+            self.share = max(_SHARE_MIN, min(1.0, (came + weight) / (ripe + weight / usual)))
+        if self._last_claim_s == now_s and came > _CLAIMS_WANTED / 2:
             self._usual_share = self.share
         quiet_s = now_s - self._last_claim_s
-        due = ripe_to - self._admissions.at(self._last_claim_s - self.delay_s)
+        due = ripe_to - self._admissions.at(self._last_claim_s - ripe_s)
         patience_s = _SILENT_DELAYS * self.delay_s + _SILENT_S
         if due * usual > _SILENT_CLAIMS and quiet_s > patience_s:
             self.silent_s = quiet_s - patience_s
