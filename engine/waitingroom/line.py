@@ -18,6 +18,7 @@ _DELAY_FIRST_WEIGHT: Final = 5.0
 _DELAY_MAX_S: Final = 60.0
 _SHARE_MIN: Final = 0.001
 _SHARE_WEIGHT: Final = 4.0
+_USUAL_CLAIMS: Final = 20.0
 _CLAIMS_WANTED: Final = 150.0
 _RIPE_DELAYS: Final = 1.2
 _RIPE_DELAYS_FIRST: Final = 2.0
@@ -108,7 +109,7 @@ class Line:
             came = max(0, claims - claims_before)
             if came:
                 self._hear(now_s)
-                self._measure_delay(now_s, serving, came, (lag - lag_before) / came, rate)
+                self._measure_delay(now_s, served_before, came, (lag - lag_before) / came, rate)
         self._last = serving, claims, lag
         self._serving.add(now_s, serving)
         self._admissions.add(now_s, self.admitted)
@@ -148,10 +149,10 @@ class Line:
         self._delay_weight = min(self._delay_weight + came, 50 + 10 * rate)
         self.delay_s += (delay_s - self.delay_s) * min(1.0, came / self._delay_weight)
 
-    def _ripe_s(self, now_s: float) -> float:
+    def _doubt(self, now_s: float) -> float:
+        """Return how little is known of how late people claim: from 1.0 down to 0.0."""
         known_s = 0.0 if self._first_claim_s is None else now_s - self._first_claim_s
-        doubt = max(0.0, 1.0 - known_s / (3 * self.delay_s))
-        return self.delay_s * (_RIPE_DELAYS + (_RIPE_DELAYS_FIRST - _RIPE_DELAYS) * doubt)
+        return max(0.0, 1.0 - known_s / (3 * self.delay_s))
 
     def _measure_share(self, now_s: float, claims: int, rate: float) -> None:
         window_s = 10 + 3 * self.delay_s + _CLAIMS_WANTED / rate
@@ -159,7 +160,8 @@ class Line:
         came = claims - self._claims.at(since_s)
         # Twice the delay: while the line speeds up those who claim late are few yet, and to take
         # them for people who walked away would speed it up further.
-        ripe_s = self._ripe_s(now_s)
+        doubt = self._doubt(now_s)
+        ripe_s = self.delay_s * (_RIPE_DELAYS + (_RIPE_DELAYS_FIRST - _RIPE_DELAYS) * doubt)
         ripe_to = self._admissions.at(now_s - ripe_s)
         ripe_from = max(self._ripe_from, self._admissions.at(since_s - ripe_s))
         ripe = max(0.0, ripe_to - ripe_from)
@@ -167,9 +169,9 @@ class Line:
         if self.silent_s:
             self.share = usual
         elif self._first_claim_s is not None:  # else nobody knows how late people claim
-            weight = _SHARE_WEIGHT
+            weight = _SHARE_WEIGHT + doubt * rate * self.delay_s
             self.share = max(_SHARE_MIN, min(1.0, (came + weight) / (ripe + weight / usual)))
-        if self._last_claim_s == now_s and came > _CLAIMS_WANTED / 2:
+        if self._last_claim_s == now_s and came > _USUAL_CLAIMS:
             self._usual_share = self.share
         quiet_s = now_s - self._last_claim_s
         due = ripe_to - self._admissions.at(self._last_claim_s - ripe_s)
