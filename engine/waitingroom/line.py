@@ -6,6 +6,7 @@ ordered and not yet delivered. Whoever counts them does not admit too many, howe
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Final
 
 Range = tuple[int, int]
@@ -86,7 +87,7 @@ class Line:
         self._claims = Trace()
         self._last: tuple[int, int, int] | None = None
         self._measured_from_s = 0.0
-        self._ripe_from = 0.0
+        self._ripe_from = -inf
         self._last_claim_s = 0.0
         self._first_claim_s: float | None = None
 
@@ -102,7 +103,7 @@ class Line:
     ) -> None:
         """Learn from the totals of a moment."""
         if self._last is None:
-            self._begin(now_s, serving, claims)
+            self._begin(now_s, serving, claims, rate)
         else:
             served_before, claims_before, lag_before = self._last
             self.admitted += people_between(served_before, serving, skipped)
@@ -121,13 +122,17 @@ class Line:
         young = self.admitted - self._admissions.at(now_s - self.delay_s)
         return self.share * young
 
-    def _begin(self, now_s: float, serving: int, claims: int) -> None:
-        if serving:
-            # Some of them have not claimed yet, so that this is rather too little.
-            weight = _SHARE_WEIGHT
-            self._usual_share = min(1.0, (claims + weight) / (serving + weight))
-            self.share = self._usual_share
+    def _begin(self, now_s: float, serving: int, claims: int, rate: float) -> None:
         self._measured_from_s = self._last_claim_s = now_s
+        if not serving:
+            return
+        self.share = min(1.0, (claims + _SHARE_WEIGHT) / (serving + _SHARE_WEIGHT))
+        self._usual_share = self.share
+        # Somebody else steered so far: suppose that it went as it should.
+        people_per_s = rate / self.share
+        since_s = min(_DELAY_MAX_S, serving / people_per_s)
+        self._serving.add(now_s - since_s, serving - people_per_s * since_s)
+        self._admissions.add(now_s - since_s, -people_per_s * since_s)
 
     def _hear(self, now_s: float) -> None:
         if self.silent_s:
