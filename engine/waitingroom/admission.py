@@ -271,7 +271,8 @@ class _SafetyNet:
         if too_many or seen.waiting > _PILE_S * joins_per_s_max:
             self._engaged, self._calm_since_s = True, None
             return False
-        is_empty = seen.serving >= seen.next and seen.waiting <= seen.stock
+        # Who came since the last step is no line yet.
+        is_empty = seen.next - seen.serving <= 1 + joins_per_s and seen.waiting <= seen.stock
         if joins_per_s >= joins_per_s_max / 2 or not is_empty:
             self._calm_since_s = None
         elif self._calm_since_s is None:
