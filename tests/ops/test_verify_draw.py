@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -74,15 +74,13 @@ def _script(*words: str) -> tuple[int, str]:
 
 
 def test_the_script_recomputes_a_million_places(tmp_path: Path) -> None:
-    """Identically; one entry of them that has another place is told."""
+    """Identically: of a million known places it tells the one that was changed, and no other."""
     document = _publish(1_000_000)
     lines = _lines(document)
-    code, told = _script(*_write(tmp_path, document, lines))
-    assert code == 0, told
-    assert told.count("ok ") == 4
     lines[777_777] = "777777,5"
     code, told = _script(*_write(tmp_path, document, lines))
     assert code == 1
+    assert told.count("ok ") == 4
     assert told.count("WRONG") == 1
     assert "WRONG entry 777777 has place 5" in told
 
@@ -208,9 +206,9 @@ def test_a_document_does_not_steer_the_terminal(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _serve(directory: Path) -> Iterator[str]:
+def _serve(directory: Path) -> Generator[str]:
     class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- its name
             """Keep the tests' output clean."""
 
     with HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(directory))) as server:
