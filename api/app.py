@@ -13,7 +13,17 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ASGIApp
 from msgspec import Struct
 
-from api import availability, batches, health, holds, house, purchases, seats, shows
+from api import (
+    availability,
+    batches,
+    health,
+    holds,
+    house,
+    purchases,
+    queues,
+    seats,
+    shows,
+)
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, require_reseller
 from api.documents import openapi_config
@@ -70,7 +80,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
     )
     return Litestar(
-        route_handlers=[health.router, guarded],
+        route_handlers=[health.router, queues.router, guarded],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,

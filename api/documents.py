@@ -47,16 +47,24 @@ _WITH_KEY: Final = (ProblemKind.IDEMPOTENCY_KEY_MISSING, ProblemKind.IDEMPOTENCY
 _VERSION: Final = "1"
 
 KeyUse = Literal["required", "honoured", "none"]
+TokenUse = Literal["required", "in_query_too", "none"]
 
 
 def describe(
     *,
     body: type[Body] | None = None,
     key: KeyUse = "none",
+    queued: TokenUse = "none",
+    is_open: bool = False,
     problems: Iterable[ProblemKind] = (),
 ) -> type[Operation]:
-    """Return the kind of operation that a route documents itself with."""
-    kinds = [*_ALWAYS, ProblemKind.UNAUTHORIZED, *problems]
+    """Return the kind of operation that a route documents itself with.
+
+    An open one needs no API key, and its body, if it has one, may be left out.
+    """
+    kinds = [*_ALWAYS, *problems]
+    if not is_open:
+        kinds.append(ProblemKind.UNAUTHORIZED)
     if body is not None:
         kinds += _WITH_BODY
     if key != "none":
@@ -66,7 +74,11 @@ def describe(
     class Described(Operation):
         def __post_init__(self) -> None:
             if body is not None:
-                self.request_body = RequestBody(content=_json(body), required=True)
+                self.request_body = RequestBody(content=_json(body), required=not is_open)
+            if is_open:
+                self.security = [{}]
+            if queued != "none":
+                self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
                 self.parameters = [*(self.parameters or []), _key_parameter(key)]
             self.responses = {**(self.responses or {}), **_problem_responses(kinds)}
@@ -141,6 +153,25 @@ def _key_parameter(use: KeyUse) -> Parameter:
             {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
         ),
     )
+
+
+def _token_parameters(use: TokenUse) -> list[Parameter]:
+    required = use == "required"
+    description = "What joining the line gave."
+    schema = cast("Schema", {"type": "string", "maxLength": 400})
+    header = Parameter(
+        name="Queue-Token",
+        param_in="header",
+        required=required,
+        description=description,
+        schema=schema,
+    )
+    if required:
+        return [header]
+    query = Parameter(
+        name="token", param_in="query", required=False, description=description, schema=schema
+    )
+    return [header, query]
 
 
 def _problem_responses(kinds: Iterable[ProblemKind]) -> dict[str, OpenAPIResponse]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
 
 from api.problems import Fault
 from engine.platform import ids
@@ -63,6 +63,14 @@ PaymentReference = Annotated[
     ),
 ]
 Ttl = Annotated[int, Meta(ge=30, le=3600, description="Seconds until the hold ends.")]
+QueuePass = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="The buyer's pass, where the show has a waiting room. A purchase that has it "
+        "ends it, so that the next in line gets the place in checkout.",
+    ),
+]
 Bps = Annotated[int, Meta(ge=0, le=10_000)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset.")]
 Areas = Annotated[dict[Slug, Count], Meta(max_length=PLACES_MAX)]
@@ -125,6 +133,12 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
 
     buyer: Buyer
     ttl_s: Ttl = 600
+    queue_pass: QueuePass = msgspec.field(default="", name="pass")
+
+    def fingerprint(self) -> int:
+        """Return what stands for it; by which pass it came makes no other request of it."""
+        alone = structs.replace(self, queue_pass="") if self.queue_pass else self
+        return Body.fingerprint(alone)
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
@@ -155,6 +169,12 @@ class PurchaseBody(Body, frozen=True, kw_only=True):
 
     hold: Annotated[str, Meta(min_length=1, max_length=64)]
     payment_reference: PaymentReference = ""
+    queue_pass: QueuePass = msgspec.field(default="", name="pass")
+
+    def fingerprint(self) -> int:
+        """Return what stands for it; by which pass it came makes no other request of it."""
+        alone = structs.replace(self, queue_pass="") if self.queue_pass else self
+        return Body.fingerprint(alone)
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""

@@ -163,6 +163,22 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
                 f"Only a confirmed order can be returned; this one is {outcome.status}.",
                 members={"order_status": outcome.status},
             )
+        case Recovering() | InDoubt() | Overloaded():
+            return problem_of_store(outcome)
+        case LedgerBehind():
+            return ProblemError(
+                ProblemKind.OVERLOADED,
+                "Nothing was done, because the ledger is behind with the show's sales; repeat in "
+                "some seconds, with the same key.",
+                headers={"Retry-After": _LEDGER_BEHIND_S},
+            )
+        case _:
+            assert_never(outcome)
+
+
+def problem_of_store(outcome: Recovering | InDoubt | Overloaded) -> ProblemError:
+    """Return the problem of what the inventory store did not decide."""
+    match outcome:
         case Recovering():
             return ProblemError(
                 ProblemKind.SHOW_RECOVERING,
@@ -178,15 +194,6 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
                 ProblemKind.OVERLOADED,
                 "Nothing was done, because too much is waiting; repeat with the same key.",
             )
-        case LedgerBehind():
-            return ProblemError(
-                ProblemKind.OVERLOADED,
-                "Nothing was done, because the ledger is behind with the show's sales; repeat in "
-                "some seconds, with the same key.",
-                headers={"Retry-After": _LEDGER_BEHIND_S},
-            )
-        case _:
-            assert_never(outcome)
 
 
 def show_not_found() -> ProblemError:

@@ -66,6 +66,14 @@ class RequestScope(Protocol):
     headers: RequestHeaders
 
 
+class Stream(Protocol):
+    """An answer in parts. The server keeps what its client does not read."""
+
+    async def send_str(self, data: str) -> None:
+        """Send a part."""
+        ...
+
+
 class Exchange(Protocol):
     """A request's body, and its answer."""
 
@@ -79,6 +87,10 @@ class Exchange(Protocol):
 
     def client_disconnect(self) -> Awaitable[None]:
         """Wait for the client to go away."""
+        ...
+
+    def response_stream(self, status: int, headers: Headers) -> Stream:
+        """Begin an answer in parts."""
         ...
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:

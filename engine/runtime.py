@@ -24,10 +24,23 @@ from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
 from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
+from engine.waitingroom.identities import IdentityDigests
+from engine.waitingroom.limits import JoinLimits
+from engine.waitingroom.room import WaitingRoom
+from engine.waitingroom.tokens import QueueTokens
 
 _REDIS_CONNECTIONS_MAX = 64
 # Four recorders, the tasks' looks, and eight recoveries with a lease and a transaction each.
 _WORKER_CONNECTIONS_MAX = 26
+
+
+class Gates(Struct, frozen=True):
+    """What somebody passes before they get a number."""
+
+    limits: JoinLimits
+    digests: IdentityDigests
+    secret: bytes
+    """What resellers' identity keys derive from."""
 
 
 class Serving(Struct, frozen=True):
@@ -41,6 +54,8 @@ class Serving(Struct, frozen=True):
     box_office: BoxOffice
     house_office: HouseOffice
     returns_office: ReturnsOffice
+    waiting_room: WaitingRoom
+    gates: Gates
     plans: PlanBook
 
 
@@ -90,6 +105,15 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             sold=sold,
             confirm_timeout_ms=settings.confirm_timeout_ms,
         )
+        secret = settings.secret.encode()
+        waiting_room = WaitingRoom(
+            ids=ids,
+            redis=redis,
+            app=app_engine,
+            tokens=QueueTokens(settings.queue_keys(), region=settings.region),
+            replicas=settings.redis_replicas,
+        )
+        stack.push_async_callback(waiting_room.stop)
         yield Serving(
             settings=settings,
             ids=ids,
@@ -99,6 +123,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),
             returns_office=ReturnsOffice(redis, app_engine, box_office),
+            waiting_room=waiting_room,
+            gates=Gates(
+                limits=JoinLimits(settings.join_rate_max, settings.join_burst),
+                digests=IdentityDigests(secret),
+                secret=secret,
+            ),
             plans=PlanBook(app_engine),
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from engine.runtime import Working
+from workers.admission import run_admission
 from workers.durability import watch_durability
 from workers.jobs import run_jobs
 from workers.metrics import run_metrics
@@ -14,6 +15,7 @@ from workers.sweeper import run_sweeper
 from workers.trimming import run_trimming
 
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
+    "admission": run_admission,
     "durability": watch_durability,
     "jobs": run_jobs,
     "metrics": run_metrics,

@@ -13,9 +13,17 @@ from litestar.datastructures import State
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials
 from api.edge import REQUEST_ID
-from api.fastlane import availability, batches, holds, purchases, seating_plan
+from api.fastlane import (
+    availability,
+    batches,
+    holds,
+    purchases,
+    queue,
+    queue_events,
+    seating_plan,
+)
 from api.fastlane.bodies import BodyReader
-from api.fastlane.call import Call, check_call, gather_headers
+from api.fastlane.call import Call, Visit, check_call, gather_headers
 from api.fastlane.failures import reply_failure
 from api.fastlane.replies import Reply, write_reply
 from api.problems import ProblemError, ProblemKind
@@ -28,6 +36,8 @@ REQUESTS_MAX: Final = 16_384
 """Calls that one process works on at a time; beyond it: `overloaded`, before anything is read."""
 
 _Route = Callable[[Call], Awaitable[Reply]]
+_OpenRoute = Callable[[Visit], Awaitable[Reply | None]]
+"""Needs no API key. It returns None if it has answered by itself."""
 
 _OF_SHOW: Final[dict[str, dict[str, _Route]]] = {
     "holds": {"POST": holds.hold_places},
@@ -44,6 +54,14 @@ _OF_HOLD: Final[dict[str, _Route]] = {
     "HEAD": holds.look_at_hold,
     "PUT": holds.replace_selection,
     "DELETE": holds.release_hold,
+}
+_QUEUE: Final[dict[str, _OpenRoute]] = {"POST": queue.join_queue}
+_OF_QUEUE: Final[dict[str, dict[str, _OpenRoute]]] = {
+    "serving": {"GET": queue.show_serving, "HEAD": queue.show_serving},
+    "position": {"GET": queue.show_position, "HEAD": queue.show_position},
+    "pass": {"POST": queue.claim_pass, "DELETE": queue.leave_queue},
+    "events": {"GET": queue_events.tell_events},
+    "draw": {"GET": queue.show_draw, "HEAD": queue.show_draw},
 }
 _PATH_OF_SHOW: Final = 5
 _PATH_OF_HOLD: Final = 6
@@ -90,11 +108,12 @@ class FastLane:
     async def __rsgi__(self, scope: RequestScope, exchange: Exchange) -> None:
         """Serve one request."""
         method = scope.method
-        found = _find_route(method, scope.path)
-        if found is None:
+        path = scope.path
+        found = _find_route(method, path)
+        opened = None if found is not None else _find_open_route(method, path)
+        if found is None and opened is None:
             await self._rest.serve(scope, exchange)
             return
-        route, show, tail = found
         headers: dict[str, str] = {}
         self._under_way += 1
         try:
@@ -102,23 +121,44 @@ class FastLane:
             if self._under_way > self._requests_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             runtime, credentials = self._opened or self._find_opened()
-            authorization = headers.get("authorization")
-            reseller = credentials.recall(authorization)
-            if reseller is None:
-                reseller = await credentials.identify(authorization)
-            check_call(scope, headers)
-            reply = await route(
-                Call(runtime, self._bodies, reseller, scope, exchange, headers, show, tail)
-            )
+            if found is not None:
+                route, show, tail = found
+                authorization = headers.get("authorization")
+                reseller = credentials.recall(authorization)
+                if reseller is None:
+                    reseller = await credentials.identify(authorization)
+                check_call(scope, headers)
+                reply = await route(
+                    Call(runtime, self._bodies, scope, exchange, headers, show, tail, reseller)
+                )
+            else:
+                assert opened is not None  # noqa: S101 - one of the two was found
+                reply = await self._visit(opened, scope, exchange, headers, runtime)
         except Exception as error:  # noqa: BLE001 - the last net, and told
             reply = reply_failure(error, method)
         finally:
             self._under_way -= 1
+        if reply is None:
+            return
         request_id = headers.get("x-request-id")
         if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = next(self._request_ids)
         answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
+
+    async def _visit(
+        self,
+        opened: tuple[_OpenRoute, str],
+        scope: RequestScope,
+        exchange: Exchange,
+        headers: dict[str, str],
+        runtime: Serving,
+    ) -> Reply | None:
+        """Serve a request that needs no key."""
+        route, show = opened
+        if route is not queue_events.tell_events:
+            check_call(scope, headers)
+        return await route(Visit(runtime, self._bodies, scope, exchange, headers, show, ""))
 
     def _find_opened(self) -> tuple[Serving, Credentials]:
         """Return what the lifespan has opened, which is before the first request."""
@@ -140,6 +180,21 @@ def _find_route(method: str, path: str) -> tuple[_Route, str, str] | None:
         return None
     route = routes.get(method) if routes else None
     return None if route is None else (route, parts[3], tail)
+
+
+def _find_open_route(method: str, path: str) -> tuple[_OpenRoute, str] | None:
+    """Return what serves a request that needs no key, and the show that its path names."""
+    if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
+        return None
+    parts = path.split("/")
+    if len(parts) == _PATH_OF_SHOW and parts[4] == "queue":
+        routes = _QUEUE
+    elif len(parts) == _PATH_OF_HOLD and parts[4] == "queue":
+        routes = _OF_QUEUE.get(parts[5])
+    else:
+        return None
+    route = routes.get(method) if routes else None
+    return None if route is None else (route, parts[3])
 
 
 def _overloaded() -> ProblemError:

@@ -1,10 +1,11 @@
 """Many commands in one request; documented with its route in `api.batches`."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 from api.batches import BatchBody, HoldCommand, PurchaseCommand, ReleaseCommand
+from api.fastlane.admission import admitted_ttls_ms
 from api.fastlane.call import Call
 from api.fastlane.failures import reply_failure
 from api.fastlane.holds import ask_hold, tell_new_hold, tell_release
@@ -22,9 +23,13 @@ async def run_batch(call: Call) -> Reply:
     """Carry out each command as if it had come alone, in their order."""
     show = await call.show()
     body = await call.body(BatchBody, BATCH_BYTES_MAX, show=show)
+    holds = [one for one in body.commands if isinstance(one, HoldCommand)]
+    ttls: Iterator[int | Exception] = (1000 * one.ttl_s for one in holds)
+    if show.has_queue:
+        ttls = iter(await admitted_ttls_ms(call.runtime, show, call.show_text, holds))
     # All are in the lane before the first is waited for.
     begun = [
-        _begin_hold(call, show, command)
+        _begin_hold(call, show, command, next(ttls))
         if isinstance(command, HoldCommand)
         else await _begin(call, show, command)
         for command in body.commands
@@ -45,9 +50,13 @@ async def _tell(call: Call, show: Show, begun: Asked | _Telling) -> Reply:
         return reply_failure(error, "POST")
 
 
-def _begin_hold(call: Call, show: Show, command: HoldCommand) -> Asked | Reply:
+def _begin_hold(
+    call: Call, show: Show, command: HoldCommand, ttl_ms: int | Exception
+) -> Asked | Reply:
+    if isinstance(ttl_ms, Exception):
+        return reply_failure(ttl_ms, "POST")
     try:
-        return ask_hold(call, show, command.key, command)
+        return ask_hold(call, show, command.key, command, ttl_ms)
     except Exception as error:  # noqa: BLE001 - told
         return reply_failure(error, "POST")
 
@@ -60,7 +69,7 @@ async def _begin(
         if isinstance(command, PurchaseCommand):
             asked = await ask_purchase(call, show, command.key, command)
             # A task, since purchases wait for the ledger at the same time, not in turns.
-            return asyncio.create_task(tell_purchase(call, show, asked))
+            return asyncio.create_task(tell_purchase(call, show, asked, command))
         hold = call.hold(show, command.hold)
         return tell_release(call, show, call.runtime.box_office.ask_release(show, hold))
     except Exception as error:  # noqa: BLE001 - told

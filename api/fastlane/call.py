@@ -28,27 +28,77 @@ from engine.platform.ids import EntityId, HoldId, IdError
 from engine.runtime import Serving
 
 _ONCE: Final = frozenset(
-    {"authorization", "idempotency-key", "content-type", "content-length", "transfer-encoding"}
+    {
+        *("authorization", "idempotency-key", "queue-token"),
+        *("content-type", "content-length", "transfer-encoding"),
+    }
 )
 """Where one reader would take the first and another the last."""
 
-_READ: Final = _ONCE | {"accept", "accept-encoding", "if-none-match", "x-request-id"}
+_READ: Final = _ONCE | {
+    *("accept", "accept-encoding", "if-none-match", "x-request-id", "x-forwarded-for"),
+}
 
 B = TypeVar("B", bound=Body)
 
 
-class Call(Struct, frozen=True):
+class Visit(Struct, frozen=True):
     """A request on its way through the fast lane."""
 
     runtime: Serving
     bodies: BodyReader
-    reseller: EntityId
     scope: RequestScope
     exchange: Exchange
     headers: dict[str, str]
     show_text: str
     tail: str
     """What the path names beyond the show and the noun: a hold's id, or nothing."""
+
+    def address(self) -> str:
+        """Return the address that this comes from, as far as trusted proxies tell."""
+        trusted = self.runtime.settings.trusted_proxies
+        if trusted:
+            told = self.headers.get("x-forwarded-for", "").split(",")
+            if len(told) >= trusted:
+                return told[-trusted].strip()
+        return self.scope.client.rpartition(":")[0].strip("[]")
+
+    async def body(
+        self, kind: type[B], bytes_max: int = BODY_BYTES_MAX, *, show: Show | None = None
+    ) -> B:
+        """Return the body, decoded and checked, unless it is for a show that takes no command now.
+
+        That is told before the body is looked at: under a spike the refusals would otherwise take
+        the time in which the show could decide.
+
+        Raises:
+            ProblemError: `overloaded`; or it is none, too large, too slow, or does not fit.
+        """
+        check_content_type(self.headers.get("content-type"))
+        given = self.headers.get("content-length")
+        length = int(given) if given is not None and given.isdigit() else None
+        if length is not None and length > bytes_max:
+            raise body_too_large(bytes_max)
+        content = await self.bodies.read(self.scope, self.exchange, length, bytes_max)
+        if show is not None and self.runtime.box_office.is_full(show):
+            raise problem_of(Overloaded(), show)
+        try:
+            return decode_body(content, kind)
+        except UNREADABLE as error:
+            raise await explained(content, kind, error) from error
+
+    async def optional_body(self, kind: type[B]) -> B:
+        """Return the body; if there is none, one with nothing in it. Raises as `body`."""
+        length = self.headers.get("content-length", "0")
+        if length == "0" and "transfer-encoding" not in self.headers:
+            return kind()
+        return await self.body(kind)
+
+
+class Call(Visit, frozen=True):
+    """A request of a reseller."""
+
+    reseller: EntityId
 
     def key(self) -> str:
         """Return the Idempotency-Key.
@@ -86,30 +136,6 @@ class Call(Struct, frozen=True):
         """
         return hold_of(self.runtime, show, text)
 
-    async def body(
-        self, kind: type[B], bytes_max: int = BODY_BYTES_MAX, *, show: Show | None = None
-    ) -> B:
-        """Return the body, decoded and checked, unless it is for a show that takes no command now.
-
-        That is told before the body is looked at: under a spike the refusals would otherwise take
-        the time in which the show could decide.
-
-        Raises:
-            ProblemError: `overloaded`; or it is none, too large, too slow, or does not fit.
-        """
-        check_content_type(self.headers.get("content-type"))
-        given = self.headers.get("content-length")
-        length = int(given) if given is not None and given.isdigit() else None
-        if length is not None and length > bytes_max:
-            raise body_too_large(bytes_max)
-        content = await self.bodies.read(self.scope, self.exchange, length, bytes_max)
-        if show is not None and self.runtime.box_office.is_full(show):
-            raise problem_of(Overloaded(), show)
-        try:
-            return decode_body(content, kind)
-        except UNREADABLE as error:
-            raise await explained(content, kind, error) from error
-
 
 def gather_headers(given: RequestHeaders) -> dict[str, str]:
     """Return the headers that this application reads; lists that came in parts are joined.
@@ -135,7 +161,7 @@ def gather_headers(given: RequestHeaders) -> dict[str, str]:
 
 
 def check_call(scope: RequestScope, headers: dict[str, str]) -> None:
-    """Refuse what no call of the fast lane takes.
+    """Refuse what no call of the fast lane takes that answers JSON.
 
     Raises:
         ProblemError: `not-acceptable` or `invalid-request`.

@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from api.answers import tell_hold
+from api.fastlane.admission import admitted_ttl_ms
 from api.fastlane.call import Call
 from api.fastlane.replies import Reply, reply_problem
 from api.inputs import HoldBody, SelectionBody
@@ -22,19 +23,23 @@ async def hold_places(call: Call) -> Reply:
     """Hold a selection for a buyer."""
     key = call.key()
     show = call.known_show() or await call.show()
-    asked = ask_hold(call, show, key, await call.body(HoldBody, show=show))
+    body = await call.body(HoldBody, show=show)
+    ttl_ms = 1000 * body.ttl_s
+    if show.has_queue:
+        ttl_ms = await admitted_ttl_ms(call.runtime, show, call.show_text, body)
+    asked = ask_hold(call, show, key, body, ttl_ms)
     if isinstance(asked, Reply):
         return asked
     return tell_new_hold(call, show, await call.runtime.box_office.tell(show, asked))
 
 
-def ask_hold(call: Call, show: Show, key: str, body: HoldBody) -> Asked | Reply:
+def ask_hold(call: Call, show: Show, key: str, body: HoldBody, ttl_ms: int) -> Asked | Reply:
     """Put a hold into the show's lane, or refuse it."""
     asked = call.runtime.box_office.ask_hold(
         show,
         key,
         buyer=body.buyer,
-        ttl_ms=body.ttl_s * 1000,
+        ttl_ms=ttl_ms,
         wanted=body.wanted(),
         fingerprint=body.fingerprint,
     )

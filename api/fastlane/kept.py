@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from api.compressing import accepts_gzip
-from api.fastlane.call import Call
+from api.fastlane.call import Visit
 from api.fastlane.replies import Reply
 
 ASK_EACH_TIME: Final = "private, no-cache"
@@ -17,7 +17,7 @@ class Kept(Struct, frozen=True):
     etag: str
     cache_control: str
 
-    def is_had_by(self, call: Call) -> bool:
+    def is_had_by(self, call: Visit) -> bool:
         """Tell whether the client has this answer already.
 
         Compared weakly (RFC 9110, 8.8.3.2): what matters is what a tag says between its quotes.
@@ -47,6 +47,6 @@ class Kept(Struct, frozen=True):
         ]
 
 
-def takes_gzip(call: Call) -> bool:
+def takes_gzip(call: Visit) -> bool:
     """Tell whether the client takes a compressed answer."""
     return accepts_gzip(call.headers.get("accept-encoding", ""))

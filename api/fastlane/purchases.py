@@ -22,7 +22,7 @@ async def purchase_hold(call: Call) -> Reply:
     key = call.key()
     show = await call.show()
     body = await call.body(PurchaseBody)
-    return await tell_purchase(call, show, await ask_purchase(call, show, key, body))
+    return await tell_purchase(call, show, await ask_purchase(call, show, key, body), body)
 
 
 async def ask_purchase(call: Call, show: Show, key: str, body: PurchaseBody) -> Asked:
@@ -37,8 +37,11 @@ async def ask_purchase(call: Call, show: Show, key: str, body: PurchaseBody) -> 
     )
 
 
-async def tell_purchase(call: Call, show: Show, asked: Asked) -> Reply:
-    """Tell what became of a purchase, once its row is committed or takes too long."""
+async def tell_purchase(call: Call, show: Show, asked: Asked, body: PurchaseBody) -> Reply:
+    """Tell what became of a purchase, once its row is committed or takes too long.
+
+    It ends the pass that it came with: the next in line gets the place in checkout.
+    """
     runtime = call.runtime
     outcome = await runtime.box_office.tell_purchase(show, asked)
     if not isinstance(outcome, OrderView):
@@ -47,6 +50,8 @@ async def tell_purchase(call: Call, show: Show, asked: Asked) -> Reply:
     location = f"/v1/orders/{answer.order}"
     if outcome.status is OrderState.FAILED:
         return reply_problem(purchase_failed(answer.order, location))
+    if body.queue_pass and show.has_queue:
+        await runtime.waiting_room.end_pass(show, body.queue_pass, outcome.buyer)
     headers: Headers = (("location", location),)
     if outcome.status is OrderState.RECORDING:
         return Reply(202, _encode(answer), (*headers, ("retry-after", "1")))

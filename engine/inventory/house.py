@@ -118,11 +118,36 @@ async def unblock(
             await remember(connection, changed)
     except _ShortError as short:
         return BlocksRefused((), short.areas)
-    try:
-        await _apply(redis, show, (epoch, version), block=Places(), unblock=places)
-    except (_RefusedError, RedisError, OSError, TimeoutError) as error:
-        _log.warning("given back in the ledger only, for now", error=repr(error))
+    await _complete(redis, show, (epoch, version), unblock=places)
     return changed
+
+
+async def change_show(
+    app: AsyncEngine,
+    redis: Store,
+    show: Show,
+    write: Callable[[AsyncConnection], Awaitable[object]],
+) -> None:
+    """Write what every process keeps of a show, which makes them read it again.
+
+    Once PostgreSQL has it, it is done: what Redis does not hear of now, the workers complete.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
+    """
+    async with tenant_transaction(app, show.reseller) as connection:
+        now = await _lock(connection, show.id)
+        await write(connection)
+        await _raise_version(connection, show.id)
+    await _complete(redis, show, now, unblock=Places())
+
+
+async def _complete(redis: Store, show: Show, now: tuple[int, int], *, unblock: Places) -> None:
+    """Tell the store of what is committed; a warning if it does not hear of it now."""
+    try:
+        await _apply(redis, show, now, block=Places(), unblock=unblock)
+    except (_RefusedError, RedisError, OSError, TimeoutError) as error:
+        _log.warning("changed in the ledger only, for now", error=repr(error))
 
 
 async def _lock(connection: AsyncConnection, show: int) -> tuple[int, int]:

@@ -75,6 +75,47 @@ def show_keys(show: int) -> ShowKeys:
     return ShowKeys(*(f"{tag}:{name}" for name in ShowKeys.__struct_fields__))
 
 
+IDENTITY_BUCKETS: Final = 16_384
+"""Small hashes, so that the store packs them: a million people have 61 each."""
+
+
+class QueueKeys(Struct, frozen=True):
+    """Names of the keys of one show's waiting room; they share its hash tag."""
+
+    queue: str
+    queue_passes: str
+    queue_buyers: str
+    queue_used: str
+    queue_waiting: str
+    queue_seen: str
+
+    def all(self) -> tuple[str, ...]:
+        """Return the keys that every queue script takes, in the order of its KEYS."""
+        return (
+            self.queue,
+            self.queue_passes,
+            self.queue_buyers,
+            self.queue_used,
+            self.queue_waiting,
+            self.queue_seen,
+        )
+
+    def identities(self, digest: bytes) -> str:
+        """Return which hash keeps the number of an identity."""
+        return f"{self.queue}:i:{int.from_bytes(digest[:4], 'big') % IDENTITY_BUCKETS:x}"
+
+    def spent(self, window: int) -> str:
+        """Return the bits of the proofs of work that were spent in a window of time."""
+        return f"{self.queue}:spent:{window}"
+
+
+def queue_keys(show: int) -> QueueKeys:
+    """Return the key names of a show's waiting room."""
+    tag = f"{{{entity_hex(show)}}}"
+    names = (name.replace("_", "-") for name in QueueKeys.__struct_fields__)
+    return QueueKeys(*(f"{tag}:{name}" for name in names))
+
+
 def staged(key: str, epoch: int) -> str:
     """Return where a recovery under this epoch builds the next content of a key."""
     return f"{key}:next:{epoch}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, select
+from sqlalchemy import RowMapping, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
@@ -21,15 +21,22 @@ from engine.inventory.seating_plan_format import SeatingPlan
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sharing import SharedReads
-from engine.platform.tables import fee_schedules, manifests, price_versions, shows
+from engine.platform.tables import fee_schedules, manifests, price_versions, queues, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
 _PRICE_VERSIONS_CACHED_MAX: Final = 4096
+_NO_QUEUE: Final = "off"
 
 _SHOW: Final = (
-    select(shows, fee_schedules.c.fee_bps, fee_schedules.c.fee_fixed)
+    select(
+        shows,
+        fee_schedules.c.fee_bps,
+        fee_schedules.c.fee_fixed,
+        func.coalesce(queues.c.mode, _NO_QUEUE).label("queue_mode"),
+    )
     .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
+    .outerjoin(queues, queues.c.show_id == shows.c.id)
     .where(shows.c.id == bindparam("show"))
 )
 
@@ -57,6 +64,8 @@ class Show(Struct, frozen=True, kw_only=True):
     price_version: int
     return_no: int = 0
     """The last of its returns that the ledger had."""
+    has_queue: bool = False
+    """Whether holds need a pass of its waiting room; a change of it makes an inventory version."""
     manifest: Manifest
     keys: ShowKeys
 
@@ -217,6 +226,7 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         inventory_version=row["inventory_version"],
         price_version=row["price_version"],
         return_no=row["return_no"],
+        has_queue=row["queue_mode"] != _NO_QUEUE,
         manifest=manifest,
         keys=show_keys(row["id"]),
     )

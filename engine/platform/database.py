@@ -18,6 +18,9 @@ RESELLER_SETTING: Final = "onsale.reseller_id"
 KEY_HASH_SETTING: Final = "onsale.key_hash"
 """The session variable that lets one API key's row be seen before its reseller is known."""
 
+VISITED_SHOW_SETTING: Final = "onsale.visited_show"
+"""The session variable that lets one show's queue be seen by who waits in it, and has no key."""
+
 _CONNECT_TIMEOUT_S: Final = 5
 _COMMAND_TIMEOUT_S: Final = 10
 _POOL_TIMEOUT_S: Final = 5

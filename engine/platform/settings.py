@@ -79,6 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Sales of one show that wait to be recorded; beyond it: `overloaded`. Holds stop at 9/10."""
     sales_kept_s: int = 900
     """How far behind the ledger the sales stream is trimmed."""
+    trusted_proxies: int = 0
+    """Proxies in front that add to X-Forwarded-For: so many from its end are believed."""
+    beacon_url: str = "https://api.drand.sh"
+    """Where rounds of drand are fetched for draws that name one."""
     join_rate_max: float = 60
     """Joins a minute from one address, in one process; 0: any number."""
     join_burst: int = 20

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -57,6 +59,10 @@ def _at(name: str) -> Column[Any]:
 
 def _reseller() -> Column[int]:
     return Column("reseller_id", BigInteger, nullable=False)
+
+
+def _counter(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
 
 
 def _of_reseller() -> ForeignKeyConstraint:
@@ -345,6 +351,41 @@ returns: Final = Table(
     UniqueConstraint("order_id"),  # once each
     _of_show(),
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
+)
+
+queues: Final = Table(
+    "queues",
+    metadata,
+    Column("show_id", BigInteger, primary_key=True, autoincrement=False),
+    _reseller(),
+    _required("mode", Text),
+    _required("is_paused", Boolean),
+    _required("opens_at", _TIME),
+    _optional("draws_at", _TIME),  # NULL: places are numbers, in the order of arrival
+    _required("rate", Double),  # passes a second
+    _required("burst", Double),
+    _required("checkout_max", Integer),
+    _required("pass_ttl_s", Integer),
+    _optional("safety_net", Double),  # joins a second above which people wait
+    _required("proof_bits", Integer),
+    _required("return_addresses", JSONB),
+    _optional("beacon", JSONB),
+    _optional("beacon_value", LargeBinary),
+    _required("secret", LargeBinary),
+    _required("commitment", LargeBinary),
+    _optional("count", BigInteger),  # of the entries that were drawn, once they are closed
+    _optional("drawn_at", _TIME),
+    _optional("digest", LargeBinary),
+    _counter("epoch"),
+    _counter("numbers_ceiling"),  # nobody has this number or a higher one
+    _counter("serving_ceiling"),  # `serving` has never been higher
+    Column("skipped", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("version", BigInteger, nullable=False, server_default=text("1")),
+    _at("created_at"),
+    _of_show(),
+    CheckConstraint("mode IN ('on', 'drain', 'closed', 'off')", name="mode"),
+    CheckConstraint("rate > 0 AND burst >= 1 AND checkout_max > 0", name="bounds"),
+    CheckConstraint("drawn_at IS NULL OR count IS NOT NULL", name="drawn"),
 )
 
 recorder_positions: Final = Table(

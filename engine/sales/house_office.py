@@ -8,7 +8,7 @@ from engine.inventory import house
 from engine.inventory.commands import Overloaded, Recovering
 from engine.inventory.shows import Show
 from engine.platform.redis import Store
-from engine.sales.turns import Turns
+from engine.platform.turns import Turns
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 _AT_ONCE: Final = 2

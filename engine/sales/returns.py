@@ -26,11 +26,11 @@ from engine.ledger.journal import EntryKind, entry_id
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId
 from engine.platform.redis import Store
+from engine.platform.turns import Turns
 from engine.sales.box_office import BoxOffice
 from engine.sales.judging import OrderStatus
 from engine.sales.orders import OrderState
 from engine.sales.refunds import RefundReason
-from engine.sales.turns import Turns
 from engine.sales.views import FailedOrder, OrderUndecided, OrderView
 
 # Each keeps its show from its recorder for a moment, which many at once would make long.

@@ -1,0 +1,191 @@
+"""The waiting room in the fast lane; what each call does is documented in `api.queues`.
+
+Who waits has no API key: these calls know people by their queue tokens.
+"""
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from api.context import parse_show
+from api.fastlane.call import Visit
+from api.fastlane.kept import Kept
+from api.fastlane.replies import Reply
+from api.outcomes import problem_of_store
+from api.problems import Fault, ProblemError, ProblemKind, invalid
+from api.queue_answers import tell_draw, tell_joined, tell_pass, tell_position, tell_serving
+from api.queue_gates import pass_gates
+from api.queue_inputs import ClaimBody, JoinBody
+from api.queue_outcomes import no_queue, problem_of_queue, queue_closed
+from engine.inventory.commands import Overloaded, Recovering
+from engine.platform.ids import EntityId, IdError
+from engine.waitingroom.commands import Issued, Left, NoPass, Over
+from engine.waitingroom.queues import NoQueueError, Queue
+from engine.waitingroom.room import NumberGiven, PassIssued
+from engine.waitingroom.standing import Standing
+from engine.waitingroom.states import JOINING
+from engine.waitingroom.tokens import QueueToken, TokenError
+
+SHARED: Final = "public, max-age=1"
+_WRITTEN_MAX: Final = 1024
+_LEFT: Final = Reply(204)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Written(Struct, frozen=True):
+    """The shared document, as everybody gets it."""
+
+    queue: Queue
+    standing: Standing
+    second: int
+    kept: Kept
+    reply: Reply
+
+
+_written: OrderedDict[int, _Written] = OrderedDict()
+
+
+async def join_queue(visit: Visit) -> Reply:
+    """Give a number."""
+    queue, standing = await find_queue(visit)
+    room = visit.runtime.waiting_room
+    body = await visit.optional_body(JoinBody)
+    if standing.state not in JOINING:
+        raise queue_closed(room.position(queue, standing, 0))
+    passed = await pass_gates(visit, queue, body)
+    given = await room.join(queue, identity=passed.identity, proof=passed.proof)
+    if not isinstance(given, NumberGiven):
+        position = room.position(queue, standing, 0)
+        raise problem_of_queue(given, visit.show_text, position)
+    position = room.position(queue, standing, given.number)
+    answer = tell_joined(given, position, visit.show_text)
+    return Reply(201 if given.is_new else 200, _encode(answer))
+
+
+async def show_serving(visit: Visit) -> Reply:
+    """Tell how the line stands: the same bytes for everybody."""
+    show = show_id(visit)
+    queue, standing = visit.runtime.waiting_room.known(show) or await find_queue(visit)
+    written = write_serving(show, queue, standing)
+    return written.kept.unchanged() if written.kept.is_had_by(visit) else written.reply
+
+
+def write_serving(show: EntityId, queue: Queue, standing: Standing) -> _Written:
+    """Return the shared document, written anew when a second is over or something has changed."""
+    now = datetime.now(UTC)
+    second = int(now.timestamp())
+    written = _written.get(show)
+    if (
+        written is not None
+        and written.second == second
+        and written.standing == standing
+        and written.queue is queue
+    ):
+        return written
+    content = _encode(tell_serving(queue, standing, now.replace(microsecond=0)))
+    kept = Kept(f'W/"{standing.epoch}.{standing.serving}.{standing.next}.{second}"', SHARED)
+    written = _Written(queue, standing, second, kept, kept.reply(content, is_gzip=False))
+    _written[show] = written
+    _written.move_to_end(show)
+    if len(_written) > _WRITTEN_MAX:
+        _written.popitem(last=False)
+    return written
+
+
+async def show_position(visit: Visit) -> Reply:
+    """Tell where a number stands."""
+    queue, standing = await find_queue(visit)
+    room = visit.runtime.waiting_room
+    token = queue_token(visit, queue, visit.headers.get("queue-token"))
+    position = room.position(queue, standing, token.number)
+    standing_pass: Issued | Over | NoPass = NoPass()
+    if position.is_admitted:
+        looked = await room.look(queue, token.number)
+        if not isinstance(looked, Issued | Over | NoPass):
+            raise problem_of_store(looked)
+        standing_pass = looked
+    return Reply(200, _encode(tell_position(position, standing_pass)))
+
+
+async def claim_pass(visit: Visit) -> Reply:
+    """Exchange an admitted number for its pass."""
+    queue, standing = await find_queue(visit)
+    room = visit.runtime.waiting_room
+    token = queue_token(visit, queue, visit.headers.get("queue-token"))
+    body = await visit.optional_body(ClaimBody)
+    buyer = token.buyer if body.buyer is UNSET else body.buyer
+    if buyer is None:
+        raise invalid(Fault("is required where the token names none", pointer="/buyer"))
+    claimed = await room.claim(queue, token, buyer)
+    if not isinstance(claimed, PassIssued):
+        position = room.position(queue, standing, token.number)
+        raise problem_of_queue(claimed, visit.show_text, position)
+    return Reply(200, _encode(tell_pass(claimed, visit.show_text)))
+
+
+async def leave_queue(visit: Visit) -> Reply:
+    """Give a number and its pass up."""
+    queue, _ = await find_queue(visit)
+    token = queue_token(visit, queue, visit.headers.get("queue-token"))
+    left = await visit.runtime.waiting_room.leave(queue, token.number)
+    if not isinstance(left, Left):
+        raise problem_of_store(left)
+    return _LEFT
+
+
+async def show_draw(visit: Visit) -> Reply:
+    """Tell the commitment, and after the draw what it was to."""
+    try:
+        queue = await visit.runtime.waiting_room.queue(show_id(visit))
+    except NoQueueError:
+        raise no_queue() from None
+    if isinstance(queue, Overloaded):
+        raise problem_of_store(queue)
+    return Reply(200, _encode(tell_draw(queue)))
+
+
+async def find_queue(visit: Visit) -> tuple[Queue, Standing]:
+    """Return the queue that the path names, and how it stands.
+
+    Raises:
+        ProblemError: `no-queue`, `show-recovering` or `overloaded`.
+    """
+    room, show = visit.runtime.waiting_room, show_id(visit)
+    try:
+        found = room.known(show) or await room.look_in(show)
+    except NoQueueError:
+        raise no_queue() from None
+    if isinstance(found, Recovering | Overloaded):
+        raise problem_of_store(found)
+    return found
+
+
+def show_id(visit: Visit) -> EntityId:
+    """Return the show that the path names.
+
+    Raises:
+        ProblemError: `no-queue`: it is no show's id.
+    """
+    try:
+        return parse_show(visit.runtime.ids, visit.show_text)
+    except IdError:
+        raise no_queue() from None
+
+
+def queue_token(visit: Visit, queue: Queue, text: str | None) -> QueueToken:
+    """Read a queue token.
+
+    Raises:
+        ProblemError: `queue-token-invalid`.
+    """
+    if text is None:
+        raise ProblemError(
+            ProblemKind.QUEUE_TOKEN_INVALID, "Send the token that joining gave, as `Queue-Token`."
+        )
+    try:
+        return visit.runtime.waiting_room.read_token(queue, text)
+    except TokenError as error:
+        raise ProblemError(ProblemKind.QUEUE_TOKEN_INVALID, str(error)) from None

@@ -1,0 +1,263 @@
+"""Queues as PostgreSQL has them: the rules, the draw, and how far was given out.
+
+Numbers and `serving` have ceilings that are committed before anybody is told of what lies below
+them; a store that lost its end goes on behind them. So a number is never given twice.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import RowMapping, bindparam, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.inventory.keys import QueueKeys, queue_keys
+from engine.inventory.shows import Show
+from engine.platform.database import VISITED_SHOW_SETTING, local_transaction, tenant_transaction
+from engine.platform.ids import EntityId
+from engine.platform.tables import queues, shows
+from engine.waitingroom.draw import Draw, commitment, derive_key, make_secret
+from engine.waitingroom.rules import Mode, QueueRules
+
+_FIND: Final = select(queues).where(queues.c.show_id == bindparam("show"))
+# A queue that was switched off is left alone; its numbers stay known for a draw's verification.
+_TENDED: Final = (
+    select(queues, shows.c.opens_at.label("show_opens_at"))
+    .join(shows, shows.c.id == queues.c.show_id)
+    .where(queues.c.mode != Mode.OFF)
+)
+_DRAWS_REMEMBERED: Final = 64
+_BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
+
+
+class NoQueueError(LookupError):
+    """The show has no waiting room, or there is no such show."""
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """One show's waiting room, as of a version."""
+
+    show: EntityId
+    show_text: str
+    """The show's id as it looks outside: what the draw's key is derived with."""
+    reseller: EntityId
+    rules: QueueRules
+    secret: bytes
+    commitment: bytes
+    beacon_value: bytes | None
+    count: int | None
+    """Entries, once they are closed."""
+    drawn_at: datetime | None
+    digest: bytes | None
+    epoch: int
+    numbers_ceiling: int
+    serving_ceiling: int
+    skipped: tuple[tuple[int, int], ...]
+    """Numbers that nobody has, each from the first to before the last."""
+    version: int
+    keys: QueueKeys
+    draw: Draw | None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether holds need a pass."""
+        return self.rules.mode is not Mode.OFF
+
+    def place(self, number: int) -> int | None:
+        """Return where a number stands in line; None while that is not drawn."""
+        if self.rules.draws_at is None and self.count is None:
+            return number
+        if self.count is not None and number >= self.count:
+            return number
+        return None if self.draw is None else self.draw.place(number)
+
+
+@lru_cache(_DRAWS_REMEMBERED)
+def draw_of(show_text: str, secret: bytes, count: int, beacon_value: bytes | None) -> Draw:
+    """Return the draw of a queue whose entries are closed, ready to be asked for many places.
+
+    A fifteenth of a second of work for a million entries, the first time.
+    """
+    draw = Draw(derive_key(secret, show_text, count, beacon_value or b""), count)
+    draw.prepare()
+    return draw
+
+
+async def visit_queue(app: AsyncEngine, show: EntityId, show_text: str) -> Queue:
+    """Read a queue for somebody who has no key.
+
+    Raises:
+        NoQueueError: there is none.
+    """
+    async with local_transaction(app, VISITED_SHOW_SETTING, str(show)) as connection:
+        row = (await connection.execute(_FIND, {"show": show})).mappings().one_or_none()
+    if row is None:
+        raise NoQueueError(show)
+    return read_row(row, show_text)
+
+
+async def put_queue(connection: AsyncConnection, show: Show, rules: QueueRules) -> bool:
+    """Write a queue's rules; the first time its secret is made. Tell whether it was there.
+
+    `connection` is in a transaction of the show's reseller.
+    """
+    await connection.execute(_BOUND_THE_WAIT)
+    values = _columns(rules)
+    changed = await connection.execute(
+        update(queues)
+        .where(queues.c.show_id == show.id)
+        .values(**values, version=queues.c.version + 1)
+    )
+    if changed.rowcount:
+        return True
+    secret = make_secret()
+    await connection.execute(
+        insert(queues).values(
+            show_id=show.id,
+            reseller_id=show.reseller,
+            secret=secret,
+            commitment=commitment(secret),
+            **values,
+        )
+    )
+    return False
+
+
+async def give_beacon_value(app: AsyncEngine, queue: Queue, value: bytes) -> bool:
+    """Note a beacon's value; False if there is one already, or the entries are not closed."""
+    async with tenant_transaction(app, queue.reseller) as connection:
+        noted = await connection.execute(
+            update(queues)
+            .where(
+                queues.c.show_id == queue.show,
+                queues.c.beacon_value.is_(None),
+                queues.c.count.is_not(None),
+            )
+            .values(beacon_value=value, version=queues.c.version + 1)
+        )
+    return noted.rowcount == 1
+
+
+# What the workers do ------------------------------------------------------------------------------
+
+
+class TendedQueue(Struct, frozen=True):
+    """A queue that is not off, and when the sale begins."""
+
+    queue: Queue
+    show_opens_at: datetime
+
+
+async def tended_queues(
+    engine: AsyncEngine, show_text: Callable[[EntityId], str]
+) -> list[TendedQueue]:
+    """Return every queue that is not off, as the recorder's role sees them.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_TENDED)).mappings().all()
+    return [
+        TendedQueue(read_row(row, show_text(row["show_id"])), row["show_opens_at"]) for row in rows
+    ]
+
+
+async def raise_ceilings(
+    engine: AsyncEngine, show: int, epoch: int, *, numbers: int, serving: int
+) -> bool:
+    """Commit that numbers and `serving` may go this far; False if another recovery came between."""
+    return await _change(
+        engine,
+        show,
+        epoch,
+        same_version=True,
+        numbers_ceiling=func.greatest(queues.c.numbers_ceiling, numbers),
+        serving_ceiling=func.greatest(queues.c.serving_ceiling, serving),
+    )
+
+
+async def begin_epoch(
+    engine: AsyncEngine, queue: Queue, *, numbers: int, skipped: Sequence[Sequence[int]]
+) -> int | None:
+    """Commit the next epoch and the numbers that it may give out; None if another did before."""
+    epoch = queue.epoch + 1
+    done = await _change(
+        engine,
+        queue.show,
+        queue.epoch,
+        epoch=epoch,
+        numbers_ceiling=numbers,
+        skipped=skipped,
+    )
+    return epoch if done else None
+
+
+async def note_count(engine: AsyncEngine, show: int, epoch: int, count: int) -> bool:
+    """Commit how many entries there are."""
+    return await _change(engine, show, epoch, count=count)
+
+
+async def note_draw(
+    engine: AsyncEngine, show: int, epoch: int, drawn_at: datetime, digest: bytes
+) -> bool:
+    """Commit that places are drawn."""
+    return await _change(engine, show, epoch, drawn_at=drawn_at, digest=digest)
+
+
+async def note_beacon(engine: AsyncEngine, show: int, epoch: int, value: bytes) -> bool:
+    """Commit a beacon's value that was fetched."""
+    return await _change(engine, show, epoch, beacon_value=value)
+
+
+async def _change(
+    engine: AsyncEngine, show: int, in_epoch: int, *, same_version: bool = False, **values: object
+) -> bool:
+    if not same_version:
+        values["version"] = queues.c.version + 1
+    async with engine.begin() as connection:
+        await connection.execute(_BOUND_THE_WAIT)
+        changed = await connection.execute(
+            update(queues)
+            .where(queues.c.show_id == show, queues.c.epoch == in_epoch)
+            .values(**values)
+        )
+    return changed.rowcount == 1
+
+
+def _columns(rules: QueueRules) -> dict[str, Any]:
+    columns = msgspec.structs.asdict(rules)
+    columns["mode"] = rules.mode.value
+    columns["return_addresses"] = list(rules.return_addresses)
+    columns["beacon"] = None if rules.beacon is None else msgspec.to_builtins(rules.beacon)
+    return columns
+
+
+def read_row(row: RowMapping, show_text: str) -> Queue:
+    """Return the queue of a row."""
+    given: dict[str, Any] = {name: row[name] for name in QueueRules.__struct_fields__}
+    rules = msgspec.convert(given, QueueRules)
+    count, drawn_at = row["count"], row["drawn_at"]
+    is_drawn = drawn_at is not None
+    return Queue(
+        show=EntityId(row["show_id"]),
+        show_text=show_text,
+        reseller=EntityId(row["reseller_id"]),
+        rules=rules,
+        secret=row["secret"],
+        commitment=row["commitment"],
+        beacon_value=row["beacon_value"],
+        count=count,
+        drawn_at=drawn_at,
+        digest=row["digest"],
+        epoch=row["epoch"],
+        numbers_ceiling=row["numbers_ceiling"],
+        serving_ceiling=row["serving_ceiling"],
+        skipped=tuple((first, end) for first, end in row["skipped"]),
+        version=row["version"],
+        keys=queue_keys(row["show_id"]),
+        draw=draw_of(show_text, row["secret"], count, row["beacon_value"]) if is_drawn else None,
+    )

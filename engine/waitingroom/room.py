@@ -1,0 +1,320 @@
+"""The waiting room of each show, as the API asks about it."""
+
+import asyncio
+from collections import OrderedDict
+from functools import partial
+from hashlib import blake2b
+from typing import Final
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory import house
+from engine.inventory.commands import Overloaded, Recovering
+from engine.inventory.shows import Show
+from engine.platform.errors import StoreUnavailableError, store_failures
+from engine.platform.ids import EntityId, Ids, Prefix
+from engine.platform.redis import Store
+from engine.platform.sharing import SharedReads
+from engine.platform.turns import Turns
+from engine.waitingroom.commands import (
+    Check,
+    Claim,
+    Command,
+    Issued,
+    Join,
+    Joined,
+    Known,
+    Leave,
+    Left,
+    Look,
+    NoPass,
+    NotYet,
+    Outcome,
+    Over,
+    Unavailable,
+)
+from engine.waitingroom.lane import QueueLanes
+from engine.waitingroom.line import people_between
+from engine.waitingroom.queues import (
+    NoQueueError,
+    Queue,
+    give_beacon_value,
+    put_queue,
+    visit_queue,
+)
+from engine.waitingroom.rules import QueueRules
+from engine.waitingroom.standing import Standing, Standings
+from engine.waitingroom.states import QueueState
+from engine.waitingroom.tokens import QueueToken, QueueTokens, TokenError
+
+_QUEUES_REMEMBERED: Final = 4096
+_LOOK_UPS: Final = 2
+_LOOK_UPS_WAITING: Final = 256
+_CHANGES: Final = 2
+_CHANGES_WAITING: Final = 16
+
+
+class NumberGiven(Struct, frozen=True):
+    """A number, and the token that proves it."""
+
+    number: int
+    token: str
+    is_new: bool
+
+
+class Position(Struct, frozen=True):
+    """Where a number stands."""
+
+    number: int
+    place: int | None
+    """None while it is not drawn."""
+    ahead: int | None
+    """Places before it that are not admitted either; None as `place`."""
+    is_admitted: bool
+    standing: Standing
+
+
+class PassIssued(Struct, frozen=True):
+    """The pass of a number."""
+
+    text: str
+    number: int
+    buyer: str
+    deadline_ms: int
+
+
+class AnotherBuyer(Struct, frozen=True):
+    """The token names its buyer, and this is not they."""
+
+    buyer: str
+
+
+class NotAdmitted(Struct, frozen=True):
+    """A hold without a pass that lives: why."""
+
+    reason: str
+
+
+class WaitingRoom:
+    """The waiting rooms of all shows, for one process.
+
+    Every method may raise `StoreUnavailableError`, when a store it needs can't be asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        ids: Ids,
+        redis: Store,
+        app: AsyncEngine,
+        tokens: QueueTokens,
+        replicas: int,
+    ) -> None:
+        """Take what the composition root has opened."""
+        self._ids = ids
+        self._redis = redis
+        self._app = app
+        self._tokens = tokens
+        self._lanes = QueueLanes(redis, replicas=replicas)
+        self._standings = Standings(redis)
+        self._queues: OrderedDict[int, Queue] = OrderedDict()
+        self._reads: SharedReads[int, Queue] = SharedReads()
+        self._look_ups = Turns(_LOOK_UPS, waiting_max=_LOOK_UPS_WAITING)
+        self._changes = Turns(_CHANGES, waiting_max=_CHANGES_WAITING)
+
+    async def stop(self) -> None:
+        """Watch no queue any more."""
+        await self._standings.stop()
+
+    # What is known -------------------------------------------------------------------------------
+
+    def known(self, show: EntityId) -> tuple[Queue, Standing] | None:
+        """Return a queue and how it stands if both are in memory; None: ask with `look_in`."""
+        queue = self._queues.get(show)
+        standing = self._standings.known(show)
+        if queue is None or standing is None or standing.version != queue.version:
+            return None
+        return queue, standing
+
+    async def look_in(self, show: EntityId) -> tuple[Queue, Standing] | Recovering | Overloaded:
+        """Return a queue and how it stands.
+
+        Raises:
+            NoQueueError: the show has none, or there is no such show.
+        """
+        known = self.known(show)
+        if known is not None:
+            return known
+        queue = self._queues.get(show) or await self._read(show)
+        if isinstance(queue, Overloaded):
+            return queue
+        standing = await self._standings.get(show, queue.keys)
+        if standing is not None and standing.version > queue.version:
+            queue = await self._read(show)
+            if isinstance(queue, Overloaded):
+                return queue
+        if not queue.is_active:
+            raise NoQueueError(show)
+        return Recovering() if standing is None else (queue, standing)
+
+    async def queue(self, show: EntityId) -> Queue | Overloaded:
+        """Return a queue as PostgreSQL has it, read now; also one that is switched off.
+
+        Raises:
+            NoQueueError: the show never had one.
+        """
+        return await self._read(show)
+
+    async def _read(self, show: EntityId) -> Queue | Overloaded:
+        async with self._look_ups.take() as mine:
+            if not mine:
+                return Overloaded()
+            with store_failures():
+                queue = await self._reads.get(show, partial(self._visit, show))
+        self._queues[show] = queue
+        self._queues.move_to_end(show)
+        if len(self._queues) > _QUEUES_REMEMBERED:
+            self._queues.popitem(last=False)
+        return queue
+
+    async def _visit(self, show: EntityId) -> Queue:
+        return await visit_queue(self._app, show, self._ids.entity(Prefix.SHOW, show))
+
+    def listen(self, show: EntityId) -> asyncio.Event:
+        """Return an event that is set whenever the queue stands otherwise; `forget` it again."""
+        return self._standings.listen(show)
+
+    def forget(self, show: EntityId, event: asyncio.Event) -> None:
+        """Set an event no more."""
+        self._standings.forget(show, event)
+
+    def read_token(self, queue: Queue, text: str) -> QueueToken:
+        """Return what a token says.
+
+        Raises:
+            TokenError: it is none of this show's.
+        """
+        return self._tokens.read_token(queue.show, text)
+
+    def position(self, queue: Queue, standing: Standing, number: int) -> Position:
+        """Return where a number stands."""
+        place = queue.place(number)
+        if place is None:
+            return Position(number, None, None, is_admitted=False, standing=standing)
+        return Position(
+            number,
+            place,
+            max(0, people_between(standing.serving, place, queue.skipped)),
+            is_admitted=place < standing.serving,
+            standing=standing,
+        )
+
+    # What people ask for -------------------------------------------------------------------------
+
+    async def join(
+        self,
+        queue: Queue,
+        *,
+        identity: tuple[bytes, str] | None = None,
+        proof: tuple[int, int] | None = None,
+    ) -> NumberGiven | Outcome:
+        """Give the next number, or the one that an identity (digest and buyer) has already."""
+        digest, buyer = identity or (None, None)
+        outcome = await self._ask(queue, Join(digest, proof))
+        if isinstance(outcome, Joined | Known):
+            number = outcome.number
+            token = self._tokens.sign_token(queue.show, number, digest, buyer)
+            return NumberGiven(number, token, isinstance(outcome, Joined))
+        return outcome
+
+    async def claim(
+        self, queue: Queue, token: QueueToken, buyer: str
+    ) -> PassIssued | AnotherBuyer | Outcome:
+        """Exchange an admitted number for its pass; repeated, for the same one."""
+        if token.buyer is not None and token.buyer != buyer:
+            return AnotherBuyer(token.buyer)
+        place = queue.place(token.number)
+        if place is None:
+            return NotYet()
+        outcome = await self._ask(queue, Claim(token.number, place, _digest(buyer)))
+        if isinstance(outcome, Issued):
+            text = self._tokens.sign_pass(queue.show, token, buyer)
+            return PassIssued(text, token.number, buyer, outcome.deadline_ms)
+        return outcome
+
+    async def leave(self, queue: Queue, number: int) -> Left | Unavailable:
+        """Give a number and its pass up for good."""
+        outcome = await self._ask(queue, Leave(number))
+        assert isinstance(outcome, Left | Unavailable)  # noqa: S101 - the script answers so
+        return outcome
+
+    async def look(self, queue: Queue, number: int) -> Issued | Over | NoPass | Unavailable:
+        """Tell how a number's pass stands."""
+        outcome = await self._ask(queue, Look(number))
+        assert isinstance(  # noqa: S101 - the script answers so
+            outcome, Issued | Over | NoPass | Unavailable
+        )
+        return outcome
+
+    async def check_pass(
+        self, show: Show, text: str, buyer: str
+    ) -> Issued | NotAdmitted | Unavailable:
+        """Tell whether a pass lets this buyer hold places of this show now."""
+        if not text:
+            return NotAdmitted("it came without a pass")
+        try:
+            number = self._tokens.read_pass(show.id, text, buyer)
+        except TokenError as error:
+            return NotAdmitted(str(error))
+        try:
+            found = await self.look_in(show.id)
+        except NoQueueError:
+            return Recovering()  # switched off since the show was read
+        if isinstance(found, Unavailable):
+            return found
+        outcome = await self._ask(found[0], Check(number, _digest(buyer)))
+        if isinstance(outcome, Over):
+            return NotAdmitted("its pass is over")
+        assert isinstance(outcome, Issued | Unavailable)  # noqa: S101 - the script answers so
+        return outcome
+
+    async def end_pass(self, show: Show, text: str, buyer: str) -> None:
+        """Free the place in checkout of a pass that was used; if this fails, its deadline does."""
+        try:
+            number = self._tokens.read_pass(show.id, text, buyer)
+            found = await self.look_in(show.id)
+        except (TokenError, NoQueueError, StoreUnavailableError):
+            return
+        if not isinstance(found, Unavailable):
+            await self._ask(found[0], Leave(number))
+
+    async def _ask(self, queue: Queue, command: Command) -> Outcome:
+        return await self._lanes.get(queue.show, queue.keys).submit(command)
+
+    # What resellers decide -----------------------------------------------------------------------
+
+    async def put(
+        self, show: Show, rules: QueueRules, beacon_value: bytes | None
+    ) -> Queue | Recovering | Overloaded:
+        """Write a queue's rules; making or ending a waiting room makes an inventory version too."""
+        async with self._changes.take() as mine:
+            if not mine:
+                return Overloaded()
+            await house.change_show(
+                self._app, self._redis, show, partial(put_queue, show=show, rules=rules)
+            )
+            queue = await self._read(show.id)
+            if beacon_value is not None and isinstance(queue, Queue):
+                await give_beacon_value(self._app, queue, beacon_value)
+                queue = await self._read(show.id)
+            return queue
+
+
+def _digest(buyer: str) -> str:
+    return blake2b(buyer.encode(), digest_size=8).hexdigest()
+
+
+def is_open(state: QueueState) -> bool:
+    """Tell whether somebody is or will be admitted in this state."""
+    return state not in {QueueState.OFF, QueueState.CLOSED, QueueState.SOLD_OUT}

@@ -1,0 +1,62 @@
+"""What a reseller decides about a show's waiting room."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+RATE_MAX: Final = 2000.0
+"""Passes a second."""
+CHECKOUT_MAX: Final = 100_000
+PASS_TTL_S_MIN: Final = 60
+PASS_TTL_S_MAX: Final = 3600
+PROOF_BITS_MAX: Final = 24
+RETURN_ADDRESSES_MAX: Final = 20
+BURST_S: Final = 2.0
+"""The burst where none is named: what this many seconds of the rate come to, and 1 at least."""
+
+
+class Mode(StrEnum):
+    """Whether there is a waiting room."""
+
+    ON = "on"
+    DRAIN = "drain"
+    """Nobody joins any more; who is in line is served to its end."""
+    CLOSED = "closed"
+    """Nobody joins, and no pass is issued; those that were issued count."""
+    OFF = "off"
+    """There is none: holds need no pass."""
+
+
+class Beacon(Struct, frozen=True):
+    """A public value that is named in advance and known only after the entries are closed."""
+
+    name: str
+    round: int | None = None
+    url: str | None = None
+
+
+class QueueRules(Struct, frozen=True, kw_only=True):
+    """How a show's waiting room works."""
+
+    mode: Mode
+    is_paused: bool
+    opens_at: datetime
+    draws_at: datetime | None
+    rate: float
+    """Passes a second."""
+    burst: float
+    checkout_max: int
+    """Passes that live at a time."""
+    pass_ttl_s: int
+    safety_net: float | None
+    """Joins a second up to which nobody waits; None: people wait in any case."""
+    proof_bits: int
+    return_addresses: tuple[str, ...]
+    beacon: Beacon | None
+
+
+def default_burst(rate: float) -> float:
+    """Return how many passes may be issued at once if a reseller does not say."""
+    return max(1.0, BURST_S * rate)

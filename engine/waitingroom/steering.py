@@ -1,0 +1,289 @@
+"""Steers queues: what one controller does with one queue, several times a second.
+
+It asks PostgreSQL before it goes beyond what is committed, tells the store what `admission`
+decides, and opens the queue anew where the store is another than before. Any number of controllers
+may be at it: the script lets the holder of the lease fill the stock, and nobody else.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory.keys import show_keys
+from engine.inventory.scripts import load_script
+from engine.platform.errors import is_outage
+from engine.platform.ids import entity_hex
+from engine.platform.redis import Store
+from engine.waitingroom.admission import Controller, Observation, Rules, Step
+from engine.waitingroom.credit import BURST_MIN
+from engine.waitingroom.drawing import draw_places
+from engine.waitingroom.queues import Queue, raise_ceilings
+from engine.waitingroom.reopening import reopen_queue
+from engine.waitingroom.rules import Mode
+from engine.waitingroom.states import JOINING, QueueState
+
+PAUSE_S: Final = 0.2
+"""Between two steps of who holds a queue."""
+
+IDLE_PAUSE_S: Final = 1.0
+"""Between two looks at a queue that another holds, or that is not open yet."""
+
+NUMBERS_AHEAD: Final = 50_000
+"""Numbers that may be given before the controller is back; a fail-over skips at most as many."""
+
+LEASE_MS: Final = 2000
+CLAIM_KEPT_MS: Final = 5000
+"""A claimant who was told to wait, and does not come back for so long, waits no more."""
+
+_SERVING_AHEAD_STEPS: Final = 10
+_SERVING_AHEAD_MIN: Final = 20
+_COUNT_PLACES_S: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class _Seen(Struct, frozen=True):
+    """What the script told of the queue, in its order."""
+
+    now_ms: int
+    next: int
+    ceiling: int
+    serving: int
+    stock: str
+    issued: int
+    live: int
+    waiting: int
+    claims: int
+    lag: int
+    count: int
+
+
+class Steering:
+    """One queue in the hands of one controller."""
+
+    def __init__(
+        self,
+        redis: Store,
+        engine: AsyncEngine,
+        holder: str,
+        *,
+        find_beacon: Callable[[Queue], Awaitable[bytes | None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Take the stores, this controller's name, and what asks for a beacon's value."""
+        self._redis = redis
+        self._engine = engine
+        self._holder = holder
+        self._find_beacon = find_beacon
+        self._clock = clock
+        self._controller = Controller()
+        self._seen: _Seen | None = None
+        self._answered_s = 0.0
+        self._latency_ms = 0.0
+        self._step = 0
+        self._places = (0, 0)
+        self._counted_s = -_COUNT_PLACES_S
+        self._ceilings = (0, 0)
+        self._epoch = 0
+
+    async def steer(self, queue: Queue, show_opens_at: datetime) -> float:
+        """Make one step; return after how many seconds to make the next.
+
+        `queue` must be one that was read a moment ago.
+
+        Raises:
+            redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+        """
+        if queue.epoch < self._epoch:
+            return PAUSE_S  # read before it was opened anew
+        if queue.epoch > self._epoch:
+            self._epoch = queue.epoch
+            self._forget()
+        self._ceilings = (
+            max(self._ceilings[0], queue.numbers_ceiling),
+            max(self._ceilings[1], queue.serving_ceiling),
+        )
+        try:
+            return await self._step_on(queue, show_opens_at)
+        except BaseException:
+            # Nobody knows whether it was carried out.
+            self._controller.forget_credit()
+            raise
+
+    async def _step_on(self, queue: Queue, show_opens_at: datetime) -> float:
+        if queue.epoch == 0:
+            await self._reopen(queue)
+            return PAUSE_S
+        await self._count_places(queue)
+        now_s = self._clock()
+        step = self._decide(queue, now_s)
+        state = state_of(queue, step, self._seen, show_opens_at)
+        is_admitting = state in _STEERED
+        await self._raise_ceilings(queue, step if is_admitting else None)
+        status, *told = await self._tell(queue, step, state, is_admitting=is_admitting)
+        self._answered_s = self._clock()
+        self._latency_ms = 1000 * (self._answered_s - now_s)
+        if status == "fenced":
+            _log.info("queue is fenced", show=entity_hex(queue.show))
+            await self._reopen(queue)
+            return PAUSE_S
+        if status in {"held", "stale", "late"}:
+            self._forget()
+            return IDLE_PAUSE_S if status == "held" else PAUSE_S
+        if status == "taken":
+            self._forget()
+        self._seen = _Seen(*told)
+        await draw_places(
+            self._redis, self._engine, queue, self._seen.now_ms, find_beacon=self._find_beacon
+        )
+        return IDLE_PAUSE_S if state is QueueState.OFF and status != "taken" else PAUSE_S
+
+    def _forget(self) -> None:
+        """Know nothing of the queue: another had it, or it is another's."""
+        self._controller, self._seen = Controller(), None
+
+    async def _reopen(self, queue: Queue) -> None:
+        self._forget()
+        await reopen_queue(self._redis, self._engine, queue, ahead=NUMBERS_AHEAD)
+
+    async def _count_places(self, queue: Queue) -> None:
+        if self._clock() - self._counted_s >= _COUNT_PLACES_S:
+            keys = show_keys(queue.show).inventory()
+            _, opened, held = await load_script("count_places").call(self._redis, keys)
+            self._places, self._counted_s = (opened, held), self._clock()
+
+    def _decide(self, queue: Queue, now_s: float) -> Step | None:
+        seen, rules = self._seen, queue.rules
+        if seen is None:
+            return None
+        opened, held = self._places
+        return self._controller.tick(
+            Rules(
+                rate=rules.rate,
+                burst=max(BURST_MIN, rules.burst),
+                checkout_max=rules.checkout_max,
+                paused=rules.is_paused,
+                safety_net_joins_per_s=rules.safety_net,
+            ),
+            Observation(
+                monotonic_s=now_s,
+                answered_s=self._answered_s,
+                next=seen.next,
+                serving=seen.serving,
+                stock=float(seen.stock),
+                occupancy=seen.live,
+                waiting=seen.waiting,
+                claims=seen.claims,
+                lag=seen.lag,
+                open_places=opened,
+                held_places=held,
+                latency_ms=self._latency_ms,
+                skipped=queue.skipped,
+            ),
+        )
+
+    async def _raise_ceilings(self, queue: Queue, step: Step | None) -> None:
+        """Commit how far numbers and `serving` may go before they do."""
+        if self._seen is None:
+            return
+        numbers, serving = self._ceilings
+        wanted = max(self._seen.serving, 0 if step is None else step.serving)
+        ahead = max(_SERVING_AHEAD_MIN, _SERVING_AHEAD_STEPS * (wanted - self._seen.serving))
+        is_near = self._seen.next + NUMBERS_AHEAD // 2 > numbers
+        if not is_near and wanted <= serving:
+            return
+        raised = (
+            self._seen.next + NUMBERS_AHEAD if is_near else numbers,
+            serving if wanted <= serving else wanted + ahead,
+        )
+        try:
+            done = await raise_ceilings(
+                self._engine, queue.show, self._epoch, numbers=raised[0], serving=raised[1]
+            )
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            if not is_outage(error):
+                raise
+            # Who is admitted goes on; nobody else is until it can be committed.
+            _log.warning("ceilings not raised", show=entity_hex(queue.show), error=repr(error))
+            return
+        if done:
+            self._ceilings = raised
+
+    async def _tell(
+        self, queue: Queue, step: Step | None, state: QueueState, *, is_admitting: bool
+    ) -> list[Any]:
+        numbers, serving = self._ceilings
+        self._step += 1
+        rules = queue.rules
+        fields = {
+            "checkout_max": str(rules.checkout_max),
+            "pass_ttl": str(rules.pass_ttl_s * 1000),
+            "version": str(queue.version),
+        }
+        credit, stock_max, wanted = 0.0, 0.0, 0
+        if step is not None:
+            pace = step.pace
+            fields |= {
+                "state": state.value,
+                "joins": "open" if may_join(rules.mode, state) else "shut",
+                "rate": f"{step.rate if is_admitting else 0.0:.3f}",
+                "slow": "" if pace is None else f"{pace.slow:.3f}",
+                "fast": "" if pace is None else f"{pace.fast:.3f}",
+            }
+            if is_admitting:
+                credit, stock_max = step.credit, step.stock_max
+                wanted = min(step.serving, serving)
+        header = [
+            self._epoch,
+            LEASE_MS,
+            self._step,
+            credit,
+            stock_max,
+            wanted,
+            numbers,
+            CLAIM_KEPT_MS,
+            [part for pair in fields.items() for part in pair],
+        ]
+        reply = await load_script("steer_queue").call(
+            self._redis, queue.keys.all(), _encode(header), self._holder
+        )
+        return _decode(reply)
+
+
+def state_of(
+    queue: Queue, step: Step | None, seen: _Seen | None, show_opens_at: datetime
+) -> QueueState:
+    """Return the state that people are told, by the store's time."""
+    rules = queue.rules
+    if rules.mode is Mode.CLOSED:
+        return QueueState.CLOSED
+    if seen is None or step is None:
+        return QueueState.OFF  # nothing is known yet, and nothing is told
+    now = datetime.fromtimestamp(seen.now_ms / 1000, UTC)
+    if now < rules.opens_at:
+        return QueueState.OFF
+    if rules.draws_at is not None and queue.drawn_at is None:
+        return QueueState.PRE_QUEUE
+    if now < show_opens_at:
+        return QueueState.PRE_QUEUE if rules.draws_at is None else QueueState.DRAWN
+    return QueueState(step.state.value)
+
+
+def may_join(mode: Mode, state: QueueState) -> bool:
+    """Tell whether numbers are given."""
+    return mode is Mode.ON and state in JOINING
+
+
+_STEERED: Final = frozenset(
+    {QueueState.RUNNING, QueueState.PAUSED, QueueState.PASSTHROUGH, QueueState.SOLD_OUT}
+)
+"""States in which the sale has begun: what `admission` decides is carried out."""
