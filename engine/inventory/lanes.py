@@ -199,21 +199,27 @@ class Lane:
             if reply.status == "too-late":
                 too_late += 1
                 continue
-            if attempt:
-                await asyncio.sleep(RELOAD.pause_s(attempt))
-            before = show
-            try:
-                show = await self._source.reload()
-            except (StoreUnavailableError, OSError, TimeoutError) as error:
-                _log.warning("show not read again", error=repr(error))
+            reloaded = await self._reload(attempt)
+            if reloaded is None:
                 break
-            if show.has_queue and not before.has_queue:
+            if reloaded.has_queue and not show.has_queue:
                 # Asked for when nobody needed a pass: who repeats it is asked for one.
                 return [Recovering()] * len(batch)
+            show = reloaded
         if too_late == _RELOADS_MAX:
             return [Overloaded()] * len(batch)
         await self._call_for_recovery(show)
         return [Recovering()] * len(batch)
+
+    async def _reload(self, attempt: int) -> Show | None:
+        """Read the show again, after a pause if that was of no use before; None if it can't be."""
+        if attempt:
+            await asyncio.sleep(RELOAD.pause_s(attempt))
+        try:
+            return await self._source.reload()
+        except (StoreUnavailableError, OSError, TimeoutError) as error:
+            _log.warning("show not read again", error=repr(error))
+            return None
 
     async def _call_for_recovery(self, show: Show) -> None:
         """Call for it, for a fenced show whose batches follow one another not with each."""

@@ -35,6 +35,7 @@ from engine.waitingroom.commands import (
     Unavailable,
 )
 from engine.waitingroom.lane import QueueLanes
+from engine.waitingroom.line import people_between
 from engine.waitingroom.queues import (
     NoQueueError,
     Queue,
@@ -204,7 +205,7 @@ class WaitingRoom:
         return Position(
             number,
             place,
-            max(0, place - standing.serving),
+            max(0, people_between(standing.serving, place, queue.skipped)),
             is_admitted=place < standing.serving,
             standing=standing,
         )
