@@ -1,6 +1,7 @@
 """A person's way through a real queue: page, API, worker and both stores."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from ops.resellers import make_reseller
 from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, Json, ShowDesk
 
+_OPEN_WITHIN_S = 15
 _OPENED = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 
 
@@ -26,10 +28,16 @@ def desk(stack: Stack) -> Iterator[FrontDesk]:
         yield desk
 
 
-def _with_queue(desk: FrontDesk, **rules: object) -> ShowDesk:
-    show = desk.new_show(name="First night & friends")
+def _with_queue(desk: FrontDesk, opens_at: str = _OPENED, **rules: object) -> ShowDesk:
+    """Return a show with a waiting room that a worker has opened."""
+    show = desk.new_show(name="First night & friends", opens_at=opens_at)
     body: Json = {"opens_at": _OPENED, "rate": 50, "checkout_max": 10, "pass_ttl_s": 60}
-    desk.http.put(f"{show.path}/queue", json=body | rules).raise_for_status()
+    made = desk.http.put(f"{show.path}/queue", json=body | rules)
+    assert made.status_code == 200, made.text
+    ends = time.monotonic() + _OPEN_WITHIN_S
+    while 'data-state="off"' in (page := desk.get(f"/queue/{show.id}")).text or page.is_error:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
     return show
 
 
@@ -42,7 +50,8 @@ def test_a_person_gets_from_the_line_to_a_ticket(desk: FrontDesk, person: Page) 
     """Join, wait, be admitted, go to the shop, which holds and buys with the pass."""
     shop = _shop(desk)
     show = _with_queue(desk, return_addresses=[shop])
-    assert show.hold("A-1").status_code == 403
+    refused = show.hold("A-1")
+    assert refused.status_code == 403, refused.text
     person.goto(f"{desk.http.base_url}/queue/{show.id}?return={shop}/health/live")
     expect(person.locator("h1")).to_have_text("First night & friends")
     person.get_by_role("button").click()
@@ -67,8 +76,12 @@ def test_a_person_gets_from_the_line_to_a_ticket(desk: FrontDesk, person: Page) 
 
 def test_the_draw_comes_while_people_look(desk: FrontDesk, person: Page) -> None:
     """They see their entry, then their place, and can check it."""
-    draws_at = datetime.now(UTC) + timedelta(seconds=6)
-    show = _with_queue(desk, draws_at=draws_at.isoformat(), paused=False)
+    now = datetime.now(UTC)
+    show = _with_queue(
+        desk,
+        opens_at=(now + timedelta(seconds=12)).isoformat(),
+        draws_at=(now + timedelta(seconds=8)).isoformat(),
+    )
     person.goto(f"{desk.http.base_url}/queue/{show.id}")
     person.get_by_role("button", name="Join the draw").click()
     heading = person.get_by_role("heading", level=2)
