@@ -274,7 +274,7 @@ class Steering:
         return _decode(reply)
 
 
-def state_of(
+def state_of(  # noqa: PLR0911 - the states in order of precedence
     queue: Queue, step: Step | None, seen: _Seen | None, show_opens_at: datetime
 ) -> QueueState:
     """Return the state that people are told, by the store's time."""
