@@ -11,7 +11,7 @@ from api.fastlane.call import address_behind
 from api.outcomes import problem_of_store
 from api.problems import ProblemError, ProblemKind
 from api.queue_answers import tell_position
-from api.queue_gates import pass_gates
+from api.queue_gates import pass_gates, proof_spent
 from api.queue_inputs import IDENTITY_CHARACTERS_MAX, PROOF_CHARACTERS_MAX, JoinBody
 from api.queue_outcomes import problem_of_queue
 from api.times import utc
@@ -21,6 +21,8 @@ from engine.platform.ids import IdError
 from engine.runtime import Serving
 from engine.waitingroom import queues, room, standing
 from engine.waitingroom.commands import Issued, Left, NoPass, NotYet, Over, Shut, Spent, Waits
+from engine.waitingroom.gates import Challenge
+from engine.waitingroom.proof_of_work import ALGORITHM
 from engine.waitingroom.states import JOINING
 from engine.waitingroom.tokens import QueueToken, TokenError
 from web.room import (
@@ -30,6 +32,7 @@ from web.room import (
     Joined,
     JoinOutcome,
     NotYourTurn,
+    OtherCheck,
     Pass,
     PassEnded,
     PassState,
@@ -107,8 +110,9 @@ class EngineRoom:
         queue, line = found
         given_proof = (proof or "")[:PROOF_CHARACTERS_MAX]
         body = JoinBody(identity=identity or "", proof=given_proof)
+        arrival = _Arrival(self._runtime, came_from)
         try:
-            passed = await pass_gates(_Arrival(self._runtime, came_from), queue, body)
+            passed = await pass_gates(arrival, queue, body)
         except ProblemError as problem:
             return _refusal(problem)
         waiting_room = self._runtime.waiting_room
@@ -119,8 +123,7 @@ class EngineRoom:
             case Shut():
                 return QueueShut()
             case Spent():
-                # Without the proof the gates give a new challenge.
-                return await self.join(show, came_from, identity=identity, proof=None)
+                return _refusal(await proof_spent(arrival, queue))
             case _:
                 raise problem_of_queue(given, show, waiting_room.position(queue, line, 0))
 
@@ -212,9 +215,11 @@ def guest(token: str) -> str:
 def _refusal(problem: ProblemError) -> JoinOutcome:
     members = problem.members or {}
     match problem.kind:
-        case ProblemKind.PROOF_REQUIRED if "challenge" in members:
-            challenge = members["challenge"]
-            return ProofRequired(challenge["challenge"], challenge["bits"])
+        case ProblemKind.PROOF_REQUIRED:
+            asked = members.get("challenge")
+            if isinstance(asked, Challenge) and asked.algorithm == ALGORITHM:
+                return ProofRequired(asked.challenge, asked.bits)
+            return OtherCheck()
         case ProblemKind.IDENTITY_INVALID:
             return IdentityRefused()
         case ProblemKind.TOO_MANY_JOINS:

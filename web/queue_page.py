@@ -18,6 +18,7 @@ from web.room import (
     IdentityRefused,
     Joined,
     NotYourTurn,
+    OtherCheck,
     Pass,
     PassEnded,
     PassState,
@@ -34,7 +35,10 @@ ROOM: Final = "waiting_room"
 
 _FORM_BYTES_MAX: Final = 16 * 1024
 _FOREVER: Final = "public, max-age=31536000, immutable"
-_STALE_LINK: Final = "The link that brought you here is not valid any more. Go back to the shop."
+_REFUSALS: Final[dict[type, str]] = {
+    IdentityRefused: "The link that brought you here is not valid any more. Go back to the shop.",
+    OtherCheck: "This sale asks for a check that this page does not have. Join from the shop.",
+}
 _A_WHILE: Final = "public, max-age=300"
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -65,14 +69,15 @@ async def join(request: PageRequest, show: FromPath[str]) -> Page:
     match outcome:
         case Joined():
             return see_other(visit.here(), visit.keep(outcome.token))
-        case ProofRequired() | IdentityRefused():
-            proof = outcome if isinstance(outcome, ProofRequired) else None
-            notice = None if proof else _STALE_LINK
-            return await show_face(visit, room, queue, Refusal(proof, notice))
+        case ProofRequired():
+            refusal = Refusal(proof=outcome)
+        case OtherCheck() | IdentityRefused():
+            refusal = Refusal(notice=_REFUSALS[type(outcome)])
         case TooManyJoins():
             return _too_many(visit, outcome)
         case QueueShut():
             return see_other(visit.here())
+    return await show_face(visit, room, queue, refusal)
 
 
 @post("/{show:str}/pass")

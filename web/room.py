@@ -91,6 +91,10 @@ class ProofRequired(Struct, frozen=True):
     bits: int
 
 
+class OtherCheck(Struct, frozen=True):
+    """Joining takes a check that this page does not have: a deployment's own gate asks for it."""
+
+
 class IdentityRefused(Struct, frozen=True):
     """The identity is not one that the reseller signed for this show, or it has run out."""
 
@@ -127,7 +131,7 @@ class TokenRefused(Struct, frozen=True):
     """The token is not one of this queue."""
 
 
-JoinOutcome = Joined | ProofRequired | IdentityRefused | TooManyJoins | QueueShut
+JoinOutcome = Joined | ProofRequired | OtherCheck | IdentityRefused | TooManyJoins | QueueShut
 ClaimOutcome = Pass | NotYourTurn | PassEnded | TokenRefused
 
 

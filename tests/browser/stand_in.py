@@ -23,6 +23,7 @@ from web.room import (
     Joined,
     JoinOutcome,
     NotYourTurn,
+    OtherCheck,
     Pass,
     PassEnded,
     PassState,
@@ -114,6 +115,8 @@ class StandInRoom:
         match told.join_fails:
             case "identity":
                 return IdentityRefused()
+            case "check":
+                return OtherCheck()
             case "often":
                 return TooManyJoins(7)
             case "shut":
