@@ -99,6 +99,23 @@ def test_who_is_admitted_is_taken_to_the_shop_with_a_pass(
     assert complaints == []
 
 
+def test_a_turn_waits_for_who_does_not_look(room: ToldRoom, person: Page) -> None:
+    """A pass has a deadline, which must not begin in a tab behind others."""
+    person.add_init_script(
+        "window.looks = 'hidden';"
+        "Object.defineProperty(document, 'visibilityState', {get: () => window.looks});"
+    )
+    room.tell(serving=9)
+    _join(person, room)
+    expect(person.get_by_role("heading", level=2)).to_have_text("It is your turn")
+    person.wait_for_timeout(4000)
+    expect(person.get_by_role("heading", level=2)).to_have_text("It is your turn")
+    person.evaluate(
+        "window.looks = 'visible'; document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    expect(person.locator("#pass")).to_have_text("pass-0")
+
+
 def test_an_address_that_is_not_named_is_not_gone_to(room: ToldRoom, person: Page) -> None:
     """The pass is shown instead, and what the matter is."""
     room.tell(serving=9, return_addresses=[_SHOP])
