@@ -4,6 +4,7 @@
 a real queue shows rarely or late: the way through one is tested against the whole platform.
 """
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -54,6 +55,7 @@ class Told(Struct, kw_only=True):
     proof: tuple[str, int] | None = None
     """The challenge, and its bits."""
     join_fails: str = ""
+    join_takes_s: float = 0
     turn_in_s: int = 0
     """Above 0: no pass yet."""
     pass_s: float = 300
@@ -126,8 +128,9 @@ class StandInRoom:
             return ProofRequired(*told.proof)
         if identity is not None:
             return Joined(f"{show}.{identity}")
-        told.next += 1
-        return Joined(f"{show}.{told.next - 1}")
+        number, told.next = told.next, told.next + 1
+        await asyncio.sleep(told.join_takes_s)
+        return Joined(f"{show}.{number}")
 
     async def position(self, show: str, token: str) -> Standing | TokenRefused:
         """As web.room.Room."""

@@ -138,7 +138,7 @@ def test_a_pass_that_ends_says_so_and_a_new_number_is_to_be_had(
     room: ToldRoom, person: Page
 ) -> None:
     """At its deadline, not a minute later."""
-    room.tell(serving=9, pass_s=6)
+    room.tell(serving=9, pass_s=6, poll_after_s=50)
     _join(person, room)
     heading = person.get_by_role("heading", level=2)
     expect(heading).to_have_text("You are in: continue to tickets")
@@ -198,10 +198,14 @@ def test_a_room_that_is_down_for_a_while_is_waited_for(room: ToldRoom, person: P
     expect(person.locator("#ahead")).to_have_text("You are next.", timeout=30_000)
 
 
-def test_a_double_click_sends_one_form(room: ToldRoom, person: Page) -> None:
-    """One number."""
+def test_an_impatient_second_click_costs_nobody_their_number(room: ToldRoom, person: Page) -> None:
+    """The first number counts, not a later one."""
+    room.tell(join_takes_s=1.5)
     person.goto(room.address)
-    person.get_by_role("button", name="Join the line").dblclick()
+    person.evaluate(
+        "const button = document.querySelector('button');"
+        "for (const after of [100, 600]) setTimeout(() => button.click(), after);"
+    )
     expect(person.locator(".number strong")).to_have_text("0")
 
 

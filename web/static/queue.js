@@ -44,7 +44,7 @@
     page = {
       stage: data.stage, state: data.state, address: data.page, document: data.document,
       pollS: Number(data.poll), waitS: null, retryS: Number(data.retry || 2),
-      place: data.place === undefined ? null : Number(data.place), ends: data.ends,
+      place: data.place === undefined ? null : Number(data.place),
     };
     for (const time of document.querySelectorAll("time")) {
       const moment = new Date(time.dateTime);
@@ -134,8 +134,7 @@
     clearTimeout(timer);
     if (OVER.includes(page.stage) || element("proof")) return;
     const asked = page.waitS === null ? page.pollS : Math.min(page.pollS, Math.max(POLL_MIN_S, page.waitS / 10));
-    let s = failures ? Math.min(BACKOFF_MAX_S, POLL_MIN_S * 2 ** failures) : asked;
-    if (!failures && page.ends) s = Math.max(1, Math.min(s, (Date.parse(page.ends) - Date.now() - offsetMs) / 1000 + 1));
+    const s = failures ? Math.min(BACKOFF_MAX_S, POLL_MIN_S * 2 ** failures) : asked;
     timer = setTimeout(round, 1000 * (soonS === undefined ? s * within(0.75, 1.25) : soonS));
   }
 
