@@ -58,7 +58,7 @@ class Room:
         self.rates: list[tuple[float, float]] = [(0.0, rate)]
         self.bursts = {default_burst(rate) if burst is None else burst}
 
-    def tick(self, there_s: float, back_s: float, fate: str) -> None:
+    def tick(self, there_s: float, back_s: float, fate: str, meanwhile: int = 0) -> None:
         """Take a step; it is answered, or its answer is lost, or it is executed late or never."""
         self.rates.append((self.now_s, self.rules.rate))
         step = self.controller.tick(self.rules, self._see())
@@ -67,6 +67,7 @@ class Room:
             self.controller.forget_credit()
             self.under_way = step if fate == "late" else None
             return
+        self.claim(meanwhile)
         self.land()
         self.store.steer(step)
         self.now_s += back_s
@@ -115,8 +116,8 @@ speeds = st.floats(0.5, 30.0)
 fates = st.sampled_from(("answered", "answered", "answered", "unanswered", "late", "never"))
 actions = st.one_of(
     st.tuples(st.just("pass time"), moments),
-    st.tuples(st.just("tick"), moments, moments, fates),
-    st.tuples(st.just("tick"), st.just(0.0), st.just(0.0), st.just("answered")),
+    st.tuples(st.just("tick"), moments, moments, fates, st.integers(0, 60)),
+    st.tuples(st.just("tick"), st.just(0.0), st.just(0.0), st.just("answered"), st.just(0)),
     st.tuples(st.just("claim"), st.integers(1, 60)),
     st.tuples(st.just("land")),
     st.tuples(st.just("take over")),
@@ -141,8 +142,8 @@ def _play(room: Room, name: str, arguments: list[object]) -> None:
     match name, arguments:
         case "pass time", [float(passed_s)]:
             room.now_s += passed_s
-        case "tick", [float(there_s), float(back_s), str(fate)]:
-            room.tick(there_s, back_s, fate)
+        case "tick", [float(there_s), float(back_s), str(fate), int(meanwhile)]:
+            room.tick(there_s, back_s, fate, meanwhile)
         case "claim", [int(passes)]:
             room.claim(passes)
         case "land", []:
@@ -165,14 +166,40 @@ def test_a_full_stock_after_a_late_step_does_not_exceed_the_burst() -> None:
     for _ in range(60):
         room.now_s += 0.2
         room.tick(0.0, 0.0, "answered")
-    room.tick(2.0, 0.0, "answered")
+    room.now_s += 0.2
+    room.tick(2.0, 0.0, "answered", meanwhile=FREE)
     room.claim(FREE)
-    for _ in range(3):
-        room.tick(0.0, 0.0, "answered")
-        room.claim(FREE)
-        room.now_s += 0.1
-    assert len(room.issued_at) >= 8
+    room.tick(0.0, 0.0, "answered")
+    room.claim(FREE)
+    assert len(room.issued_at) == 12
     assert worst_excess(room.issued_at, room.rates) <= 12.0
+
+
+def test_a_rate_that_changes_all_the_time_is_no_way_around_the_bound() -> None:
+    """The time between two steps is paid for at the lower of their rates."""
+    room = Room(5.0, 12.0)
+    for tick in range(200):
+        room.now_s += 0.3 if tick % 2 else 0.1
+        room.set_rules(5.0 if tick % 2 else 30.0, 12.0)
+        room.tick(0.0, 0.0, "answered")
+        if tick > 60:
+            room.claim(FREE)
+    assert worst_excess(room.issued_at, room.rates) <= 12.0
+
+
+def test_a_higher_rate_does_not_add_to_a_fuller_stock() -> None:
+    """More may be on the way by the new rules, more lie in stock by the old ones."""
+    room = Room(2.0, 12.0)
+    for _ in range(60):
+        room.now_s += 0.5
+        room.tick(0.0, 0.0, "answered")
+    room.now_s += 0.5
+    room.set_rules(30.0, 12.0)
+    room.tick(2.0, 0.0, "answered", meanwhile=FREE)
+    room.claim(FREE)
+    room.tick(0.0, 0.0, "answered")
+    room.claim(FREE)
+    assert worst_excess(room.issued_at[1:], room.rates) <= 12.0
 
 
 def test_a_step_that_was_not_answered_is_not_paid_for_twice() -> None:
@@ -326,6 +353,20 @@ def test_another_controller_goes_on_in_the_middle() -> None:
     line.run(141)
     assert line.passes_between(81, 141) >= 0.95 * 600
     assert line.waiting_max(80) <= 100
+
+
+@pytest.mark.parametrize(("noshow", "delay_s"), [(0.95, 30.0), (0.8, 30.0)])
+def test_late_people_in_a_line_that_was_just_taken_over_are_not_taken_for_gone(
+    noshow: float, delay_s: float
+) -> None:
+    """Who was admitted by another controller is on the way, too."""
+    line = SimulatedLine(rules(100.0), Crowd(lambda _place: noshow, delay_s), line=LONG, seed=1)
+    line.run(180)
+    assert line.waiting_max() <= 1000, "nor at the very start"
+    line.take_over()
+    line.run(241)
+    assert line.passes_between(181, 241) >= 0.95 * 6000
+    assert line.waiting_max(180) <= 2000
 
 
 def test_a_fail_over_that_raised_serving_does_not_disturb() -> None:
