@@ -12,7 +12,7 @@ from aiohttp import web
 from engine.platform.settings import Settings, SettingsError
 from engine.waitingroom.captcha import PROOF_CHARACTERS_MAX, CaptchaGate, captcha_gate
 from engine.waitingroom.gates import GateAway, JoinGate, Passed, ProofGate, Refused, load_gate
-from engine.waitingroom.proof_of_work import ProofOfWork, Spent, solve
+from engine.waitingroom.proof_of_work import ProofOfWork, SpentSlot, solve
 
 SHOW = 17
 ADDRESS = "203.0.113.7"
@@ -77,7 +77,7 @@ async def test_a_show_with_bits_gives_a_challenge_and_takes_its_proof() -> None:
     assert (refused.challenge.bits, refused.challenge.algorithm) == (8, "sha256")
     passed = await gate.check(SHOW, 8, ADDRESS, solve(refused.challenge.challenge, 8))
     assert isinstance(passed, Passed)
-    assert isinstance(passed.spent, Spent)
+    assert isinstance(passed.spent, SpentSlot)
 
 
 async def test_a_proof_that_does_not_count_gets_another_challenge() -> None:
