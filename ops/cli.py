@@ -18,14 +18,16 @@ _EXPECTED: Final = (StackError, NotRunningError, SettingsError)
 class CommandsByFile(click.Group):
     """Loads a command when it is called, so that none waits for the imports of another.
 
-    The module `ops/commands/<name>.py` offers a click command named `command`. Its help's first
-    sentence is shown in the list.
+    The module `ops/commands/<name>.py` offers a click command named `command`; an underscore in its
+    name is a hyphen in the command's. Its help's first sentence is shown in the list.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's interface
         """Return the names for the help."""
         return sorted(
-            path.stem.removesuffix("_") for path in _COMMANDS.glob("*.py") if path.stem[0] != "_"
+            path.stem.removesuffix("_").replace("_", "-")
+            for path in _COMMANDS.glob("*.py")
+            if path.stem[0] != "_"
         )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -33,7 +35,8 @@ class CommandsByFile(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         # `import.py` could not be imported by a plain statement: such a file may be `import_.py`.
-        stem = cmd_name if (_COMMANDS / f"{cmd_name}.py").exists() else f"{cmd_name}_"
+        name = cmd_name.replace("-", "_")
+        stem = name if (_COMMANDS / f"{name}.py").exists() else f"{name}_"
         command: click.Command = import_module(f"ops.commands.{stem}").command
         command.help = _keep_examples(command.help)
         return command

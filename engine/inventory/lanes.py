@@ -199,9 +199,7 @@ class Lane:
             if reply.status == "too-late":
                 too_late += 1
                 continue
-            if attempt:
-                await asyncio.sleep(RELOAD.pause_s(attempt))
-            reloaded = await self._reload()
+            reloaded = await self._reload(attempt)
             if reloaded is None:
                 break
             if reloaded.has_queue and not show.has_queue:
@@ -213,7 +211,10 @@ class Lane:
         await self._call_for_recovery(show)
         return [Recovering()] * len(batch)
 
-    async def _reload(self) -> Show | None:
+    async def _reload(self, attempt: int) -> Show | None:
+        """Read the show again, after a pause if that was of no use before; None if it can't be."""
+        if attempt:
+            await asyncio.sleep(RELOAD.pause_s(attempt))
         try:
             return await self._source.reload()
         except (StoreUnavailableError, OSError, TimeoutError) as error:

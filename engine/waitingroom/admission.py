@@ -26,7 +26,10 @@ _FLOW_MEMORY_S: Final = 10.0
 _FLOW_MIN: Final = 0.02
 _HURRY: Final = 3.0
 _EXPOSED_S: Final = 20.0
-_EXPOSED_MIN: Final = 200.0
+_EXPOSED_MIN: Final = 20.0
+_HEARD_S: Final = 40.0
+_BEYOND_DOUBLES_S: Final = 10.0
+_BEYOND_DOUBLINGS_MAX: Final = 4.0
 _JOINS_S: Final = 2.0
 _PILE_S: Final = 5.0
 _CALM_S: Final = 30.0
@@ -194,9 +197,10 @@ class Controller:
         line = self.line
         flow = rate if self._flow is None else self._flow
         share = line.share
-        hurry = self._hurry(rate)
+        wanted = _waiting_wanted(flow, line.delay_s)
+        hurry = self._hurry(rate) if seen.waiting < wanted / 4 else 1.0
         on_the_way = line.on_the_way(seen.monotonic_s) / hurry
-        level = flow * line.delay_s + _waiting_wanted(flow, line.delay_s)
+        level = flow * line.delay_s + wanted
         missing = (level - seen.waiting + seen.stock - on_the_way) * hurry / share
         speed = _HURRY * rate * hurry / share
         self._allowance = min(self._allowance + speed * passed_s, max(1.0, speed))
@@ -209,10 +213,12 @@ class Controller:
         line = self.line
         if not line.silent_s:
             return 1.0
-        exposed = max(_EXPOSED_S * rate, _EXPOSED_MIN)
-        most = max(1.0, exposed / (rate * (line.delay_s + 0.5)))
+        exposed_s = _EXPOSED_S + _EXPOSED_MIN / rate
+        # Nobody claims so late that it would take longer to hear of them: go beyond the bound.
+        beyond = max(0.0, line.silent_s - _HEARD_S) / _BEYOND_DOUBLES_S
+        most = exposed_s / (line.delay_s + 0.5) * 2.0 ** min(beyond, _BEYOND_DOUBLINGS_MAX)
         doublings = min(line.silent_s / max(0.5, line.delay_s / 2), 30.0)
-        return min(most, 2.0**doublings)
+        return max(1.0, min(most, 2.0**doublings))
 
 
 def _waiting_wanted(flow: float, delay_s: float) -> float:
@@ -265,7 +271,8 @@ class _SafetyNet:
         if too_many or seen.waiting > _PILE_S * joins_per_s_max:
             self._engaged, self._calm_since_s = True, None
             return False
-        is_empty = seen.serving >= seen.next and seen.waiting <= seen.stock
+        # Who came since the last step is no line yet.
+        is_empty = seen.next - seen.serving <= 1 + joins_per_s and seen.waiting <= seen.stock
         if joins_per_s >= joins_per_s_max / 2 or not is_empty:
             self._calm_since_s = None
         elif self._calm_since_s is None:

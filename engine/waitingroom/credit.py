@@ -67,7 +67,7 @@ class CreditClock:
         credit_max = min(before.credit_max, bucket.credit_max)
         earned = min(before.rate, bucket.rate) * max(0.0, now_s - since_s)
         credit = min(credit_max, earned)
-        self._step_s = now_s
+        self._step_s = max(self._step_s, now_s)
         # Credit that is under way and what is earned meanwhile must not exceed credit_max together.
         self._slack_s = (credit_max - credit) / bucket.rate
         return credit

@@ -6,6 +6,7 @@ ordered and not yet delivered. Whoever counts them does not admit too many, howe
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Final
 
 Range = tuple[int, int]
@@ -18,8 +19,11 @@ _DELAY_FIRST_WEIGHT: Final = 5.0
 _DELAY_MAX_S: Final = 60.0
 _SHARE_MIN: Final = 0.001
 _SHARE_WEIGHT: Final = 4.0
+_USUAL_CLAIMS: Final = 20.0
 _CLAIMS_WANTED: Final = 150.0
-_SILENT_CLAIMS: Final = 8.0
+_RIPE_DELAYS: Final = 1.2
+_RIPE_DELAYS_FIRST: Final = 2.0
+_SILENT_CLAIMS: Final = 12.0
 _SILENT_DELAYS: Final = 1.5
 _SILENT_S: Final = 1.0
 
@@ -83,7 +87,9 @@ class Line:
         self._claims = Trace()
         self._last: tuple[int, int, int] | None = None
         self._measured_from_s = 0.0
+        self._ripe_from = -inf
         self._last_claim_s = 0.0
+        self._first_claim_s: float | None = None
 
     def observe(  # noqa: PLR0913 - the totals of one moment
         self,
@@ -97,14 +103,14 @@ class Line:
     ) -> None:
         """Learn from the totals of a moment."""
         if self._last is None:
-            self._begin(now_s, serving, claims)
+            self._begin(now_s, serving, claims, rate)
         else:
             served_before, claims_before, lag_before = self._last
             self.admitted += people_between(served_before, serving, skipped)
             came = max(0, claims - claims_before)
             if came:
                 self._hear(now_s)
-                self._measure_delay(now_s, serving, came, (lag - lag_before) / came, rate)
+                self._measure_delay(now_s, served_before, came, (lag - lag_before) / came, rate)
         self._last = serving, claims, lag
         self._serving.add(now_s, serving)
         self._admissions.add(now_s, self.admitted)
@@ -116,19 +122,27 @@ class Line:
         young = self.admitted - self._admissions.at(now_s - self.delay_s)
         return self.share * young
 
-    def _begin(self, now_s: float, serving: int, claims: int) -> None:
-        if serving:
-            # Some of them have not claimed yet, so that this is rather too little.
-            weight = _SHARE_WEIGHT
-            self._usual_share = min(1.0, (claims + weight) / (serving + weight))
+    def _begin(self, now_s: float, serving: int, claims: int, rate: float) -> None:
         self._measured_from_s = self._last_claim_s = now_s
+        if not serving:
+            return
+        self.share = min(1.0, (claims + _SHARE_WEIGHT) / (serving + _SHARE_WEIGHT))
+        self._usual_share = self.share
+        # Somebody else steered so far: suppose that it went as it should.
+        people_per_s = rate / self.share
+        since_s = min(_DELAY_MAX_S, serving / people_per_s)
+        self._serving.add(now_s - since_s, serving - people_per_s * since_s)
+        self._admissions.add(now_s - since_s, -people_per_s * since_s)
 
     def _hear(self, now_s: float) -> None:
         if self.silent_s:
             # Those who were passed over say nothing of those who come now.
             self._measured_from_s = now_s
+            self._ripe_from = self._admissions.at(now_s - self.delay_s / 2)
         self.silent_s = 0.0
         self._last_claim_s = now_s
+        if self._first_claim_s is None:
+            self._first_claim_s = now_s
 
     def _measure_delay(
         self, now_s: float, serving: int, came: int, lag: float, rate: float
@@ -140,19 +154,32 @@ class Line:
         self._delay_weight = min(self._delay_weight + came, 50 + 10 * rate)
         self.delay_s += (delay_s - self.delay_s) * min(1.0, came / self._delay_weight)
 
+    def _doubt(self, now_s: float) -> float:
+        """Return how little is known of how late people claim: from 1.0 down to 0.0."""
+        known_s = 0.0 if self._first_claim_s is None else now_s - self._first_claim_s
+        return max(0.0, 1.0 - known_s / (3 * self.delay_s))
+
     def _measure_share(self, now_s: float, claims: int, rate: float) -> None:
         window_s = 10 + 3 * self.delay_s + _CLAIMS_WANTED / rate
         since_s = max(self._measured_from_s, now_s - min(window_s, _TRACE_S / 2))
         came = claims - self._claims.at(since_s)
-        ripe_to = self._admissions.at(now_s - self.delay_s)
-        ripe = max(0.0, ripe_to - self._admissions.at(since_s - self.delay_s))
-        weight = _SHARE_WEIGHT
+        # Twice the delay: while the line speeds up those who claim late are few yet, and to take
+        # them for people who walked away would speed it up further.
+        doubt = self._doubt(now_s)
+        ripe_s = self.delay_s * (_RIPE_DELAYS + (_RIPE_DELAYS_FIRST - _RIPE_DELAYS) * doubt)
+        ripe_to = self._admissions.at(now_s - ripe_s)
+        ripe_from = max(self._ripe_from, self._admissions.at(since_s - ripe_s))
+        ripe = max(0.0, ripe_to - ripe_from)
         usual = self._usual_share
-        self.share = max(_SHARE_MIN, min(1.0, (came + weight) / (ripe + weight / usual)))
-        if self.silent_s == 0.0 and came > _CLAIMS_WANTED / 2:
+        if self.silent_s:
+            self.share = usual
+        elif self._first_claim_s is not None:  # else nobody knows how late people claim
+            weight = _SHARE_WEIGHT + doubt * rate * self.delay_s
+            self.share = max(_SHARE_MIN, min(1.0, (came + weight) / (ripe + weight / usual)))
+        if self._last_claim_s == now_s and came > _USUAL_CLAIMS:
             self._usual_share = self.share
         quiet_s = now_s - self._last_claim_s
-        due = ripe_to - self._admissions.at(self._last_claim_s - self.delay_s)
+        due = ripe_to - self._admissions.at(self._last_claim_s - ripe_s)
         patience_s = _SILENT_DELAYS * self.delay_s + _SILENT_S
         if due * usual > _SILENT_CLAIMS and quiet_s > patience_s:
             self.silent_s = quiet_s - patience_s

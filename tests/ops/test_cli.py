@@ -11,7 +11,7 @@ from ops.cli import main
 from ops.places import ROOT
 
 COMMANDS = sorted(
-    path.stem.removesuffix("_")
+    path.stem.removesuffix("_").replace("_", "-")
     for path in (ROOT / "ops" / "commands").glob("*.py")
     if not path.stem.startswith("_")
 )
