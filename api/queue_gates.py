@@ -2,13 +2,13 @@
 
 import math
 import time
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
-from api.fastlane.call import Visit
 from api.problems import ProblemError, ProblemKind
 from api.queue_inputs import JoinBody
+from engine.runtime import Serving
 from engine.waitingroom.gates import GateAway, Passed, Refused
 from engine.waitingroom.identities import IdentityError, identity_key, read_identity
 from engine.waitingroom.queues import Queue
@@ -19,6 +19,19 @@ _TOO_MANY: Final = (
 )
 
 
+class Arrival(Protocol):
+    """Somebody who comes to join: by the API, or by the page."""
+
+    @property
+    def runtime(self) -> Serving:
+        """What this process works with."""
+        ...
+
+    def address(self) -> str:
+        """Return the address that they come from, as far as trusted proxies tell."""
+        ...
+
+
 class LetThrough(Struct, frozen=True):
     """Who joins, as far as they told: an identity's digest and buyer, and a proof to be spent."""
 
@@ -26,7 +39,7 @@ class LetThrough(Struct, frozen=True):
     proof: tuple[int, int] | None
 
 
-async def pass_gates(visit: Visit, queue: Queue, body: JoinBody) -> LetThrough:
+async def pass_gates(visit: Arrival, queue: Queue, body: JoinBody) -> LetThrough:
     """Let somebody through to their number.
 
     Raises:
@@ -48,7 +61,7 @@ async def pass_gates(visit: Visit, queue: Queue, body: JoinBody) -> LetThrough:
     return LetThrough(identity, None if spent is None else (spent.window, spent.bit))
 
 
-async def proof_spent(visit: Visit, queue: Queue) -> ProblemError:
+async def proof_spent(visit: Arrival, queue: Queue) -> ProblemError:
     """Return the problem of a proof that was used before, with a new challenge."""
     gate = visit.runtime.gates.gate
     judged = await gate.check(queue.show, queue.rules.proof_bits, visit.address(), None)
@@ -75,7 +88,7 @@ def _check_limit(wait_s: float | None) -> None:
         )
 
 
-def _identity(visit: Visit, queue: Queue, text: str) -> tuple[bytes, str]:
+def _identity(visit: Arrival, queue: Queue, text: str) -> tuple[bytes, str]:
     gates = visit.runtime.gates
     key = identity_key(gates.secret, queue.reseller)
     try:
