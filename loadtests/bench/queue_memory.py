@@ -46,9 +46,7 @@ _AT_ONCE: Final = 50_000
 _CONNECTIONS: Final = 128
 _SECONDS_MAX: Final = 240
 _AGAIN: Final = 500
-_TARGET: Final = (
-    f"at most {UNKNOWN_MAX:g} by who is unknown, also with all bits set; {KNOWN_MAX:g} by who is known"
-)
+_TARGET: Final = f"at most {UNKNOWN_MAX:g} by who is unknown, also with all bits set; {KNOWN_MAX:g} by who is known"
 
 
 class _Given(Struct, frozen=True):
