@@ -97,6 +97,15 @@ def test_a_stretch_of_which_nobody_claims_is_crossed_in_seconds() -> None:
     assert line.passes_between(inside[-1].at_s + 5, inside[-1].at_s + 35) >= 0.95 * 300
 
 
+def test_who_was_passed_over_says_nothing_of_those_behind() -> None:
+    """The share behind an empty stretch is the one before it, not one that it is mixed into."""
+    crowd = Crowd(lambda place: 1.0 if 1000 <= place < 4000 else 0.4, delay_s=5.0)
+    line = SimulatedLine(rules(10.0), crowd, line=LONG, seed=3)
+    line.run(180)
+    assert line.store.serving > 4000
+    assert line.waiting_max() <= 300
+
+
 def test_a_line_of_which_nobody_has_ever_claimed_is_crossed_too() -> None:
     """Cautiously at first, since they may only be late; then faster and faster."""
     crowd = Crowd(lambda place: 1.0 if place < 10_000 else 0.5)
@@ -163,6 +172,19 @@ def test_no_more_are_in_checkout_than_may_be() -> None:
     assert line.occupancy_max == 50
     assert line.passes_between(60, 120) >= 0.8 * 60 * 50 / 20
     assert line.waiting_max() <= 60, "who could not be served was not admitted either"
+
+
+def test_a_tight_checkout_admits_only_as_many_as_leave_it() -> None:
+    """People who need 10 s to come are on the way for what the checkout takes, not for the rate."""
+    line = SimulatedLine(
+        rules(10.0, checkout_max=20),
+        Crowd(lambda _place: 0.0, delay_s=10.0, checkout_s=20.0),
+        line=LONG,
+        seed=3,
+    )
+    line.run(400)
+    assert line.waiting_max(300) <= 40
+    assert line.passes_between(300, 400) >= 0.8 * 100 * 20 / 20
 
 
 def test_few_open_places_admit_few_until_all_are_sold() -> None:
@@ -250,6 +272,8 @@ def test_the_safety_net_engages_above_its_threshold_and_lets_go_late() -> None:
     line.run(20)
     assert {one.state for one in line.seconds[1:]} == {"passthrough"}
     assert line.store.serving >= line.store.next - 3
+    assert line.last is not None
+    assert line.last.serving <= line.store.next
     line.run(23)
     assert line.seconds[-1].state == "running"
     line.run(60)
