@@ -6,6 +6,7 @@ burst, and never more at a time than the checkout may have.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any, Final
 
@@ -59,10 +60,8 @@ class QueueWatch:
             is_last = False
             while not is_last:
                 is_last = over.is_set()
-                try:
+                with suppress(UNREADABLE):  # the next look comes soon, and windows span the gap
                     self.looks.append(await self._look(redis))
-                except UNREADABLE:
-                    pass
                 await asyncio.sleep(_EVERY_S)
         finally:
             await redis.aclose()

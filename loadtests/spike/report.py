@@ -144,7 +144,7 @@ class QueuedReport(PlayReport, frozen=True, kw_only=True):
     passes: int | None
     """That were issued."""
     rate_bound_violations: int | None
-    """Looks that end a window with more passes than `queue_rate` times window plus `queue_burst`."""
+    """Looks that end a window with more passes than `queue_rate` times it plus `queue_burst`."""
     queue_looks: int
 
     @property
@@ -248,6 +248,7 @@ def write_report(  # noqa: PLR0913 -- all that is drawn and written
     moments: list[Moment],
     watch: Watch,
     folder: Path,
+    *,
     looks: Sequence[Look] = (),
 ) -> None:
     """Write the picture, and the result with every second of it and every look at the queue."""

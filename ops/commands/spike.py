@@ -296,7 +296,7 @@ class _Stage(Struct, frozen=True, kw_only=True):
         watch: Watch,
         looks: Sequence[Look] = (),
     ) -> None:
-        write_report(report, title, moments, watch, self.folder, looks)
+        write_report(report, title, moments, watch, self.folder, looks=looks)
         print_report(report, title, self.console)
 
     @contextmanager
