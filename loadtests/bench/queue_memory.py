@@ -1,14 +1,14 @@
-"""`queue-memory`: bytes of the store by a person in line, of whom nobody told who they are, and by one
-whom a reseller vouches for.
+"""`queue-memory`: bytes of the store by the unknown waiter, and by one whom a reseller vouches for.
 
-A million of the first kind join over HTTP, each of them leaves again, and then a million of the other
-kind join. At each station the store's memory is read in two ways, and the larger counts, as `memory`
-does: the growth of `used_memory` without buffers, and the sum of `MEMORY USAGE ... SAMPLES 0` over the
-waiting room's keys.
+A million of the first kind join over HTTP, each of them leaves again, and then a million of the
+other kind join. At each station the store's memory is read in two ways, and the larger counts, as
+`memory` does: the growth of `used_memory` without buffers, and the sum of `MEMORY USAGE ... SAMPLES
+0` over the waiting room's keys.
 
-Who has left, or has had their pass, has a bit that says so, whatever they bought: with all bits set a
-waiter takes the most that one may take for good. (Live passes are bounded by `checkout_max`, not by how
-many wait.) What stands for an identity are 8 bytes and a number; signing in again gives no other number.
+Who has left, or has had their pass, has a bit that says so, whatever they bought: with all bits set
+a waiter takes the most that one may take for good. (How many passes live is bounded by
+`checkout_max`, not by how many wait.) What stands for an identity are 8 bytes and a number; who
+joins again is told the same number.
 
 No number may be given twice, to whichever kind: all of them are compared.
 """
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +46,7 @@ _AT_ONCE: Final = 50_000
 _CONNECTIONS: Final = 128
 _SECONDS_MAX: Final = 240
 _AGAIN: Final = 500
-_TARGET: Final = f"at most {UNKNOWN_MAX:g} by who is unknown, also with all bits set; {KNOWN_MAX:g} by who is known"
+_TARGET: Final = f"at most {UNKNOWN_MAX:g}; {KNOWN_MAX:g} by who is vouched for"
 
 
 class _Given(Struct, frozen=True):

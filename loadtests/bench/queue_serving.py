@@ -1,9 +1,9 @@
 """`queue-serving`: the document that everybody in line polls, beside a bare application.
 
-256 connections, one API worker on one core; the control answers every GET with a constant of the same
-size. In each round it is also measured while people join at a bounded rate, as a second generator has
-it: a million in some half an hour. What their joins take of the API's core is missing from the
-documents of that time, and its ratio is to the control's answers without any.
+256 connections, one API worker on one core; the control answers every GET with a constant of the
+same size. In each round it is also measured while people join at a bounded rate, as a second
+generator has it: a million in some half an hour. What their joins take of the API's core is missing
+from the documents of that time, and its ratio is to the control's answers without any.
 """
 
 import asyncio

@@ -1,6 +1,7 @@
-"""The least that a server of a waiting room could do: read and decode the request, answer a constant.
+"""The least that a server of a waiting room could do: read the request, answer a constant.
 
-A GET gets a document as large as the one that everybody in line polls, a POST the answer to who joins.
+A GET gets a document as large as the one that everybody in line polls. A POST is decoded, and gets
+what somebody who joins is told.
 """
 
 from http import HTTPStatus
