@@ -1,5 +1,6 @@
 """The page as it is for whoever looks: their stage, and what the template shows of it."""
 
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -21,6 +22,7 @@ class Refusal(Struct, frozen=True):
     notice: str | None = None
 
 
+_SOON: Final = timedelta(minutes=1)
 _NO_REFUSAL: Final = Refusal()
 
 
@@ -30,6 +32,8 @@ async def show_face(
     """Make the page from what is so now."""
     standing = await find_standing(visit, room)
     stage = stage_of(queue, standing)
+    opens_soon = queue.opens_at < datetime.now(UTC) + _SOON
+    poll_s = poll_after_s(standing, soon=stage is Stage.EARLY and opens_soon)
     live = await _live_pass(visit, room) if stage is Stage.INSIDE else None
     if stage is Stage.INSIDE and live is None:
         stage = Stage.ENDED  # just now
@@ -54,8 +58,9 @@ async def show_face(
         here=visit.here(),
         action=visit.address_of,
         document=f"/v1/shows/{queue.show}/queue/serving",
-        poll_after_s=poll_after_s(standing),
-        refresh_after_s=None if refusal.proof else refresh_after_s(stage, standing),
+        opens_soon=opens_soon,
+        poll_after_s=poll_s,
+        refresh_after_s=None if refusal.proof else refresh_after_s(stage, poll_s),
     )
 
 

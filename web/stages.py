@@ -53,18 +53,20 @@ def _in_line(queue: Queue, standing: Standing) -> Stage:
 
 _POLL_S_MIN: Final = 2
 _POLL_S_MAX: Final = 60
+_POLL_S_SOON: Final = 5
 _REFRESH_S_MIN: Final = 5
 """A whole page is loaded anew without the script: less often than the script asks for a number."""
 
 _ENDS: Final = frozenset({Stage.OUTSIDE, Stage.ENDED, Stage.CLOSED})
 
 
-def poll_after_s(standing: Standing | None) -> int:
+def poll_after_s(standing: Standing | None, *, soon: bool = False) -> int:
     """Return after how many seconds the script asks again."""
-    wanted = standing.poll_after_s if standing else _POLL_S_MAX
+    outside = _POLL_S_SOON if soon else _POLL_S_MAX
+    wanted = standing.poll_after_s if standing else outside
     return round(min(max(wanted, _POLL_S_MIN), _POLL_S_MAX))
 
 
-def refresh_after_s(stage: Stage, standing: Standing | None) -> int | None:
+def refresh_after_s(stage: Stage, poll_s: int) -> int | None:
     """Return after how many seconds a page without script loads itself again; None: never."""
-    return None if stage in _ENDS else max(poll_after_s(standing), _REFRESH_S_MIN)
+    return None if stage in _ENDS else max(poll_s, _REFRESH_S_MIN)

@@ -66,6 +66,14 @@ class Told(Struct, kw_only=True):
     name: str = "First night"
 
 
+_REFUSALS: dict[str, JoinOutcome] = {
+    "identity": IdentityRefused(),
+    "check": OtherCheck(),
+    "often": TooManyJoins(7),
+    "shut": QueueShut(),
+}
+
+
 class StandInRoom:
     """The waiting rooms of all shows whose id begins with `shw_`."""
 
@@ -112,17 +120,8 @@ class StandInRoom:
         """As web.room.Room."""
         told = self.of(show)
         assert came_from.address
-        match told.join_fails:
-            case "identity":
-                return IdentityRefused()
-            case "check":
-                return OtherCheck()
-            case "often":
-                return TooManyJoins(7)
-            case "shut":
-                return QueueShut()
-            case _:
-                pass
+        if told.join_fails:
+            return _REFUSALS[told.join_fails]
         if told.proof and not (proof or "").startswith(told.proof[0] + "."):
             return ProofRequired(*told.proof)
         if identity is not None:

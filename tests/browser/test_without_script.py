@@ -33,6 +33,20 @@ def test_the_whole_way_through(room: ToldRoom, plain_person: Page) -> None:
     expect(plain_person.get_by_role("heading", level=2)).to_have_text("Your pass has ended")
 
 
+def test_a_room_that_opens_later_opens_by_itself(room: ToldRoom, plain_person: Page) -> None:
+    """It says when; near that moment the page looks often."""
+    room.tell(state="off", opens_in_s=3600)
+    plain_person.goto(room.address)
+    heading = plain_person.get_by_role("heading", level=2)
+    expect(heading).to_have_text("The waiting room is not open yet")
+    expect(plain_person.get_by_role("main")).to_contain_text("It opens on ")
+    expect(plain_person.get_by_role("button")).to_have_count(0)
+    room.tell(opens_in_s=1)
+    plain_person.reload()
+    room.tell(state="running")
+    expect(heading).to_have_text("There is a line", timeout=15_000)
+
+
 def test_the_page_loads_itself_again(room: ToldRoom, plain_person: Page) -> None:
     """After 5 seconds at the soonest: the refresh is really followed."""
     room.tell(poll_after_s=1)

@@ -4,7 +4,7 @@
 "use strict";
 (() => {
   const REQUEST_MS = 10000, POLL_MIN_S = 2, BACKOFF_MAX_S = 60, SAY_EVERY_MS = 60000;
-  const OVER = ["ended", "closed"], DECIDING = ["drawn", "sold-out", "closed", "paused"];
+  const PAGES_A_SECOND = 5000, SPREAD_MAX_S = 30, OVER = ["ended", "closed"];
   const element = (id) => document.getElementById(id);
   const within = (low, high) => low + Math.random() * (high - low);
   const grouped = (n) => n.toLocaleString("en");
@@ -62,7 +62,7 @@
     if (!shown) return;
     const left = Math.ceil((Date.parse(shown.dataset.until) - Date.now() - offsetMs) / 1000);
     shown.hidden = left < 0;
-    if (left === 0 && !due) { due = true; plan(within(0.5, 8)); }  // not a million in one second
+    if (left === 0 && !due) { due = true; plan(within(0.5, 3)); }
     set("countdown", (page.stage === "inside" ? "Time left: " : "In ") + span(Math.max(left, 0)));
   }
 
@@ -96,9 +96,9 @@
     offsetMs = Date.parse(now.server_time) - Date.now();
     const turned = page.place !== null && page.place < now.serving;
     if (now.state !== page.state || (turned && page.stage === "waiting") || (now.drawn && page.place === null)) {
-      // A million pages see the same moment: they don't all ask for their next face in it.
-      const wide = DECIDING.includes(now.state) && !turned ? 8 : 1;
-      await new Promise((done) => setTimeout(done, within(0, wide * 1000)));
+      // Everybody sees the same moment: they must not all ask for their next face in it.
+      const spreadS = turned ? 1 : Math.min(SPREAD_MAX_S, 0.5 + now.next / PAGES_A_SECOND);
+      await new Promise((done) => setTimeout(done, within(0, 1000 * spreadS)));
       return nextFace();
     }
     if (page.place !== null && element("ahead")) move(now);
