@@ -1,1 +1,1 @@
-"""A simulated on-sale through the waiting room: people, bots and time are made up, the stack is not."""
+"""An on-sale through the waiting room: people and time are simulated, the stack is not."""

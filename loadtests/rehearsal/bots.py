@@ -25,7 +25,7 @@ _CONFLICT: Final = 409
 
 
 class Bots:
-    """So many addresses that join without a word, and as many identities that join again and again."""
+    """Addresses that join without a word, and as many identities that join again and again."""
 
     def __init__(self, sale: Sale, crowd: Crowd, door: Door, identity_key: str) -> None:
         """Take what the reseller's systems sign identities with: a bot can be a known customer."""

@@ -49,7 +49,7 @@ class Crowd:
         self._members: dict[int, Member] = {}
         self._due: asyncio.Queue[tuple[int, float]] = asyncio.Queue(sale.plan.people)
         self._served = 0
-        self._entry_at: Sequence[int] = ()
+        self._entry_at: Sequence[int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._all_came = False
 
@@ -76,6 +76,9 @@ class Crowd:
             record.in_line += 1
         elif member.fate is Fate.LEAVES_LINE:
             self.start(self._lose_patience(number, member))
+        place = self._sale.place(number)
+        if place is not None and place < self._served:
+            self._let_in(number, place)  # served before its own answer was here
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Let somebody do something on their own."""
@@ -88,33 +91,32 @@ class Crowd:
         async with asyncio.TaskGroup() as group:
             joiners = [group.create_task(self._join_on()) for _ in range(_JOINERS)]
             people, curve, come = self._sale.plan.people, self._sale.plan.curve, 0
-            while come < people and not self._sale.over.is_set():
+            while come < people:
                 due = min(people, round(people * curve.arrived(self._sale.minute)))
                 now_s = time.time()
                 for index in range(come, due):
                     self._due.put_nowait((index, now_s))
                 come = max(come, due)
                 await asyncio.sleep(_TICK_S)
-            while not self._due.empty() and not self._sale.over.is_set():
-                await asyncio.sleep(_TICK_S)
-            await asyncio.sleep(10 * _TICK_S)
+            await self._due.join()
             for joiner in joiners:
                 joiner.cancel()
         self._all_came = True
 
     def admit(self) -> None:
         """Tell those whose place is served by now; they notice after a while."""
-        serving = self._sale.serving
-        if serving is None or (serving.count is not None and not self._entry_at and serving.count):
+        serving, entry_at = self._sale.serving, self._entry_at
+        if serving is None or entry_at is None:
             return
         while self._served < serving.serving:
             place = self._served
             self._served += 1
-            entries = self._entry_at
-            number = entries[place] if place < len(entries) else place
-            member = self._members.pop(number, None)
-            if member is not None and member.fate in _MEANS_TO_CLAIM:
-                self.start(self._visit(Turn(number, place, member.fate, member.is_bot), member))
+            self._let_in(entry_at[place] if place < len(entry_at) else place, place)
+
+    def _let_in(self, number: int, place: int) -> None:
+        member = self._members.pop(number, None)
+        if member is not None and member.fate in _MEANS_TO_CLAIM:
+            self.start(self._visit(Turn(number, place, member.fate, member.is_bot), member))
 
     async def finish(self, patience_s: float) -> None:
         """Wait for those who are at it; who takes longer is stopped."""
@@ -137,6 +139,7 @@ class Crowd:
                 self.start(client.go())
             else:
                 await self._join(address, fate)
+            self._due.task_done()
 
     async def _join(self, address: str, fate: Fate) -> None:
         answer = await self._ask_to_join(address)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Final
 
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -59,7 +59,7 @@ class Window:
         asked.zcount(f"{self._queue}-passes", f"({now_s * 1000:.0f}", "+inf")
         asked.zcard(f"{self._queue}-waiting")
         asked.get(self._seats)
-        fields, live, claiming, seats = cast("list[Any]", await asked.execute())
+        fields, live, claiming, seats = await asked.execute()
         if fields[0] is None or seats is None:
             return None
         state, number, serving, stock, issued, rate = fields

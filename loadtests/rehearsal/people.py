@@ -1,4 +1,7 @@
-"""Who comes to a rehearsal, when, and what becomes of their wish: docs/REHEARSAL.md has the reasons."""
+"""Who comes to a rehearsal, when, and what becomes of their wish.
+
+docs/REHEARSAL.md has the reasons for the numbers.
+"""
 
 import math
 import random

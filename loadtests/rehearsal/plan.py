@@ -1,4 +1,4 @@
-"""What a rehearsal is made of: the sale as its reseller means it, and the same in compressed time."""
+"""What a rehearsal is made of: the sale as its reseller means it, and in compressed time."""
 
 import math
 from datetime import UTC, datetime

@@ -1,6 +1,8 @@
 """What a rehearsal came to: an object for programs, tables for people, and a picture."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -14,7 +16,7 @@ from loadtests.rehearsal.live_view import passes_a_second
 from loadtests.rehearsal.plan import Plan
 from loadtests.spike.picture import Line, Panel, draw
 
-_POINTS_MAX = 600
+_POINTS_MAX: Final = 600
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -105,7 +107,7 @@ def report_on(
 
 def _rate_used(plan: Plan, samples: Sequence[Sampled]) -> float:
     issued = passed_s = 0.0
-    for before, after in zip(samples, samples[1:], strict=False):
+    for before, after in pairwise(samples):
         look = before.look
         has_room = look.live < min(plan.checkout_max, look.open)
         if look.state == "running" and before.in_line and has_room:

@@ -5,6 +5,7 @@ import hashlib
 import runpy
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +40,7 @@ _LOOK_S: Final = 0.25
 _FOLLOW_S: Final = 1.0
 _FRONT_S: Final = 0.5
 _DRAW_S: Final = 0.5
+_DRAWN_S: Final = 30.0
 _ADMIT_S: Final = 0.1
 _FINISH_S: Final = 30.0
 _DRAIN_S: Final = 20.0
@@ -62,7 +64,7 @@ class Rehearsed(Struct, frozen=True):
     sale_s: float
 
 
-async def rehearse(
+async def rehearse(  # noqa: PLR0913 -- what a rehearsal needs, all but the way there by name
     plan: Plan,
     base_url: str,
     api_key: str,
@@ -173,9 +175,8 @@ class _Rehearsal:
             await asyncio.sleep(max(0.2, sale.opens_s - time.time()))
             await sale.follow(door)
             if sale.serving is not None and sale.serving.state == "pre-queue":
-                self._say(
-                    f"{self._plan.people:,} people come; time goes {self._plan.speed:g} times as fast"
-                )
+                plan = self._plan
+                self._say(f"{plan.people:,} people come; time goes {plan.speed:g} times as fast")
                 return
         state = None if sale.serving is None else sale.serving.state
         msg = f"the waiting room did not open within {_DOORS_S:.0f} s: it is {state}"
@@ -213,14 +214,17 @@ class _Rehearsal:
     async def _wait_for_end(
         self, sale: Sale, crowd: Crowd, tasks: list[asyncio.Task[None]], deadline_s: float
     ) -> None:
-        while not sale.over.is_set() and not (crowd.is_done and time.time() > sale.sale_s):
+        while not (crowd.is_done and time.time() > sale.sale_s):
             if time.time() > deadline_s:
                 self._gave_up = True
                 self._say("given up: neither sold out nor served in time")
                 return
             if any(task.done() and task.exception() is not None for task in tasks):
                 return
-            await asyncio.sleep(_ADMIT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ADMIT_S):
+                    await sale.over.wait()
+                    return
 
     async def _admit(self, crowd: Crowd) -> None:
         crowd.admit()
@@ -228,11 +232,20 @@ class _Rehearsal:
     async def _draw(self, sale: Sale, crowd: Crowd, door: Door) -> None:
         """Recompute the places from the published document, by the script that anyone can run."""
         await asyncio.sleep(max(0.0, sale.sale_s - self._plan.draw_gap_s - time.time()))
-        while (draw := await sale.read_draw(door)) is None:
-            await asyncio.sleep(_DRAW_S)
+        draw = await self._published(sale, door)
         places = await asyncio.to_thread(_places, bytes.fromhex(draw["key"]), draw["count"])
         self._digest_is_right = _digest(places) == draw["digest"]
         crowd.draw(places)
+
+    async def _published(self, sale: Sale, door: Door) -> dict[str, Any]:
+        deadline_s = sale.sale_s + _DRAWN_S
+        while time.time() < deadline_s:
+            draw = await sale.read_draw(door)
+            if draw is not None:
+                return draw
+            await asyncio.sleep(_DRAW_S)
+        msg = f"the places were not drawn {_DRAWN_S:.0f} s after the sale began: see worker.log"
+        raise RehearsalError(msg)
 
     async def _look(self, sale: Sale, window: Window) -> None:
         look = await window.look()

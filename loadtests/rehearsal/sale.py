@@ -45,8 +45,8 @@ class Sale:
         self.front: Storefront | None = None
         self.opens_s = self.sale_s = 0.0
         self.serving: Serving | None = None
-        self.places: list[int] = []
-        """Place by entry, recomputed from the published draw; empty before."""
+        self.places: list[int] | None = None
+        """Place by entry, recomputed from the published draw; None before."""
         self.over = asyncio.Event()
         """Nobody gets anything any more: sold out, or given up."""
         self.shop = f"Authorization: Bearer {api_key}\r\n"
@@ -68,7 +68,7 @@ class Sale:
 
     def place(self, number: int) -> int | None:
         """Return a number's place, once there are places."""
-        if not self.places:
+        if self.places is None:
             return None
         return self.places[number] if number < len(self.places) else number
 

@@ -121,7 +121,7 @@ def _read_length(_: click.Context, parameter: click.Parameter, value: str) -> in
     type=click.IntRange(0, 50),
     default=3,
     show_default=True,
-    help="Addresses that join at twice their limit, and as many identities that join over and over.",
+    help="Addresses that join at twice their limit, and as many identities that join all the time.",
 )
 @click.option(
     "--speed",
