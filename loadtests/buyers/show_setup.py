@@ -25,11 +25,17 @@ class RefusedShowError(Exception):
 
 
 async def put_on_sale(
-    base_url: str, api_key: str, plan: bytes, *, tickets_max: int = _TICKETS_MAX
+    base_url: str,
+    api_key: str,
+    plan: bytes,
+    *,
+    tickets_max: int = _TICKETS_MAX,
+    opens_at: datetime | None = None,
 ) -> str:
-    """Create a show that sells this seating plan from now on; return its id once it is open.
+    """Create a show that sells this seating plan; return its id once it can be looked at.
 
-    `tickets_max` bounds a hold, and all that one buyer may have.
+    `tickets_max` bounds a hold, and all that one buyer may have. Sales open at `opens_at`, or have
+    opened already.
 
     Raises:
         RefusedShowError: the API refused it, or it did not open.
@@ -41,7 +47,7 @@ async def put_on_sale(
         "name": read.get("name") or "A show",
         "venue": "Demo hall",
         "starts_at": (now + timedelta(days=30)).isoformat(),
-        "opens_at": (now - timedelta(minutes=5)).isoformat(),
+        "opens_at": (opens_at or now - timedelta(minutes=5)).isoformat(),
         "currency": "EUR",
         "tax_bps": 700,
         "prices": _prices(read),

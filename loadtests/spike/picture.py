@@ -1,4 +1,4 @@
-"""Draws a run over time as SVG: panels one above the other, all on the same seconds.
+"""Draws a run over time as SVG: panels one above the other, all on the same time.
 
 A plain picture that needs no script and no font of its own; its colours follow whether the reader
 has a light or a dark screen.
@@ -55,7 +55,7 @@ class Line(Struct, frozen=True):
 
     name: str
     points: Sequence[tuple[float, float]]
-    """Seconds since the run began, and a value of 0 or more."""
+    """Time since the run began, and a value of 0 or more."""
 
 
 class Panel(Struct, frozen=True):
@@ -66,12 +66,21 @@ class Panel(Struct, frozen=True):
     lines: Sequence[Line]
 
 
-def draw(title: str, note: str, panels: Sequence[Panel]) -> str:
-    """Return an SVG document; panels without a point are left out."""
+def draw(
+    title: str,
+    note: str,
+    panels: Sequence[Panel],
+    *,
+    across: str = "seconds since the first request",
+) -> str:
+    """Return an SVG document; panels without a point are left out.
+
+    `across` says what all panels' other axis shows.
+    """
     shown = [panel for panel in panels if any(line.points for line in panel.lines)]
     height = _TOP + len(shown) * (_PANEL_HEIGHT + _PANEL_GAP) - _PANEL_GAP + _BOTTOM
     points = [point for panel in shown for line in panel.lines for point in line.points]
-    across = _Scale(max((x for x, _ in points), default=0.0), _TICKS_X, _WIDTH - _LEFT - _RIGHT)
+    time = _Scale(max((x for x, _ in points), default=0.0), _TICKS_X, _WIDTH - _LEFT - _RIGHT)
     size = f'viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{escape(title)}">',
@@ -81,12 +90,12 @@ def draw(title: str, note: str, panels: Sequence[Panel]) -> str:
         _text("note", _LEFT, 48, note),
     ]
     for n, panel in enumerate(shown):
-        parts += _panel(panel, _TOP + n * (_PANEL_HEIGHT + _PANEL_GAP), across)
+        parts += _panel(panel, _TOP + n * (_PANEL_HEIGHT + _PANEL_GAP), time)
     parts += (
-        _text("tick", _LEFT + across.place(tick), height - _BOTTOM + 18, _number(tick), "middle")
-        for tick in across.ticks
+        _text("tick", _LEFT + time.place(tick), height - _BOTTOM + 18, _number(tick), "middle")
+        for tick in time.ticks
     )
-    parts.append(_text("note", _LEFT, height - 8, "seconds since the first request"))
+    parts.append(_text("note", _LEFT, height - 8, across))
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -27,6 +27,13 @@ def test_a_picture_names_its_panels_lines_and_ticks() -> None:
     assert {"0", "500", "1,000", "1,500"} <= set(texts)
 
 
+def test_the_axis_that_all_panels_share_is_named() -> None:
+    """Seconds, if nothing else is said."""
+    panels = [Panel("p", [Line("l", [(0, 1), (1, 2)])])]
+    assert "seconds since the first request" in _texts(draw("t", "n", panels))
+    assert "minutes" in _texts(draw("t", "n", panels, across="minutes"))
+
+
 def test_larger_values_are_drawn_higher_and_within_the_panel() -> None:
     """In SVG y grows downwards."""
     picture = draw("t", "n", [Panel("p", [Line("l", [(0, 0), (1, 50), (2, 100)])])])

@@ -1,0 +1,1 @@
+"""An on-sale through the waiting room: people and time are simulated, the stack is not."""
