@@ -144,7 +144,7 @@ class EngineRoom:
         return Standing(
             number=told.number,
             place=told.place,
-            ahead=_people_ahead(queue, line.serving, told.place),
+            ahead=told.ahead,
             admitted=told.admitted,
             wait=Wait(told.wait_s.low, told.wait_s.high) if told.wait_s else None,
             poll_after_s=told.poll_after_s,
@@ -228,15 +228,3 @@ def _refusal(problem: ProblemError) -> JoinOutcome:
             return QueueShut()
         case _:
             raise problem
-
-
-def _people_ahead(queue: queues.Queue, serving: int, place: int | None) -> int | None:
-    """Count the places that come before, less those of numbers that nobody has.
-
-    Behind the draw a number is its place; of those before it nobody can say where they went.
-    """
-    if place is None:
-        return None
-    start = max(serving, queue.count or 0)
-    nobody = sum(max(0, min(end, place) - max(first, start)) for first, end in queue.skipped)
-    return max(0, place - serving - nobody)

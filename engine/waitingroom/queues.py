@@ -67,6 +67,15 @@ class Queue(Struct, frozen=True, kw_only=True):
     draw: Draw | None
 
     @property
+    def vacant(self) -> tuple[tuple[int, int], ...]:
+        """Places that nobody has, as `skipped`: behind the draw a number is its place.
+
+        Of skipped numbers that were drawn nobody can say where they went without looking at all.
+        """
+        drawn = self.count or 0
+        return tuple((max(first, drawn), end) for first, end in self.skipped if end > drawn)
+
+    @property
     def is_active(self) -> bool:
         """Whether holds need a pass."""
         return self.rules.mode is not Mode.OFF

@@ -209,7 +209,7 @@ class WaitingRoom:
         return Position(
             number,
             place,
-            max(0, people_between(standing.serving, place, queue.skipped)),
+            max(0, people_between(standing.serving, place, queue.vacant)),
             is_admitted=place < standing.serving,
             standing=standing,
         )

@@ -203,7 +203,7 @@ class Steering:
                 open_places=opened,
                 held_places=held,
                 latency_ms=self._latency_ms,
-                skipped=queue.skipped,
+                skipped=queue.vacant,
             ),
         )
 

@@ -105,8 +105,8 @@
   }
   function move(now) {
     let ahead = page.place - now.serving;
-    for (const [from, to] of now.skipped || [])  // numbers behind the draw are places, and nobody has these
-      ahead -= Math.max(0, Math.min(to, page.place) - Math.max(from, now.serving, now.count || 0));
+    for (const [from, to] of now.skipped || [])  // places that nobody has
+      ahead -= Math.max(0, Math.min(to, page.place) - Math.max(from, now.serving));
     ahead = Math.max(ahead, 0);
     set("ahead", peopleAhead(ahead));
     element("bar").value = now.serving;
