@@ -104,9 +104,7 @@ class QueueGround(Struct, frozen=True):
     async def state(self, show: Show, state: QueueState) -> tuple[Queue, Standing]:
         """Wait for a state under the rules as they are now."""
         version = (await self._queue(show)).version
-        return await self.until(
-            show, lambda queue, now: now.state is state and queue.version >= version
-        )
+        return await self.until(show, lambda _, now: now.state is state and now.version >= version)
 
     async def join(self, show: Show, buyer: str | None = None) -> Person:
         """Join the line, without an identity or as this buyer."""
