@@ -19,6 +19,7 @@ from api.fastlane import (
     holds,
     purchases,
     queue,
+    queue_document,
     queue_events,
     seating_plan,
 )
@@ -109,6 +110,10 @@ class FastLane:
         """Serve one request."""
         method = scope.method
         path = scope.path
+        if method == "GET" and self._opened:
+            room = self._opened[0].waiting_room
+            if queue_document.send_written(scope, exchange, room, self._request_ids):
+                return
         found = _find_route(method, path)
         opened = None if found is not None else _find_open_route(method, path)
         if found is None and opened is None:

@@ -86,9 +86,9 @@ class _Watched:
             else:
                 silent = False
                 self.read_at = time.monotonic()
-                changed, self.standing = read != self.standing, read
                 self._first.set()
-                if changed:
+                if read != self.standing:  # while nothing changes it stays the same object
+                    self.standing = read
                     self.on_change()
             await asyncio.sleep(LOOK_S)
 
