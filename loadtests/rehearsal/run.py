@@ -42,7 +42,7 @@ _FRONT_S: Final = 0.5
 _DRAW_S: Final = 0.5
 _DRAWN_S: Final = 30.0
 _ADMIT_S: Final = 0.1
-_FINISH_S: Final = 30.0
+_FINISH_S: Final = 15.0
 _DRAIN_S: Final = 20.0
 _OVERTIME_S: Final = 100.0
 _OVERTIME_PASSES: Final = 1.5
@@ -250,7 +250,8 @@ class _Rehearsal:
     async def _look(self, sale: Sale, window: Window) -> None:
         look = await window.look()
         if look is not None:
-            self._samples.append(Sampled(look, self._record.in_line))
+            waiting = 0 if sale.over.is_set() else self._record.in_line
+            self._samples.append(Sampled(look, waiting))
             self._watch(sale, self._samples)
 
 
