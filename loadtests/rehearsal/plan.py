@@ -83,7 +83,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     def checkout_s(self) -> float:
         """How long a pass is expected to live, on average."""
         active = self.seconds(ACTIVE_MIN)
-        return active + self.habits.lapsing * (self.pass_ttl_s - active)
+        lapsed = _LAPSING * self.pass_ttl_s + (1 - _LAPSING) * self.seconds(PASS_TTL_MIN)
+        return active + self.habits.lapsing * (lapsed - active)
 
     @property
     def rate(self) -> float:

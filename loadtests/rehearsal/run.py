@@ -31,7 +31,7 @@ from loadtests.rehearsal.sale import Sale
 
 DRAW_SCRIPT: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "verify_draw.py"
 
-_CONNECTIONS: Final = 96
+_CONNECTIONS: Final = 256
 _BOTS_CONNECTIONS: Final = 12
 _SETUP_S: Final = 6.0
 _SEATS_A_S: Final = 10_000
