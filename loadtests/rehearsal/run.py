@@ -44,8 +44,8 @@ _DRAWN_S: Final = 30.0
 _ADMIT_S: Final = 0.1
 _FINISH_S: Final = 15.0
 _DRAIN_S: Final = 20.0
-_OVERTIME_S: Final = 100.0
-_OVERTIME_PASSES: Final = 1.5
+_OVERTIME_S: Final = 75.0
+_OVERTIME_PASSES: Final = 1.25
 _OK: Final = 200
 _CREATED: Final = 201
 
@@ -217,7 +217,7 @@ class _Rehearsal:
         while not (crowd.is_done and time.time() > sale.sale_s):
             if time.time() > deadline_s:
                 self._gave_up = True
-                self._say("given up: neither sold out nor served in time")
+                self._say("the time is over: neither sold out, nor all served")
                 return
             if any(task.done() and task.exception() is not None for task in tasks):
                 return
