@@ -1,4 +1,4 @@
-"""The application: `granian --interface rsgi api.app:app`."""
+"""The API: Litestar, and the fast lane in front of it. `web.app` serves it with the pages."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -153,6 +153,3 @@ def in_front(litestar: Litestar) -> FastLane:
     """Return the whole application: the fast lane, and behind the edge everything else."""
     edge = cast("ASGIApp", Edge(cast("ASGIApp", litestar)))
     return FastLane(litestar.state, Behind(litestar, edge))
-
-
-app: FastLane = in_front(create_app())

@@ -143,9 +143,11 @@ class _Answer:
         if start["status"] in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             headers.pop(b"content-type", None)
             headers.pop(b"content-length", None)
-        headers.setdefault(*NO_STORE)
+        # A page has a policy of its own, and of two policies browsers take both.
+        for name, value in (NO_STORE, *SECURITY_HEADERS):
+            headers.setdefault(name, value)
         headers[b"x-request-id"] = self._request_id
-        start["headers"] = [*headers.items(), *SECURITY_HEADERS]
+        start["headers"] = list(headers.items())
         return body
 
 

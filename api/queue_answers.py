@@ -51,7 +51,7 @@ class Pace(Struct, frozen=True):
 class ServingAnswer(Struct, frozen=True):
     """How the line stands: the same for everybody.
 
-    Whoever has a place below `serving` is admitted. `skipped` lists numbers that nobody has, each
+    Whoever has a place below `serving` is admitted. `skipped` lists places that nobody has, each
     from the first to before the last.
     """
 
@@ -185,7 +185,7 @@ def tell_serving(queue: Queue, standing: Standing, now: datetime) -> ServingAnsw
         draws_at=rules.draws_at,
         server_time=now,
         pace=_pace(standing),
-        skipped=queue.skipped,
+        skipped=queue.vacant,
     )
 
 

@@ -12,6 +12,7 @@ from api.inputs import BUYER_BYTES_MAX, Body, Buyer, Moment, Name, too_many_byte
 from api.problems import Fault
 from engine.waitingroom.rules import (
     CHECKOUT_MAX,
+    DRAND,
     PASS_TTL_S_MAX,
     PASS_TTL_S_MIN,
     PROOF_BITS_MAX,
@@ -21,6 +22,7 @@ from engine.waitingroom.rules import (
     Mode,
     QueueRules,
     default_burst,
+    name_drand,
 )
 
 IDENTITY_CHARACTERS_MAX: Final = 2048
@@ -52,7 +54,11 @@ class SafetyNet(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BeaconBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A public value that is known only after the entries are closed, such as a round of drand."""
+    """A public value that is known only after the entries are closed.
+
+    `drand` is fetched, its round chosen half a minute after `draws_at` unless told. Of any other
+    you tell the `beacon_value` once it is known.
+    """
 
     name: Name
     round: Annotated[int, Meta(ge=1, le=2**53)] | None = None
@@ -115,11 +121,15 @@ class QueueBody(Body, frozen=True, kw_only=True):
             faults.append(Fault("there is no draw without draws_at", pointer="/beacon"))
         if self.beacon_value is not None and self.beacon is None:
             faults.append(Fault("no beacon is named", pointer="/beacon_value"))
+        if self.draws_at is not None and self.beacon is not None and self.beacon.name == DRAND:
+            try:
+                name_drand(self.draws_at, self.beacon.round)
+            except ValueError as error:
+                faults.append(Fault(str(error), pointer="/beacon/round"))
         return faults
 
     def rules(self) -> QueueRules:
         """Return it in the engine's words."""
-        beacon = self.beacon
         return QueueRules(
             mode=self.mode,
             is_paused=self.paused,
@@ -132,8 +142,16 @@ class QueueBody(Body, frozen=True, kw_only=True):
             safety_net=self.safety_net.joins_per_s if self.safety_net else None,
             proof_bits=self.proof_of_work_bits,
             return_addresses=tuple(self.return_addresses),
-            beacon=None if beacon is None else Beacon(beacon.name, beacon.round, beacon.url),
+            beacon=self._beacon(),
         )
+
+    def _beacon(self) -> Beacon | None:
+        beacon, draws_at = self.beacon, self.draws_at
+        if beacon is None or draws_at is None:
+            return None
+        if beacon.name == DRAND:
+            return name_drand(draws_at, beacon.round)
+        return Beacon(beacon.name, beacon.round, beacon.url)
 
 
 def is_origin(text: str) -> bool:

@@ -30,11 +30,6 @@ def problem_of_queue(  # noqa: PLR0911 - a table with a row an outcome
     match outcome:
         case Shut():
             return queue_closed(position)
-        case Spent():
-            return ProblemError(
-                ProblemKind.PROOF_REQUIRED,
-                "This proof was used before; ask to join without one to get a new challenge.",
-            )
         case Full():
             return ProblemError(
                 ProblemKind.OVERLOADED, "No number could be given just now; join in a second."
@@ -53,7 +48,7 @@ def problem_of_queue(  # noqa: PLR0911 - a table with a row an outcome
             )
         case NotAdmitted():
             return not_admitted(outcome, show)
-        case Joined() | Known() | Issued() | NoPass() | Left():
+        case Joined() | Known() | Issued() | NoPass() | Left() | Spent():
             msg = f"{outcome!r} is no refusal"
             raise AssertionError(msg)
         case _:

@@ -24,6 +24,7 @@ from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
 from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
+from engine.waitingroom.gates import JoinGate, load_gate
 from engine.waitingroom.identities import IdentityDigests
 from engine.waitingroom.limits import JoinLimits
 from engine.waitingroom.room import WaitingRoom
@@ -38,6 +39,7 @@ class Gates(Struct, frozen=True):
     """What somebody passes before they get a number."""
 
     limits: JoinLimits
+    gate: JoinGate
     digests: IdentityDigests
     secret: bytes
     """What resellers' identity keys derive from."""
@@ -114,6 +116,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             replicas=settings.redis_replicas,
         )
         stack.push_async_callback(waiting_room.stop)
+        gate = load_gate(settings)
+        stack.push_async_callback(gate.close)
         yield Serving(
             settings=settings,
             ids=ids,
@@ -126,6 +130,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
+                gate=gate,
                 digests=IdentityDigests(secret),
                 secret=secret,
             ),

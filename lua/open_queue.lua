@@ -27,6 +27,6 @@ local run_id, replid = read_guard()
 redis.call('UNLINK', waiting_key, seen_key)
 redis.call('HSET', queue_key, 'epoch', string.format('%d', epoch), 'run_id', run_id,
   'replid', replid, 'time', string.format('%d', now), 'next', string.format('%d', next_number),
-  'stock', '0', 'holder', '', 'lease_until', '0', 'issued', meta.issued or '0',
+  'stock', '0', 'holder', '', 'issued', meta.issued or '0',
   'claims', meta.claims or '0', 'lag', meta.lag or '0', 'step', '0', unpack(fields))
 return cmsgpack.pack({ 'opened', now })

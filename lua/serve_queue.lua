@@ -58,7 +58,7 @@ local function name(number)
   return string.format('%d', number)
 end
 
-local function join(first_half, last_half, identities, bit, spent)
+local function join(first_half, last_half, identities, place_of_proof, spent)
   local has_identity, has_proof = identities > 0, spent > 0
   local identity = struct.pack('>I4I4', first_half, last_half)
   if has_identity then
@@ -69,7 +69,7 @@ local function join(first_half, last_half, identities, bit, spent)
   end
   if not may_join then
     return { 'shut' }
-  elseif has_proof and redis.call('GETBIT', KEYS[spent], bit) == 1 then
+  elseif has_proof and redis.call('GETBIT', KEYS[spent], place_of_proof) == 1 then
     return { 'spent' }
   elseif next_number >= ceiling then
     return { 'full' }
@@ -80,7 +80,7 @@ local function join(first_half, last_half, identities, bit, spent)
     redis.call('HSET', KEYS[identities], identity, name(number))
   end
   if has_proof then
-    redis.call('SETBIT', KEYS[spent], bit, 1)
+    redis.call('SETBIT', KEYS[spent], place_of_proof, 1)
     redis.call('EXPIRE', KEYS[spent], SPENT_KEPT_S)
   end
   return { 'joined', number }
@@ -89,7 +89,8 @@ end
 -- How a number's pass stands, for this buyer or, without one, for whoever has it.
 local function look(number, buyer)
   local deadline = redis.call('ZSCORE', passes_key, name(number))
-  if deadline then
+  -- Overdue ones may still be here, since no call ends more than so many.
+  if deadline and tonumber(deadline) > now then
     if buyer and redis.call('HGET', buyers_key, name(number)) ~= buyer then
       return { 'over' }
     end

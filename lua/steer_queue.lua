@@ -1,20 +1,21 @@
 --[[
 One step of the controller: fills the stock of passes, moves `serving`, and tells how the queue stands.
 
-Only the holder of the lease fills the stock, and only for time that it has measured by its own
-clock while it held it: so two of them, a late one or a stepped clock give out nothing twice.
+Only its holder fills the stock, and only for time that it has measured by its own clock while it
+was the holder: so two of them, a late one or a stepped clock give out nothing twice. A holder that
+makes no step for a while is replaced by who has seen that, by a clock of its own too.
 
 KEYS: 1 queue, 2 queue_passes, 3 queue_buyers, 4 queue_used, 5 queue_waiting, 6 queue_seen
-ARGV: 1 msgpack {epoch, lease ms, step, passes to add, passes that the stock may have, serving, ceiling
+ARGV: 1 msgpack {epoch, step, passes to add, passes that the stock may have, serving, ceiling
       of the numbers, ms for which a claimant is waited for, {field, value, ...}}; a holder's steps
       count up,
-      2 the holder's name
+      2 the holder's name, 3 the holder to replace and its last step (`<name> <step>`), or empty
 Returns msgpack, in order of precedence:
   {'fenced'}               the queue is not open on this server
   {'stale', epoch}         another recovery has opened it
-  {'held', ms left}        another controller has the lease
+  {'held', '<name> <step>'}  another controller is the holder, and this was its last step
   {'late', step}           the holder has made a later step
-  {'taken', ...}           the lease is this holder's from now on; nothing was added. As steered
+  {'taken', ...}           this is the holder from now on; nothing was added. As steered
   {'steered', now ms, next, ceiling, serving, stock, issued, live passes, claimants who wait, claims,
    how far `serving` was beyond the claims' places, in all, count of entries or -1}
 Facts: none.
@@ -25,13 +26,13 @@ Facts: none.
 --- include end_overdue_passes
 local queue_key, passes_key, buyers_key, waiting_key, seen_key =
   KEYS[1], KEYS[2], KEYS[3], KEYS[5], KEYS[6]
-local epoch, lease, step, credit, stock_max, serving, ceiling, waited_for, fields =
-  unpack(cmsgpack.unpack(ARGV[1]), 1, 9)
-local holder = ARGV[2]
+local epoch, step, credit, stock_max, serving, ceiling, waited_for, fields =
+  unpack(cmsgpack.unpack(ARGV[1]), 1, 8)
+local holder, replaced = ARGV[2], ARGV[3]
 local AT_ONCE = 1000
 
 local meta = read_meta(queue_key, {
-  'epoch', 'run_id', 'replid', 'time', 'holder', 'lease_until', 'step', 'next', 'ceiling', 'serving', 'stock',
+  'epoch', 'run_id', 'replid', 'time', 'holder', 'step', 'next', 'ceiling', 'serving', 'stock',
   'issued', 'claims', 'lag', 'count',
 })
 if not is_guarded(meta) then
@@ -42,9 +43,9 @@ end
 local now = read_time(meta.time)
 local status = 'steered'
 if meta.holder ~= holder then
-  local left = (tonumber(meta.lease_until) or 0) - now
-  if meta.holder and meta.holder ~= '' and left > 0 then
-    return cmsgpack.pack({ 'held', left })
+  local held = meta.holder .. ' ' .. meta.step
+  if meta.holder ~= '' and held ~= replaced then
+    return cmsgpack.pack({ 'held', held })
   end
   status, credit = 'taken', 0
 elseif step <= tonumber(meta.step) then
@@ -63,7 +64,7 @@ serving = math.max(tonumber(meta.serving), math.min(serving, next_number))
 ceiling = math.max(tonumber(meta.ceiling), ceiling)
 
 redis.call('HSET', queue_key, 'time', string.format('%d', now), 'holder', holder,
-  'step', string.format('%d', step), 'lease_until', string.format('%d', now + lease), 'stock', string.format('%.6f', stock),
+  'step', string.format('%d', step), 'stock', string.format('%.6f', stock),
   'serving', string.format('%d', serving), 'ceiling', string.format('%d', ceiling), unpack(fields))
 local reply = {
   'steered', now, next_number, ceiling, serving, string.format('%.6f', stock),

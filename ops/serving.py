@@ -12,7 +12,7 @@ def serve_command(host: str, port: int, workers: int, *, app: str | None = None)
     """
     return (
         *(sys.executable, "-m", "granian", "--interface"),
-        *(("rsgi", "api.app:app") if app is None else ("asgi", app)),
+        *(("rsgi", "web.app:app") if app is None else ("asgi", app)),
         *("--host", host, "--port", str(port)),
         *("--workers", str(workers), "--respawn-failed-workers"),
         *("--loop", "uvloop", "--no-ws", "--no-access-log", "--workers-kill-timeout", "5"),

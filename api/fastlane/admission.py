@@ -10,7 +10,7 @@ from api.queue_outcomes import not_admitted
 from engine.inventory.shows import Show
 from engine.runtime import Serving
 from engine.waitingroom.commands import Issued
-from engine.waitingroom.room import NotAdmitted
+from engine.waitingroom.room import NoRoom, NotAdmitted
 
 
 async def admitted_ttl_ms(runtime: Serving, show: Show, show_text: str, body: HoldBody) -> int:
@@ -20,6 +20,8 @@ async def admitted_ttl_ms(runtime: Serving, show: Show, show_text: str, body: Ho
         ProblemError: `not-admitted`, or the store could not be asked.
     """
     checked = await runtime.waiting_room.check_pass(show, body.queue_pass, body.buyer)
+    if isinstance(checked, NoRoom):
+        return 1000 * body.ttl_s
     if isinstance(checked, Issued):
         return max(1, min(body.ttl_s * 1000, checked.left_ms))
     if isinstance(checked, NotAdmitted):

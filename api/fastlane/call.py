@@ -56,12 +56,9 @@ class Visit(Struct, frozen=True):
 
     def address(self) -> str:
         """Return the address that this comes from, as far as trusted proxies tell."""
-        trusted = self.runtime.settings.trusted_proxies
-        if trusted:
-            told = self.headers.get("x-forwarded-for", "").split(",")
-            if len(told) >= trusted:
-                return told[-trusted].strip()
-        return self.scope.client.rpartition(":")[0].strip("[]")
+        own = self.scope.client.rpartition(":")[0].strip("[]")
+        forwarded = self.headers.get("x-forwarded-for", "")
+        return address_behind(self.runtime.settings.trusted_proxies, forwarded, own)
 
     async def body(
         self, kind: type[B], bytes_max: int = BODY_BYTES_MAX, *, show: Show | None = None
@@ -135,6 +132,12 @@ class Call(Visit, frozen=True):
             ProblemError: `hold-not-found`, for whatever was never handed out.
         """
         return hold_of(self.runtime, show, text)
+
+
+def address_behind(proxies: int, forwarded: str, own: str) -> str:
+    """Return what the outermost of so many trusted proxies said of who came, else `own`."""
+    told = forwarded.split(",")
+    return told[-proxies].strip() if 0 < proxies <= len(told) else own
 
 
 def gather_headers(given: RequestHeaders) -> dict[str, str]:

@@ -17,12 +17,12 @@ from api.fastlane.replies import Reply
 from api.outcomes import problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queue_answers import tell_draw, tell_joined, tell_pass, tell_position, tell_serving
-from api.queue_gates import pass_gates
+from api.queue_gates import pass_gates, proof_spent
 from api.queue_inputs import ClaimBody, JoinBody
 from api.queue_outcomes import no_queue, problem_of_queue, queue_closed
 from engine.inventory.commands import Overloaded, Recovering
 from engine.platform.ids import EntityId, IdError
-from engine.waitingroom.commands import Issued, Left, NoPass, Over
+from engine.waitingroom.commands import Issued, Left, NoPass, Over, Spent
 from engine.waitingroom.queues import NoQueueError, Queue
 from engine.waitingroom.room import NumberGiven, PassIssued
 from engine.waitingroom.standing import Standing
@@ -57,6 +57,8 @@ async def join_queue(visit: Visit) -> Reply:
         raise queue_closed(room.position(queue, standing, 0))
     passed = await pass_gates(visit, queue, body)
     given = await room.join(queue, identity=passed.identity, proof=passed.proof)
+    if isinstance(given, Spent):
+        raise await proof_spent(visit, queue)
     if not isinstance(given, NumberGiven):
         position = room.position(queue, standing, 0)
         raise problem_of_queue(given, visit.show_text, position)

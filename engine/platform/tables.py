@@ -382,6 +382,7 @@ queues: Final = Table(
     Column("skipped", JSONB, nullable=False, server_default=text("'[]'")),
     Column("version", BigInteger, nullable=False, server_default=text("1")),
     _at("created_at"),
+    _at("changed_at"),  # its rules
     _of_show(),
     CheckConstraint("mode IN ('on', 'drain', 'closed', 'off')", name="mode"),
     CheckConstraint("rate > 0 AND burst >= 1 AND checkout_max > 0", name="bounds"),

@@ -227,7 +227,14 @@ def _waiting_wanted(flow: float, delay_s: float) -> float:
 
 
 def _occupancy_max(rules: Rules, seen: Observation) -> int:
-    return min(rules.checkout_max, ceil(seen.open_places * rules.inventory_factor))
+    """Return how many may be in checkout: nobody while nothing is open.
+
+    Places that are held count as left: who holds them is in checkout and takes no open one.
+    """
+    if not seen.open_places:
+        return 0
+    left = seen.open_places + seen.held_places
+    return min(rules.checkout_max, ceil(left * rules.inventory_factor))
 
 
 class _Throttle:

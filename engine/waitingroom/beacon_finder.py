@@ -9,9 +9,7 @@ import structlog
 from engine.platform.ids import entity_hex
 from engine.waitingroom.beacon import BeaconError, BeaconTooEarlyError, fetch_beacon
 from engine.waitingroom.queues import Queue
-
-DRAND: Final = "drand"
-"""The name of a beacon that is fetched; of any other its reseller tells the value."""
+from engine.waitingroom.rules import DRAND
 
 _EVERY_S: Final = 2.0
 _TIMEOUT_S: Final = 3.0

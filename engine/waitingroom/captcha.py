@@ -22,7 +22,7 @@ PROOF_CHARACTERS_MAX: Final = 8192
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=4, connect=2)
 _ANSWER_BYTES_MAX: Final = 16_384
 _CONNECTIONS_MAX: Final = 32
-_UNDER_WAY_MAX: Final = 512
+UNDER_WAY_MAX: Final = 512
 _SERVER_ERROR: Final = 500
 # Not the joiner's fault, and no reason to let them in.
 _OUR_FAULTS: Final = frozenset(
@@ -57,7 +57,7 @@ class CaptchaGate:
         """Judge a proof. All shows have this gate, whatever bits they ask for."""
         if not proof or len(proof) > PROOF_CHARACTERS_MAX:
             return Refused(self._challenge, "Solve the captcha and join again with its response.")
-        if self._under_way >= _UNDER_WAY_MAX:
+        if self._under_way >= UNDER_WAY_MAX:
             return GateAway()
         self._under_way += 1
         try:

@@ -4,11 +4,11 @@ A generalised Feistel network on `[0, a * b)`, walked in cycles until it is back
 John Black and Phillip Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002, methods 2 and
 3. docs/DRAW.md has it in words, docs/decisions/0026-draw.md the reasons.
 
-How many rounds: the paper proves three enough while few places of a large draw are looked at, and
-NIST SP 800-38G has ten in FF1, for at least a million values. A draw may have six entries, and all
-its places are looked at. There the exact distribution over all orders can be computed: after ten
-rounds one order of six entries is 1.65 times as likely as it should be. After 36 (as many as FFX's
-parameters A2 give their smallest domains) no order of two to eight entries is off by 0.2 %.
+How many rounds: the paper's proof has three, for few looks at a large domain, and NIST SP 800-38G
+has ten in FF1, for at least a million values. A draw may have six entries, and all its places are
+looked at. There the exact distribution over all orders can be computed: after ten rounds one order
+of six entries is 1.65 times as likely as it should be. After 36 no order of two to eight entries is
+off by 0.2 %.
 
 The width is even since a network of odd width and height makes even permutations only, whatever
 its rounds: nine entries would have half of all orders, and some of eight were 8 times as likely as

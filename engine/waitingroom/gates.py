@@ -11,7 +11,7 @@ from typing import Final, Protocol, runtime_checkable
 from msgspec import Struct
 
 from engine.platform.settings import Settings, SettingsError, variable
-from engine.waitingroom.proof_of_work import ALGORITHM, ProofError, ProofOfWork, Spent
+from engine.waitingroom.proof_of_work import ALGORITHM, ProofError, ProofOfWork, SpentSlot
 
 _SEND_PROOF: Final = "Solve the challenge and join again with the proof."
 
@@ -28,7 +28,7 @@ class Challenge(Struct, frozen=True):
 class Passed(Struct, frozen=True):
     """The joiner may have a number, unless `spent` is marked already: then they are `Refused`."""
 
-    spent: Spent | None = None
+    spent: SpentSlot | None = None
     """To be marked in the same script that gives the number; None: nothing."""
 
 

@@ -174,7 +174,7 @@ class Line:
         if self.silent_s:
             self.share = usual
         elif self._first_claim_s is not None:  # else nobody knows how late people claim
-            weight = _SHARE_WEIGHT + doubt * rate * self.delay_s
+            weight = _SHARE_WEIGHT
             self.share = max(_SHARE_MIN, min(1.0, (came + weight) / (ripe + weight / usual)))
         if self._last_claim_s == now_s and came > _USUAL_CLAIMS:
             self._usual_share = self.share

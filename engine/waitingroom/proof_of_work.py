@@ -20,9 +20,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import blake2b, sha256
 from itertools import count
-from typing import Final
-
-from msgspec import Struct
+from typing import Final, NamedTuple
 
 ALGORITHM: Final = "sha256"
 BITS_MAX: Final = 24
@@ -44,7 +42,7 @@ class ProofError(ValueError):
     """The text is no proof for this show, or one that came too late."""
 
 
-class Spent(Struct, frozen=True):
+class SpentSlot(NamedTuple):
     """The bit that says whether a challenge was spent."""
 
     window: int
@@ -75,7 +73,7 @@ class ProofOfWork:
         head = _HEAD.pack(_VERSION, int(self._clock()), salt, bits)
         return urlsafe_b64encode(head + self._mac(show, head)).decode()
 
-    def check(self, show: int, proof: str) -> Spent:
+    def check(self, show: int, proof: str) -> SpentSlot:
         """Return what is to be marked as spent, if it isn't yet, for the proof to count.
 
         Raises:
@@ -92,7 +90,7 @@ class ProofOfWork:
         if zero_bits(proof) < bits:
             msg = f"The proof's SHA-256 does not begin with {bits} zero bits."
             raise ProofError(msg)
-        return Spent(issued_s // WINDOW_S, int.from_bytes(mac, "big") % SPENT_BITS)
+        return SpentSlot(issued_s // WINDOW_S, int.from_bytes(mac, "big") % SPENT_BITS)
 
     def _read(self, show: int, challenge: str) -> tuple[int, int, bytes]:
         # 40 characters are 30 bytes to the bit: no two texts read the same.

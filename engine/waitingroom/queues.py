@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, insert, select, text, update
+from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.keys import QueueKeys, queue_keys
@@ -23,11 +23,16 @@ from engine.waitingroom.draw import Draw, commitment, derive_key, make_secret
 from engine.waitingroom.rules import Mode, QueueRules
 
 _FIND: Final = select(queues).where(queues.c.show_id == bindparam("show"))
-# A queue that was switched off is left alone; its numbers stay known for a draw's verification.
+# One that was switched off is tended for a while, so that every process hears of it.
 _TENDED: Final = (
     select(queues, shows.c.opens_at.label("show_opens_at"))
     .join(shows, shows.c.id == queues.c.show_id)
-    .where(queues.c.mode != Mode.OFF)
+    .where(
+        or_(
+            queues.c.mode != Mode.OFF,
+            queues.c.changed_at > func.now() - text("interval '1 hour'"),
+        )
+    )
 )
 _DRAWS_REMEMBERED: Final = 64
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
@@ -60,6 +65,15 @@ class Queue(Struct, frozen=True, kw_only=True):
     version: int
     keys: QueueKeys
     draw: Draw | None
+
+    @property
+    def vacant(self) -> tuple[tuple[int, int], ...]:
+        """Places that nobody has, as `skipped`: behind the draw a number is its place.
+
+        Of skipped numbers that were drawn nobody can say where they went without looking at all.
+        """
+        drawn = self.count or 0
+        return tuple((max(first, drawn), end) for first, end in self.skipped if end > drawn)
 
     @property
     def is_active(self) -> bool:
@@ -109,7 +123,7 @@ async def put_queue(connection: AsyncConnection, show: Show, rules: QueueRules) 
     changed = await connection.execute(
         update(queues)
         .where(queues.c.show_id == show.id)
-        .values(**values, version=queues.c.version + 1)
+        .values(**values, version=queues.c.version + 1, changed_at=func.now())
     )
     if changed.rowcount:
         return True
@@ -145,7 +159,7 @@ async def give_beacon_value(app: AsyncEngine, queue: Queue, value: bytes) -> boo
 
 
 class TendedQueue(Struct, frozen=True):
-    """A queue that is not off, and when the sale begins."""
+    """A queue that is not off, or was not a while ago, and when the sale begins."""
 
     queue: Queue
     show_opens_at: datetime
@@ -154,7 +168,7 @@ class TendedQueue(Struct, frozen=True):
 async def tended_queues(
     engine: AsyncEngine, show_text: Callable[[EntityId], str]
 ) -> list[TendedQueue]:
-    """Return every queue that is not off, as the recorder's role sees them.
+    """Return every queue that is not long off, as the recorder's role sees them.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.

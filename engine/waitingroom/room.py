@@ -96,6 +96,10 @@ class NotAdmitted(Struct, frozen=True):
     reason: str
 
 
+class NoRoom(Struct, frozen=True):
+    """The waiting room was switched off since the show was read: nobody needs a pass."""
+
+
 class WaitingRoom:
     """The waiting rooms of all shows, for one process.
 
@@ -205,7 +209,7 @@ class WaitingRoom:
         return Position(
             number,
             place,
-            max(0, people_between(standing.serving, place, queue.skipped)),
+            max(0, people_between(standing.serving, place, queue.vacant)),
             is_admitted=place < standing.serving,
             standing=standing,
         )
@@ -259,20 +263,20 @@ class WaitingRoom:
 
     async def check_pass(
         self, show: Show, text: str, buyer: str
-    ) -> Issued | NotAdmitted | Unavailable:
+    ) -> Issued | NotAdmitted | NoRoom | Unavailable:
         """Tell whether a pass lets this buyer hold places of this show now."""
+        try:
+            found = await self.look_in(show.id)
+        except NoQueueError:
+            return NoRoom()
+        if isinstance(found, Unavailable):
+            return found
         if not text:
             return NotAdmitted("it came without a pass")
         try:
             number = self._tokens.read_pass(show.id, text, buyer)
         except TokenError as error:
             return NotAdmitted(str(error))
-        try:
-            found = await self.look_in(show.id)
-        except NoQueueError:
-            return Recovering()  # switched off since the show was read
-        if isinstance(found, Unavailable):
-            return found
         outcome = await self._ask(found[0], Check(number, _digest(buyer)))
         if isinstance(outcome, Over):
             return NotAdmitted("its pass is over")

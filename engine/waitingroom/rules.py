@@ -1,10 +1,12 @@
 """What a reseller decides about a show's waiting room."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
+
+from engine.waitingroom.beacon import address_of, round_at
 
 RATE_MAX: Final = 2000.0
 """Passes a second."""
@@ -35,6 +37,27 @@ class Beacon(Struct, frozen=True):
     name: str
     round: int | None = None
     url: str | None = None
+
+
+DRAND: Final = "drand"
+"""The name of a beacon that is fetched; of any other its reseller tells the value."""
+
+_AFTER_THE_CLOSE: Final = timedelta(seconds=30)
+"""How long entries may take to be closed before the beacon is known."""
+
+
+def name_drand(draws_at: datetime, given: int | None) -> Beacon:
+    """Return the round of drand that a draw mixes in: the first one some time after its close.
+
+    Raises:
+        ValueError: the round that was given is known too early.
+    """
+    first = round_at(draws_at + _AFTER_THE_CLOSE)
+    if given is not None and given < first:
+        msg = f"is known too early: the first round that will do is {first}"
+        raise ValueError(msg)
+    number = first if given is None else given
+    return Beacon(DRAND, number, address_of(number))
 
 
 class QueueRules(Struct, frozen=True, kw_only=True):

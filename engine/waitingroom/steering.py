@@ -38,7 +38,9 @@ IDLE_PAUSE_S: Final = 1.0
 NUMBERS_AHEAD: Final = 50_000
 """Numbers that may be given before the controller is back; a fail-over skips at most as many."""
 
-LEASE_MS: Final = 2000
+LEASE_S: Final = 2.0
+"""A controller that made no step for so long is replaced."""
+
 CLAIM_KEPT_MS: Final = 5000
 """A claimant who was told to wait, and does not come back for so long, waits no more."""
 
@@ -94,6 +96,7 @@ class Steering:
         self._counted_s = -_COUNT_PLACES_S
         self._ceilings = (0, 0)
         self._epoch = 0
+        self._other: tuple[str, float] = "", 0.0
 
     async def steer(self, queue: Queue, show_opens_at: datetime) -> float:
         """Make one step; return after how many seconds to make the next.
@@ -138,7 +141,10 @@ class Steering:
             return PAUSE_S
         if status in {"held", "stale", "late"}:
             self._forget()
-            return IDLE_PAUSE_S if status == "held" else PAUSE_S
+            if status == "held":
+                self._note_other(*told)
+                return IDLE_PAUSE_S
+            return PAUSE_S
         if status == "taken":
             self._forget()
         self._seen = _Seen(*told)
@@ -146,6 +152,16 @@ class Steering:
             self._redis, self._engine, queue, self._seen.now_ms, find_beacon=self._find_beacon
         )
         return IDLE_PAUSE_S if state is QueueState.OFF and status != "taken" else PAUSE_S
+
+    def _note_other(self, held: str) -> None:
+        """Note who holds the queue, by its last step: since when nothing has come of it."""
+        if held != self._other[0]:
+            self._other = held, self._clock()
+
+    def _replaced(self) -> str:
+        """Return the holder that has been silent for too long, as the script names it, if any."""
+        held, since_s = self._other
+        return held if held and self._clock() - since_s >= LEASE_S else ""
 
     def _forget(self) -> None:
         """Know nothing of the queue: another had it, or it is another's."""
@@ -187,7 +203,7 @@ class Steering:
                 open_places=opened,
                 held_places=held,
                 latency_ms=self._latency_ms,
-                skipped=queue.skipped,
+                skipped=queue.vacant,
             ),
         )
 
@@ -244,7 +260,6 @@ class Steering:
                 wanted = min(step.serving, serving)
         header = [
             self._epoch,
-            LEASE_MS,
             self._step,
             credit,
             stock_max,
@@ -254,16 +269,18 @@ class Steering:
             [part for pair in fields.items() for part in pair],
         ]
         reply = await load_script("steer_queue").call(
-            self._redis, queue.keys.all(), _encode(header), self._holder
+            self._redis, queue.keys.all(), _encode(header), self._holder, self._replaced()
         )
         return _decode(reply)
 
 
-def state_of(
+def state_of(  # noqa: PLR0911 - the states in order of precedence
     queue: Queue, step: Step | None, seen: _Seen | None, show_opens_at: datetime
 ) -> QueueState:
     """Return the state that people are told, by the store's time."""
     rules = queue.rules
+    if rules.mode is Mode.OFF:
+        return QueueState.OFF
     if rules.mode is Mode.CLOSED:
         return QueueState.CLOSED
     if seen is None or step is None:

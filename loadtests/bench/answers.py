@@ -19,6 +19,11 @@ def all_created(result: LoadResult) -> int:
     return _only(result, HTTPStatus.CREATED)
 
 
+def all_shown(result: LoadResult) -> int:
+    """Everybody is shown what they asked for."""
+    return _only(result, HTTPStatus.OK)
+
+
 def all_refused(result: LoadResult) -> int:
     """Every hold is refused, since its seats are sold."""
     return _only(result, HTTPStatus.CONFLICT)

@@ -43,6 +43,8 @@ class Side(StrEnum):
 
     VALUE = "value"
     CONTROL = "control"
+    WITH_JOINS = "with_joins"
+    """The value once more, while people join a waiting room."""
 
 
 class OpenShow(Struct, frozen=True):
@@ -85,6 +87,8 @@ class Course:
         """Take the site, and a folder for files of requests."""
         self.site = site
         self.api = Server(site.base_url, _API, site.processes)
+        self.folder = folder
+        """For files of requests."""
         self._bench = bench
         self._file = folder / "requests"
         self._spent = {side: Spent() for side in Side}
@@ -172,9 +176,9 @@ class Course:
         """Return the figure; `units` are value's and control's, `least` the ratio to reach."""
         other_cores = len(self._bench.cores.others)
         details: dict[str, Any] = {"generator": self._bench.generator.name}
-        for side in Side:
-            details[side.value] = self._spent[side].told(self._server_parts[side], other_cores)
-        spent_us = {side: self._spent[side].cpu_us(self._server_parts[side]) for side in Side}
+        for side, part in self._server_parts.items():
+            details[side.value] = self._spent[side].told(part, other_cores)
+        spent_us = {s: self._spent[s].cpu_us(part) for s, part in self._server_parts.items()}
         if all(spent_us.values()):
             # What the ratio would be if nothing but the server's CPU counted: less noisy.
             by_cpu = spent_us[Side.CONTROL] / spent_us[Side.VALUE]
@@ -238,10 +242,10 @@ class Course:
 
 
 @contextmanager
-def open_course(bench: HttpBench) -> Generator[Course]:
-    """Start a throw-away site for one measurement."""
+def open_course(bench: HttpBench, **settings: str) -> Generator[Course]:
+    """Start a throw-away site for one measurement, with these settings beside the usual ones."""
     with (
         tempfile.TemporaryDirectory(prefix="onsale-bench-") as folder,
-        bench.open_site() as site,
+        bench.open_site(**settings) as site,
     ):
         yield Course(bench, site, Path(folder))

@@ -20,6 +20,7 @@ _SETTLE_S: Final = 20.0
 _SETTLE_PAUSE_S: Final = 0.3
 _SETTLED_BYTES: Final = 1024
 _ID_HEX: Final = 16
+_IDENTITIES: Final = "queue:i:"
 _OVERHEAD: Final = "used_memory_overhead"
 
 
@@ -63,6 +64,8 @@ class _Commands(Protocol):
     def keys(self, pattern: str) -> list[bytes]: ...
 
     def memory_usage(self, key: str | bytes, samples: int) -> int | None: ...
+
+    def hget(self, name: str, key: str) -> bytes | None: ...
 
     def xlen(self, name: str) -> int: ...
 
@@ -149,11 +152,19 @@ class StoreSide:
         msg = f"the store's memory has not settled within {_SETTLE_S:.0f} s"
         raise StoreError(msg)
 
-    def bytes_by_key(self, show: str) -> dict[str, int]:
+    def bytes_of_queue(self, show: str) -> dict[str, int]:
+        """Return `bytes_by_key` of the waiting room's keys; those of identities are one."""
+        found: dict[str, int] = {}
+        for key, size in self.bytes_by_key(show, "queue*").items():
+            name = _IDENTITIES if key.startswith(_IDENTITIES) else key
+            found[name] = found.get(name, 0) + size
+        return found
+
+    def bytes_by_key(self, show: str, names: str = "*") -> dict[str, int]:
         """Return MEMORY USAGE, with every element counted, of each key of a show."""
         tag = _tag(show)
         # In a cluster's key name the tag stands in braces; a glob takes them as they are.
-        found = sorted(self._redis.keys(f"{tag}:*"))
+        found = sorted(self._redis.keys(f"{tag}:{names}"))
         return {
             key.decode().removeprefix(f"{tag}:"): self._redis.memory_usage(key, 0) or 0
             for key in found
@@ -182,6 +193,12 @@ class StoreSide:
     def trim_deltas(self, show: str) -> None:
         """Remove what live maps were told: a window whose size does not depend on the sales."""
         self._redis.xtrim(f"{_tag(show)}:deltas", maxlen=1, approximate=False)
+
+    # ------------------------------------------------------------ waiting rooms
+
+    def numbers_given(self, show: str) -> int:
+        """Return how many numbers a show's waiting room has given."""
+        return int(self._redis.hget(f"{_tag(show)}:queue", "next") or 0)
 
     # ------------------------------------------------------------ what it is
 

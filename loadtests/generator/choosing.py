@@ -39,6 +39,9 @@ class WrkGenerator:
 
     def send(self, load: Load) -> LoadResult:
         """Send all of it and wait for the answers, as `Generator` has it."""
+        if load.requests_per_s:
+            msg = "wrk keeps to no rate: ask the generator in Python"
+            raise GeneratorError(msg)
         result = run_wrk(
             self._wrk,
             url=load.url,
@@ -50,6 +53,7 @@ class WrkGenerator:
                 "LOAD_REQUESTS": str(load.requests),
                 "LOAD_COUNTED": load.counted,
                 "LOAD_PURCHASE": load.purchase_head,
+                "LOAD_BODIES": str(load.bodies or ""),
             },
             cpus=load.cpus,
             timeout_s=load.seconds_max + _MARGIN_S,

@@ -24,6 +24,11 @@ class Load(Struct, frozen=True, kw_only=True):
     purchase_head: str = ""
     """Start and headers of a purchase, up to `Idempotency-Key: `. If there is one, each answer to a
     hold is followed by its purchase, which is repeated until it is confirmed."""
+    bodies: Path | None = None
+    """A file for the answers' bodies, a line each, in the order in which they came."""
+    requests_per_s: float = 0.0
+    """How many to send a second at the most; 0: as fast as they are answered. Only the generator in
+    Python keeps to a rate."""
 
 
 class LoadResult(Struct, frozen=True, kw_only=True):

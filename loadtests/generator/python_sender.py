@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections import Counter, deque
+from math import inf
 from pathlib import Path
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -25,6 +26,8 @@ _BODY_SHOWN: Final = 300
 _HEAD_ENDS: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HOLD: Final = re.compile(rb'"hold":"(\w+)"')
+_TICK_S: Final = 0.01
+_CATCH_UP_S: Final = 0.1
 
 
 class Sender:
@@ -44,6 +47,9 @@ class Sender:
         self._took_ms: list[float] = []
         self._began_at = self._ended_at = 0.0
         self._done = asyncio.Event()
+        self._free: deque[_Connection] = deque()
+        self._allowed = inf
+        self._bodies = load.bodies.open("wb") if load.bodies else None
 
     async def send(self) -> LoadResult:
         """Send everything, or as much as is answered within the time."""
@@ -58,16 +64,20 @@ class Sender:
         )
         cpu_before = time.process_time()
         self._began_at = self._ended_at = time.perf_counter()
+        if self._load.requests_per_s:
+            self._allowed = 0
         for _, connection in connected:
             connection.send_next()
         try:
             async with asyncio.timeout(self._load.seconds_max):
-                await self._done.wait()
+                await self._wait_until_done()
         except TimeoutError:
             self._ended_at = time.perf_counter()  # silence at the end counts, too
         cpu_s = time.process_time() - cpu_before
         for transport, _ in connected:
             transport.abort()
+        if self._bodies:
+            self._bodies.close()
         ranked = sorted(self._took_ms) or [0.0]
         return LoadResult(
             answered=len(self._took_ms),
@@ -84,11 +94,18 @@ class Sender:
             max_ms=ranked[-1],
         )
 
-    def next_request(self) -> bytes | None:
-        """Return what a free connection is to send; nothing: it rests."""
+    def next_request(self, free: "_Connection") -> bytes | None:
+        """Return what a free connection is to send; nothing: it rests, or its turn comes later."""
+        if self._allowed < 1:
+            self._free.append(free)
+            return None
         if self._purchases:
+            self._allowed -= 1
             return self._purchases.popleft()
-        return self._requests.popleft() if self._requests else None
+        if not self._requests:
+            return None
+        self._allowed -= 1
+        return self._requests.popleft()
 
     def answer(self, status: int, body: bytes, sent_at: float) -> None:
         """Count an answer, and queue what follows from it."""
@@ -99,6 +116,8 @@ class Sender:
             self._failures.append(body[:_BODY_SHOWN].decode(errors="replace"))
         if self._counted_text:
             self._counted += body.count(self._counted_text)
+        if self._bodies:
+            self._bodies.write(body + b"\n")
         if self._purchase_head and status < _FAILED:
             self._follow_up(status, body)
         if len(self._took_ms) == self._due:
@@ -109,6 +128,20 @@ class Sender:
         self._connection_errors += 1
         if self._connection_errors == self._load.connections:
             self._done.set()
+
+    async def _wait_until_done(self) -> None:
+        """Wait for the last answer; where a rate is set, allow what has become due meanwhile."""
+        rate = self._load.requests_per_s
+        at = time.perf_counter()
+        while rate and not self._done.is_set():
+            await asyncio.sleep(_TICK_S)
+            now = time.perf_counter()
+            # What nobody was free to send is not caught up with.
+            self._allowed = min(self._allowed + rate * (now - at), max(1.0, rate * _CATCH_UP_S))
+            at = now
+            for connection in [self._free.popleft() for _ in range(len(self._free))]:
+                connection.send_next()
+        await self._done.wait()
 
     def _follow_up(self, status: int, body: bytes) -> None:
         is_order = b'"order":"' in body
@@ -141,7 +174,7 @@ class _Connection(asyncio.Protocol):
         self._sender.lose()
 
     def send_next(self) -> None:
-        request = self._sender.next_request()
+        request = self._sender.next_request(self)
         if request is not None and self._transport is not None:
             self._sent_at = time.perf_counter()
             self._transport.write(request)

@@ -6,6 +6,7 @@ Environment:
   LOAD_COUNTED   a text to count in the bodies of answers; empty: none
   LOAD_PURCHASE  start and headers of a purchase, up to `Idempotency-Key: `; each answer to a hold
                  is then followed by its purchase, repeated until it is confirmed; empty: no purchases
+  LOAD_BODIES    a file for the answers' bodies, a line each; empty: none
 
 `done` prints one JSON object: see LoadResult in load.py. For one thread (`--threads 1`).
 --]]
@@ -27,6 +28,8 @@ local RECORDING = 202
 
 local counted_text = os.getenv('LOAD_COUNTED')
 local purchase_head = os.getenv('LOAD_PURCHASE')
+local bodies_path = os.getenv('LOAD_BODIES')
+local bodies
 local requests, sent, looked_at = {}, 0, false
 local purchases, first_purchase, last_purchase = {}, 1, 0 -- a queue
 
@@ -85,6 +88,9 @@ function init()
   end
   file:close()
   due = #requests
+  if bodies_path ~= '' then
+    bodies = assert(io.open(bodies_path, 'wb'))
+  end
 end
 
 function request()
@@ -120,8 +126,14 @@ function response(status, _, body)
   if purchase_head ~= '' then
     follow_up(status, body)
   end
+  if bodies then
+    bodies:write(body, '\n')
+  end
   ended_at = now()
   if answered == due then
+    if bodies then
+      bodies:close()
+    end
     wrk.thread:stop()
     ffi.C.kill(ffi.C.getpid(), SIGINT)
   end

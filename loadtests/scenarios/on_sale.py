@@ -78,20 +78,35 @@ class Fan(Visitor):
 
     @task
     def want_tickets(self) -> None:
-        """Hold, and buy or walk away."""
-        wish = self._selection() | {"buyer": uuid4().hex, "ttl_s": _TTL_S}
+        """Come in, hold, and buy or walk away."""
+        person = self.enter()
+        if person is not None:
+            self.leave(bought=self._shop(person))
+
+    def enter(self) -> dict[str, str] | None:
+        """Return what a hold says of this fan; None if they don't get in."""
+        return {"buyer": uuid4().hex}
+
+    def leave(self, *, bought: bool) -> None:
+        """Go: nobody counts who is in the shop."""
+
+    def _shop(self, person: dict[str, str]) -> bool:
+        """Hold, and buy or walk away; tell whether they bought."""
+        wish = self._selection() | person | {"ttl_s": _TTL_S}
         held = self._command("/holds", "hold", wish, "hold")
         if held is None:
-            return
+            return False
         self.pause(0.2, 1.5)
         if self.chance(ABANDONED):
             if self.chance(_RELEASED):
                 self.release(held["hold"])
-            return
+            return False
         purchase = {"hold": held["hold"], "payment_reference": uuid4().hex}
+        purchase |= {name: value for name, value in person.items() if name != "buyer"}
         order = self._command("/purchases", "purchase", purchase, "order")
         if order is not None and order["status"] == "recording":
             self._wait_until_recorded(order["order"])
+        return order is not None
 
     def _selection(self) -> dict[str, Any]:
         dice = self.luck.random()

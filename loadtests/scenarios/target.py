@@ -1,9 +1,9 @@
 """How the scenarios talk to their target, and what counts as a failure.
 
-A 409 or a 410 is the sale's answer. A 503 that says when to come again is obeyed, repeated with
-the same key, and counted apart. Everything else that is not asked for is a failure: another 5xx, a
-4xx, a connection that breaks, an answer that does not come in time. After those of them that tell
-nothing about the outcome the request is repeated, too, as a shop must.
+A 409 or a 410 is the sale's answer. A 503 or a 429 that says when to come again is obeyed, repeated
+with the same key, and counted apart. Everything else that is not asked for is a failure: another
+5xx, a 4xx, a connection that breaks, an answer that does not come in time. After those of them that
+tell nothing about the outcome the request is repeated, too, as a shop must.
 """
 
 import os
@@ -31,7 +31,7 @@ SALES_ANSWERS: Final = frozenset({409, 410})
 _REPEATS_MAX: Final = 4
 _BACK_OFF_S: Final = 0.2
 _RETRY_AFTER_S_MAX: Final = 30.0
-_UNAVAILABLE: Final = 503
+_COME_AGAIN: Final = frozenset({429, 503})
 _NO_ANSWER: Final = 0
 _REFUSED: Final = 400
 _SERVER_ERROR: Final = 500
@@ -68,6 +68,8 @@ class Asking(Struct, frozen=True):
     """What it asks for; beside these only the sale's answers are no failures."""
     body: object = None
     headers: Mapping[str, str] = {}
+    needs_key: bool = True
+    """Whether it is a reseller's, with their API key."""
 
 
 class Visitor(FastHttpUser):
@@ -140,7 +142,7 @@ class Visitor(FastHttpUser):
 
     def _try(self, asking: Asking) -> tuple[Told | None, float | None]:
         """Send a request once; without an outcome, tell how long to wait if the answer says so."""
-        headers = self.credentials | dict(asking.headers)
+        headers = (self.credentials if asking.needs_key else {}) | dict(asking.headers)
         content = None
         if asking.body is not None:
             content = msgspec.json.encode(asking.body).decode()
@@ -156,7 +158,7 @@ class Visitor(FastHttpUser):
         ) as response:
             status = response.status_code
             wait_s = _retry_after_s(response)
-            if status == _UNAVAILABLE and wait_s is not None:
+            if status in _COME_AGAIN and wait_s is not None:
                 response.request_meta["name"] = f"{asking.name}{TOLD_TO_WAIT}"
                 response.success()
                 return None, wait_s

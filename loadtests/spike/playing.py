@@ -20,6 +20,7 @@ from msgspec import Struct
 from engine.platform.settings import Settings
 from loadtests.auditor import AuditResult, audit
 from loadtests.spike.lag import Recorder, open_recorder
+from loadtests.spike.queue_watch import QueueWatch
 from loadtests.spike.seconds import (
     FAILED,
     IN_A_BATCH,
@@ -68,6 +69,11 @@ class Play(Struct, frozen=True, kw_only=True):
     report: Path
     """The folder for Locust's reports and its log."""
 
+    def file(self, venue: Venue) -> Path:
+        """Return the Locust file: another one where visitors wait for their turn."""
+        ending = "" if venue.queue is None else "_queued"
+        return SCENARIOS / f"{self.scenario}{ending}.py"
+
 
 class Played(Struct, frozen=True):
     """What came of it."""
@@ -78,6 +84,8 @@ class Played(Struct, frozen=True):
     watch: Watch
     audit: AuditResult | None
     """None where the stores can't be reached from here."""
+    queue: QueueWatch | None
+    """The looks at the waiting room, if there is one and its store can be reached."""
 
     @property
     def failures(self) -> int:
@@ -107,17 +115,18 @@ async def run_play(
         folder = Path(name)
         async with _recorder(settings, venue) as recorder:
             watch = Watch(venue.parts, recorder)
-            await _play_and_watch(play, venue, folder, watch, say)
+            async with _watched_queue(settings, venue) as queue:
+                await _play_and_watch(play, venue, folder, watch, say)
             if recorder is not None and not await watch.look_until_drained(_DRAIN_S):
                 say(f"the recorder was not done within {_DRAIN_S:.0f} s")
         seconds = read_seconds(folder)
     requests = count(seconds, lambda kind: not kind.endswith(IN_A_BATCH))
     commands = count(seconds, lambda kind: kind.endswith(IN_A_BATCH))
     if settings is None:
-        return Played(requests, commands, watch, None)
+        return Played(requests, commands, watch, None, queue)
     say("auditing")
     result = await audit(settings, show=venue.show_number)
-    return Played(requests, commands, watch, result)
+    return Played(requests, commands, watch, result, queue)
 
 
 async def _play_and_watch(
@@ -138,7 +147,7 @@ async def _run_locust(play: Play, venue: Venue, folder: Path) -> None:
     target = {"TARGET_API_KEY": venue.api_key, "TARGET_SHOW": venue.show}
     with log_path.open("wb") as log:
         locust = await asyncio.create_subprocess_exec(
-            *_command(play, venue.base_url),
+            *_command(play, venue),
             cwd=_ROOT,
             env=os.environ | target | {"SPIKE_FOLDER": str(folder)},
             stdin=asyncio.subprocess.DEVNULL,
@@ -167,14 +176,14 @@ async def _run_locust(play: Play, venue: Venue, folder: Path) -> None:
         raise ScenarioError(msg)
 
 
-def _command(play: Play, base_url: str) -> Sequence[str]:
+def _command(play: Play, venue: Venue) -> Sequence[str]:
     if play.web_port is None:
         way = ["--headless", "--only-summary"]
     else:
         way = ["--web-host", _LOOPBACK, "--web-port", str(play.web_port)]
     return [
-        *(sys.executable, "-m", "locust", "-f", str(SCENARIOS / f"{play.scenario}.py")),
-        *("--host", base_url, "--users", str(play.users), "--spawn-rate", f"{play.rate:g}"),
+        *(sys.executable, "-m", "locust", "-f", str(play.file(venue))),
+        *("--host", venue.base_url, "--users", str(play.users), "--spawn-rate", f"{play.rate:g}"),
         *("--run-time", f"{play.seconds}s", "--stop-timeout", str(_LAST_TASKS_S), *way),
         *("--html", str(play.report / "locust.html"), "--csv", str(play.report / "locust")),
         *("--json-file", str(play.report / "locust"), "--loglevel", "WARNING"),
@@ -202,6 +211,24 @@ async def _recorder(settings: Settings | None, venue: Venue) -> AsyncGenerator[R
         return
     async with open_recorder(settings, venue.show_number) as recorder:
         yield recorder
+
+
+@asynccontextmanager
+async def _watched_queue(
+    settings: Settings | None, venue: Venue
+) -> AsyncGenerator[QueueWatch | None]:
+    """Look at the waiting room, if there is one, for as long as the block lasts."""
+    if settings is None or venue.queue is None:
+        yield None
+        return
+    watch = QueueWatch(settings, venue.show_number, venue.queue)
+    over = asyncio.Event()
+    looking = asyncio.create_task(watch.look_on(over))
+    try:
+        yield watch
+    finally:
+        over.set()
+        await looking
 
 
 class _Progress:

@@ -7,7 +7,7 @@ from statistics import mean, median
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from rich.console import Console
 from rich.table import Table
 
@@ -15,6 +15,13 @@ from loadtests.auditor import AuditResult
 from loadtests.bench.machine import Machine
 from loadtests.spike.picture import Line, Panel, draw
 from loadtests.spike.playing import Play, Played
+from loadtests.spike.queue_watch import (
+    Look,
+    QueueRules,
+    most_at_once,
+    over_cap,
+    rate_bound_violations,
+)
 from loadtests.spike.rush import Rush, Rushed
 from loadtests.spike.seconds import Counted, Moment
 from loadtests.spike.watching import Sample, Watch
@@ -123,6 +130,33 @@ class PlayReport(Struct, frozen=True, kw_only=True):
         return self.requests > 0 == self.failures and self.audit in {_CLEAN, _NOT_RUN}
 
 
+class QueuedReport(PlayReport, frozen=True, kw_only=True):
+    """A scenario that was played through a waiting room. All but its rules: None without looks."""
+
+    checkout_max: int
+    queue_rate: float
+    """Passes a second."""
+    queue_burst: float
+    occupancy_max: int | None
+    """The most passes that lived in any look at the store."""
+    occupancy_over_cap: int | None
+    """Looks in which more than `checkout_max` lived."""
+    passes: int | None
+    """That were issued."""
+    rate_bound_violations: int | None
+    """Looks that end a window with more passes than `queue_rate` times it plus `queue_burst`."""
+    queue_looks: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the play is good, passes were issued, and none too many in any look."""
+        if self.queue_looks == 0:
+            return super().is_good and self.audit == _NOT_RUN
+        return super().is_good and (
+            self.occupancy_over_cap == self.rate_bound_violations == 0 < (self.passes or 0)
+        )
+
+
 def report_rush(  # noqa: PLR0913 -- by name, what the run itself does not know
     rush: Rush, rushed: Rushed, *, seats: int, workers: int, machine: Machine, folder: Path
 ) -> RushReport:
@@ -192,20 +226,44 @@ def report_play(play: Play, played: Played, machine: Machine) -> PlayReport:
     )
 
 
-def write_report(
-    report: RushReport | PlayReport, title: str, moments: list[Moment], watch: Watch, folder: Path
+def report_queued(play: Play, played: Played, machine: Machine, rules: QueueRules) -> QueuedReport:
+    """Put the result of a scenario with a waiting room together."""
+    looks = played.queue.looks if played.queue else []
+    return QueuedReport(
+        **structs.asdict(report_play(play, played, machine)),
+        checkout_max=rules.checkout_max,
+        queue_rate=rules.rate,
+        queue_burst=rules.burst,
+        occupancy_max=most_at_once(looks) if looks else None,
+        occupancy_over_cap=over_cap(looks, rules) if looks else None,
+        passes=looks[-1].issued - looks[0].issued if looks else None,
+        rate_bound_violations=rate_bound_violations(looks, rules) if looks else None,
+        queue_looks=len(looks),
+    )
+
+
+def write_report(  # noqa: PLR0913 -- all that is drawn and written
+    report: RushReport | PlayReport,
+    title: str,
+    moments: list[Moment],
+    watch: Watch,
+    folder: Path,
+    *,
+    looks: Sequence[Look] = (),
 ) -> None:
-    """Write the picture, and the result with every second of it."""
+    """Write the picture, and the result with every second of it and every look at the queue."""
     note = (
         f"{report.rate:,.0f} a second on average, p50 {report.p50_ms:,.1f} ms, "
         f"p99 {report.p99_ms:,.1f} ms; audit: {report.audit}"
     )
-    picture = draw(title, note, list(_panels(moments, watch.samples)))
+    picture = draw(title, note, [*_panels(moments, watch.samples), *_queue_panels(moments, looks)])
     (folder / PICTURE).write_text(picture, encoding="utf-8")
     document = msgspec.to_builtins(report) | {
         "seconds": msgspec.to_builtins(moments),
         "samples": msgspec.to_builtins(watch.samples),
     }
+    if looks:
+        document["queue"] = msgspec.to_builtins(looks)
     (folder / RESULT).write_bytes(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
 
 
@@ -281,6 +339,16 @@ def _panels(moments: list[Moment], samples: list[Sample]) -> Iterable[Panel]:
             for part in parts
         ],
     )
+
+
+def _queue_panels(moments: list[Moment], looks: Sequence[Look]) -> Iterable[Panel]:
+    began = moments[0].at if moments else 0
+    step = ceil(len(looks) / _POINTS_MAX) or 1
+    windows = [(window[0].at - began, window) for window in _windows(looks, step)]
+    live = [(x, max(look.occupancy for look in window)) for x, window in windows if x >= 0]
+    issued = [(x, window[-1].issued) for x, window in windows if x >= 0]
+    yield Panel("in checkout: passes that live", [Line("live", live)])
+    yield Panel("passes issued so far", [Line("issued", issued)])
 
 
 def _windows(row: Sequence[_Seen], step: int) -> Iterable[Sequence[_Seen]]:

@@ -5,6 +5,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from loadtests.spike.queue_watch import QueueRules
+
 Parts = Callable[[], Mapping[str, Sequence[int]]]
 """Process ids by part of the platform, as they are now."""
 
@@ -19,6 +21,8 @@ class Venue(Struct, frozen=True, kw_only=True):
     show: str
     parts: Parts
     """Nothing, where the platform runs elsewhere."""
+    queue: QueueRules | None = None
+    """Of the waiting room that visitors go through, if they do."""
 
     @property
     def show_number(self) -> int:

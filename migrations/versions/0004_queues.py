@@ -42,6 +42,7 @@ _UPGRADE: Final = (
         skipped JSONB NOT NULL DEFAULT '[]',
         version BIGINT NOT NULL DEFAULT 1,
         created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        changed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
         FOREIGN KEY (show_id, reseller_id) REFERENCES shows (id, reseller_id),
         CONSTRAINT queues_mode_check CHECK (mode IN ('on', 'drain', 'closed', 'off')),
         CONSTRAINT queues_bounds_check CHECK (rate > 0 AND burst >= 1 AND checkout_max > 0),
@@ -53,7 +54,7 @@ _UPGRADE: Final = (
     # A reseller sets the rules. What was drawn and given out is the workers'.
     """
     GRANT UPDATE (mode, is_paused, opens_at, draws_at, rate, burst, checkout_max, pass_ttl_s,
-        safety_net, proof_bits, return_addresses, beacon, beacon_value, version)
+        safety_net, proof_bits, return_addresses, beacon, beacon_value, version, changed_at)
     ON queues TO onsale_app
     """,
     """

@@ -1,12 +1,11 @@
 """`./onsale spike`: traffic as an on-sale brings it, and an audit afterwards."""
 
 import asyncio
-import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,20 +20,21 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.logs import configure_logs
-from engine.platform.settings import Settings, load_settings, variable
+from engine.platform.settings import Settings
 from loadtests.auditor.report import open_console, print_audit
 from loadtests.bench.machine import read_machine
 from loadtests.buyers.desk import GaveUpError
-from loadtests.buyers.show_setup import RefusedShowError, put_on_sale
+from loadtests.buyers.show_setup import RefusedShowError
 from loadtests.generated_plans import SEATS_MAX, arena_plan
 from loadtests.generator import GeneratorError, find_generator
 from loadtests.spike.playing import Play, Scenario, ScenarioError, run_play
-from loadtests.spike.processes import share_out
+from loadtests.spike.queue_watch import Look, QueueRules
 from loadtests.spike.report import (
     PlayReport,
     RushReport,
     print_report,
     report_play,
+    report_queued,
     report_rush,
     write_report,
 )
@@ -45,19 +45,21 @@ from loadtests.spike.watching import Watch
 from ops.child import StackError
 from ops.places import HOME
 from ops.port import Port, PortTakenError
-from ops.resellers import make_reseller
-from ops.running import find_running
+from ops.spike_venue import (
+    JOIN_LIMITS,
+    NOT_AUDITED,
+    Elsewhere,
+    find_elsewhere,
+    open_show,
+    rules_for,
+    visit,
+)
 from ops.stack import Stack
 
 _WRK: Final = HOME / "tools" / "wrk"
-_COMMAND: Final = "command"
 _PLAYED_S: Final = 60
 _SOAKED_S: Final = 2 * 60 * 60
 _TIME: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
-_NOT_AUDITED: Final = (
-    "the stores behind --host can't be audited from here: set ONSALE_REDIS_URL, "
-    "ONSALE_DATABASE_URL and ONSALE_SECRET to theirs, or say --no-audit"
-)
 _FAILURES: Final = (
     GaveUpError,
     GeneratorError,
@@ -84,17 +86,21 @@ def _read_length(_: click.Context, parameter: click.Parameter, value: str | None
     return length
 
 
-class _Elsewhere(Struct, frozen=True):
-    """A deployment that runs already."""
-
-    base_url: str
-    api_key: str
-    show: str
-    settings: Settings | None
-
-
 @click.command(name="spike")
 @click.argument("scenario", type=click.Choice([s.value for s in Scenario]), required=False)
+@click.option(
+    "--scenario",
+    "named",
+    type=click.Choice([s.value for s in Scenario]),
+    help="The same as the argument.",
+)
+@click.option(
+    "--queue",
+    "queued",
+    is_flag=True,
+    help="on_sale only: behind a waiting room, whose rules follow from --users; with --host, "
+    "behind the one that the show has.",
+)
 @click.option(
     "--requests",
     type=click.IntRange(1),
@@ -145,6 +151,8 @@ class _Elsewhere(Struct, frozen=True):
 def command(  # noqa: PLR0913 -- click hands each option over by itself
     *,
     scenario: str | None,
+    named: str | None,
+    queued: bool,
     requests: int | None,
     connections: int,
     users: int,
@@ -175,14 +183,22 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
     Examples:
       ./onsale spike
       ./onsale spike --requests 1000000 --json
+      ./onsale spike --scenario on_sale --queue --users 300 --time 2m
       ./onsale spike browse --users 500 --time 5m --web
       ./onsale spike soak --time 8h --host https://tickets.example --api-key ... --show shw_...
     """
-    if requests is not None and (scenario or web or host):
-        msg = "--requests has a mix and a platform of its own: no scenario, --web or --host with it"
+    scenario = _one_of(scenario, named)
+    if requests is not None and (scenario or web or host or queued):
+        msg = (
+            "--requests has a mix and a platform of its own: no scenario, --web, --host or --queue "
+            "with it"
+        )
+        raise click.UsageError(msg)
+    if queued and scenario not in {None, Scenario.ON_SALE}:
+        msg = f"--queue is for {Scenario.ON_SALE}, not for {scenario}"
         raise click.UsageError(msg)
     name = "requests" if requests is not None else scenario or Scenario.ON_SALE.value
-    elsewhere = _elsewhere(host, api_key, show, audited=not no_audit) if host else None
+    elsewhere = find_elsewhere(host, api_key, show, audited=not no_audit) if host else None
     configure_logs("warning")
     stage = _Stage(
         console=open_console(stderr=as_json),
@@ -191,6 +207,7 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
         seats=seats,
         workers=workers,
         keep=keep,
+        queue=rules_for(users) if queued else None,
     )
     if requests is not None:
         report = stage.rush(requests, connections)
@@ -217,10 +234,11 @@ class _Stage(Struct, frozen=True, kw_only=True):
 
     console: Console
     folder: Path
-    elsewhere: _Elsewhere | None
+    elsewhere: Elsewhere | None
     seats: int
     workers: int
     keep: bool
+    queue: QueueRules | None
 
     def rush(self, requests: int, connections: int) -> RushReport:
         """Send a number of requests to a platform of one's own."""
@@ -229,7 +247,7 @@ class _Stage(Struct, frozen=True, kw_only=True):
         rush = Rush(requests=requests, connections=connections, wrk=wrk)
         with self._venue() as (venue, settings):
             if settings is None:
-                raise click.UsageError(_NOT_AUDITED)
+                raise click.UsageError(NOT_AUDITED)
             self.say(f"sending {requests:,} requests over {connections:,} connections")
             rushed = asyncio.run(run_rush(rush, venue, settings, self.say))
         report = report_rush(
@@ -256,9 +274,14 @@ class _Stage(Struct, frozen=True, kw_only=True):
             played = asyncio.run(run_play(play, venue, settings, self.say))
         if played.audit is not None and settings is not None:
             print_audit(played.audit, settings.region, self.console)
-        report = report_play(play, played, machine)
         title = f"{play.scenario}: {play.users:,} visitors at once"
-        self._tell(report, title, played.requests.moments, played.watch)
+        if venue.queue is None:
+            report = report_play(play, played, machine)
+        else:
+            report = report_queued(play, played, machine, venue.queue)
+            title += ", behind a waiting room"
+        looks = played.queue.looks if played.queue else ()
+        self._tell(report, title, played.requests.moments, played.watch, looks)
         return report
 
     def say(self, line: str) -> None:
@@ -266,9 +289,14 @@ class _Stage(Struct, frozen=True, kw_only=True):
         self.console.print(f"onsale: {line}", highlight=False, markup=False)
 
     def _tell(
-        self, report: RushReport | PlayReport, title: str, moments: list[Moment], watch: Watch
+        self,
+        report: RushReport | PlayReport,
+        title: str,
+        moments: list[Moment],
+        watch: Watch,
+        looks: Sequence[Look] = (),
     ) -> None:
-        write_report(report, title, moments, watch, self.folder)
+        write_report(report, title, moments, watch, self.folder, looks=looks)
         print_report(report, title, self.console)
 
     @contextmanager
@@ -276,7 +304,7 @@ class _Stage(Struct, frozen=True, kw_only=True):
         """Yield the deployment that was named, else a platform of our own with a show."""
         if self.elsewhere is not None:
             try:
-                yield _visit(self.elsewhere), self.elsewhere.settings
+                yield visit(self.elsewhere, queued=self.queue is not None), self.elsewhere.settings
             except _FAILURES as error:
                 raise click.ClickException(_told(error)) from error
             return
@@ -285,10 +313,16 @@ class _Stage(Struct, frozen=True, kw_only=True):
         try:
             self.say("starting a platform")
             with Stack(
-                directory, environment={}, api_workers=self.workers, report=lambda _: None
+                directory,
+                environment={} if self.queue is None else JOIN_LIMITS,
+                api_workers=self.workers,
+                report=lambda _: None,
             ) as stack:
                 self.say(f"putting {self.seats:,} seats on sale")
-                yield asyncio.run(_open_show(stack, arena_plan(self.seats))), stack.settings
+                yield (
+                    asyncio.run(open_show(stack, arena_plan(self.seats), self.queue)),
+                    stack.settings,
+                )
         except StackError:
             kept = True  # its message names a log
             raise
@@ -307,50 +341,11 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-async def _open_show(stack: Stack, plan: bytes) -> Venue:
-    issued = await make_reseller(stack.settings, "Spike tickets")
-    show = await put_on_sale(stack.base_url, issued.text, plan)
-    return Venue(
-        base_url=stack.base_url,
-        api_key=issued.text,
-        show=show,
-        parts=lambda: _processes(stack),
-    )
-
-
-def _processes(stack: Stack) -> dict[str, list[int]]:
-    """Return the platform's processes by part, and ours: the generator's, and this command's."""
-    roots = {child.name: child.pid for child in stack.children}
-    parts = share_out(roots | {_COMMAND: os.getpid()})
-    command, *generator = parts.pop(_COMMAND)
-    return parts | {"generator": generator, _COMMAND: [command]}
-
-
-def _visit(elsewhere: _Elsewhere) -> Venue:
-    return Venue(
-        base_url=elsewhere.base_url,
-        api_key=elsewhere.api_key,
-        show=elsewhere.show,
-        parts=dict,
-    )
-
-
-def _elsewhere(host: str, api_key: str | None, show: str | None, *, audited: bool) -> _Elsewhere:
-    if not api_key or not show:
-        msg = "--host needs --api-key and --show"
+def _one_of(argument: str | None, option: str | None) -> str | None:
+    if argument and option and argument != option:
+        msg = f"{argument} and --scenario {option}: name one scenario"
         raise click.UsageError(msg)
-    base_url = host.rstrip("/")
-    return _Elsewhere(base_url, api_key, show, _settings_of(base_url) if audited else None)
-
-
-def _settings_of(base_url: str) -> Settings:
-    """Return the settings of the deployment at this address: the environment's, or our `up`'s."""
-    if os.environ.get(variable("redis_url")) and os.environ.get(variable("database_url")):
-        return load_settings(os.environ)
-    running = find_running()
-    if running is None or running.base_url != base_url:
-        raise click.UsageError(_NOT_AUDITED)
-    return load_settings(running.environment)
+    return argument or option
 
 
 def _make_folder(asked: Path | None, name: str) -> Path:

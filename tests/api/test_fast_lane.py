@@ -33,7 +33,7 @@ class _Credentials:
 
 class _Office:
     def known_show(self, _: EntityId, __: EntityId) -> Show:
-        return cast("Show", SimpleNamespace(id=7, reseller=5, manifest=None))
+        return cast("Show", SimpleNamespace(id=7, reseller=5, manifest=None, has_queue=False))
 
     async def show(self, _: EntityId, __: EntityId) -> Show:
         return self.known_show(_, __)

@@ -12,7 +12,13 @@ import pytest
 from msgspec import structs
 from rich.console import Console
 
-from loadtests.bench.answers import all_confirmed, all_created, all_refused, batches_of
+from loadtests.bench.answers import (
+    all_confirmed,
+    all_created,
+    all_refused,
+    all_shown,
+    batches_of,
+)
 from loadtests.bench.http_bench import BenchError, Cores
 from loadtests.bench.machine import read_machine
 from loadtests.bench.measurement import Figure, Rounds, alternate
@@ -135,6 +141,7 @@ def test_the_right_answers_are_counted() -> None:
     """Holds, refusals, orders, and the commands of batches."""
     assert all_created(_RESULT) == 200
     assert all_refused(_answers(statuses={409: 200})) == 200
+    assert all_shown(_answers(statuses={200: 200})) == 200
     assert all_confirmed(_answers(statuses={201: 190, 202: 10}, counted=95)) == 95
     assert batches_of(100)(_answers(answered=2, statuses={200: 2}, counted=200)) == 200
 
@@ -147,6 +154,7 @@ def test_the_right_answers_are_counted() -> None:
         (all_created, {"connection_errors": 1}),
         (all_created, {"answered": 0, "statuses": {}}),
         (all_refused, {"statuses": {409: 199, 201: 1}}),
+        (all_shown, {"statuses": {200: 199, 503: 1}}),
         (all_confirmed, {"statuses": {201: 200}, "counted": 0}),
         (all_confirmed, {"statuses": {201: 199, 409: 1}, "counted": 99}),
         (batches_of(100), {"answered": 2, "statuses": {200: 2}, "counted": 199}),
@@ -289,6 +297,7 @@ def test_the_registry_has_the_table_of_the_harness() -> None:
     assert list(MEASUREMENTS) == [
         *("hold", "hold-ordinary", "hold-sql", "purchase", "sold-out", "batch", "script"),
         *("durable", "record", "memory", "best-available"),
+        *("queue-serving", "queue-join", "queue-memory"),
         *("recovery", "recovery-many", "migration", "failover"),
     ]
     for measurement in MEASUREMENTS.values():

@@ -163,6 +163,53 @@ async def test_a_hold_is_followed_by_its_purchase_until_it_is_confirmed(
     assert result.whole
 
 
+async def test_the_answers_bodies_are_kept_where_that_is_asked_for(
+    generator: Generator, tmp_path: Path
+) -> None:
+    """A line for each, whatever their order."""
+    async with _open_box_office() as office:
+        requests = [_hold(f"b-{n}") for n in range(150)]
+        result = await _send(generator, tmp_path, office, requests, bodies=tmp_path / "bodies")
+    lines = (tmp_path / "bodies").read_bytes().splitlines()
+    assert result.whole
+    assert sorted(msgspec.json.decode(line)["hold"] for line in lines) == [
+        f"hld_dev_{n:04}" for n in range(1, 151)
+    ]
+
+
+async def test_the_generator_in_python_keeps_to_a_rate(tmp_path: Path) -> None:
+    """Neither more nor, with connections to spare, much less; wrk says that it can't."""
+    async with _open_box_office() as office:
+        requests = [_hold("b-1")] * 1000
+        result = await _send(
+            PythonGenerator(), tmp_path, office, requests, seconds_max=2, requests_per_s=100.0
+        )
+    assert 130 < result.answered <= 211
+    assert not result.whole
+
+
+async def test_every_request_is_sent_at_a_rate_too(tmp_path: Path) -> None:
+    """The run ends with the last answer."""
+    async with _open_box_office() as office:
+        requests = [_hold("b-1")] * 100
+        result = await _send(PythonGenerator(), tmp_path, office, requests, requests_per_s=200.0)
+    assert (result.answered, result.whole) == (100, True)
+    assert 0.3 < result.wall_s < 5
+
+
+def test_wrk_keeps_to_no_rate(wrk: Path, tmp_path: Path) -> None:
+    """It says so instead of sending as fast as it can."""
+    load = Load(
+        url="http://127.0.0.1:1",
+        requests=tmp_path / "requests",
+        connections=1,
+        seconds_max=1,
+        requests_per_s=5,
+    )
+    with pytest.raises(GeneratorError, match="no rate"):
+        WrkGenerator(wrk).send(load)
+
+
 async def test_time_ends_a_round_that_is_not_done(generator: Generator, tmp_path: Path) -> None:
     """What was answered by then counts, and the result says that it is not all."""
     async with _open_box_office() as office:

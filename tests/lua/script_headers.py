@@ -90,6 +90,21 @@ def batch_statuses() -> dict[str, list[str]]:
     return found
 
 
+def queue_answers() -> dict[str, list[str]]:
+    """Return the answers to each command of `serve_queue.lua`, in the order of its header."""
+    found: dict[str, list[str]] = {}
+    command = ""
+    for line in header("serve_queue")["Commands"].splitlines():
+        start = re.match(r"  \{\d.*\}\s+(\w+)$", line)
+        if start:
+            command = start[1]
+        elif line.startswith("      ") and command:
+            # One that came before under another condition is a row of its own.
+            without_details = re.sub(r" \{[^{}]*\}", "", line.strip())
+            found[command] = [word.strip() for word in without_details.split(", ")]
+    return found
+
+
 def returned(script: str) -> list[str]:
     """Return the status words that a script may return, in the order of its header."""
     text = header(script)["Returns"]

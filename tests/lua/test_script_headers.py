@@ -6,10 +6,12 @@ from typing import get_args
 import pytest
 
 from engine.inventory.commands import Answer
-from engine.inventory.keys import ShowKeys
+from engine.inventory.keys import QueueKeys, ShowKeys
 from engine.inventory.replies import Reply
 from engine.inventory.scripts import assemble, load_script
+from engine.waitingroom.commands import Answer as QueueAnswer
 from tests.lua.batch_table import OBSTACLES, TABLE
+from tests.lua.queue_table import QUEUE_TABLE
 from tests.lua.script_headers import (
     SCRIPTS,
     assembled_body,
@@ -19,12 +21,15 @@ from tests.lua.script_headers import (
     consecutive,
     header,
     numbered,
+    queue_answers,
     returned,
     source,
     used,
 )
 
-_KEY_NAMES = dict(enumerate(ShowKeys.__struct_fields__[:9], start=1))
+_OF_SHOWS = dict(enumerate(ShowKeys.__struct_fields__[:9], start=1))
+_OF_QUEUES = dict(enumerate(QueueKeys.__struct_fields__, start=1))
+_SERVING_QUEUES = ("close_entries", "open_queue", "serve_queue", "steer_queue")
 
 
 def test_every_status_in_the_batch_header_has_a_row_and_no_row_is_of_another() -> None:
@@ -56,7 +61,9 @@ def test_every_status_in_a_header_is_one_that_the_script_can_return(script: str)
     """A status word in the header stands in the text of the script, and the reverse."""
     for status in returned(script):
         assert f"'{status}'" in assembled_body(script), status
-    if script != "batch":
+    if script == "serve_queue":
+        assert _told(body(script)) == {*returned(script), *_answers_of_queues()}
+    elif script != "batch":
         assert _told(body(script)) <= set(returned(script))
 
 
@@ -65,6 +72,17 @@ def test_every_status_of_a_command_is_one_that_the_batch_script_can_return() -> 
     named = {bare(status) for statuses in batch_statuses().values() for status in statuses}
     # These two are told by the hold's record.
     assert _told(assembled_body("batch")) == named - {"held", "purchased"} | {"ok"}
+
+
+def test_every_answer_in_the_queue_header_has_a_reader_a_row_and_no_other_has() -> None:
+    """The table's rows are the header's answers, in the header's order; `Answer` reads them."""
+    assert {command: list(rows) for command, rows in QUEUE_TABLE.items()} == queue_answers()
+    kinds = get_args(QueueAnswer)
+    assert {kind.__struct_config__.tag for kind in kinds} == _answers_of_queues()
+
+
+def _answers_of_queues() -> set[str]:
+    return {bare(answer) for answers in queue_answers().values() for answer in answers}
 
 
 def _told(text: str) -> set[str]:
@@ -77,7 +95,8 @@ def _told(text: str) -> set[str]:
 def test_a_header_names_the_keys_that_the_script_uses(script: str) -> None:
     """KEYS are numbered as they are passed, and each one that is used is named."""
     named = numbered(header(script)["KEYS"])
-    assert {n: named.get(n) for n in _KEY_NAMES} == _KEY_NAMES
+    expected = _OF_QUEUES if script in _SERVING_QUEUES else _OF_SHOWS
+    assert {n: named.get(n) for n in expected} == expected
     assert used(script, "KEYS") <= set(named)
 
 

@@ -9,7 +9,7 @@ stopped. Everything follows from a seed.
 import heapq
 import random
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import inf
@@ -266,3 +266,25 @@ class SimulatedLine:
             )
         )
         self.at(self.now_s + 1.0, self._second)
+
+
+def worst_excess(issued_at: Sequence[float], rates: Sequence[tuple[float, float]]) -> float:
+    """Return by how many passes the worst of all windows exceeds rate times window."""
+    allowed = [_allowed_until(moment, rates) for moment in issued_at]
+    return max(
+        (
+            last - first + 1 - (allowed[last] - allowed[first])
+            for first in range(len(issued_at))
+            for last in range(first, len(issued_at))
+        ),
+        default=0.0,
+    )
+
+
+def _allowed_until(moment: float, rates: Sequence[tuple[float, float]]) -> float:
+    total = 0.0
+    ends = [begin for begin, _ in rates[1:]] + [float("inf")]
+    for (begin, rate), end in zip(rates, ends, strict=True):
+        if begin < moment:
+            total += rate * (min(end, moment) - begin)
+    return total

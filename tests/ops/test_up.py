@@ -201,7 +201,7 @@ def free_port() -> int:
 
 def kill_child(running: Up, name: str) -> None:
     """Kill a child of `up` by its pid, as the kernel would for want of memory."""
-    mark = {"api": b"api.app:app", "worker": b"-m\0workers"}[name]
+    mark = {"api": b"web.app:app", "worker": b"-m\0workers"}[name]
     children = Path(f"/proc/{running.process.pid}/task")
     for pid in {word for path in children.glob("*/children") for word in path.read_text().split()}:
         if mark in Path(f"/proc/{pid}/cmdline").read_bytes():

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,18 @@ import pytest
 from click.testing import CliRunner
 
 from engine.waitingroom.beacon import address_of
-from engine.waitingroom.draw import ALGORITHM, Draw, commitment, derive_key
+from engine.waitingroom.draw import ALGORITHM, Draw, commitment, derive_key, digest_places
 from ops.cli import main
 from ops.places import ROOT
 
 SECRET = bytes(range(32))
 BEACON = "fe290beca10872ef2fb164d2aa4442de4566183ec51c56ff3cd603d930e54fdd"
 SHOW = "shw_dev_0123456789abcdef"
+
+
+@lru_cache(maxsize=1)
+def _places(key: bytes, count: int) -> list[int]:
+    return list(Draw(key, count).places())
 
 
 def _publish(count: int, beacon: str | None = BEACON) -> dict[str, Any]:
@@ -39,7 +44,7 @@ def _publish(count: int, beacon: str | None = BEACON) -> dict[str, Any]:
         "beacon_value": beacon,
         "key": key.hex(),
         "drawn_at": "2026-11-22T03:00:00Z",
-        "digest": Draw(key, count).digest().hex(),
+        "digest": digest_places(_places(key, count), count).hex(),
     }
 
 
@@ -52,8 +57,8 @@ def _write(directory: Path, document: dict[str, Any], lines: list[str] | None = 
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
-    draw = Draw(bytes.fromhex(document["key"]), document["count"])
-    return [f"{entry},{place}" for entry, place in enumerate(draw.places())]
+    places = _places(bytes.fromhex(document["key"]), document["count"])
+    return [f"{entry},{place}" for entry, place in enumerate(places)]
 
 
 def _command(*words: str) -> tuple[int, str]:

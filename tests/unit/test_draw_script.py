@@ -1,4 +1,4 @@
-"""The page's script computes the same draw as the engine: run by Node, which pyright's wheel has."""
+"""The page's script computes the same draw as the engine: run by Node, from pyright's wheel."""
 
 import json
 import subprocess

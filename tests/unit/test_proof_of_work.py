@@ -19,7 +19,7 @@ from engine.waitingroom.proof_of_work import (
     WINDOW_S,
     ProofError,
     ProofOfWork,
-    Spent,
+    SpentSlot,
     solve,
     zero_bits,
 )
@@ -130,7 +130,7 @@ def test_a_spent_challenge_is_remembered_as_long_as_it_is_good() -> None:
     proof = solve(work.make_challenge(SHOW, 0), 0)
     spent = work.check(SHOW, proof)
     clock.now_s += LIFETIME_S - 1
-    assert work.check(SHOW, proof) == spent == Spent(int(NOW_S) // WINDOW_S, spent.bit)
+    assert work.check(SHOW, proof) == spent == SpentSlot(int(NOW_S) // WINDOW_S, spent.bit)
     assert SPENT_KEPT_S >= WINDOW_S + LIFETIME_S
 
 

@@ -88,7 +88,8 @@
     const where = beacon.url ? ` (${beacon.url})` : "";
     return (
       `The beacon is ${beacon.name}${round}${where}. Fetch its value yourself, from another of its ` +
-      "servers too, and make sure that it was named before the entries were closed, and known only after."
+      `servers too: here it was ${told.beacon_value}. Make sure that it was named before the entries ` +
+      "were closed, and known only after."
     );
   }
 

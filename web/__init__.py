@@ -1,0 +1,1 @@
+"""Pages for people: the waiting room, for now. Everything else speaks JSON: api."""

@@ -1,0 +1,25 @@
+"""The whole application, pages and API: `granian --interface rsgi web.app:app`."""
+
+from typing import Final
+
+from litestar import Litestar
+
+from api.app import create_app, in_front
+from api.fastlane.app import FastLane
+from engine.platform.settings import Settings
+from web.engine_room import EngineRoom
+from web.queue_page import ROOM, queue_router
+
+
+def compose(settings: Settings | None = None) -> Litestar:
+    """Return the API with the pages; without settings it reads them from the environment.
+
+    Raises, when it starts, as `create_app`.
+    """
+    application = create_app(settings)
+    application.state[ROOM] = EngineRoom(application.state)
+    application.register(queue_router())
+    return application
+
+
+app: Final[FastLane] = in_front(compose())
