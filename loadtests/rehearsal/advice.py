@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from loadtests.buyers.tally import percentile
+from loadtests.rehearsal.people import RUNNING_OUT
 from loadtests.rehearsal.plan import Plan, passes_needed, room_for
 from loadtests.rehearsal.record import Record, Turn
 
@@ -97,7 +98,9 @@ def _checkout_min(plan: Plan, passes: Sequence[Turn], pass_min: int) -> float:
     if not passes:
         return plan.minutes(plan.checkout_s)
     lived = [
-        min(plan.minutes(turn.ended_s - turn.issued_s), pass_min) if turn.ended_s else pass_min
+        pass_min
+        if turn.fate in RUNNING_OUT or not turn.ended_s
+        else min(plan.minutes(turn.ended_s - turn.issued_s), pass_min)
         for turn in passes
     ]
     return sum(lived) / len(lived)

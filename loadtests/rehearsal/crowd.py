@@ -16,7 +16,7 @@ from loadtests.rehearsal.sale import GaveUpError, Sale
 from loadtests.rehearsal.visitor import Visitor
 
 _TICK_S: Final = 0.01
-_JOINERS: Final = 48
+_JOINERS: Final = 160
 _CREATED: Final = 201
 _CONFLICT: Final = 409
 _TOO_MANY: Final = 429

@@ -50,6 +50,9 @@ _ABANDONING: Final = (
     Fate.LEAVES_CHECKOUT,
 )
 
+RUNNING_OUT: Final = frozenset({Fate.FORGETS, Fate.NEVER_PAYS})
+"""Whose pass is not given back."""
+
 
 class Habits(Struct, frozen=True, kw_only=True):
     """How people behave, as shares of one."""

@@ -15,8 +15,9 @@ RATE_MAX: Final = 2000.0
 CHECKOUT_MAX: Final = 100_000
 
 _BEFORE_MIN: Final = 60.0
-_PASS_TTL_MIN: Final = 12.0
-_HOLD_TTL_MIN: Final = 10.0
+PASS_TTL_MIN: Final = 12.0
+HOLD_TTL_MIN: Final = 10.0
+_LAPSING: Final = 1 / 3
 _DRAW_GAP_S: Final = 4.0
 _SPREAD: Final = 3.0
 _JOINS_A_MINUTE: Final = 60.0
@@ -61,18 +62,29 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def pass_ttl_s(self) -> int:
         """How long a pass lasts."""
-        return math.ceil(max(PASS_TTL_S_MIN, self.seconds(_PASS_TTL_MIN)))
+        return math.ceil(max(PASS_TTL_S_MIN, self.seconds(PASS_TTL_MIN)))
 
     @property
     def hold_ttl_s(self) -> int:
         """How long a hold lasts."""
-        return math.ceil(max(HOLD_TTL_S_MIN, self.seconds(_HOLD_TTL_MIN)))
+        return math.ceil(max(HOLD_TTL_S_MIN, self.seconds(HOLD_TTL_MIN)))
+
+    @property
+    def lapses_until_min(self) -> float:
+        """Until when those who walk away leave it to the API's deadlines to notice.
+
+        Compressed time can't make these as short as they are in the sale. So whoever walks away
+        later gives back what they have when it would have run out in the sale.
+        """
+        length_min = self.sell_out_min * (_LAPSING if self.speed > 1 else 1000)
+        return self.curve.before_min + length_min
 
     @property
     def checkout_s(self) -> float:
         """How long a pass is expected to live, on average."""
         active = self.seconds(ACTIVE_MIN)
-        return active + self.habits.lapsing * (self.pass_ttl_s - active)
+        lapsed = _LAPSING * self.pass_ttl_s + (1 - _LAPSING) * self.seconds(PASS_TTL_MIN)
+        return active + self.habits.lapsing * (lapsed - active)
 
     @property
     def rate(self) -> float:

@@ -66,6 +66,8 @@ class Record:
         self.found_nothing = 0
         self.came_too_late = 0
         """Who found the line closed, since the show was sold out."""
+        self.paid_too_late = 0
+        """Whose hold had ended, which happens where this machine is too busy to be on time."""
         self.went_home = 0
         """Who were still waiting when the show was sold out."""
         self.held_without_pass = 0

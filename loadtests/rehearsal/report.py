@@ -46,6 +46,7 @@ class Report(Struct, frozen=True, kw_only=True):
     came_too_late: int
     went_home: int
     found_nothing: int
+    paid_too_late: int
     positions: int
     occupancy_max: int
     rate_used: float
@@ -92,6 +93,7 @@ def report_on(
         came_too_late=record.came_too_late,
         went_home=record.went_home,
         found_nothing=record.found_nothing,
+        paid_too_late=record.paid_too_late,
         positions=record.positions,
         occupancy_max=max((sample.look.live for sample in seen.samples), default=0),
         rate_used=round(_rate_used(plan, seen.samples), 3),

@@ -31,7 +31,7 @@ from loadtests.rehearsal.sale import Sale
 
 DRAW_SCRIPT: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "verify_draw.py"
 
-_CONNECTIONS: Final = 96
+_CONNECTIONS: Final = 256
 _BOTS_CONNECTIONS: Final = 12
 _SETUP_S: Final = 6.0
 _SEATS_A_S: Final = 10_000
@@ -42,10 +42,10 @@ _FRONT_S: Final = 0.5
 _DRAW_S: Final = 0.5
 _DRAWN_S: Final = 30.0
 _ADMIT_S: Final = 0.1
-_FINISH_S: Final = 30.0
+_FINISH_S: Final = 15.0
 _DRAIN_S: Final = 20.0
-_OVERTIME_S: Final = 100.0
-_OVERTIME_PASSES: Final = 1.5
+_OVERTIME_S: Final = 75.0
+_OVERTIME_PASSES: Final = 1.25
 _OK: Final = 200
 _CREATED: Final = 201
 
@@ -217,7 +217,7 @@ class _Rehearsal:
         while not (crowd.is_done and time.time() > sale.sale_s):
             if time.time() > deadline_s:
                 self._gave_up = True
-                self._say("given up: neither sold out nor served in time")
+                self._say("the time is over: neither sold out, nor all served")
                 return
             if any(task.done() and task.exception() is not None for task in tasks):
                 return
@@ -250,7 +250,8 @@ class _Rehearsal:
     async def _look(self, sale: Sale, window: Window) -> None:
         look = await window.look()
         if look is not None:
-            self._samples.append(Sampled(look, self._record.in_line))
+            waiting = 0 if sale.over.is_set() else self._record.in_line
+            self._samples.append(Sampled(look, waiting))
             self._watch(sale, self._samples)
 
 

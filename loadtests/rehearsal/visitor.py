@@ -11,6 +11,7 @@ import msgspec
 from loadtests.buyers.tally import Receipt
 from loadtests.rehearsal.door import Answer, Door
 from loadtests.rehearsal.people import Fate, choosing_min, paying_late_min, paying_min
+from loadtests.rehearsal.plan import HOLD_TTL_MIN, PASS_TTL_MIN
 from loadtests.rehearsal.record import ISSUED, WAITED, Ask, Turn
 from loadtests.rehearsal.sale import GaveUpError, Sale
 
@@ -104,6 +105,7 @@ class Visitor:
     async def _check_out(self) -> None:
         sale, turn = self._sale, self._turn
         if turn.fate is Fate.FORGETS:
+            await self._walk_away(PASS_TTL_MIN)
             return
         if not turn.is_bot:
             await sale.pause(choosing_min(sale.luck))
@@ -117,9 +119,23 @@ class Visitor:
             return
         turn.held_after_s = time.time() - turn.issued_s
         if turn.fate is Fate.NEVER_PAYS:
+            await self._walk_away(HOLD_TTL_MIN, held["hold"])
             return
         await asyncio.sleep(self._payment_s(held))
         await self._purchase(held)
+
+    async def _walk_away(self, runs_out_min: float, hold: str = "") -> None:
+        """Let things run out or, where that would take too long here, give them back in time."""
+        sale = self._sale
+        if sale.minute < sale.plan.lapses_until_min:
+            return
+        await sale.pause(runs_out_min)
+        if hold:
+            path = sale.path("holds", hold)
+            answer = await sale.insist(self._door, "DELETE", path, sale.shop)
+            if answer.status not in {_NO_CONTENT, _GONE}:
+                sale.record.tally.error(f"release: {answer.told()}")
+        await self.leave()
 
     def _payment_s(self, held: dict[str, Any]) -> float:
         """Return how long paying takes: nobody in this rehearsal is too late by a little."""
@@ -183,7 +199,11 @@ class Visitor:
         sent_s = time.time()
         answer = await sale.insist(self._door, "POST", sale.path("purchases"), headers, body)
         if answer.status not in {_CREATED, _ACCEPTED}:
-            sale.record.tally.error(f"purchase: {answer.told()}")
+            deadline_s = datetime.fromisoformat(held["expires_at"]).timestamp()
+            if answer.problem == "hold-expired" and answer.answered_s >= deadline_s:
+                sale.record.paid_too_late += 1
+            else:
+                sale.record.tally.error(f"purchase: {answer.told()}")
             return
         turn.ended_s = sent_s
         turn.paid_after_s = answer.answered_s - turn.issued_s
