@@ -133,7 +133,8 @@ class Steering:
         state = state_of(queue, step, self._seen, show_opens_at)
         is_admitting = state in _STEERED
         await self._raise_ceilings(queue, step if is_admitting else None)
-        status, *told = await self._tell(queue, step, state, is_admitting=is_admitting)
+        fields = {"sale_opens_at": str(round(show_opens_at.timestamp() * 1000))}
+        status, *told = await self._tell(queue, step, state, fields, is_admitting=is_admitting)
         self._answered_s = self._clock()
         self._latency_ms = 1000 * (self._answered_s - now_s)
         if status == "fenced" or (status == "stale" and told[0] < self._epoch):
@@ -242,12 +243,18 @@ class Steering:
             self._ceilings = raised
 
     async def _tell(
-        self, queue: Queue, step: Step | None, state: QueueState, *, is_admitting: bool
+        self,
+        queue: Queue,
+        step: Step | None,
+        state: QueueState,
+        fields: dict[str, str],
+        *,
+        is_admitting: bool,
     ) -> list[Any]:
         numbers, serving = self._ceilings
         self._step += 1
         rules = queue.rules
-        fields = {
+        fields |= {
             "checkout_max": str(rules.checkout_max),
             "pass_ttl": str(rules.pass_ttl_s * 1000),
             "version": str(queue.version),
