@@ -132,7 +132,7 @@ def test_a_lower_place_that_is_passed_over_again_and_again_is_found() -> None:
     lower = _turn(5, *((float(n), WAITED) for n in range(PASSED_OVER_MAX + 2)))
     higher = [_turn(50 + n, (n + 0.5, ISSUED)) for n in range(PASSED_OVER_MAX + 1)]
     assert passed_over([lower, *higher]) == [(lower, PASSED_OVER_MAX + 1)]
-    seen = _seen(samples=[Sampled(_look(0.0, 4), 0)])
+    seen = _seen(samples=[Sampled(_look(0.0, PASSED_OVER_MAX + 2), 0)])
     seen.record.turns += [lower, *higher]
     assert _broken(seen) == ["lower places come first"]
 
