@@ -23,6 +23,13 @@ A pass is kept for everybody who waits with a lower place, but where checkout ha
 moment ago it is taken back before they ask again, a second later.
 """
 
+PASSED_OVER_SHARE_MAX: Final = 0.05
+"""Of all claims that had to wait again, those before which a higher place got its pass.
+
+Without any order nearly all would be.
+"""
+_FEW: Final = 3
+
 STALL_S_MAX: Final = 6.0
 """How long no pass may be issued while people wait and there is room."""
 
@@ -166,10 +173,19 @@ def _order(record: Record) -> Invariant:
         for turn, times in worst
         if times > PASSED_OVER_MAX
     ]
-    waits = sum(ask.outcome == WAITED for turn in record.turns for ask in turn.asks)
-    once = sum(1 for _, times in worst if times)
+    waits = sum(
+        one.outcome == other.outcome == WAITED
+        for turn in record.turns
+        for one, other in pairwise(turn.asks)
+    )
+    total = sum(times for _, times in worst)
     most = max((times for _, times in worst), default=0)
-    says = f"{waits:,} claims had to wait; {once} people were passed over, {most} times at most"
+    says = (
+        f"{waits:,} claims had to wait again, {total:,} of them passed over; "
+        f"{len(worst):,} people, {most} times at most"
+    )
+    if total > max(_FEW, PASSED_OVER_SHARE_MAX * waits):
+        over.insert(0, f"more than {PASSED_OVER_SHARE_MAX:.0%}")
     return _found("lower places come first", over, says)
 
 

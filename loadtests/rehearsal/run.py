@@ -33,8 +33,8 @@ DRAW_SCRIPT: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "v
 
 _CONNECTIONS: Final = 256
 _BOTS_CONNECTIONS: Final = 12
-_SETUP_S: Final = 6.0
-_SEATS_A_S: Final = 10_000
+_SETUP_S: Final = 3.0
+_SEATS_A_S: Final = 5_000
 _DOORS_S: Final = 15.0
 _LOOK_S: Final = 0.25
 _FOLLOW_S: Final = 1.0

@@ -172,7 +172,7 @@ def command(  # noqa: PLR0913 -- click hands each option over by itself
 
     Starts a platform of its own in a temporary directory. People come as before a popular sale,
     for an hour before it; places are drawn, and who is admitted claims a pass, holds, and pays or
-    walks away. All of it goes over HTTP. The default takes four to five minutes.
+    walks away. All joins, claims, holds and purchases go over HTTP. The default takes five minutes.
 
     Exits with 0 only if every invariant held: among them that the rate, the cap of checkout and
     the order of places were kept, that the line never stalled, and that the audit is clean.

@@ -1,10 +1,12 @@
 """What a rehearsal judges by, tried on histories made by hand."""
 
 import random
+from io import StringIO
 from itertools import pairwise
 
 import pytest
 from msgspec import structs
+from rich.console import Console
 
 from loadtests.auditor import AuditResult
 from loadtests.buyers import Verdict
@@ -19,11 +21,12 @@ from loadtests.rehearsal.invariants import (
     most_over,
     passed_over,
 )
-from loadtests.rehearsal.live_view import bars_of, passes_a_second
+from loadtests.rehearsal.live_view import LiveView, bars_of, passes_a_second
 from loadtests.rehearsal.looks import Look
 from loadtests.rehearsal.people import Curve, Fate, Habits
 from loadtests.rehearsal.plan import Plan
 from loadtests.rehearsal.record import ISSUED, WAITED, Ask, Record, Turn
+from loadtests.rehearsal.sale import Sale
 
 _PLAN = Plan(
     people=1000,
@@ -132,9 +135,21 @@ def test_a_lower_place_that_is_passed_over_again_and_again_is_found() -> None:
     lower = _turn(5, *((float(n), WAITED) for n in range(PASSED_OVER_MAX + 2)))
     higher = [_turn(50 + n, (n + 0.5, ISSUED)) for n in range(PASSED_OVER_MAX + 1)]
     assert passed_over([lower, *higher]) == [(lower, PASSED_OVER_MAX + 1)]
-    seen = _seen(samples=[Sampled(_look(0.0, 4), 0)])
+    seen = _seen(samples=[Sampled(_look(0.0, PASSED_OVER_MAX + 2), 0)])
     seen.record.turns += [lower, *higher]
     assert _broken(seen) == ["lower places come first"]
+
+
+def test_many_who_are_passed_over_once_are_found_too() -> None:
+    """Of ten claims that wait again, four are too many and three are not."""
+    for passed, broken in ((3, []), (4, ["lower places come first"])):
+        seen = _seen(samples=[Sampled(_look(0.0, 11), 0)])
+        for n in range(10):
+            at_s = n * 10.0
+            asks = (at_s, WAITED), (at_s + 1, WAITED)
+            place = 1000 if n < passed else 1
+            seen.record.turns += [_turn(500 + n, *asks), _turn(place + n, (at_s + 0.5, ISSUED))]
+        assert _broken(seen) == broken
 
 
 def test_passes_that_nobody_can_order_don_t_count() -> None:
@@ -277,3 +292,17 @@ def test_bars_show_the_largest_of_each_column() -> None:
     """A peak is not lost where a column stands for many values."""
     assert bars_of([0, 0, 8, 0], 2, 0.0) == " █"
     assert bars_of([4, 4], 10, 8.0) == "▄▄"
+
+
+def test_a_terminal_sees_four_curves_and_a_file_sees_lines() -> None:
+    """A line now and then has no control characters."""
+    sale = Sale(_PLAN, "shw_dev_0000000000000001", "key", Record())
+    samples = [Sampled(_look(n / 4, n), 5) for n in range(9)]
+    for is_terminal in (True, False):
+        told = StringIO()
+        console = Console(file=told, force_terminal=is_terminal, width=120)
+        with LiveView(console, _PLAN) as view:
+            view(sale, samples)
+        assert ("\x1b" in told.getvalue()) == is_terminal
+        for part in ("in line", "in checkout", "sold", "running"):
+            assert part in told.getvalue()
