@@ -65,6 +65,7 @@ class ServingAnswer(Struct, frozen=True):
     count: int | None
     opens_at: datetime
     draws_at: datetime | None
+    sale_opens_at: datetime | None
     server_time: datetime
     pace: Pace | None
     skipped: tuple[tuple[int, int], ...]
@@ -171,7 +172,7 @@ def tell_joined(given: NumberGiven, position: Position, show: str) -> JoinAnswer
 
 def tell_serving(queue: Queue, standing: Standing, now: datetime) -> ServingAnswer:
     """Tell how the line stands."""
-    rules = queue.rules
+    rules, sale_opens_at_ms = queue.rules, standing.sale_opens_at_ms
     return ServingAnswer(
         show=queue.show_text,
         state=standing.state.value,
@@ -183,6 +184,7 @@ def tell_serving(queue: Queue, standing: Standing, now: datetime) -> ServingAnsw
         count=queue.count if queue.drawn_at else None,
         opens_at=rules.opens_at,
         draws_at=rules.draws_at,
+        sale_opens_at=None if sale_opens_at_ms is None else utc(sale_opens_at_ms),
         server_time=now,
         pace=_pace(standing),
         skipped=queue.vacant,

@@ -46,6 +46,14 @@ class RequestHeaders(Protocol):
         """Return the names."""
         ...
 
+    def __contains__(self, name: str) -> bool:
+        """Tell whether there is such a header."""
+        ...
+
+    def get(self, name: str) -> str | None:
+        """Return the first value of a header; None if there is none."""
+        ...
+
     def items(self) -> Headers:
         """Return names and values, but for values that have more than visible ASCII."""
         ...

@@ -51,7 +51,6 @@ class _Controller:
 
     def __init__(self, working: Working) -> None:
         self._working = working
-        self._holder = secrets.token_hex(8)
         self._tended: dict[int, TendedQueue] = {}
         self._steered: set[int] = set()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -68,7 +67,7 @@ class _Controller:
         steering = Steering(
             self._working.redis,
             self._working.recorder_engine,
-            self._holder,
+            secrets.token_hex(8),  # its steps count from 1 on: a name for each time it is steered
             find_beacon=self._beacons.find,
         )
         patience = Patience(OUTAGE)

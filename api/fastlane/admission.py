@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from api.inputs import HoldBody
 from api.outcomes import problem_of_store
@@ -11,6 +11,9 @@ from engine.inventory.shows import Show
 from engine.runtime import Serving
 from engine.waitingroom.commands import Issued
 from engine.waitingroom.room import NoRoom, NotAdmitted
+
+_ON_THE_WAY_MS: Final = 1000
+"""What may pass between the look at a pass and the hold: it must not outlive the pass."""
 
 
 async def admitted_ttl_ms(runtime: Serving, show: Show, show_text: str, body: HoldBody) -> int:
@@ -23,7 +26,7 @@ async def admitted_ttl_ms(runtime: Serving, show: Show, show_text: str, body: Ho
     if isinstance(checked, NoRoom):
         return 1000 * body.ttl_s
     if isinstance(checked, Issued):
-        return max(1, min(body.ttl_s * 1000, checked.left_ms))
+        return max(1, min(body.ttl_s * 1000, checked.left_ms - _ON_THE_WAY_MS))
     if isinstance(checked, NotAdmitted):
         raise not_admitted(checked, show_text)
     raise problem_of_store(checked)

@@ -4,11 +4,12 @@ import asyncio
 import itertools
 import secrets
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
 from litestar.datastructures import State
+from msgspec import Struct
 
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials
@@ -19,6 +20,7 @@ from api.fastlane import (
     holds,
     purchases,
     queue,
+    queue_document,
     queue_events,
     seating_plan,
 )
@@ -36,10 +38,18 @@ REQUESTS_MAX: Final = 16_384
 """Calls that one process works on at a time; beyond it: `overloaded`, before anything is read."""
 
 _Route = Callable[[Call], Awaitable[Reply]]
-_OpenRoute = Callable[[Visit], Awaitable[Reply | None]]
-"""Needs no API key. It returns None if it has answered by itself."""
 
-_OF_SHOW: Final[dict[str, dict[str, _Route]]] = {
+
+class _Open(Struct, frozen=True):
+    """A route that needs no API key. It returns None if it has answered by itself."""
+
+    serve: Callable[[Visit], Awaitable[Reply | None]]
+    tells_json: bool = True
+
+
+_Found = tuple[_Route | _Open, str, str]
+
+_OF_SHOW: Final[dict[str, dict[str, _Route | _Open]]] = {
     "holds": {"POST": holds.hold_places},
     "purchases": {"POST": purchases.purchase_hold},
     "batch": {"POST": batches.run_batch},
@@ -48,6 +58,7 @@ _OF_SHOW: Final[dict[str, dict[str, _Route]]] = {
         "HEAD": availability.show_availability,
     },
     "seating-plan": {"GET": seating_plan.export_plan, "HEAD": seating_plan.export_plan},
+    "queue": {"POST": _Open(queue.join_queue)},
 }
 _OF_HOLD: Final[dict[str, _Route]] = {
     "GET": holds.look_at_hold,
@@ -55,13 +66,12 @@ _OF_HOLD: Final[dict[str, _Route]] = {
     "PUT": holds.replace_selection,
     "DELETE": holds.release_hold,
 }
-_QUEUE: Final[dict[str, _OpenRoute]] = {"POST": queue.join_queue}
-_OF_QUEUE: Final[dict[str, dict[str, _OpenRoute]]] = {
-    "serving": {"GET": queue.show_serving, "HEAD": queue.show_serving},
-    "position": {"GET": queue.show_position, "HEAD": queue.show_position},
-    "pass": {"POST": queue.claim_pass, "DELETE": queue.leave_queue},
-    "events": {"GET": queue_events.tell_events},
-    "draw": {"GET": queue.show_draw, "HEAD": queue.show_draw},
+_OF_QUEUE: Final[dict[str, dict[str, _Open]]] = {
+    "serving": {"GET": _Open(queue.show_serving), "HEAD": _Open(queue.show_serving)},
+    "position": {"GET": _Open(queue.show_position), "HEAD": _Open(queue.show_position)},
+    "pass": {"POST": _Open(queue.claim_pass), "DELETE": _Open(queue.leave_queue)},
+    "events": {"GET": _Open(queue_events.tell_events, tells_json=False)},
+    "draw": {"GET": _Open(queue.show_draw), "HEAD": _Open(queue.show_draw)},
 }
 _PATH_OF_SHOW: Final = 5
 _PATH_OF_HOLD: Final = 6
@@ -109,9 +119,12 @@ class FastLane:
         """Serve one request."""
         method = scope.method
         path = scope.path
+        if method == "GET" and self._opened:
+            room = self._opened[0].waiting_room
+            if queue_document.send_written(scope, exchange, room, self._request_ids):
+                return
         found = _find_route(method, path)
-        opened = None if found is not None else _find_open_route(method, path)
-        if found is None and opened is None:
+        if found is None:
             await self._rest.serve(scope, exchange)
             return
         headers: dict[str, str] = {}
@@ -120,20 +133,7 @@ class FastLane:
             headers = gather_headers(scope.headers)
             if self._under_way > self._requests_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
-            runtime, credentials = self._opened or self._find_opened()
-            if found is not None:
-                route, show, tail = found
-                authorization = headers.get("authorization")
-                reseller = credentials.recall(authorization)
-                if reseller is None:
-                    reseller = await credentials.identify(authorization)
-                check_call(scope, headers)
-                reply = await route(
-                    Call(runtime, self._bodies, scope, exchange, headers, show, tail, reseller)
-                )
-            else:
-                assert opened is not None  # noqa: S101 - one of the two was found
-                reply = await self._visit(opened, scope, exchange, headers, runtime)
+            reply = await self._serve(found, scope, exchange, headers)
         except Exception as error:  # noqa: BLE001 - the last net, and told
             reply = reply_failure(error, method)
         finally:
@@ -146,19 +146,26 @@ class FastLane:
         answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
 
-    async def _visit(
-        self,
-        opened: tuple[_OpenRoute, str],
-        scope: RequestScope,
-        exchange: Exchange,
-        headers: dict[str, str],
-        runtime: Serving,
+    async def _serve(
+        self, found: _Found, scope: RequestScope, exchange: Exchange, headers: dict[str, str]
     ) -> Reply | None:
-        """Serve a request that needs no key."""
-        route, show = opened
-        if route is not queue_events.tell_events:
-            check_call(scope, headers)
-        return await route(Visit(runtime, self._bodies, scope, exchange, headers, show, ""))
+        """Return what a route replies, which may have answered by itself."""
+        runtime, credentials = self._opened or self._find_opened()
+        route, show, tail = found
+        if isinstance(route, _Open):
+            if route.tells_json:
+                check_call(scope, headers)
+            return await route.serve(
+                Visit(runtime, self._bodies, scope, exchange, headers, show, tail)
+            )
+        authorization = headers.get("authorization")
+        reseller = credentials.recall(authorization)
+        if reseller is None:
+            reseller = await credentials.identify(authorization)
+        check_call(scope, headers)
+        return await route(
+            Call(runtime, self._bodies, scope, exchange, headers, show, tail, reseller)
+        )
 
     def _find_opened(self) -> tuple[Serving, Credentials]:
         """Return what the lifespan has opened, which is before the first request."""
@@ -166,35 +173,21 @@ class FastLane:
         return self._opened
 
 
-def _find_route(method: str, path: str) -> tuple[_Route, str, str] | None:
+def _find_route(method: str, path: str) -> _Found | None:
     """Return what serves a request, the show that its path names, and what the path ends with."""
     if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
         return None
     parts = path.split("/")
     tail = ""
+    routes: Mapping[str, _Route | _Open] | None = None
     if len(parts) == _PATH_OF_SHOW:
         routes = _OF_SHOW.get(parts[4])
     elif len(parts) == _PATH_OF_HOLD and parts[4] == "holds":
         routes, tail = _OF_HOLD, parts[5]
-    else:
-        return None
-    route = routes.get(method) if routes else None
-    return None if route is None else (route, parts[3], tail)
-
-
-def _find_open_route(method: str, path: str) -> tuple[_OpenRoute, str] | None:
-    """Return what serves a request that needs no key, and the show that its path names."""
-    if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
-        return None
-    parts = path.split("/")
-    if len(parts) == _PATH_OF_SHOW and parts[4] == "queue":
-        routes = _QUEUE
     elif len(parts) == _PATH_OF_HOLD and parts[4] == "queue":
         routes = _OF_QUEUE.get(parts[5])
-    else:
-        return None
     route = routes.get(method) if routes else None
-    return None if route is None else (route, parts[3])
+    return None if route is None else (route, parts[3], tail)
 
 
 def _overloaded() -> ProblemError:

@@ -18,11 +18,14 @@ class Kept(Struct, frozen=True):
     cache_control: str
 
     def is_had_by(self, call: Visit) -> bool:
-        """Tell whether the client has this answer already.
+        """Tell whether the client has this answer already."""
+        return self.is_had(call.headers.get("if-none-match"))
+
+    def is_had(self, given: str | None) -> bool:
+        """Tell whether this answer is among those of an `If-None-Match`.
 
         Compared weakly (RFC 9110, 8.8.3.2): what matters is what a tag says between its quotes.
         """
-        given = call.headers.get("if-none-match")
         if given is None:
             return False
         tags = [tag.strip().removeprefix("W/") for tag in given.split(",")]

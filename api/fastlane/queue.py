@@ -3,20 +3,18 @@
 Who waits has no API key: these calls know people by their queue tokens.
 """
 
-from collections import OrderedDict
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from api.context import parse_show
 from api.fastlane.call import Visit
-from api.fastlane.kept import Kept
+from api.fastlane.queue_document import write_serving
 from api.fastlane.replies import Reply
 from api.outcomes import problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
-from api.queue_answers import tell_draw, tell_joined, tell_pass, tell_position, tell_serving
+from api.queue_answers import tell_draw, tell_joined, tell_pass, tell_position
 from api.queue_gates import pass_gates, proof_spent
 from api.queue_inputs import ClaimBody, JoinBody
 from api.queue_outcomes import no_queue, problem_of_queue, queue_closed
@@ -29,23 +27,8 @@ from engine.waitingroom.standing import Standing
 from engine.waitingroom.states import JOINING
 from engine.waitingroom.tokens import QueueToken, TokenError
 
-SHARED: Final = "public, max-age=1"
-_WRITTEN_MAX: Final = 1024
 _LEFT: Final = Reply(204)
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class _Written(Struct, frozen=True):
-    """The shared document, as everybody gets it."""
-
-    queue: Queue
-    standing: Standing
-    second: int
-    kept: Kept
-    reply: Reply
-
-
-_written: OrderedDict[int, _Written] = OrderedDict()
 
 
 async def join_queue(visit: Visit) -> Reply:
@@ -69,32 +52,8 @@ async def join_queue(visit: Visit) -> Reply:
 
 async def show_serving(visit: Visit) -> Reply:
     """Tell how the line stands: the same bytes for everybody."""
-    show = show_id(visit)
-    queue, standing = visit.runtime.waiting_room.known(show) or await find_queue(visit)
-    written = write_serving(show, queue, standing)
+    written = write_serving(*await find_queue(visit))
     return written.kept.unchanged() if written.kept.is_had_by(visit) else written.reply
-
-
-def write_serving(show: EntityId, queue: Queue, standing: Standing) -> _Written:
-    """Return the shared document, written anew when a second is over or something has changed."""
-    now = datetime.now(UTC)
-    second = int(now.timestamp())
-    written = _written.get(show)
-    if (
-        written is not None
-        and written.second == second
-        and written.standing == standing
-        and written.queue is queue
-    ):
-        return written
-    content = _encode(tell_serving(queue, standing, now.replace(microsecond=0)))
-    kept = Kept(f'W/"{standing.epoch}.{standing.serving}.{standing.next}.{second}"', SHARED)
-    written = _Written(queue, standing, second, kept, kept.reply(content, is_gzip=False))
-    _written[show] = written
-    _written.move_to_end(show)
-    if len(_written) > _WRITTEN_MAX:
-        _written.popitem(last=False)
-    return written
 
 
 async def show_position(visit: Visit) -> Reply:

@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from api.edge import NO_STORE, SECURITY_HEADERS
 from api.fastlane.call import Visit
-from api.fastlane.queue import find_queue, queue_token, show_id, write_serving
+from api.fastlane.queue import find_queue, queue_token, show_id
+from api.fastlane.queue_document import write_serving
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queue_answers import tell_position
 from api.reading import check_parameters
@@ -117,7 +118,7 @@ def _tell(
     visit: Visit, queue: Queue, standing: Standing, token: QueueToken | None, told: _Told
 ) -> str:
     """Return the events that tell how the queue stands now."""
-    document = write_serving(queue.show, queue, standing).reply.body.decode()
+    document = write_serving(queue, standing).reply.body.decode()
     events = [_event("serving", document)]
     if standing.state is not told.state:
         told.state = standing.state

@@ -77,6 +77,8 @@ class _Waiting(Struct, frozen=True):
     command: Command
     packed: Packed
     future: asyncio.Future[Outcome]
+    knows_of_queue: bool
+    """Whether the show had a waiting room when this was asked for."""
 
 
 class Lane:
@@ -123,8 +125,10 @@ class Lane:
         """Whether it takes no command until the next batch has gone out."""
         return len(self._waiting) >= self._backlog_max
 
-    def submit(self, command: Command) -> asyncio.Future[Outcome]:
+    def submit(self, command: Command, *, knows_of_queue: bool = False) -> asyncio.Future[Outcome]:
         """Put a command into the next batch; the future becomes what comes of it.
+
+        A hold of a show with a waiting room is refused if whoever asks did not know of it.
 
         What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
         `StoreUnavailableError` when the show is not in memory and can't be read, when the
@@ -142,7 +146,7 @@ class Lane:
             msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
             raise ValueError(msg)
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
-        self._waiting.append(_Waiting(command, command.packed(), future))
+        self._waiting.append(_Waiting(command, command.packed(), future, knows_of_queue))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return future
@@ -183,6 +187,9 @@ class Lane:
         show = await self._source.current()
         too_late = 0
         for attempt in range(_RELOADS_MAX):
+            if show.has_queue and any(_lacks_pass(one) for one in batch):
+                # Asked for when nobody needed a pass: who repeats it is asked for one.
+                return [Recovering()] * len(batch)
             reply = await self._ask(show, batch)
             if not isinstance(reply, Reply):
                 return [reply] * len(batch)
@@ -202,9 +209,6 @@ class Lane:
             reloaded = await self._reload(attempt)
             if reloaded is None:
                 break
-            if reloaded.has_queue and not show.has_queue:
-                # Asked for when nobody needed a pass: who repeats it is asked for one.
-                return [Recovering()] * len(batch)
             show = reloaded
         if too_late == _RELOADS_MAX:
             return [Overloaded()] * len(batch)
@@ -358,6 +362,10 @@ def _tell_error(batch: Iterable[_Waiting], error: Exception) -> None:
     for one in batch:
         if not one.future.done():
             one.future.set_exception(error)
+
+
+def _lacks_pass(one: _Waiting) -> bool:
+    return isinstance(one.command, Hold) and not one.knows_of_queue
 
 
 def _give_up(waiting: Iterable[_Waiting]) -> None:

@@ -291,7 +291,7 @@ class BoxOffice:
         lane = self._lanes.known(show.id)
         if lane is None:
             lane = self._lanes.make(show.id, self._source(show))
-        return Asked(command, lane.submit(command))
+        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue))
 
     async def _quote(self, show: Show, version: int, levels: Sequence[int], areas: Areas) -> Quote:
         known = self._quotes.known(show, version, levels, areas)

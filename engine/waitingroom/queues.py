@@ -11,7 +11,18 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import (
+    RowMapping,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.keys import QueueKeys, queue_keys
@@ -35,6 +46,7 @@ _TENDED: Final = (
     )
 )
 _DRAWS_REMEMBERED: Final = 64
+_KEPT_FROM_THE_CLOSE: Final = ("draws_at", "beacon")
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 
 
@@ -116,14 +128,24 @@ async def visit_queue(app: AsyncEngine, show: EntityId, show_text: str) -> Queue
 async def put_queue(connection: AsyncConnection, show: Show, rules: QueueRules) -> bool:
     """Write a queue's rules; the first time its secret is made. Tell whether it was there.
 
+    What the draw follows from stays as it is once the entries are closed.
+
     `connection` is in a transaction of the show's reseller.
     """
     await connection.execute(_BOUND_THE_WAIT)
     values = _columns(rules)
+    # Whoever asked may not have known that the entries were closed meanwhile.
+    kept = {
+        name: case(
+            (queues.c.count.is_(None), literal(values[name], queues.c[name].type)),
+            else_=queues.c[name],
+        )
+        for name in _KEPT_FROM_THE_CLOSE
+    }
     changed = await connection.execute(
         update(queues)
         .where(queues.c.show_id == show.id)
-        .values(**values, version=queues.c.version + 1, changed_at=func.now())
+        .values(**values | kept, version=queues.c.version + 1, changed_at=func.now())
     )
     if changed.rowcount:
         return True

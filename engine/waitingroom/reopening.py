@@ -31,10 +31,13 @@ async def reopen_queue(redis: Store, engine: AsyncEngine, queue: Queue, *, ahead
     """
     stored = await _read(redis, queue)
     first = queue.numbers_ceiling
-    known = stored.get("next")
     skipped = [list(one) for one in queue.skipped]
-    if known is not None and known < first and len(skipped) < _SKIPPED_MAX:
-        skipped.append([known, first])
+    # A store that has lost all tells nothing: ceilings rise before the last part of one is begun.
+    behind = max(
+        0, stored.get("next", first - ahead), queue.count or 0, *(end for _, end in skipped)
+    )
+    if behind < first and len(skipped) < _SKIPPED_MAX:
+        skipped.append([behind, first])
     epoch = await begin_epoch(engine, queue, numbers=first + ahead, skipped=skipped)
     if epoch is None:
         return  # another controller is at it

@@ -139,6 +139,8 @@ class WaitingRoom:
         standing = self._standings.known(show)
         if queue is None or standing is None or standing.version != queue.version:
             return None
+        if not queue.is_active:
+            return None
         return queue, standing
 
     async def look_in(self, show: EntityId) -> tuple[Queue, Standing] | Recovering | Overloaded:

@@ -25,7 +25,10 @@ STALE_S: Final = 3.0
 _ASKED_S: Final = 10.0
 _FIRST_S: Final = 3.0
 _WATCHED_MAX: Final = 4096
-_FIELDS: Final = ("epoch", "state", "serving", "next", "rate", "version", "slow", "fast")
+_FIELDS: Final = (
+    *("epoch", "state", "serving", "next", "rate", "version", "slow", "fast"),
+    "sale_opens_at",
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +45,8 @@ class Standing(Struct, frozen=True):
     slow: float | None
     """Places a second that the line moves when it is slow; None while nobody knows."""
     fast: float | None
+    sale_opens_at_ms: int | None
+    """When passes are issued from; None while the controller has not told."""
 
 
 class _Watched:
@@ -86,9 +91,9 @@ class _Watched:
             else:
                 silent = False
                 self.read_at = time.monotonic()
-                changed, self.standing = read != self.standing, read
                 self._first.set()
-                if changed:
+                if read != self.standing:  # while nothing changes it stays the same object
+                    self.standing = read
                     self.on_change()
             await asyncio.sleep(LOOK_S)
 
@@ -183,4 +188,5 @@ def _read(values: list[bytes | None]) -> Standing | None:
         version=int(told["version"]),
         slow=slow,
         fast=fast,
+        sale_opens_at_ms=int(told["sale_opens_at"]) if "sale_opens_at" in told else None,
     )

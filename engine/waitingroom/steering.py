@@ -23,7 +23,7 @@ from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.waitingroom.admission import Controller, Observation, Rules, Step
 from engine.waitingroom.credit import BURST_MIN
-from engine.waitingroom.drawing import draw_places
+from engine.waitingroom.drawing import DigestWork, draw_places
 from engine.waitingroom.queues import Queue, raise_ceilings
 from engine.waitingroom.reopening import reopen_queue
 from engine.waitingroom.rules import Mode
@@ -97,6 +97,7 @@ class Steering:
         self._ceilings = (0, 0)
         self._epoch = 0
         self._other: tuple[str, float] = "", 0.0
+        self._digest_work = DigestWork()
 
     async def steer(self, queue: Queue, show_opens_at: datetime) -> float:
         """Make one step; return after how many seconds to make the next.
@@ -132,11 +133,13 @@ class Steering:
         state = state_of(queue, step, self._seen, show_opens_at)
         is_admitting = state in _STEERED
         await self._raise_ceilings(queue, step if is_admitting else None)
-        status, *told = await self._tell(queue, step, state, is_admitting=is_admitting)
+        fields = {"sale_opens_at": str(round(show_opens_at.timestamp() * 1000))}
+        status, *told = await self._tell(queue, step, state, fields, is_admitting=is_admitting)
         self._answered_s = self._clock()
         self._latency_ms = 1000 * (self._answered_s - now_s)
-        if status == "fenced":
-            _log.info("queue is fenced", show=entity_hex(queue.show))
+        if status == "fenced" or (status == "stale" and told[0] < self._epoch):
+            # Another server, or one with an older copy than what PostgreSQL has opened since.
+            _log.info("queue is not open", show=entity_hex(queue.show), status=status)
             await self._reopen(queue)
             return PAUSE_S
         if status in {"held", "stale", "late"}:
@@ -149,7 +152,12 @@ class Steering:
             self._forget()
         self._seen = _Seen(*told)
         await draw_places(
-            self._redis, self._engine, queue, self._seen.now_ms, find_beacon=self._find_beacon
+            self._redis,
+            self._engine,
+            queue,
+            self._seen.now_ms,
+            find_beacon=self._find_beacon,
+            digest_work=self._digest_work,
         )
         return IDLE_PAUSE_S if state is QueueState.OFF and status != "taken" else PAUSE_S
 
@@ -235,12 +243,18 @@ class Steering:
             self._ceilings = raised
 
     async def _tell(
-        self, queue: Queue, step: Step | None, state: QueueState, *, is_admitting: bool
+        self,
+        queue: Queue,
+        step: Step | None,
+        state: QueueState,
+        fields: dict[str, str],
+        *,
+        is_admitting: bool,
     ) -> list[Any]:
         numbers, serving = self._ceilings
         self._step += 1
         rules = queue.rules
-        fields = {
+        fields |= {
             "checkout_max": str(rules.checkout_max),
             "pass_ttl": str(rules.pass_ttl_s * 1000),
             "version": str(queue.version),

@@ -18,6 +18,7 @@ from msgspec import structs
 
 from loadtests.bench.answers import all_created, all_shown
 from loadtests.bench.course import Course, OpenShow, Rush, Side, open_course
+from loadtests.bench.http_bench import CONTROL as HTTP_CONTROL
 from loadtests.bench.http_bench import HttpBench
 from loadtests.bench.measurement import Figure, alternate
 from loadtests.bench.queue_requests import QueueRequests
@@ -63,6 +64,10 @@ def measure(bench: HttpBench) -> Figure:
         )
     with_joins = figure.details[Side.WITH_JOINS] | joiners.told()
     with_joins["ratio"] = round(with_joins["rate"] / rounds.control, 3)
+    control_us = figure.details[Side.CONTROL]["cpu_us_a_unit"].get(HTTP_CONTROL)
+    api_us = with_joins["cpu_us_a_unit"].get(course.api.part)
+    if control_us and api_us:
+        with_joins["ratio_by_server_cpu"] = round(control_us / api_us, 3)
     return structs.replace(
         figure,
         met=figure.met and with_joins["ratio"] >= _LEAST,

@@ -11,6 +11,7 @@ from tests.lua.queue_room import queue_rooms
 from tests.lua.queue_table import check_table
 from tests.lua.show_room import Rooms
 from tests.lua.test_mutants import Mutant
+from tests.lua.test_queue_scripts import SCENARIOS
 from tests.model.queue_machine import run_queue_machine
 
 _OF_SERVE: Final[dict[str, Mutant]] = {
@@ -20,7 +21,9 @@ _OF_SERVE: Final[dict[str, Mutant]] = {
     "plain joins pass the ceiling": Mutant("math.min(plain, ceiling - next_number)", "plain"),
     "a join passes the ceiling": Mutant("next_number >= ceiling", "false"),
     "people join a closed line": Mutant("if not may_join then", "if false then"),
-    "a proof is good twice": Mutant("redis.call('GETBIT', KEYS[spent], bit) == 1", "false"),
+    "a proof is good twice": Mutant(
+        "redis.call('GETBIT', KEYS[spent], place_of_proof) == 1", "false"
+    ),
     "a person gets a second number": Mutant(
         "    redis.call('HSET', KEYS[identities], identity, name(number))\n", ""
     ),
@@ -121,7 +124,9 @@ _MUTANTS: Final = [
 def _check(rooms: Rooms, mutants: Mapping[str, Script]) -> None:
     with queue_rooms(rooms.client, mutants) as made:
         check_table(made)
-    run_queue_machine(rooms.client, mutants, examples=30)
+        for scenario in SCENARIOS:
+            scenario(made)
+    run_queue_machine(rooms.client, mutants, examples=12)
 
 
 def test_the_scripts_themselves_pass_the_checks(rooms: Rooms) -> None:

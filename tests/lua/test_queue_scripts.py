@@ -1,6 +1,7 @@
 """The waiting room's scripts: every answer in order of precedence, and what must never be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_an_answer_comes_before_all_that_stand_after_it(queues: QueueRooms, row:
 
 def test_the_scripts_answer_and_keep_what_the_reference_model_does(rooms: Rooms) -> None:
     """Whatever is asked in whatever order, scripts and model agree in every key."""
-    run_queue_machine(rooms.client, examples=80)
+    run_queue_machine(rooms.client, examples=50)
 
 
 # ---------------------------------------------------------------- numbers
@@ -160,6 +161,7 @@ def test_an_overdue_pass_is_over_however_many_there_are(queues: QueueRooms) -> N
     room.pass_time(PASS_TTL_MS)
     assert room.ask(Look(599)) == Over()
     assert room.ask(Claim(598, 598, "b")) == Over()
+    assert steered(room.steer())["live"] == 0
 
 
 def test_who_left_is_out_of_the_line(queues: QueueRooms) -> None:
@@ -327,3 +329,27 @@ def test_no_more_passes_are_issued_than_steps_brought(queues: QueueRooms) -> Non
         room.serve(*(Claim(n, n, "b") for n in range(issued, issued + 3)))
     assert int(room.meta("issued")) + _stock(room) == pytest.approx(brought)
     assert int(room.meta("issued")) >= 15
+
+
+SCENARIOS: Final[tuple[Callable[[QueueRooms], None], ...]] = (
+    test_numbers_follow_one_another_and_end_at_the_ceiling,
+    test_a_person_who_joins_twice_in_a_batch_has_one_number,
+    test_a_closed_line_gives_no_number,
+    test_of_all_who_claim_the_lowest_places_get_the_passes,
+    test_a_part_of_a_pass_is_no_pass,
+    test_a_claim_repeated_in_its_own_batch_is_one_pass,
+    test_checkout_is_never_fuller_than_it_may_be,
+    test_an_overdue_pass_is_over_however_many_there_are,
+    test_who_left_is_out_of_the_line,
+    test_who_waits_and_does_not_come_back_holds_nobody_up,
+    test_a_step_is_refused_in_the_order_of_the_header,
+    test_a_queue_that_was_never_opened_is_fenced,
+    test_a_silent_holder_is_replaced_without_credit,
+    test_a_step_moves_the_line_forward_only_and_not_beyond_its_end,
+    test_time_does_not_go_back,
+    test_a_queue_is_opened_by_the_latest_recovery_only,
+    test_a_queue_that_is_opened_anew_keeps_passes_and_forgets_stock_and_holder,
+    test_entries_are_counted_once,
+    test_no_more_passes_are_issued_than_steps_brought,
+)
+"""What mutants are tried with as well."""
