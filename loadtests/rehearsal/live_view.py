@@ -65,7 +65,8 @@ class LiveView:
         return (
             f"{_clock(self._plan, sale)}  {look.state:9}  in line {look.next - look.serving:,}  "
             f"admitted to {look.serving:,}  passes {look.issued:,}  in checkout {look.live:,} of "
-            f"{self._plan.checkout_max:,}  sold {look.sold:,} of {self._plan.seats:,}  "
+            f"{self._plan.checkout_max:,}  held {look.held:,}  sold {look.sold:,} of "
+            f"{self._plan.seats:,}  claiming {look.claiming:,}  "
             f"errors {sale.record.tally.errors}"
         )
 

@@ -17,6 +17,7 @@ from loadtests.rehearsal.plan import Plan
 from loadtests.spike.picture import Line, Panel, draw
 
 _POINTS_MAX: Final = 600
+_LATE_S_MAX: Final = 5.0
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -55,6 +56,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """From the first claim to the pass, in minutes of the sale."""
     late_s_max: float
     """How much later than the curve somebody came, since this machine was busy."""
+    too_busy: bool
+    """Whether this machine kept people waiting so long that the advice is about it, too."""
     sale_min: float
     """From the sale's beginning to its last look, in minutes of the sale."""
     invariants: Mapping[str, bool]
@@ -99,6 +102,7 @@ def report_on(
         rate_used=round(_rate_used(plan, seen.samples), 3),
         wait_p50_min=round(plan.minutes(percentile(waits_s, 0.5)), 2),
         late_s_max=round(record.late_s_max, 2),
+        too_busy=record.late_s_max > _LATE_S_MAX or record.paid_too_late > 0,
         sale_min=round(plan.minutes(last_s - sale_s), 1),
         invariants={one.name: one.holds for one in found},
         broken=[f"{one.name}: {one.says}" for one in found if not one.holds],
@@ -122,7 +126,7 @@ def print_report(report: Report, found: Sequence[Invariant], console: Console) -
     """Print figures, invariants and advice."""
     figures = Table(title="the rehearsal", show_header=False)
     for name, value in msgspec.to_builtins(report).items():
-        if name in {"invariants", "broken", "advice", "good", "fates"}:
+        if name in {"too_busy", "invariants", "broken", "advice", "good", "fates"}:
             continue
         figures.add_row(name.replace("_", " "), _shown(value))
     for fate, count in report.fates.items():
@@ -140,6 +144,11 @@ def print_report(report: Report, found: Sequence[Invariant], console: Console) -
     for name, value in msgspec.to_builtins(report.advice).items():
         advised.add_row(name.replace("_", " "), _shown(value))
     console.print(advised)
+    if report.too_busy:
+        console.print(
+            "[yellow]This machine was too busy[/yellow] to let people come and pay in time: rate and "
+            "cap above are about it, too. Rehearse again with a lower --speed or fewer --people."
+        )
     verdict = "[green]good[/green]" if report.good else "[red]NOT good[/red]"
     console.print(f"The rehearsal was {verdict}.")
 
