@@ -124,6 +124,7 @@ class DrawAnswer(Struct, frozen=True):
     secret: str | None
     beacon_value: str | None
     key: str | None
+    closed_at: datetime | None
     drawn_at: datetime | None
     digest: str | None
 
@@ -218,7 +219,7 @@ def tell_pass(issued: PassIssued, show: str) -> PassAnswer:
 def tell_draw(queue: Queue) -> DrawAnswer:
     """Tell the commitment, and what it was to once the places are drawn."""
     beacon = queue.rules.beacon
-    is_drawn = queue.draw is not None
+    is_drawn = queue.drawn_at is not None
     return DrawAnswer(
         show=queue.show_text,
         algorithm=ALGORITHM,
@@ -231,6 +232,7 @@ def tell_draw(queue: Queue) -> DrawAnswer:
         secret=queue.secret.hex() if is_drawn else None,
         beacon_value=queue.beacon_value.hex() if is_drawn and queue.beacon_value else None,
         key=_key(queue).hex() if is_drawn else None,
+        closed_at=queue.closed_at,
         drawn_at=queue.drawn_at,
         digest=queue.digest.hex() if queue.digest else None,
     )

@@ -6,12 +6,11 @@ from functools import partial
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.errors import is_outage
 from engine.platform.ids import Ids, Prefix, entity_hex
-from engine.platform.retrying import OUTAGE, Patience
+from engine.platform.retrying import OUTAGE, TASK, Patience
 from engine.runtime import Working
 from engine.waitingroom.beacon_finder import BeaconFinder
 from engine.waitingroom.queues import TendedQueue, tended_queues
@@ -70,19 +69,26 @@ class _Controller:
             secrets.token_hex(8),  # its steps count from 1 on: a name for each time it is steered
             find_beacon=self._beacons.find,
         )
-        patience = Patience(OUTAGE)
+        outages, faults = Patience(OUTAGE), Patience(TASK)
         try:
             while (tended := self._tended.get(show)) is not None:
                 try:
                     async with self._at_once, asyncio.timeout(_STEP_TIMEOUT_S):
                         pause_s = await steering.steer(tended.queue, tended.show_opens_at)
-                except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
-                    if not is_outage(error):
-                        raise
-                    _log.warning("queue not steered", show=entity_hex(show), error=repr(error))
-                    await patience.pause()
+                except Exception as error:  # noqa: BLE001 - told; other queues are steered on
+                    _tell_failure(show, error)
+                    await (outages if is_outage(error) else faults).pause()
                 else:
-                    patience.is_well()
+                    outages.is_well()
+                    faults.is_well()
                     await asyncio.sleep(pause_s)
         finally:
             self._steered.discard(show)
+            await steering.stop()
+
+
+def _tell_failure(show: int, error: Exception) -> None:
+    if is_outage(error):
+        _log.warning("queue not steered", show=entity_hex(show), error=repr(error))
+    else:
+        _log.error("queue can't be steered", show=entity_hex(show), exc_info=error)

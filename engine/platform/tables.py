@@ -374,6 +374,7 @@ queues: Final = Table(
     _required("secret", LargeBinary),
     _required("commitment", LargeBinary),
     _optional("count", BigInteger),  # of the entries that were drawn, once they are closed
+    _optional("closed_at", _TIME),
     _optional("drawn_at", _TIME),
     _optional("digest", LargeBinary),
     _counter("epoch"),

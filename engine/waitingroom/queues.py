@@ -4,12 +4,13 @@ Numbers and `serving` have ceilings that are committed before anybody is told of
 them; a store that lost its end goes on behind them. So a number is never given twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+import structlog
 from msgspec import Struct
 from sqlalchemy import (
     RowMapping,
@@ -28,10 +29,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.inventory.keys import QueueKeys, queue_keys
 from engine.inventory.shows import Show
 from engine.platform.database import VISITED_SHOW_SETTING, local_transaction, tenant_transaction
-from engine.platform.ids import EntityId
+from engine.platform.ids import EntityId, entity_hex
 from engine.platform.tables import queues, shows
 from engine.waitingroom.draw import Draw, commitment, derive_key, make_secret
-from engine.waitingroom.rules import Mode, QueueRules
+from engine.waitingroom.rules import Beacon, Mode, QueueRules
 
 _FIND: Final = select(queues).where(queues.c.show_id == bindparam("show"))
 # One that was switched off is tended for a while, so that every process hears of it.
@@ -39,15 +40,20 @@ _TENDED: Final = (
     select(queues, shows.c.opens_at.label("show_opens_at"))
     .join(shows, shows.c.id == queues.c.show_id)
     .where(
+        shows.c.starts_at > func.now() - text("interval '1 day'"),
         or_(
             queues.c.mode != Mode.OFF,
             queues.c.changed_at > func.now() - text("interval '1 hour'"),
-        )
+        ),
     )
 )
-_DRAWS_REMEMBERED: Final = 64
+_DRAWS_REMEMBERED: Final = 256
+_SKIPPED_MAX: Final = 100
 _KEPT_FROM_THE_CLOSE: Final = ("draws_at", "beacon")
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
+
+
+_log = structlog.get_logger(__name__)
 
 
 class NoQueueError(LookupError):
@@ -67,6 +73,8 @@ class Queue(Struct, frozen=True, kw_only=True):
     beacon_value: bytes | None
     count: int | None
     """Entries, once they are closed."""
+    closed_at: datetime | None
+    """When the entries were closed: the beacon's value must not have been known by then."""
     drawn_at: datetime | None
     digest: bytes | None
     epoch: int
@@ -76,7 +84,13 @@ class Queue(Struct, frozen=True, kw_only=True):
     """Numbers that nobody has, each from the first to before the last."""
     version: int
     keys: QueueKeys
-    draw: Draw | None
+
+    @property
+    def draw(self) -> Draw | None:
+        """The draw, once places are drawn; work, where this process has not had it lately."""
+        if self.drawn_at is None or self.count is None:
+            return None
+        return draw_of(self.show_text, self.secret, self.count, self.beacon_value)
 
     @property
     def vacant(self) -> tuple[tuple[int, int], ...]:
@@ -98,7 +112,8 @@ class Queue(Struct, frozen=True, kw_only=True):
             return number
         if self.count is not None and number >= self.count:
             return number
-        return None if self.draw is None else self.draw.place(number)
+        draw = self.draw
+        return None if draw is None else draw.place(number)
 
 
 @lru_cache(_DRAWS_REMEMBERED)
@@ -190,16 +205,23 @@ class TendedQueue(Struct, frozen=True):
 async def tended_queues(
     engine: AsyncEngine, show_text: Callable[[EntityId], str]
 ) -> list[TendedQueue]:
-    """Return every queue that is not long off, as the recorder's role sees them.
+    """Return every queue whose show is not over and that is not long off, for the recorder's role.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
     async with engine.connect() as connection:
         rows = (await connection.execute(_TENDED)).mappings().all()
-    return [
-        TendedQueue(read_row(row, show_text(row["show_id"])), row["show_opens_at"]) for row in rows
-    ]
+    tended: list[TendedQueue] = []
+    for row in rows:
+        try:
+            queue = read_row(row, show_text(row["show_id"]))
+        except msgspec.ValidationError as error:
+            # One that can't be read keeps no other from being served.
+            _log.error("queue can't be read", show=entity_hex(row["show_id"]), error=str(error))
+        else:
+            tended.append(TendedQueue(queue, row["show_opens_at"]))
+    return tended
 
 
 async def raise_ceilings(
@@ -216,25 +238,52 @@ async def raise_ceilings(
     )
 
 
+class Begun(Struct, frozen=True):
+    """A queue's new epoch, and behind what it goes on."""
+
+    epoch: int
+    first: int
+    """The next number to be given."""
+    serving: int
+    count: int | None
+
+
 async def begin_epoch(
-    engine: AsyncEngine, queue: Queue, *, numbers: int, skipped: Sequence[Sequence[int]]
-) -> int | None:
-    """Commit the next epoch and the numbers that it may give out; None if another did before."""
-    epoch = queue.epoch + 1
-    done = await _change(
-        engine,
-        queue.show,
-        queue.epoch,
-        epoch=epoch,
-        numbers_ceiling=numbers,
-        skipped=skipped,
+    engine: AsyncEngine, queue: Queue, *, known_next: int | None, ahead: int
+) -> Begun | None:
+    """Commit the next epoch, and which numbers nobody gets; None if another did before.
+
+    `known_next` is what the store has, None if it has lost all; ceilings were committed at most
+    `ahead` beyond it. All is decided from the row as it is now, since ceilings rise in between.
+    """
+    async with engine.begin() as connection:
+        await connection.execute(_BOUND_THE_WAIT)
+        found = await connection.execute(_FIND.with_for_update(), {"show": queue.show})
+        row = found.mappings().one()
+        if row["epoch"] != queue.epoch:
+            return None
+        first, skipped = row["numbers_ceiling"], row["skipped"]
+        behind = first - ahead if known_next is None else known_next
+        behind = max(0, behind, row["count"] or 0, *(end for _, end in skipped))
+        if behind < first and len(skipped) < _SKIPPED_MAX:
+            skipped = [*skipped, [behind, first]]
+        epoch = row["epoch"] + 1
+        await connection.execute(
+            update(queues)
+            .where(queues.c.show_id == queue.show)
+            .values(epoch=epoch, skipped=skipped, version=queues.c.version + 1)
+        )
+    return Begun(epoch, first, row["serving_ceiling"], row["count"])
+
+
+async def note_count(
+    engine: AsyncEngine, queue: Queue, count: int, closed_at: datetime, beacon: Beacon | None
+) -> bool:
+    """Commit how many entries there are, since when, and which value their draw waits for."""
+    named = None if beacon is None else msgspec.to_builtins(beacon)
+    return await _change(
+        engine, queue.show, queue.epoch, count=count, closed_at=closed_at, beacon=named
     )
-    return epoch if done else None
-
-
-async def note_count(engine: AsyncEngine, show: int, epoch: int, count: int) -> bool:
-    """Commit how many entries there are."""
-    return await _change(engine, show, epoch, count=count)
 
 
 async def note_draw(
@@ -276,8 +325,6 @@ def read_row(row: RowMapping, show_text: str) -> Queue:
     """Return the queue of a row."""
     given: dict[str, Any] = {name: row[name] for name in QueueRules.__struct_fields__}
     rules = msgspec.convert(given, QueueRules)
-    count, drawn_at = row["count"], row["drawn_at"]
-    is_drawn = drawn_at is not None
     return Queue(
         show=EntityId(row["show_id"]),
         show_text=show_text,
@@ -286,8 +333,9 @@ def read_row(row: RowMapping, show_text: str) -> Queue:
         secret=row["secret"],
         commitment=row["commitment"],
         beacon_value=row["beacon_value"],
-        count=count,
-        drawn_at=drawn_at,
+        count=row["count"],
+        closed_at=row["closed_at"],
+        drawn_at=row["drawn_at"],
         digest=row["digest"],
         epoch=row["epoch"],
         numbers_ceiling=row["numbers_ceiling"],
@@ -295,5 +343,4 @@ def read_row(row: RowMapping, show_text: str) -> Queue:
         skipped=tuple((first, end) for first, end in row["skipped"]),
         version=row["version"],
         keys=queue_keys(row["show_id"]),
-        draw=draw_of(show_text, row["secret"], count, row["beacon_value"]) if is_drawn else None,
     )

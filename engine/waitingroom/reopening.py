@@ -12,7 +12,6 @@ from engine.platform.redis import Store
 from engine.waitingroom.queues import Queue, begin_epoch
 from engine.waitingroom.states import QueueState
 
-_SKIPPED_MAX: Final = 100
 _FIELDS: Final = ("next", "serving")
 
 _log = structlog.get_logger(__name__)
@@ -23,39 +22,39 @@ _decode = msgspec.msgpack.Decoder(list[Any]).decode
 async def reopen_queue(redis: Store, engine: AsyncEngine, queue: Queue, *, ahead: int) -> None:
     """Commit the queue's next epoch, and open it under that behind all that was given out.
 
-    Safe to do twice, at once, and to be stopped anywhere: who comes with an older epoch changes
-    nothing. Numbers that the store may have lost are skipped, and told as skipped.
+    Safe to do twice, at once, and to be stopped anywhere: PostgreSQL says behind what the line goes
+    on, under the row's lock, and who comes with an older epoch changes nothing. Numbers that the
+    store may have lost are skipped, and told as skipped.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
     stored = await _read(redis, queue)
-    first = queue.numbers_ceiling
-    skipped = [list(one) for one in queue.skipped]
-    # A store that has lost all tells nothing: ceilings rise before the last part of one is begun.
-    behind = max(
-        0, stored.get("next", first - ahead), queue.count or 0, *(end for _, end in skipped)
-    )
-    if behind < first and len(skipped) < _SKIPPED_MAX:
-        skipped.append([behind, first])
-    epoch = await begin_epoch(engine, queue, numbers=first + ahead, skipped=skipped)
-    if epoch is None:
+    begun = await begin_epoch(engine, queue, known_next=stored.get("next"), ahead=ahead)
+    if begun is None:
         return  # another controller is at it
     fields = {
-        "ceiling": str(first + ahead),
-        "serving": str(max(stored.get("serving", 0), queue.serving_ceiling)),
+        # No number is given before the next ceiling is committed: tries that fail use none up.
+        "ceiling": str(begun.first),
+        "serving": str(max(stored.get("serving", 0), begun.serving)),
         "checkout_max": str(queue.rules.checkout_max),
         "pass_ttl": str(queue.rules.pass_ttl_s * 1000),
         "version": str(queue.version),
     }
     if not stored:
         fields |= {"state": QueueState.OFF.value, "joins": "shut", "rate": "0"}
-    if queue.count is not None:
-        fields["count"] = str(queue.count)
-    header = [epoch, first, [part for pair in fields.items() for part in pair]]
+    if begun.count is not None:
+        fields["count"] = str(begun.count)
+    header = [begun.epoch, begun.first, [part for pair in fields.items() for part in pair]]
     reply = await load_script("open_queue").call(redis, queue.keys.all(), _encode(header))
     status, *_ = _decode(reply)
-    _log.info("queue opened", show=entity_hex(queue.show), epoch=epoch, first=first, status=status)
+    _log.info(
+        "queue opened",
+        show=entity_hex(queue.show),
+        epoch=begun.epoch,
+        first=begun.first,
+        status=status,
+    )
 
 
 async def _read(redis: Store, queue: Queue) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.waitingroom.beacon import address_of, round_at
+from engine.waitingroom.beacon import address_of, published_at, round_at
 
 RATE_MAX: Final = 2000.0
 """Passes a second."""
@@ -45,6 +45,8 @@ DRAND: Final = "drand"
 _AFTER_THE_CLOSE: Final = timedelta(seconds=30)
 """How long entries may take to be closed before the beacon is known."""
 
+_UNKNOWN_FOR: Final = timedelta(seconds=10)
+
 
 def name_drand(draws_at: datetime, given: int | None) -> Beacon:
     """Return the round of drand that a draw mixes in: the first one some time after its close.
@@ -58,6 +60,19 @@ def name_drand(draws_at: datetime, given: int | None) -> Beacon:
         raise ValueError(msg)
     number = first if given is None else given
     return Beacon(DRAND, number, address_of(number))
+
+
+def beacon_at_close(named: Beacon, closed_at: datetime) -> Beacon:
+    """Return what a draw waits for whose entries were closed then: what was named beforehand.
+
+    But for a round of drand that may be known by now since they were closed late: then it is the
+    first one half a minute from now, which nobody knows.
+    """
+    if named.name != DRAND or named.round is None:
+        return named
+    if published_at(named.round) >= closed_at + _UNKNOWN_FOR:
+        return named
+    return name_drand(closed_at, None)
 
 
 class QueueRules(Struct, frozen=True, kw_only=True):

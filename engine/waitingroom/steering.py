@@ -13,17 +13,16 @@ from typing import Any, Final
 import msgspec
 import structlog
 from msgspec import Struct
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
 from engine.inventory.scripts import load_script
-from engine.platform.errors import is_outage
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.waitingroom.admission import Controller, Observation, Rules, Step
+from engine.waitingroom.beside import Beside
 from engine.waitingroom.credit import BURST_MIN
-from engine.waitingroom.drawing import DigestWork, draw_places
+from engine.waitingroom.drawing import draw_places, is_draw_due
 from engine.waitingroom.queues import Queue, raise_ceilings
 from engine.waitingroom.reopening import reopen_queue
 from engine.waitingroom.rules import Mode
@@ -92,12 +91,12 @@ class Steering:
         self._answered_s = 0.0
         self._latency_ms = 0.0
         self._step = 0
-        self._places = (0, 0)
+        self._places: tuple[int, int] | None = None
         self._counted_s = -_COUNT_PLACES_S
         self._ceilings = (0, 0)
         self._epoch = 0
         self._other: tuple[str, float] = "", 0.0
-        self._digest_work = DigestWork()
+        self._raising, self._drawing = Beside("ceilings"), Beside("draw")
 
     async def steer(self, queue: Queue, show_opens_at: datetime) -> float:
         """Make one step; return after how many seconds to make the next.
@@ -132,7 +131,7 @@ class Steering:
         step = self._decide(queue, now_s)
         state = state_of(queue, step, self._seen, show_opens_at)
         is_admitting = state in _STEERED
-        await self._raise_ceilings(queue, step if is_admitting else None)
+        self._raise_ceilings(queue, step if is_admitting else None)
         fields = {"sale_opens_at": str(round(show_opens_at.timestamp() * 1000))}
         status, *told = await self._tell(queue, step, state, fields, is_admitting=is_admitting)
         self._answered_s = self._clock()
@@ -151,15 +150,21 @@ class Steering:
         if status == "taken":
             self._forget()
         self._seen = _Seen(*told)
-        await draw_places(
-            self._redis,
-            self._engine,
-            queue,
-            self._seen.now_ms,
-            find_beacon=self._find_beacon,
-            digest_work=self._digest_work,
-        )
-        return IDLE_PAUSE_S if state is QueueState.OFF and status != "taken" else PAUSE_S
+        self._draw(queue, self._seen.now_ms)
+        if status == "taken":
+            return 0.0  # what was seen is to be acted upon
+        return IDLE_PAUSE_S if state in _IDLE else PAUSE_S
+
+    async def stop(self) -> None:
+        """Leave what is under way beside the steps."""
+        await self._raising.stop()
+        await self._drawing.stop()
+
+    def _draw(self, queue: Queue, now_ms: int) -> None:
+        if is_draw_due(queue, now_ms):
+            self._drawing.begin(
+                lambda: draw_places(self._redis, self._engine, queue, self._find_beacon)
+            )
 
     def _note_other(self, held: str) -> None:
         """Note who holds the queue, by its last step: since when nothing has come of it."""
@@ -182,13 +187,17 @@ class Steering:
     async def _count_places(self, queue: Queue) -> None:
         if self._clock() - self._counted_s >= _COUNT_PLACES_S:
             keys = show_keys(queue.show).inventory()
-            _, opened, held = await load_script("count_places").call(self._redis, keys)
-            self._places, self._counted_s = (opened, held), self._clock()
+            _, *counted = await load_script("count_places").call(self._redis, keys)
+            if counted:  # a store without the show says nothing of what is left
+                self._places = counted[0], counted[1]
+            self._counted_s = self._clock()
 
     def _decide(self, queue: Queue, now_s: float) -> Step | None:
         seen, rules = self._seen, queue.rules
-        if seen is None:
+        if seen is None or self._places is None:
             return None
+        if not max(seen.ceiling, self._ceilings[0]):
+            return None  # the room is new: nobody can join before a number is committed
         opened, held = self._places
         return self._controller.tick(
             Rules(
@@ -215,32 +224,36 @@ class Steering:
             ),
         )
 
-    async def _raise_ceilings(self, queue: Queue, step: Step | None) -> None:
-        """Commit how far numbers and `serving` may go before they do."""
+    def _raise_ceilings(self, queue: Queue, step: Step | None) -> None:
+        """Have it committed how far numbers and `serving` may go, some steps before they do.
+
+        Beside the steps: while PostgreSQL hangs, who is admitted must get their passes.
+        """
         if self._seen is None:
             return
         numbers, serving = self._ceilings
-        wanted = max(self._seen.serving, 0 if step is None else step.serving)
-        ahead = max(_SERVING_AHEAD_MIN, _SERVING_AHEAD_STEPS * (wanted - self._seen.serving))
+        moves = 0 if step is None else max(0, step.serving - self._seen.serving)
+        wanted = self._seen.serving + moves
+        ahead = max(_SERVING_AHEAD_MIN, _SERVING_AHEAD_STEPS * moves)
         is_near = self._seen.next + NUMBERS_AHEAD // 2 > numbers
-        if not is_near and wanted <= serving:
+        if not is_near and wanted + ahead // 2 <= serving:
             return
         raised = (
             self._seen.next + NUMBERS_AHEAD if is_near else numbers,
-            serving if wanted <= serving else wanted + ahead,
+            max(serving, wanted + ahead),
         )
-        try:
-            done = await raise_ceilings(
-                self._engine, queue.show, self._epoch, numbers=raised[0], serving=raised[1]
-            )
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
-            if not is_outage(error):
-                raise
-            # Who is admitted goes on; nobody else is until it can be committed.
-            _log.warning("ceilings not raised", show=entity_hex(queue.show), error=repr(error))
-            return
-        if done:
-            self._ceilings = raised
+        epoch = self._epoch
+
+        async def commit() -> None:
+            if await raise_ceilings(
+                self._engine, queue.show, epoch, numbers=raised[0], serving=raised[1]
+            ):
+                self._ceilings = (
+                    max(self._ceilings[0], raised[0]),
+                    max(self._ceilings[1], raised[1]),
+                )
+
+        self._raising.begin(commit)
 
     async def _tell(
         self,
@@ -318,3 +331,6 @@ _STEERED: Final = frozenset(
     {QueueState.RUNNING, QueueState.PAUSED, QueueState.PASSTHROUGH, QueueState.SOLD_OUT}
 )
 """States in which the sale has begun: what `admission` decides is carried out."""
+
+_IDLE: Final = frozenset({QueueState.OFF, QueueState.CLOSED, QueueState.SOLD_OUT})
+"""States in which nothing has to happen soon."""

@@ -34,6 +34,7 @@ _UPGRADE: Final = (
         secret BYTEA NOT NULL,
         commitment BYTEA NOT NULL,
         count BIGINT,
+        closed_at TIMESTAMPTZ,
         drawn_at TIMESTAMPTZ,
         digest BYTEA,
         epoch BIGINT NOT NULL DEFAULT 0,
@@ -58,7 +59,7 @@ _UPGRADE: Final = (
     ON queues TO onsale_app
     """,
     """
-    GRANT UPDATE (beacon_value, count, drawn_at, digest, epoch, numbers_ceiling, serving_ceiling,
+    GRANT UPDATE (beacon, beacon_value, count, closed_at, drawn_at, digest, epoch, numbers_ceiling, serving_ceiling,
         skipped, version)
     ON queues TO onsale_recorder
     """,

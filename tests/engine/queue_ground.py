@@ -21,6 +21,7 @@ from engine.platform.ids import EntityId, Ids, Prefix, new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
 from engine.tenancy.resellers import create_reseller
+from engine.waitingroom.commands import Full
 from engine.waitingroom.queues import Queue, TendedQueue, tended_queues
 from engine.waitingroom.room import NumberGiven, PassIssued, WaitingRoom
 from engine.waitingroom.rules import Mode, QueueRules
@@ -113,6 +114,10 @@ class QueueGround(Struct, frozen=True):
         if buyer is not None:
             identity = self.serving.gates.digests.digest(show.id, buyer), buyer
         given = await self.room.join(queue, identity=identity)
+        deadline = asyncio.get_running_loop().time() + WITHIN_S
+        while isinstance(given, Full) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_POLL_S)  # opened anew, and the next numbers are being committed
+            given = await self.room.join(queue, identity=identity)
         assert isinstance(given, NumberGiven), given
         return Person(given.number, self.room.read_token(queue, given.token))
 
