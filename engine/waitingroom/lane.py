@@ -5,6 +5,7 @@ nothing waits. Most of what comes is somebody who joins without a word: those ar
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -37,6 +38,8 @@ from engine.waitingroom.commands import (
 
 JOINS_MAX: Final = 2048
 """Plain joins in one script call."""
+ALONE_S: Final = 2.0
+"""For so long passes and identities' numbers wait for replicas that do not acknowledge."""
 COMMANDS_MAX: Final = 256
 BACKLOG_MAX: Final = 8192
 _LANES_MAX: Final = 4096
@@ -72,6 +75,7 @@ class QueueLane:
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("serve_queue")
+        self._alone_since_s: float | None = None
 
     @property
     def idle(self) -> bool:
@@ -162,7 +166,22 @@ class QueueLane:
         reply, reached = await self._script.call_and_wait(
             self._redis, keys, argument, replicas=self._replicas, timeout_ms=WAIT_MS
         )
-        return reply, reached >= self._replicas
+        return reply, self._may_tell(is_safe=reached >= self._replicas)
+
+    def _may_tell(self, *, is_safe: bool) -> bool:
+        """Tell whether to answer what replicas may lack: only once they have been away for long.
+
+        Else a line would stand still, and its passes run out untold, until they are back; if that
+        primary is lost too, who claims again gets the same pass with a new deadline.
+        """
+        if is_safe:
+            self._alone_since_s = None
+            return True
+        now_s = time.monotonic()
+        if self._alone_since_s is None:
+            self._alone_since_s = now_s
+            _log.warning("too few replicas: passes and identities wait for them")
+        return now_s - self._alone_since_s >= ALONE_S
 
 
 def _take(waiting: deque[Any], most: int) -> list[Any]:

@@ -84,7 +84,7 @@ class Played(Struct, frozen=True):
     watch: Watch
     audit: AuditResult | None
     """None where the stores can't be reached from here."""
-    queue: QueueWatch | None
+    queue: QueueWatch | None = None
     """The looks at the waiting room, if there is one and its store can be reached."""
 
     @property

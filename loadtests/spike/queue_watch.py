@@ -60,7 +60,7 @@ class QueueWatch:
             is_last = False
             while not is_last:
                 is_last = over.is_set()
-                with suppress(UNREADABLE):  # the next look comes soon, and windows span the gap
+                with suppress(*UNREADABLE):  # the next look comes soon, and windows span the gap
                     self.looks.append(await self._look(redis))
                 await asyncio.sleep(_EVERY_S)
         finally:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
-import jwt
 import pytest
+from joserfc import jwt
+from joserfc.jwk import OctKey
 
 from ops.stack import Stack
 from tests.api.conftest import new_key
@@ -22,6 +24,10 @@ _RULES: Json = {
     "burst": 400,
     "checkout_max": 500,
 }
+
+
+def _with(text: str) -> dict[str, Any]:
+    return {"pass": text}
 
 
 class Line:
@@ -76,11 +82,11 @@ class Line:
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
-    def hold(self, seat: str, text: str, buyer: str = "b-1", **more: object) -> httpx.Response:
+    def hold(self, seat: str, text: str, buyer: str = "b-1", **more: Any) -> httpx.Response:  # noqa: ANN401 - of a hold
         """Hold a seat with a pass, again while a process has not heard of the waiting room."""
         deadline = time.monotonic() + _WITHIN_S
         while True:
-            answer = self.show.hold(seat, buyer=buyer, **{"pass": text}, **more)
+            answer = self.show.hold(seat, buyer=buyer, **_with(text), **more)
             if answer.status_code != 503 or time.monotonic() > deadline:
                 return answer
 
@@ -131,6 +137,10 @@ def _new_line(desk: FrontDesk, browser: httpx.Client) -> Line:
     line = Line(desk.new_show(), browser)
     line.put()
     return line.opened()
+
+
+def _signed(claims: Json, key: str) -> str:
+    return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(key))
 
 
 def _deadline(told: Json) -> datetime:
@@ -273,7 +283,7 @@ def test_who_has_no_token_of_this_line_is_told_so(line: Line, other: Line) -> No
     issued = line.claimed(line.join()["token"])["pass"]
     for token in (None, "", "x", other.join()["token"], issued, "é", "A" * 5000):
         for method, noun in (("GET", "position"), ("POST", "pass"), ("DELETE", "pass")):
-            headers = {} if token is None else {"Queue-Token": token.encode()}
+            headers = [] if token is None else [(b"queue-token", token.encode())]
             refused = line.http.request(method, f"{line.path}/{noun}", headers=headers)
             assert refused.status_code in {403, 400, 431}, (token, refused.text)
             if refused.status_code == 403:
@@ -285,7 +295,7 @@ def test_a_signed_person_has_one_number(line: Line) -> None:
     key = line.put()["identity_key"]
     now = int(time.time())
     claims = {"sub": "cust-7", "show": line.show.id, "exp": now + 60}
-    identity = jwt.encode(claims, key, algorithm="HS256")
+    identity = _signed(claims, key)
     first = line.http.post(line.path, json={"identity": identity})
     second = line.http.post(line.path, json={"identity": identity})
     assert (first.status_code, second.status_code) == (201, 200), (first.text, second.text)
@@ -293,7 +303,7 @@ def test_a_signed_person_has_one_number(line: Line) -> None:
     token = second.json()["token"]
     assert problem(line.claim(token, "somebody")) == "pass-ended"
     assert line.claimed(token, "cust-7")["buyer"] == "cust-7"
-    forged = jwt.encode(claims, key + "x", algorithm="HS256")
+    forged = _signed(claims, key + "x")
     refused = line.http.post(line.path, json={"identity": forged})
     assert (refused.status_code, problem(refused)) == (403, "identity-invalid")
 

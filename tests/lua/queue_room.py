@@ -223,7 +223,7 @@ class QueueRooms:
         self._made.append(room)
         return room
 
-    def open(self, *, next_number: int = 0, **fields: str) -> QueueRoom:
+    def open(self, *, next_number: int = 0, **fields: Any) -> QueueRoom:  # noqa: ANN401 - texts
         """Return an open room."""
         return self.make().open(next_number=next_number, **fields)
 

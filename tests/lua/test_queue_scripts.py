@@ -1,7 +1,7 @@
 """The waiting room's scripts: every answer in order of precedence, and what must never be."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -194,7 +194,13 @@ def test_a_step_is_refused_in_the_order_of_the_header(queues: QueueRooms) -> Non
     """fenced, stale, held, late: none of them changes anything."""
     room = queues.open(next_number=20)
     room.admit(5, 1.0)
-    late = {"step": room.steps, "credit": 5.0, "serving": 9, "ceiling": 900, "state": "paused"}
+    late: dict[str, Any] = {
+        "step": room.steps,
+        "credit": 5.0,
+        "serving": 9,
+        "ceiling": 900,
+        "state": "paused",
+    }
     before = room.read()
     assert room.steer(**late) == ["late", room.steps]
     held = ["held", f"ann {room.steps}"]

@@ -4,8 +4,8 @@ After each step both have answered the same and keep the same, in every key; and
 keeps obeys what it must, whoever is wrong.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from collections.abc import Mapping
+from typing import Any, Final
 
 import redis
 from hypothesis import HealthCheck, Phase, settings
@@ -30,8 +30,8 @@ _NUMBERS = st.integers(0, 15)
 _BUYERS = st.sampled_from(["ann", "ann", "ann", "bob"])
 _PEOPLE = st.integers(0, 5)
 _JOINS = st.builds(
-    lambda person, proof: Join(None if person is None else identity(person), proof),
-    st.none() | _PEOPLE,
+    Join,
+    st.none() | _PEOPLE.map(identity),
     st.none() | st.tuples(st.just(4), st.integers(0, 3)),
 )
 
@@ -41,7 +41,11 @@ def _place(number: int) -> int:
     return (number * 5 + 3) % _ENTRIES if number < _ENTRIES else number
 
 
-_CLAIMS = st.builds(lambda number, buyer: Claim(number, _place(number), buyer), _NUMBERS, _BUYERS)
+def _claim(number: int, buyer: str) -> Claim:
+    return Claim(number, _place(number), buyer)
+
+
+_CLAIMS = st.builds(_claim, _NUMBERS, _BUYERS)
 _COMMANDS: st.SearchStrategy[Command] = st.one_of(
     _JOINS,
     _CLAIMS,
@@ -80,7 +84,7 @@ class QueueMachine(RuleBasedStateMachine):
     )
     def begin(self, ceiling: int, checkout_max: int, serving: int) -> None:
         """Open both, and let some people join and be admitted."""
-        fields = {
+        fields: dict[str, Any] = {
             "ceiling": str(ceiling),
             "checkout_max": str(checkout_max),
             "pass_ttl": str(_TTL_MS),
@@ -213,9 +217,11 @@ def run_queue_machine(
     steps: int = 30,
 ) -> None:
     """Run the machine; raises what the first difference raises."""
-    machine = type("Machine", (QueueMachine,), {"client": client, "mutants": mutants})
+    machine: type[QueueMachine] = type(
+        "Machine", (QueueMachine,), {"client": client, "mutants": mutants}
+    )
     run_state_machine_as_test(
-        cast("Callable[[], RuleBasedStateMachine]", machine),
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
