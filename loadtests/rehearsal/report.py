@@ -146,8 +146,8 @@ def print_report(report: Report, found: Sequence[Invariant], console: Console) -
     console.print(advised)
     if report.too_busy:
         console.print(
-            "[yellow]This machine was too busy[/yellow] to let people come and pay in time: rate and "
-            "cap above are about it, too. Rehearse again with a lower --speed or fewer --people."
+            "[yellow]This machine was too busy[/yellow] to let people come and pay in time: rate "
+            "and cap above are about it, too. Take a lower --speed or fewer --people."
         )
     verdict = "[green]good[/green]" if report.good else "[red]NOT good[/red]"
     console.print(f"The rehearsal was {verdict}.")

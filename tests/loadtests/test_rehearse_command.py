@@ -35,7 +35,7 @@ def test_a_small_on_sale_is_rehearsed_and_judged(tmp_path: Path) -> None:
     picture = tmp_path / "sale.svg"
     code, told, said = _rehearse(
         *("--people", "2000", "--clients", "40", "--seats", "8000", "--speed", "360"),
-        *("--bots", "1", "--rate", "30", "--picture", str(picture)),
+        *("--bots", "1", "--rate", "60", "--picture", str(picture)),
     )
     assert code == 0, said
     assert told["good"]
