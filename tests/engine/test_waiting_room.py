@@ -10,8 +10,13 @@ import pytest
 from aiohttp import web
 from sqlalchemy import text
 
+from engine.inventory.commands import Recovering
+from engine.inventory.shows import Show
 from engine.platform.database import connect_once, tenant_transaction
 from engine.runtime import open_serving
+from engine.sales.box_office import Asked
+from engine.sales.views import HoldView
+from engine.sales.wanted import Wanted
 from engine.waitingroom.beacon import CHAIN
 from engine.waitingroom.beacon_finder import DRAND, BeaconFinder
 from engine.waitingroom.commands import Issued, Left, NoPass, NotYet, Over, Waits
@@ -199,6 +204,34 @@ async def test_a_line_opens_when_it_is_to(steered: QueueGround) -> None:
     await steered.state(show, QueueState.RUNNING)
     assert datetime.now(UTC).timestamp() * 1000 >= show.opens_at_ms
     assert isinstance(await steered.claim(show, ann), PassIssued)
+
+
+async def test_a_hold_that_knew_of_no_room_is_not_decided_once_there_is_one(
+    ground: QueueGround,
+) -> None:
+    """Neither the one that makes the process hear of it, nor one that was on its way meanwhile."""
+    show = await ground.new_show()
+    assert not show.has_queue
+    await ground.put(show)
+    office = ground.serving.box_office
+
+    def ask(seen: Show, n: int) -> Asked:
+        asked = office.ask_hold(
+            seen,
+            f"{show.id}-{n}",
+            buyer="ann",
+            ttl_ms=60_000,
+            wanted=Wanted(areas=(("floor-1", 1),)),
+            fingerprint=lambda: n,
+        )
+        assert isinstance(asked, Asked)
+        return asked
+
+    for n in range(3):
+        assert await office.tell(show, ask(show, n)) == Recovering()
+    current = await office.show(show.reseller, show.id)
+    assert current.has_queue
+    assert isinstance(await office.tell(current, ask(current, 9)), HoldView)
 
 
 # ---------------------------------------------------------------- the draw
