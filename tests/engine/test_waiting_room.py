@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from engine.waitingroom.beacon import CHAIN
 from engine.waitingroom.beacon_finder import DRAND, BeaconFinder
 from engine.waitingroom.commands import Issued, Left, NoPass, NotYet, Over, Waits
 from engine.waitingroom.draw import Draw, derive_key
+from engine.waitingroom.drawing import DigestWork
 from engine.waitingroom.queues import NoQueueError, Queue, put_queue, visit_queue
 from engine.waitingroom.room import AnotherBuyer, NoRoom, NotAdmitted, PassIssued
 from engine.waitingroom.rules import Beacon, Mode
@@ -273,6 +275,19 @@ async def test_entries_are_drawn_and_served_by_their_places(steered: QueueGround
     assert await steered.ask_for_pass(show, late) == NotYet()
 
 
+async def test_a_digest_is_worked_out_beside_the_steps() -> None:
+    """Seconds for a million places: longer than a step may take."""
+    draw = Draw(derive_key(bytes(32), "shw", 200_000, b""), 200_000)
+    work = DigestWork()
+    begun_s = time.monotonic()
+    assert work.result(draw) is None
+    assert time.monotonic() - begun_s < 0.1
+    async with asyncio.timeout(20):
+        while (digest := work.result(draw)) is None:
+            await asyncio.sleep(0.02)
+    assert digest == draw.digest()
+
+
 async def test_rules_of_a_draw_stay_once_its_entries_are_closed(steered: QueueGround) -> None:
     """Also for who wrote them without knowing of the close: nobody chooses the outcome then."""
     show = await steered.new_show(opens_in_s=60)
@@ -382,12 +397,12 @@ async def test_a_room_that_was_not_tended_for_long_is_steered_again(ground: Queu
     await ground.put(show)
     async with steered_by(ground.working):
         await ground.state(show, QueueState.RUNNING)
-        await asyncio.sleep(2)
         tended = await ground.tended(show)
         async with tenant_transaction(ground.serving.app_engine, show.reseller) as connection:
             await put_queue(connection, show, rules_of(mode=Mode.OFF))
         await _age(ground, tended.queue)
         await asyncio.sleep(1.5)
+        await ground.raw.hset(ground.keys(show).queue, "step", 100_000)
         await ground.put(show)
         await ground.state(show, QueueState.RUNNING)
         person = await ground.join(show)
