@@ -283,7 +283,7 @@ async def test_a_digest_is_worked_out_beside_the_steps() -> None:
     assert work.result(draw) is None
     assert time.monotonic() - begun_s < 0.1
     async with asyncio.timeout(20):
-        while (digest := work.result(draw)) is None:
+        while (digest := work.result(draw)) is None:  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.02)
     assert digest == draw.digest()
 
