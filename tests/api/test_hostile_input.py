@@ -280,7 +280,8 @@ _OPERATIONS = [
     (path, method)
     for path, methods in _DOCUMENT["paths"].items()
     for method in methods
-    if path.startswith("/v1")
+    # A stream of events lasts for minutes; test_waiting_room.py has what is unfit for one.
+    if path.startswith("/v1") and not path.endswith("/events")
 ]
 
 

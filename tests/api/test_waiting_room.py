@@ -333,6 +333,20 @@ def test_the_events_tell_what_the_documents_tell(line: Line) -> None:
     assert {"serving", "position", "admitted"} <= seen
 
 
+def test_events_are_told_to_nobody_who_asks_amiss(line: Line) -> None:
+    """A token that is none, two of them, a parameter that there is not."""
+    path = f"{line.path}/events"
+    token = line.join()["token"]
+    asked = [
+        line.http.get(path, params={"token": "x"}),
+        line.http.get(path, headers={"Queue-Token": "x"}),
+        line.http.get(path, params={"token": token}, headers={"Queue-Token": token}),
+        line.http.get(path, params={"tokens": token}),
+        line.http.get(f"{path}?token={token}&token={token}"),
+    ]
+    assert [answer.status_code for answer in asked] == [403, 403, 422, 422, 422]
+
+
 def test_the_draw_is_committed_to_before_anybody_joins(line: Line) -> None:
     """The secret is told by nobody until places are drawn; the time is UTC's."""
     told = line.http.get(f"{line.path}/draw").json()

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,12 +11,18 @@ import pytest
 from aiohttp import web
 from sqlalchemy import text
 
+from engine.inventory.commands import Recovering
+from engine.inventory.shows import Show
 from engine.platform.database import connect_once, tenant_transaction
 from engine.runtime import open_serving
+from engine.sales.box_office import Asked
+from engine.sales.views import HoldView
+from engine.sales.wanted import Wanted
 from engine.waitingroom.beacon import CHAIN
 from engine.waitingroom.beacon_finder import DRAND, BeaconFinder
 from engine.waitingroom.commands import Issued, Left, NoPass, NotYet, Over, Waits
 from engine.waitingroom.draw import Draw, derive_key
+from engine.waitingroom.drawing import DigestWork
 from engine.waitingroom.queues import NoQueueError, Queue, put_queue, visit_queue
 from engine.waitingroom.room import AnotherBuyer, NoRoom, NotAdmitted, PassIssued
 from engine.waitingroom.rules import Beacon, Mode
@@ -201,6 +208,34 @@ async def test_a_line_opens_when_it_is_to(steered: QueueGround) -> None:
     assert isinstance(await steered.claim(show, ann), PassIssued)
 
 
+async def test_a_hold_that_knew_of_no_room_is_not_decided_once_there_is_one(
+    ground: QueueGround,
+) -> None:
+    """Neither the one that makes the process hear of it, nor one that was on its way meanwhile."""
+    show = await ground.new_show()
+    assert not show.has_queue
+    await ground.put(show)
+    office = ground.serving.box_office
+
+    def ask(seen: Show, n: int) -> Asked:
+        asked = office.ask_hold(
+            seen,
+            f"{show.id}-{n}",
+            buyer="ann",
+            ttl_ms=60_000,
+            wanted=Wanted(areas=(("floor-1", 1),)),
+            fingerprint=lambda: n,
+        )
+        assert isinstance(asked, Asked)
+        return asked
+
+    for n in range(3):
+        assert await office.tell(show, ask(show, n)) == Recovering()
+    current = await office.show(show.reseller, show.id)
+    assert current.has_queue
+    assert isinstance(await office.tell(current, ask(current, 9)), HoldView)
+
+
 # ---------------------------------------------------------------- the draw
 
 
@@ -238,6 +273,19 @@ async def test_entries_are_drawn_and_served_by_their_places(steered: QueueGround
     first = await asyncio.gather(*(steered.claim(show, one) for one in by_place[:3]))
     assert len({one.number for one in first}) == 3
     assert await steered.ask_for_pass(show, late) == NotYet()
+
+
+async def test_a_digest_is_worked_out_beside_the_steps() -> None:
+    """Seconds for a million places: longer than a step may take."""
+    draw = Draw(derive_key(bytes(32), "shw", 200_000, b""), 200_000)
+    work = DigestWork()
+    begun_s = time.monotonic()
+    assert work.result(draw) is None
+    assert time.monotonic() - begun_s < 0.1
+    async with asyncio.timeout(20):
+        while (digest := work.result(draw)) is None:  # noqa: ASYNC110 - no event tells it
+            await asyncio.sleep(0.02)
+    assert digest == draw.digest()
 
 
 async def test_rules_of_a_draw_stay_once_its_entries_are_closed(steered: QueueGround) -> None:
@@ -349,12 +397,12 @@ async def test_a_room_that_was_not_tended_for_long_is_steered_again(ground: Queu
     await ground.put(show)
     async with steered_by(ground.working):
         await ground.state(show, QueueState.RUNNING)
-        await asyncio.sleep(2)
         tended = await ground.tended(show)
         async with tenant_transaction(ground.serving.app_engine, show.reseller) as connection:
             await put_queue(connection, show, rules_of(mode=Mode.OFF))
         await _age(ground, tended.queue)
         await asyncio.sleep(1.5)
+        await ground.raw.hset(ground.keys(show).queue, "step", 100_000)
         await ground.put(show)
         await ground.state(show, QueueState.RUNNING)
         person = await ground.join(show)
