@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from engine.waitingroom.credit import BURST_MIN, CreditClock, bucket_of
-from engine.waitingroom.line import Line, Range, move_on
+from engine.waitingroom.line import Line, Range, Trace, move_on
 from engine.waitingroom.pace import Pace, PaceMeter
 
 _FACTOR_MIN: Final = 0.1
@@ -57,6 +57,9 @@ class Rules(Struct, frozen=True, kw_only=True):
     paused: bool = False
     safety_net_joins_per_s: float | None = None
     inventory_factor: float = 1.5
+    """How many are let in for each place that is open, less those who came within `seek_s`."""
+    seek_s: float = 60.0
+    """How long people look for places once they are in."""
     latency_target_ms: float = 50.0
 
     def __post_init__(self) -> None:
@@ -80,6 +83,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     next: int
     serving: int
     stock: float
+    issued: int
+    """Passes so far."""
     occupancy: int
     waiting: int
     """Claimants who were told to wait for a pass."""
@@ -121,6 +126,8 @@ class Controller:
         self._flow: float | None = None
         self._allowance = 0.0
         self._before_s: float | None = None
+        self._issued = Trace()
+        self._began_s: float | None = None
 
     def forget_credit(self) -> None:
         """Pay for no time until a step is answered: call it when one was not."""
@@ -152,7 +159,7 @@ class Controller:
         )
         stock_max, credit = 0.0, 0.0
         if state in {AdmissionState.RUNNING, AdmissionState.PASSTHROUGH}:
-            free = float(max(0, _occupancy_max(rules, seen) - seen.occupancy))
+            free = float(max(0, self._free_places(rules, seen)))
             stock_max = min(bucket.stock_max, free)
             room = max(0.0, free - seen.stock)
             credit = min(earned * factor, room)
@@ -171,6 +178,21 @@ class Controller:
             rate=rate * factor if stock_max else 0.0,
             pace=self._pace.quantiles(),
         )
+
+    def _free_places(self, rules: Rules, seen: Observation) -> int:
+        """Return how many more may be in checkout, by its size and by what is open.
+
+        Who has been in for a while holds places, or has gone and left a pass: only newcomers are
+        after what is open. A last seat must not wait for forgotten passes to end.
+        """
+        now_s = seen.monotonic_s
+        self._issued.add(now_s, seen.issued)
+        self._began_s = now_s if self._began_s is None else self._began_s
+        seekers = seen.occupancy
+        if now_s - self._began_s >= rules.seek_s:
+            seekers = min(seekers, ceil(seen.issued - self._issued.at(now_s - rules.seek_s)))
+        wanted = ceil(seen.open_places * rules.inventory_factor) - seekers
+        return min(rules.checkout_max - seen.occupancy, wanted)
 
     def _state_of(self, rules: Rules, seen: Observation) -> AdmissionState:
         passes_through = self._net.passes_through(rules.safety_net_joins_per_s, seen)
@@ -224,17 +246,6 @@ class Controller:
 def _waiting_wanted(flow: float, delay_s: float) -> float:
     """Return how many claimants should wait, so that none is missing when a pass is free."""
     return 1 + 2 * flow + 2 * sqrt(flow * (delay_s + 1))
-
-
-def _occupancy_max(rules: Rules, seen: Observation) -> int:
-    """Return how many may be in checkout: nobody while nothing is open.
-
-    Places that are held count as left: who holds them is in checkout and takes no open one.
-    """
-    if not seen.open_places:
-        return 0
-    left = seen.open_places + seen.held_places
-    return min(rules.checkout_max, ceil(left * rules.inventory_factor))
 
 
 class _Throttle:

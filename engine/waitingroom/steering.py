@@ -46,6 +46,8 @@ CLAIM_KEPT_MS: Final = 5000
 _SERVING_AHEAD_STEPS: Final = 10
 _SERVING_AHEAD_MIN: Final = 20
 _COUNT_PLACES_S: Final = 1.0
+_SEEK_S_MAX: Final = 60.0
+_SEEK_PART: Final = 8
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -205,6 +207,7 @@ class Steering:
                 burst=max(BURST_MIN, rules.burst),
                 checkout_max=rules.checkout_max,
                 paused=rules.is_paused,
+                seek_s=min(_SEEK_S_MAX, rules.pass_ttl_s / _SEEK_PART),
                 safety_net_joins_per_s=rules.safety_net,
             ),
             Observation(
@@ -213,6 +216,7 @@ class Steering:
                 next=seen.next,
                 serving=seen.serving,
                 stock=float(seen.stock),
+                issued=seen.issued,
                 occupancy=seen.live,
                 waiting=seen.waiting,
                 claims=seen.claims,

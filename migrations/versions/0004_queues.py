@@ -59,8 +59,8 @@ _UPGRADE: Final = (
     ON queues TO onsale_app
     """,
     """
-    GRANT UPDATE (beacon, beacon_value, count, closed_at, drawn_at, digest, epoch, numbers_ceiling, serving_ceiling,
-        skipped, version)
+    GRANT UPDATE (beacon, beacon_value, count, closed_at, drawn_at, digest, epoch, numbers_ceiling,
+        serving_ceiling, skipped, version)
     ON queues TO onsale_recorder
     """,
 )

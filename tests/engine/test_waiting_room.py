@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,13 +18,21 @@ from engine.sales.box_office import Asked
 from engine.sales.views import HoldView
 from engine.sales.wanted import Wanted
 from engine.waitingroom.beacon import CHAIN
-from engine.waitingroom.beacon_finder import DRAND, BeaconFinder
+from engine.waitingroom.beacon_finder import BeaconFinder
+from engine.waitingroom.beside import Beside
 from engine.waitingroom.commands import Issued, Left, NoPass, NotYet, Over, Waits
 from engine.waitingroom.draw import Draw, derive_key
-from engine.waitingroom.drawing import DigestWork
-from engine.waitingroom.queues import NoQueueError, Queue, put_queue, visit_queue
+from engine.waitingroom.queues import (
+    NoQueueError,
+    Queue,
+    begin_epoch,
+    put_queue,
+    raise_ceilings,
+    visit_queue,
+)
+from engine.waitingroom.reopening import reopen_queue
 from engine.waitingroom.room import AnotherBuyer, NoRoom, NotAdmitted, PassIssued
-from engine.waitingroom.rules import Beacon, Mode
+from engine.waitingroom.rules import DRAND, Beacon, Mode
 from engine.waitingroom.states import QueueState
 from engine.waitingroom.steering import LEASE_S, NUMBERS_AHEAD
 from ops.stack import Stack
@@ -275,17 +282,25 @@ async def test_entries_are_drawn_and_served_by_their_places(steered: QueueGround
     assert await steered.ask_for_pass(show, late) == NotYet()
 
 
-async def test_a_digest_is_worked_out_beside_the_steps() -> None:
-    """Seconds for a million places: longer than a step may take."""
-    draw = Draw(derive_key(bytes(32), "shw", 200_000, b""), 200_000)
-    work = DigestWork()
-    begun_s = time.monotonic()
-    assert work.result(draw) is None
-    assert time.monotonic() - begun_s < 0.1
-    async with asyncio.timeout(20):
-        while (digest := work.result(draw)) is None:  # noqa: ASYNC110 - no event tells it
-            await asyncio.sleep(0.02)
-    assert digest == draw.digest()
+async def test_slow_work_is_done_beside_the_steps() -> None:
+    """As a digest of a million places, or a hanging PostgreSQL: once, however often it is due."""
+    work, began, may_end = Beside("slow"), 0, asyncio.Event()
+
+    async def slow() -> None:
+        nonlocal began
+        began += 1
+        await may_end.wait()
+
+    for _ in range(3):
+        work.begin(slow)
+        await asyncio.sleep(0.01)
+    assert began == 1
+    may_end.set()
+    await asyncio.sleep(0.01)
+    work.begin(slow)
+    await asyncio.sleep(0.01)
+    assert began == 2
+    await work.stop()
 
 
 async def test_rules_of_a_draw_stay_once_its_entries_are_closed(steered: QueueGround) -> None:
@@ -420,6 +435,56 @@ async def _age(ground: QueueGround, queue: Queue) -> None:
 
 
 # ---------------------------------------------------------------- what the stores lose
+
+
+async def test_a_controller_that_slept_opens_behind_what_was_committed_meanwhile(
+    ground: QueueGround,
+) -> None:
+    """It read the queue, others raised the ceilings, the server restarted, and then it wakes."""
+    show = await ground.new_show()
+    await ground.put(show)
+    async with steered_by(ground.working):
+        await ground.state(show, QueueState.RUNNING)
+        asleep = await ground.tended(show)
+        await ground.join_many(show, 5)
+    engine = ground.working.recorder_engine
+    await raise_ceilings(engine, show.id, asleep.queue.epoch, numbers=250_000, serving=777)
+    await ground.raw.hset(ground.keys(show).queue, "run_id", "0" * 40)
+    await reopen_queue(ground.working.redis, engine, asleep.queue, ahead=NUMBERS_AHEAD)
+    queue, meta = (await ground.tended(show)).queue, await ground.meta(show)
+    assert (queue.epoch, int(meta["epoch"])) == (asleep.queue.epoch + 1,) * 2
+    assert queue.numbers_ceiling >= 250_000
+    assert (int(meta["next"]), int(meta["serving"])) == (250_000, 777)
+
+
+async def test_tries_to_open_that_fail_use_no_numbers_up(ground: QueueGround) -> None:
+    """Each commits an epoch; what is skipped stays the same, and is told once."""
+    show = await ground.new_show()
+    await ground.put(show)
+    async with steered_by(ground.working):
+        await ground.state(show, QueueState.RUNNING)
+        await ground.join_many(show, 5)
+    before = (await ground.tended(show)).queue
+    for _ in range(4):
+        queue = (await ground.tended(show)).queue
+        engine = ground.working.recorder_engine
+        assert await begin_epoch(engine, queue, known_next=5, ahead=NUMBERS_AHEAD) is not None
+    after = (await ground.tended(show)).queue
+    assert after.numbers_ceiling == before.numbers_ceiling
+    assert after.skipped == ((5, before.numbers_ceiling),)
+
+
+async def test_a_store_without_the_show_does_not_tell_that_it_is_sold_out(
+    steered: QueueGround,
+) -> None:
+    """It is about to be recovered: what was left before counts until then."""
+    show = await steered.new_show()
+    await steered.put(show)
+    await steered.state(show, QueueState.RUNNING)
+    await steered.raw.delete(*show.keys.inventory())
+    for _ in range(12):
+        await asyncio.sleep(0.2)
+        assert (await steered.look_in(show))[1].state is QueueState.RUNNING
 
 
 @pytest.mark.parametrize("loss", ["everything", "its end", "an older epoch"])

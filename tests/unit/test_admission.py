@@ -207,6 +207,25 @@ def test_few_open_places_admit_few_until_all_are_sold() -> None:
     assert line.open_places == 0
 
 
+def test_a_last_place_does_not_wait_for_forgotten_passes() -> None:
+    """Who has been in for longer than it takes to choose is not after what is open."""
+    by, controller = rules(10.0, checkout_max=50, seek_s=5.0), Controller()
+    earned = [
+        _one_tick(
+            by,
+            controller=controller,
+            monotonic_s=100.0 + n / 5,
+            answered_s=100.0 + n / 5,
+            issued=9,
+            occupancy=9,
+            open_places=1,
+        ).credit
+        for n in range(40)
+    ]
+    assert sum(earned[:25]) == 0.0
+    assert sum(earned[25:]) > 0.0
+
+
 def test_one_is_admitted_for_a_last_place() -> None:
     """However small the factor is: something is open."""
     step = _one_tick(rules(inventory_factor=0.1), open_places=1)
@@ -370,6 +389,7 @@ def _one_tick(by: Rules, *, controller: Controller | None = None, **other: float
         "next": 1000,
         "serving": 0,
         "stock": 0.0,
+        "issued": 0,
         "occupancy": 0,
         "waiting": 0,
         "claims": 0,

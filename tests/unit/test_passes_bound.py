@@ -73,6 +73,7 @@ class Room:
             next=FREE,
             serving=self.store.serving,
             stock=self.store.stock,
+            issued=self.store.issued,
             occupancy=0,
             waiting=0,
             claims=self.store.issued,
