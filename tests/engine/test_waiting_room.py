@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +19,9 @@ from engine.sales.views import HoldView
 from engine.sales.wanted import Wanted
 from engine.waitingroom.beacon import CHAIN
 from engine.waitingroom.beacon_finder import DRAND, BeaconFinder
+from engine.waitingroom.beside import Beside
 from engine.waitingroom.commands import Issued, Left, NoPass, NotYet, Over, Waits
 from engine.waitingroom.draw import Draw, derive_key
-from engine.waitingroom.drawing import DigestWork
 from engine.waitingroom.queues import NoQueueError, Queue, put_queue, visit_queue
 from engine.waitingroom.room import AnotherBuyer, NoRoom, NotAdmitted, PassIssued
 from engine.waitingroom.rules import Beacon, Mode
@@ -275,17 +274,25 @@ async def test_entries_are_drawn_and_served_by_their_places(steered: QueueGround
     assert await steered.ask_for_pass(show, late) == NotYet()
 
 
-async def test_a_digest_is_worked_out_beside_the_steps() -> None:
-    """Seconds for a million places: longer than a step may take."""
-    draw = Draw(derive_key(bytes(32), "shw", 200_000, b""), 200_000)
-    work = DigestWork()
-    begun_s = time.monotonic()
-    assert work.result(draw) is None
-    assert time.monotonic() - begun_s < 0.1
-    async with asyncio.timeout(20):
-        while (digest := work.result(draw)) is None:  # noqa: ASYNC110 - no event tells it
-            await asyncio.sleep(0.02)
-    assert digest == draw.digest()
+async def test_what_takes_long_is_done_beside_the_steps_and_once() -> None:
+    """As a digest of a million places, which takes longer than a step may."""
+    beside, ended = Beside("a test"), asyncio.Event()
+    begun: list[int] = []
+
+    async def work() -> None:
+        begun.append(1)
+        await ended.wait()
+
+    for _ in range(3):
+        beside.begin(work)
+        await asyncio.sleep(0)
+    assert len(begun) == 1
+    ended.set()
+    await asyncio.sleep(0.05)
+    beside.begin(work)
+    await asyncio.sleep(0.05)
+    assert len(begun) == 2
+    await beside.stop()
 
 
 async def test_rules_of_a_draw_stay_once_its_entries_are_closed(steered: QueueGround) -> None:
