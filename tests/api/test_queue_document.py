@@ -5,8 +5,13 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from api.fastlane.queue_document import write_serving
+from engine.waitingroom.standing import Standing
+from engine.waitingroom.states import QueueState
 from tests.api.front_desk import FrontDesk, ShowDesk
+from tests.unit.test_queue_answers import new_queue
 
 _RULES = {"opens_at": "2026-01-01T00:00:00Z", "rate": 5, "checkout_max": 50}
 _PATIENCE_S = 10
@@ -83,6 +88,22 @@ def test_a_document_ends_with_its_waiting_room(desk: FrontDesk, path: str) -> No
     gone = desk.http.get(path)
     assert gone.status_code == 404
     assert gone.json()["type"].endswith(":no-queue")
+
+
+def test_another_document_has_another_tag() -> None:
+    """Whatever of it is another, also within a second."""
+    standing = Standing(1, QueueState.RUNNING, 3, 9, 1.0, 1, None, None, None)
+    first = new_queue()
+    others = [
+        (first, standing),
+        (first, replace(standing, state=QueueState.PAUSED)),
+        (first, replace(standing, rate=2.0)),
+        (first, replace(standing, slow=1.0, fast=2.0)),
+        (replace(first, skipped=((4, 6),)), standing),
+        (replace(first, drawn_at=datetime.now(UTC), count=2), standing),
+    ]
+    tags = [write_serving(*other).kept.etag for other in others]
+    assert len(set(tags)) == len(others)
 
 
 def _has_it(desk: FrontDesk, path: str, given: str) -> bool:
