@@ -4,7 +4,7 @@ Defaults are left out when a body is written again for its fingerprint, so that 
 added later does not change the fingerprints of requests that lack it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -231,14 +231,18 @@ class ShowBody(Body, frozen=True, kw_only=True):
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
-        moments = (
-            (field, getattr(self, field)) for field in ("starts_at", "opens_at", "closes_at")
+        return years_out_of_bounds(
+            {field: getattr(self, field) for field in ("starts_at", "opens_at", "closes_at")}
         )
-        return [
-            Fault(f"the year must be {_YEAR_MIN} to {_YEAR_MAX}", pointer=f"/{field}")
-            for field, moment in moments
-            if moment is not None and not _YEAR_MIN <= moment.year <= _YEAR_MAX
-        ]
+
+
+def years_out_of_bounds(moments: Mapping[str, datetime | None]) -> list[Fault]:
+    """List the moments, by field, that nobody can mean, and that some calendar can't count."""
+    return [
+        Fault(f"the year must be {_YEAR_MIN} to {_YEAR_MAX}", pointer=f"/{field}")
+        for field, moment in moments.items()
+        if moment is not None and not _YEAR_MIN <= moment.year <= _YEAR_MAX
+    ]
 
 
 def repeated_seats(seats: Sequence[str]) -> list[Fault]:

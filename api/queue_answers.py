@@ -11,6 +11,7 @@ from engine.waitingroom.commands import Issued, NoPass, Over
 from engine.waitingroom.draw import ALGORITHM, derive_key
 from engine.waitingroom.queues import Queue
 from engine.waitingroom.room import NumberGiven, PassIssued, Position
+from engine.waitingroom.rules import DRAND, Beacon
 from engine.waitingroom.standing import Standing
 from engine.waitingroom.states import QueueState
 
@@ -18,9 +19,14 @@ POLL_S_MIN: Final = 1.0
 POLL_S_MAX: Final = 60.0
 _POLL_PART: Final = 10
 _JITTER: Final = 0.25
-_TRUST_BEACON: Final = (
+_TRUST_DRAND: Final = (
     "The places follow from a secret whose hash was published before anybody joined, the count of "
     "entries and a public value that nobody knew before the entries were closed."
+)
+_TRUST_TOLD: Final = (
+    "The places follow from a secret whose hash was published before anybody joined, the count of "
+    "entries and a value that the seller tells: fetch it yourself from the beacon that was named "
+    "in advance, and compare. If they differ, the seller may have chosen the outcome."
 )
 _TRUST_OPERATOR: Final = (
     "There is no beacon: the operator, who knows the secret, must be trusted not to have added "
@@ -225,7 +231,7 @@ def tell_draw(queue: Queue) -> DrawAnswer:
         algorithm=ALGORITHM,
         commitment=queue.commitment.hex(),
         beacon=None if beacon is None else BeaconAnswer(beacon.name, beacon.round, beacon.url),
-        trust=_TRUST_OPERATOR if beacon is None else _TRUST_BEACON,
+        trust=_trust(beacon),
         drawn=is_drawn,
         # The count is told as soon as the entries are closed, before the beacon is known.
         count=queue.count,
@@ -268,6 +274,13 @@ def poll_after_s(wait: Wait | None, *, is_admitted: bool) -> float:
     due = POLL_S_MIN if is_admitted else 5.0 if wait is None else wait.low / _POLL_PART
     spread = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
     return round(min(POLL_S_MAX, max(POLL_S_MIN, due)) * spread, 2)
+
+
+def _trust(beacon: Beacon | None) -> str:
+    """Return what has to be believed of a draw, and what need not be."""
+    if beacon is None:
+        return _TRUST_OPERATOR
+    return _TRUST_DRAND if beacon.name == DRAND else _TRUST_TOLD
 
 
 def _key(queue: Queue) -> bytes:

@@ -8,8 +8,17 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.inputs import BUYER_BYTES_MAX, Body, Buyer, Moment, Name, too_many_bytes
+from api.inputs import (
+    BUYER_BYTES_MAX,
+    Body,
+    Buyer,
+    Moment,
+    Name,
+    too_many_bytes,
+    years_out_of_bounds,
+)
 from api.problems import Fault
+from engine.waitingroom.credit import BURST_MIN, default_burst
 from engine.waitingroom.rules import (
     CHECKOUT_MAX,
     DRAND,
@@ -21,7 +30,6 @@ from engine.waitingroom.rules import (
     Beacon,
     Mode,
     QueueRules,
-    default_burst,
     name_drand,
 )
 
@@ -77,7 +85,9 @@ class QueueBody(Body, frozen=True, kw_only=True):
         Annotated[
             float,
             Meta(
-                ge=1, le=10 * RATE_MAX, description="Passes at once; null: 2 seconds of the rate."
+                ge=BURST_MIN,
+                le=10 * RATE_MAX,
+                description="Passes at once; null: 2, and 2 seconds of the rate.",
             ),
         ]
         | None
@@ -115,15 +125,28 @@ class QueueBody(Body, frozen=True, kw_only=True):
             for n, address in enumerate(self.return_addresses)
             if not is_origin(address)
         ]
-        if self.draws_at is not None and self.draws_at <= self.opens_at:
+        years = years_out_of_bounds({"opens_at": self.opens_at, "draws_at": self.draws_at})
+        # What no clock can tell is not reckoned with.
+        return faults + (years or self._draw_faults())
+
+    def _draw_faults(self) -> list[Fault]:
+        beacon, draws_at = self.beacon, self.draws_at
+        faults: list[Fault] = []
+        if draws_at is not None and draws_at <= self.opens_at:
             faults.append(Fault("must be after opens_at", pointer="/draws_at"))
-        if self.beacon is not None and self.draws_at is None:
+        if beacon is None:
+            if self.beacon_value is not None:
+                faults.append(Fault("no beacon is named", pointer="/beacon_value"))
+            return faults
+        if draws_at is None:
             faults.append(Fault("there is no draw without draws_at", pointer="/beacon"))
-        if self.beacon_value is not None and self.beacon is None:
-            faults.append(Fault("no beacon is named", pointer="/beacon_value"))
-        if self.draws_at is not None and self.beacon is not None and self.beacon.name == DRAND:
+        if beacon.name != DRAND:
+            return faults
+        if self.beacon_value is not None:
+            faults.append(Fault("drand's is fetched, and told by nobody", pointer="/beacon_value"))
+        if draws_at is not None:
             try:
-                name_drand(self.draws_at, self.beacon.round)
+                name_drand(draws_at, beacon.round)
             except ValueError as error:
                 faults.append(Fault(str(error), pointer="/beacon/round"))
         return faults

@@ -3,7 +3,7 @@
 Who waits needs no API key. All but the rules is served by the fast lane.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from litestar import Response, Router, delete, get, post, put
@@ -31,9 +31,17 @@ from engine.inventory.commands import Overloaded, Recovering
 from engine.inventory.shows import Show
 from engine.waitingroom.identities import identity_key
 from engine.waitingroom.queues import NoQueueError, Queue
+from engine.waitingroom.room import DrawFixed
 from engine.waitingroom.rules import QueueRules
+from engine.waitingroom.tokens import MAX_AGE_S
 
 _OF_RESELLER: Final = [require_reseller, require_json_accepted]
+_OPENS_BEFORE_MAX: Final = timedelta(seconds=MAX_AGE_S) - timedelta(days=1)
+"""Tokens of the first who join must last until they have had their turn."""
+_DRAW_FIXED: Final = (
+    "People may join, or the entries are closed: opens_at, beacon and whether there is a draw stay "
+    "as they are, and draws_at can only be put off, before it has come."
+)
 _WITH_TOKEN: Final = (ProblemKind.NO_QUEUE, ProblemKind.QUEUE_TOKEN_INVALID)
 
 
@@ -150,7 +158,8 @@ async def show_draw(show: FromPath[str]) -> DrawAnswer:
 async def put_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
     """Make a waiting room, change its rules, pause it, let it drain, close it or switch it off.
 
-    It takes effect within a second. The draw's secret is made the first time.
+    It takes effect within a second. The draw's secret is made the first time. Once people may join
+    `opens_at`, `beacon` and whether there is a draw stay as they are; `draws_at` can be put off.
     """
     check_query(request)
     named = await find_show(request, show)
@@ -158,16 +167,10 @@ async def put_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
     room = runtime_of(request).waiting_room
     rules = body.rules()
     _check_moments(named, rules)
-    try:
-        before = await room.queue(named.id)
-    except NoQueueError:
-        before = None
-    if isinstance(before, Overloaded):
-        raise problem_of_store(before)
-    if before is not None:
-        _check_draw(before, rules)
     value = None if body.beacon_value is None else bytes.fromhex(body.beacon_value)
     queue = await room.put(named, rules, value)
+    if isinstance(queue, DrawFixed):
+        raise ProblemError(ProblemKind.ALREADY_DRAWN, _DRAW_FIXED)
     if isinstance(queue, Recovering | Overloaded):
         raise problem_of_store(queue)
     return _tell(request, queue)
@@ -201,29 +204,20 @@ def _tell(request: ApiRequest, queue: Queue) -> QueueAnswer:
 
 def _check_moments(show: Show, rules: QueueRules) -> None:
     sale = datetime.fromtimestamp(show.opens_at_ms / 1000, UTC)
-    latest = max(sale, datetime.now(UTC))
+    now = datetime.now(UTC)
+    latest = max(sale, now)
     faults = [
         Fault("must not be after the sale opens: holds need a pass by then", pointer=f"/{field}")
         for field, moment in (("opens_at", rules.opens_at), ("draws_at", rules.draws_at))
         if moment is not None and moment > latest
     ]
+    if now < sale and rules.opens_at < sale - _OPENS_BEFORE_MAX:
+        days = _OPENS_BEFORE_MAX.days
+        faults.append(
+            Fault(f"must be at most {days} days before the sale opens", pointer="/opens_at")
+        )
     if faults:
         raise invalid(*faults)
-
-
-def _check_draw(before: Queue, rules: QueueRules) -> None:
-    """Refuse to change a draw once its entries are closed.
-
-    Raises:
-        ProblemError: `already-drawn`.
-    """
-    if before.count is None:
-        return
-    if (before.rules.draws_at, before.rules.beacon) != (rules.draws_at, rules.beacon):
-        raise ProblemError(
-            ProblemKind.ALREADY_DRAWN,
-            "The entries are closed: draws_at and beacon stay as they are.",
-        )
 
 
 router = Router(

@@ -1,6 +1,7 @@
 """One visit to the page: what a browser sent, read so that nothing it can send is an error."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
@@ -32,7 +33,8 @@ class Visit:
         self.show = show
         self.form = _fields(form)
         client = request.scope["client"]
-        forwarded = self._header(b"x-forwarded-for") or ""
+        # Proxies may add a line instead of prolonging one.
+        forwarded = ", ".join(self._lines(b"x-forwarded-for"))
         self.came_from = CameFrom(client[0] if client else "", forwarded)
 
     @property
@@ -103,8 +105,12 @@ class Visit:
         return f"Path=/queue/{quote(self.show, safe='')}; HttpOnly; SameSite=Lax{secure}"
 
     def _header(self, name: bytes) -> str | None:
-        found = next((value for header, value in self._headers if header == name), None)
-        return None if found is None else found.decode("latin-1").strip()
+        return next(self._lines(name), None)
+
+    def _lines(self, name: bytes) -> Iterator[str]:
+        return (
+            value.decode("latin-1").strip() for header, value in self._headers if header == name
+        )
 
 
 def _fields(encoded: bytes) -> dict[str, str]:

@@ -28,6 +28,7 @@ from api.fastlane.bodies import BodyReader
 from api.fastlane.call import Call, Visit, check_call, gather_headers
 from api.fastlane.failures import reply_failure
 from api.fastlane.replies import Reply, write_reply
+from api.fastlane.streams import STREAMS_MAX, Streams
 from api.problems import ProblemError, ProblemKind
 from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
@@ -35,16 +36,30 @@ from engine.platform.logs import configure_logs
 from engine.runtime import Serving
 
 REQUESTS_MAX: Final = 16_384
-"""Calls that one process works on at a time; beyond it: `overloaded`, before anything is read."""
+"""Calls that one process works on at a time; beyond it: `overloaded`, before anything is read.
+
+Those without a key have a part as large as `_OPEN_PART` says beside it: whoever lets many of them
+wait for their bodies shuts nobody out who has a key. Streams are counted by themselves.
+"""
+
+_OPEN_PART: Final = 4
 
 _Route = Callable[[Call], Awaitable[Reply]]
 
 
 class _Open(Struct, frozen=True):
-    """A route that needs no API key. It returns None if it has answered by itself."""
+    """A route that needs no API key."""
 
     serve: Callable[[Visit], Awaitable[Reply | None]]
-    tells_json: bool = True
+    """Returns None if it has answered by itself."""
+    is_stream: bool = False
+
+
+class _UnderWay(Struct):
+    """The calls of one kind that this process works on."""
+
+    count_max: int
+    count: int = 0
 
 
 _Found = tuple[_Route | _Open, str, str]
@@ -70,7 +85,7 @@ _OF_QUEUE: Final[dict[str, dict[str, _Open]]] = {
     "serving": {"GET": _Open(queue.show_serving), "HEAD": _Open(queue.show_serving)},
     "position": {"GET": _Open(queue.show_position), "HEAD": _Open(queue.show_position)},
     "pass": {"POST": _Open(queue.claim_pass), "DELETE": _Open(queue.leave_queue)},
-    "events": {"GET": _Open(queue_events.tell_events, tells_json=False)},
+    "events": {"GET": _Open(queue_events.tell_events, is_stream=True)},
     "draw": {"GET": _Open(queue.show_draw), "HEAD": _Open(queue.show_draw)},
 }
 _PATH_OF_SHOW: Final = 5
@@ -96,8 +111,10 @@ class FastLane:
         self._opened: tuple[Serving, Credentials] | None = None
         self._rest = rest
         self._bodies = bodies or BodyReader()
-        self._requests_max = requests_max
-        self._under_way = 0
+        self._streams = Streams()
+        self._of_resellers = _UnderWay(requests_max)
+        self._of_visitors = _UnderWay(max(1, requests_max // _OPEN_PART))
+        self._of_streams = _UnderWay(STREAMS_MAX)
         # Unique without asking the system for random bytes each time.
         self._request_ids = map((secrets.token_hex(4) + "%08x").__mod__, itertools.count())
 
@@ -128,16 +145,17 @@ class FastLane:
             await self._rest.serve(scope, exchange)
             return
         headers: dict[str, str] = {}
-        self._under_way += 1
+        under_way = self._under_way(found[0])
+        under_way.count += 1
         try:
             headers = gather_headers(scope.headers)
-            if self._under_way > self._requests_max:
+            if under_way.count > under_way.count_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             reply = await self._serve(found, scope, exchange, headers)
         except Exception as error:  # noqa: BLE001 - the last net, and told
             reply = reply_failure(error, method)
         finally:
-            self._under_way -= 1
+            under_way.count -= 1
         if reply is None:
             return
         request_id = headers.get("x-request-id")
@@ -146,6 +164,11 @@ class FastLane:
         answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
 
+    def _under_way(self, route: _Route | _Open) -> _UnderWay:
+        if isinstance(route, _Open):
+            return self._of_streams if route.is_stream else self._of_visitors
+        return self._of_resellers
+
     async def _serve(
         self, found: _Found, scope: RequestScope, exchange: Exchange, headers: dict[str, str]
     ) -> Reply | None:
@@ -153,10 +176,10 @@ class FastLane:
         runtime, credentials = self._opened or self._find_opened()
         route, show, tail = found
         if isinstance(route, _Open):
-            if route.tells_json:
+            if not route.is_stream:
                 check_call(scope, headers)
             return await route.serve(
-                Visit(runtime, self._bodies, scope, exchange, headers, show, tail)
+                Visit(runtime, self._bodies, self._streams, scope, exchange, headers, show, tail)
             )
         authorization = headers.get("authorization")
         reseller = credentials.recall(authorization)
@@ -164,7 +187,10 @@ class FastLane:
             reseller = await credentials.identify(authorization)
         check_call(scope, headers)
         return await route(
-            Call(runtime, self._bodies, scope, exchange, headers, show, tail, reseller)
+            Call(
+                *(runtime, self._bodies, self._streams),
+                *(scope, exchange, headers, show, tail, reseller),
+            )
         )
 
     def _find_opened(self) -> tuple[Serving, Credentials]:

@@ -23,6 +23,7 @@ async def run_batch(call: Call) -> Reply:
     """Carry out each command as if it had come alone, in their order."""
     show = await call.show()
     body = await call.body(BatchBody, BATCH_BYTES_MAX, show=show)
+    show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
     holds = [one for one in body.commands if isinstance(one, HoldCommand)]
     ttls: Iterator[int | Exception] = (1000 * one.ttl_s for one in holds)
     if show.has_queue:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from api.context import hold_of, parse_show, show_of
 from api.fastlane.bodies import BodyReader, body_too_large
+from api.fastlane.streams import Streams
 from api.inputs import Body
 from api.outcomes import problem_of, show_not_found
 from api.problems import ProblemError, ProblemKind
@@ -47,6 +48,7 @@ class Visit(Struct, frozen=True):
 
     runtime: Serving
     bodies: BodyReader
+    streams: Streams
     scope: RequestScope
     exchange: Exchange
     headers: dict[str, str]

@@ -24,6 +24,7 @@ async def hold_places(call: Call) -> Reply:
     key = call.key()
     show = call.known_show() or await call.show()
     body = await call.body(HoldBody, show=show)
+    show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
     ttl_ms = 1000 * body.ttl_s
     if show.has_queue:
         ttl_ms = await admitted_ttl_ms(call.runtime, show, call.show_text, body)

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from api.context import parse_show
 from api.fastlane.call import Visit
-from api.fastlane.queue_document import write_serving
+from api.fastlane.queue_document import SHARED, write_serving
 from api.fastlane.replies import Reply
 from api.outcomes import problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
@@ -100,12 +100,13 @@ async def leave_queue(visit: Visit) -> Reply:
 async def show_draw(visit: Visit) -> Reply:
     """Tell the commitment, and after the draw what it was to."""
     try:
-        queue = await visit.runtime.waiting_room.queue(show_id(visit))
+        queue = await visit.runtime.waiting_room.draw_of(show_id(visit))
     except NoQueueError:
         raise no_queue() from None
     if isinstance(queue, Overloaded):
         raise problem_of_store(queue)
-    return Reply(200, _encode(tell_draw(queue)))
+    headers = (("cache-control", SHARED),)
+    return Reply(200, _encode(tell_draw(queue)), headers, may_be_stored=True)
 
 
 async def find_queue(visit: Visit) -> tuple[Queue, Standing]:

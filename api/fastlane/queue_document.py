@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -23,6 +24,7 @@ from engine.waitingroom.standing import Standing
 
 SHARED: Final = "public, max-age=1"
 _WRITTEN_MAX: Final = 1024
+_TAG_BYTES: Final = 10
 _ANYTHING: Final = (None, "*/*")
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -57,7 +59,7 @@ def write_serving(queue: Queue, standing: Standing) -> Written:
         return written
     now = datetime.fromtimestamp(second, UTC)
     content = _encode(tell_serving(queue, standing, now))
-    kept = Kept(f'W/"{standing.epoch}.{standing.serving}.{standing.next}.{second}"', SHARED)
+    kept = Kept(f'W/"{blake2b(content, digest_size=_TAG_BYTES).hexdigest()}"', SHARED)
     reply = kept.reply(content, is_gzip=False)
     (_, *headers), _ = write_reply(reply, "", None)
     written = Written(queue, standing, second, kept, reply, headers)

@@ -7,34 +7,39 @@ many at a time, and who finds none free asks for the shared document instead.
 
 import asyncio
 import random
+from asyncio import FIRST_COMPLETED
 from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from api.edge import NO_STORE, SECURITY_HEADERS
 from api.fastlane.call import Visit
 from api.fastlane.queue import find_queue, queue_token, show_id
 from api.fastlane.queue_document import write_serving
-from api.problems import Fault, ProblemError, ProblemKind, invalid
+from api.problems import Fault, invalid
 from api.queue_answers import tell_position
 from api.reading import check_parameters
-from api.server import Stream
+from api.server import BROKEN_OFF, Stream
+from engine.inventory.commands import Overloaded, Recovering
+from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import EntityId
 from engine.waitingroom.commands import NoPass
-from engine.waitingroom.queues import Queue
-from engine.waitingroom.room import Position
+from engine.waitingroom.queues import NoQueueError, Queue
+from engine.waitingroom.room import Position, WaitingRoom
 from engine.waitingroom.standing import Standing
 from engine.waitingroom.states import QueueState
 from engine.waitingroom.tokens import QueueToken
 
-STREAMS_MAX: Final = 4096
 STREAM_S: Final = 120.0
 BEAT_S: Final = 15.0
 _TELL_EVERY_S: Final = 1.0
 _JITTER: Final = 0.25
 _NEXT_WITHIN_S: Final = 60
 _SEND_TIMEOUT_S: Final = 10.0
+_BEAT: Final = ": still there\n\n"
 _HEADERS: Final = [
     ("content-type", "text/event-stream"),
     ("x-accel-buffering", "no"),
@@ -46,6 +51,7 @@ _STATES_TOLD: Final = {
     QueueState.CLOSED: "closed",
 }
 _encode: Final = msgspec.json.Encoder().encode
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class _Told(Struct):
@@ -55,33 +61,30 @@ class _Told(Struct):
     stage: str = ""
 
 
-_open = 0
-
-
 async def tell_events(visit: Visit) -> None:
     """Tell how the line moves, and what that means for one number, until the stream is over.
 
     Raises:
         ProblemError: before anything was sent.
     """
-    global _open  # noqa: PLW0603 - one count for the process
     text = _token_text(visit)
-    queue, standing = await find_queue(visit)
-    token = None if text is None else queue_token(visit, queue, text)
-    if _open >= STREAMS_MAX:
-        raise ProblemError(
-            ProblemKind.OVERLOADED, "Too many listen here; ask for the shared document instead."
-        )
-    _open += 1
-    try:
-        await _stream(visit, token, queue, standing)
-    finally:
-        _open -= 1
+    with visit.streams.opened(visit.address()):
+        queue, standing = await find_queue(visit)
+        token = None if text is None else queue_token(visit, queue, text)
+        transport = visit.exchange.response_stream(200, _HEADERS)
+        # From here on there is no other answer, whatever goes wrong.
+        try:
+            await _stream(visit, transport, token, (queue, standing))
+        except (TimeoutError, *BROKEN_OFF):
+            return  # a client that reads nothing, or went away
+        except Exception:  # noqa: BLE001 - the last net, since `FastLane` can answer no more
+            _log.exception("stream ended")
 
 
-async def _stream(visit: Visit, token: QueueToken | None, queue: Queue, standing: Standing) -> None:
+async def _stream(
+    visit: Visit, transport: Stream, token: QueueToken | None, found: tuple[Queue, Standing] | None
+) -> None:
     room, show = visit.runtime.waiting_room, show_id(visit)
-    transport: Stream = visit.exchange.response_stream(200, _HEADERS)
     gone = asyncio.ensure_future(visit.exchange.client_disconnect())
     changed = room.listen(show)
     told = _Told()
@@ -91,22 +94,33 @@ async def _stream(visit: Visit, token: QueueToken | None, queue: Queue, standing
         await _send(transport, f"retry: {random.randint(500, 3000)}\n\n")  # noqa: S311 - no secret
         while not gone.done() and loop.time() < ends:
             changed.clear()
-            known = room.known(show)
-            if known is not None:
-                queue, standing = known
-            await _send(transport, _tell(visit, queue, standing, token, told))
+            await _send(transport, _tell(visit, *found, token, told) if found else _BEAT)
             await asyncio.wait({gone}, timeout=_TELL_EVERY_S)
-            waited = asyncio.ensure_future(changed.wait())
-            await asyncio.wait({gone, waited}, timeout=BEAT_S, return_when=asyncio.FIRST_COMPLETED)
-            waited.cancel()
-            if not changed.is_set():
-                room.known(show)  # still asked for
-                await _send(transport, ": still there\n\n")
-    except TimeoutError:
-        return  # a client that reads nothing
+            if found:
+                waited = asyncio.ensure_future(changed.wait())
+                await asyncio.wait({gone, waited}, timeout=BEAT_S, return_when=FIRST_COMPLETED)
+                waited.cancel()
+                if not changed.is_set():
+                    await _send(transport, _BEAT)
+            found = await _look_again(room, show)
+    except NoQueueError:
+        return  # there is nothing to be told of any more
     finally:
         gone.cancel()
         room.forget(show, changed)
+
+
+async def _look_again(room: WaitingRoom, show: EntityId) -> tuple[Queue, Standing] | None:
+    """Return how a queue stands now; None: nobody can tell just now.
+
+    Raises:
+        NoQueueError: the waiting room was switched off.
+    """
+    try:
+        found = room.known(show) or await room.look_in(show)
+    except StoreUnavailableError:
+        return None  # whoever else asks is told, and it is logged where the store is read
+    return None if isinstance(found, Recovering | Overloaded) else found
 
 
 async def _send(transport: Stream, text: str) -> None:

@@ -51,7 +51,7 @@ class JoinLimits:
 
         `now_s` is of a clock that never goes back. What is refused is not counted.
         """
-        return self._addresses.take(_source(address), now_s)
+        return self._addresses.take(source_of(address), now_s)
 
     def take_identity(self, identity: bytes, now_s: float) -> float | None:
         """Count a join by an identity that was found true, as `take` does one from an address."""
@@ -94,7 +94,7 @@ class Buckets:
 
 
 @lru_cache(_ADDRESSES_REMEMBERED)
-def _source(address: str) -> bytes:
+def source_of(address: str) -> bytes:
     """Return what an address is counted by: all of an IPv4 one, of an IPv6 one its /64.
 
     A /64 is what one subscriber has at the least (RFC 6177). IPv4 written as IPv6 is IPv4. Texts

@@ -4,7 +4,7 @@ Numbers and `serving` have ceilings that are committed before anybody is told of
 them; a store that lost its end goes on behind them. So a number is never given twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -13,9 +13,10 @@ import msgspec
 import structlog
 from msgspec import Struct
 from sqlalchemy import (
+    ColumnElement,
     RowMapping,
+    and_,
     bindparam,
-    case,
     func,
     insert,
     literal,
@@ -32,7 +33,7 @@ from engine.platform.database import VISITED_SHOW_SETTING, local_transaction, te
 from engine.platform.ids import EntityId, entity_hex
 from engine.platform.tables import queues, shows
 from engine.waitingroom.draw import Draw, commitment, derive_key, make_secret
-from engine.waitingroom.rules import Beacon, Mode, QueueRules
+from engine.waitingroom.rules import DRAND, Beacon, Mode, QueueRules
 
 _FIND: Final = select(queues).where(queues.c.show_id == bindparam("show"))
 # One that was switched off is tended for a while, so that every process hears of it.
@@ -49,7 +50,14 @@ _TENDED: Final = (
 )
 _DRAWS_REMEMBERED: Final = 256
 _SKIPPED_MAX: Final = 100
-_KEPT_FROM_THE_CLOSE: Final = ("draws_at", "beacon")
+_OF_THE_DRAW: Final = ("opens_at", "draws_at", "beacon")
+_LOCK: Final = (
+    select(queues.c.show_id).where(queues.c.show_id == bindparam("show")).with_for_update()
+)
+_SALE_OPENS: Final = (
+    select(shows.c.opens_at).where(shows.c.id == queues.c.show_id).scalar_subquery()
+)
+_NOTHING: Final = text("'null'::jsonb")
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 
 
@@ -58,6 +66,10 @@ _log = structlog.get_logger(__name__)
 
 class NoQueueError(LookupError):
     """The show has no waiting room, or there is no such show."""
+
+
+class DrawSetError(Exception):
+    """Rolls the transaction back: what people joined for can't be changed any more."""
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -143,26 +155,21 @@ async def visit_queue(app: AsyncEngine, show: EntityId, show_text: str) -> Queue
 async def put_queue(connection: AsyncConnection, show: Show, rules: QueueRules) -> bool:
     """Write a queue's rules; the first time its secret is made. Tell whether it was there.
 
-    What the draw follows from stays as it is once the entries are closed.
-
     `connection` is in a transaction of the show's reseller.
+
+    Raises:
+        DrawSetError: they change what people joined for.
     """
     await connection.execute(_BOUND_THE_WAIT)
     values = _columns(rules)
-    # Whoever asked may not have known that the entries were closed meanwhile.
-    kept = {
-        name: case(
-            (queues.c.count.is_(None), literal(values[name], queues.c[name].type)),
-            else_=queues.c[name],
+    if (await connection.execute(_LOCK, {"show": show.id})).one_or_none() is not None:
+        changed = await connection.execute(
+            update(queues)
+            .where(queues.c.show_id == show.id, _keeps_its_word(values))
+            .values(**values, version=queues.c.version + 1, changed_at=func.now())
         )
-        for name in _KEPT_FROM_THE_CLOSE
-    }
-    changed = await connection.execute(
-        update(queues)
-        .where(queues.c.show_id == show.id)
-        .values(**values | kept, version=queues.c.version + 1, changed_at=func.now())
-    )
-    if changed.rowcount:
+        if not changed.rowcount:
+            raise DrawSetError
         return True
     secret = make_secret()
     await connection.execute(
@@ -177,8 +184,33 @@ async def put_queue(connection: AsyncConnection, show: Show, rules: QueueRules) 
     return False
 
 
+def _keeps_its_word(values: Mapping[str, Any]) -> ColumnElement[bool]:
+    """Tell whether a queue may become so: people join for the draw that they were told of.
+
+    It is asked by the clock of the moment, with the row locked: neither the transaction's beginning
+    nor what its writer knew of the queue counts.
+    """
+    given = {name: literal(values[name], queues.c[name].type) for name in _OF_THE_DRAW}
+    now = func.clock_timestamp()
+    opens_at, draws_at = queues.c.opens_at, queues.c.draws_at
+    may_change = and_(queues.c.count.is_(None), now < opens_at)
+    if values["draws_at"] is not None:
+        # Whoever is served by their number must not be drawn afterwards.
+        may_change = and_(may_change, now < _SALE_OPENS)
+    put_off = and_(queues.c.count.is_(None), now < draws_at, given["draws_at"] > draws_at)
+    stays = and_(
+        opens_at == given["opens_at"],
+        func.coalesce(queues.c.beacon, _NOTHING) == func.coalesce(given["beacon"], _NOTHING),
+        or_(draws_at.is_not_distinct_from(given["draws_at"]), put_off),
+    )
+    return or_(may_change, stays)
+
+
 async def give_beacon_value(app: AsyncEngine, queue: Queue, value: bytes) -> bool:
-    """Note a beacon's value; False if there is one already, or the entries are not closed."""
+    """Note a beacon's value that its reseller tells.
+
+    False if there is one already, the entries are not closed, or it is a beacon that is fetched.
+    """
     async with tenant_transaction(app, queue.reseller) as connection:
         noted = await connection.execute(
             update(queues)
@@ -186,6 +218,7 @@ async def give_beacon_value(app: AsyncEngine, queue: Queue, value: bytes) -> boo
                 queues.c.show_id == queue.show,
                 queues.c.beacon_value.is_(None),
                 queues.c.count.is_not(None),
+                queues.c.beacon["name"].astext != DRAND,
             )
             .values(beacon_value=value, version=queues.c.version + 1)
         )

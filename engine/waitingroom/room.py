@@ -2,17 +2,19 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable, Coroutine
 from functools import partial
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
+import structlog
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory import house
 from engine.inventory.commands import Overloaded, Recovering
 from engine.inventory.shows import Show
-from engine.platform.errors import StoreUnavailableError, store_failures
+from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId, Ids, Prefix
 from engine.platform.redis import Store
 from engine.platform.sharing import SharedReads
@@ -37,6 +39,7 @@ from engine.waitingroom.commands import (
 from engine.waitingroom.lane import QueueLanes
 from engine.waitingroom.line import people_between
 from engine.waitingroom.queues import (
+    DrawSetError,
     NoQueueError,
     Queue,
     give_beacon_value,
@@ -53,6 +56,8 @@ _LOOK_UPS: Final = 2
 _LOOK_UPS_WAITING: Final = 256
 _CHANGES: Final = 2
 _CHANGES_WAITING: Final = 16
+
+_log = structlog.get_logger(__name__)
 
 
 class NumberGiven(Struct, frozen=True):
@@ -100,6 +105,26 @@ class NoRoom(Struct, frozen=True):
     """The waiting room was switched off since the show was read: nobody needs a pass."""
 
 
+class DrawFixed(Struct, frozen=True):
+    """The rules would have changed what people joined for: nothing was changed."""
+
+
+class _LookUps:
+    """Reads of queues: one at a time for each of them, few at once, however many ask."""
+
+    def __init__(self, read: Callable[[EntityId], Coroutine[Any, Any, Queue]]) -> None:
+        self._read = read
+        self._shared: SharedReads[EntityId, Queue | Overloaded] = SharedReads()
+        self._turns = Turns(_LOOK_UPS, waiting_max=_LOOK_UPS_WAITING)
+
+    async def get(self, show: EntityId) -> Queue | Overloaded:
+        return await self._shared.get(show, partial(self._in_turn, show))
+
+    async def _in_turn(self, show: EntityId) -> Queue | Overloaded:
+        async with self._turns.take() as mine:
+            return await self._read(show) if mine else Overloaded()
+
+
 class WaitingRoom:
     """The waiting rooms of all shows, for one process.
 
@@ -123,8 +148,9 @@ class WaitingRoom:
         self._lanes = QueueLanes(redis, replicas=replicas)
         self._standings = Standings(redis)
         self._queues: OrderedDict[int, Queue] = OrderedDict()
-        self._reads: SharedReads[int, Queue] = SharedReads()
-        self._look_ups = Turns(_LOOK_UPS, waiting_max=_LOOK_UPS_WAITING)
+        self._of_visitors = _LookUps(self._visit)
+        # So that nobody without a key can keep a reseller from their rules.
+        self._of_resellers = _LookUps(self._visit)
         self._changes = Turns(_CHANGES, waiting_max=_CHANGES_WAITING)
 
     async def stop(self) -> None:
@@ -152,40 +178,70 @@ class WaitingRoom:
         known = self.known(show)
         if known is not None:
             return known
-        queue = self._queues.get(show) or await self._read(show)
+        queue = self._queues.get(show) or await self._of_visitors.get(show)
         if isinstance(queue, Overloaded):
             return queue
         standing = await self._standings.get(show, queue.keys)
         if standing is not None and standing.version > queue.version:
-            queue = await self._read(show)
+            queue = await self._of_visitors.get(show)
             if isinstance(queue, Overloaded):
                 return queue
         if not queue.is_active:
             raise NoQueueError(show)
         return Recovering() if standing is None else (queue, standing)
 
-    async def queue(self, show: EntityId) -> Queue | Overloaded:
-        """Return a queue as PostgreSQL has it, read now; also one that is switched off.
+    async def _look_anew(
+        self, show: EntityId
+    ) -> tuple[Queue, Standing] | NoRoom | Recovering | Overloaded:
+        """Return the same by what PostgreSQL has now: nobody needs a pass only if it says so."""
+        try:
+            queue = await self._of_resellers.get(show)
+        except NoQueueError:
+            return NoRoom()
+        if isinstance(queue, Overloaded):
+            return queue
+        if not queue.is_active:
+            return NoRoom()
+        standing = await self._standings.get(show, queue.keys)
+        return Recovering() if standing is None else (queue, standing)
+
+    async def draw_of(self, show: EntityId) -> Queue | Overloaded:
+        """Return a queue for who asks about its draw; read now if it is off, or not to be known.
 
         Raises:
             NoQueueError: the show never had one.
         """
-        return await self._read(show)
+        try:
+            found = self.known(show) or await self.look_in(show)
+        except NoQueueError:
+            if show not in self._queues:
+                raise
+        except StoreUnavailableError as error:
+            _log.warning("draw read from the ledger", error=repr(error))
+        else:
+            if isinstance(found, Overloaded):
+                return found
+            if not isinstance(found, Recovering):
+                return found[0]
+        return await self._of_visitors.get(show)
 
-    async def _read(self, show: EntityId) -> Queue | Overloaded:
-        async with self._look_ups.take() as mine:
-            if not mine:
-                return Overloaded()
-            with store_failures():
-                queue = await self._reads.get(show, partial(self._visit, show))
-        self._queues[show] = queue
-        self._queues.move_to_end(show)
+    async def queue(self, show: EntityId) -> Queue | Overloaded:
+        """Return a queue for its reseller, as PostgreSQL has it now; also one that is off.
+
+        Raises:
+            NoQueueError: the show never had one.
+        """
+        return await self._of_resellers.get(show)
+
+    async def _visit(self, show: EntityId) -> Queue:
+        queue = await visit_queue(self._app, show, self._ids.entity(Prefix.SHOW, show))
+        before = self._queues.get(show)
+        if before is None or before.version <= queue.version:  # of two reads the later one counts
+            self._queues[show] = queue
+            self._queues.move_to_end(show)
         if len(self._queues) > _QUEUES_REMEMBERED:
             self._queues.popitem(last=False)
         return queue
-
-    async def _visit(self, show: EntityId) -> Queue:
-        return await visit_queue(self._app, show, self._ids.entity(Prefix.SHOW, show))
 
     def listen(self, show: EntityId) -> asyncio.Event:
         """Return an event that is set whenever the queue stands otherwise; `forget` it again."""
@@ -270,8 +326,9 @@ class WaitingRoom:
         try:
             found = await self.look_in(show.id)
         except NoQueueError:
-            return NoRoom()
-        if isinstance(found, Unavailable):
+            # What this process remembers may be of before the room was switched on.
+            found = await self._look_anew(show.id)
+        if isinstance(found, NoRoom | Unavailable):
             return found
         if not text:
             return NotAdmitted("it came without a pass")
@@ -302,18 +359,21 @@ class WaitingRoom:
 
     async def put(
         self, show: Show, rules: QueueRules, beacon_value: bytes | None
-    ) -> Queue | Recovering | Overloaded:
+    ) -> Queue | DrawFixed | Recovering | Overloaded:
         """Write a queue's rules; making or ending a waiting room makes an inventory version too."""
         async with self._changes.take() as mine:
             if not mine:
                 return Overloaded()
-            await house.change_show(
-                self._app, self._redis, show, partial(put_queue, show=show, rules=rules)
-            )
-            queue = await self._read(show.id)
+            try:
+                await house.change_show(
+                    self._app, self._redis, show, partial(put_queue, show=show, rules=rules)
+                )
+            except DrawSetError:
+                return DrawFixed()
+            queue = await self._of_resellers.get(show.id)
             if beacon_value is not None and isinstance(queue, Queue):
                 await give_beacon_value(self._app, queue, beacon_value)
-                queue = await self._read(show.id)
+                queue = await self._of_resellers.get(show.id)
             return queue
 
 

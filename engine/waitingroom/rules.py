@@ -15,8 +15,6 @@ PASS_TTL_S_MIN: Final = 60
 PASS_TTL_S_MAX: Final = 3600
 PROOF_BITS_MAX: Final = 24
 RETURN_ADDRESSES_MAX: Final = 20
-BURST_S: Final = 2.0
-"""The burst where none is named: what this many seconds of the rate come to, and 1 at least."""
 
 
 class Mode(StrEnum):
@@ -93,8 +91,3 @@ class QueueRules(Struct, frozen=True, kw_only=True):
     proof_bits: int
     return_addresses: tuple[str, ...]
     beacon: Beacon | None
-
-
-def default_burst(rate: float) -> float:
-    """Return how many passes may be issued at once if a reseller does not say."""
-    return max(1.0, BURST_S * rate)

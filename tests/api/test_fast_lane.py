@@ -18,6 +18,7 @@ from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId, HoldId, Ids
+from engine.waitingroom.room import NotAdmitted
 from tests.api.front_desk import FrontDesk, ShowDesk, problem
 
 _IDS = Ids("dev", b"a secret of the tests")
@@ -81,8 +82,8 @@ class _Exchange:
         self.answers.append((status, dict(headers), body))
 
 
-def _lane(office: object = None, *, requests_max: int = 10) -> FastLane:
-    runtime = SimpleNamespace(ids=_IDS, box_office=office or _Office())
+def _lane(office: object = None, *, requests_max: int = 10, room: object = None) -> FastLane:
+    runtime = SimpleNamespace(ids=_IDS, box_office=office or _Office(), waiting_room=room)
     state = State({RUNTIME: runtime, CREDENTIALS: _Credentials()})
     bodies = BodyReader(timeout_s=0.1)
     return FastLane(state, cast("Behind", _Rest()), bodies=bodies, requests_max=requests_max)
@@ -199,6 +200,36 @@ async def test_a_show_with_too_much_waiting_turns_calls_away_unread(call: str) -
     status, headers, told = await _ask(lane, _once(b"no JSON at all"), path=path)
     assert (status, told["type"]) == (503, "urn:onsale:problem:overloaded")
     assert headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("call", ["holds", "batch"])
+async def test_a_slow_body_does_not_slip_by_a_waiting_room(call: str) -> None:
+    """It began before there was one: what counts is what is known once it is there."""
+
+    class _Moved(_Office):
+        has_queue = False
+
+        def known_show(self, _: EntityId, __: EntityId) -> Show:
+            show = SimpleNamespace(id=7, reseller=5, manifest=None, has_queue=self.has_queue)
+            return cast("Show", show)
+
+    class _Room:
+        async def check_pass(self, *_: object) -> NotAdmitted:
+            return NotAdmitted("it came without a pass")
+
+    office = _Moved()
+    hold: dict[str, Any] = {"buyer": "b", "seats": ["A-1"]}
+    batch = {"commands": [{"op": "hold", "key": "k", **hold}]}
+    parts = iter([msgspec.json.encode(hold if call == "holds" else batch)])
+
+    async def slowly() -> bytes:
+        office.has_queue = True
+        return next(parts, b"")
+
+    path = f"/v1/shows/{_SHOW}/{call}"
+    _, _, told = await _ask(_lane(office, room=_Room()), slowly, path=path)
+    refused = told if call == "holds" else told["answers"][0]["body"]
+    assert refused["type"] == "urn:onsale:problem:not-admitted"
 
 
 async def test_whatever_goes_wrong_is_told_without_its_details() -> None:

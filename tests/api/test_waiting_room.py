@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,6 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
+from engine.waitingroom.credit import default_burst
 from ops.stack import Stack
 from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem
@@ -349,8 +350,82 @@ def test_events_are_told_to_nobody_who_asks_amiss(line: Line) -> None:
 
 def test_the_draw_is_committed_to_before_anybody_joins(line: Line) -> None:
     """The secret is told by nobody until places are drawn; the time is UTC's."""
-    told = line.http.get(f"{line.path}/draw").json()
+    answer = line.http.get(f"{line.path}/draw")
+    assert answer.headers["cache-control"] == "public, max-age=1"
+    told = answer.json()
     assert len(bytes.fromhex(told["commitment"])) == 32
     assert (told["drawn"], told["secret"], told["key"]) == (False, None, None)
     server_time = datetime.fromisoformat(line.serving().json()["server_time"])
     assert abs((server_time - datetime.now(UTC)).total_seconds()) < 5
+
+
+def _refused(desk: FrontDesk, show: ShowDesk, **rules: object) -> list[str]:
+    """Put rules that are refused; return the fields that are told."""
+    answer = desk.http.put(f"{show.path}/queue", json=_RULES | rules)
+    assert (answer.status_code, problem(answer)) == (422, "invalid-request"), answer.text
+    return [fault["pointer"] for fault in answer.json()["errors"]]
+
+
+def test_people_do_not_join_sooner_than_their_tokens_last(eager: FrontDesk) -> None:
+    """Six days before the sale at the most; once it has begun nobody waits for it."""
+    sale = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9)
+    show = eager.new_show(opens_at=sale.isoformat())
+    early = sale - timedelta(days=6, seconds=1)
+    assert _refused(eager, show, opens_at=early.isoformat()) == ["/opens_at"]
+    assert _refused(eager, show) == ["/opens_at"]
+    soon = sale - timedelta(days=6)
+    Line(show, eager.http).put(opens_at=soon.isoformat())
+
+
+def test_moments_that_no_clock_can_tell_are_refused(eager: FrontDesk) -> None:
+    """As those of a show, and before a beacon's round is reckoned from them."""
+    show = eager.new_show()
+    drand = {"name": "drand"}
+    last = "9999-12-31T23:59:59Z"
+    assert _refused(eager, show, draws_at=last, beacon=drand) == ["/draws_at"]
+    assert _refused(eager, show, opens_at="0001-01-01T00:00:00+14:00") == ["/opens_at"]
+
+
+def test_a_value_that_is_fetched_is_told_by_nobody(eager: FrontDesk) -> None:
+    """Of drand, that is; any other beacon's is the seller's to tell."""
+    show = eager.new_show()
+    draws_at = "2020-01-01T00:10:00Z"
+    told = {"draws_at": draws_at, "beacon_value": "ab" * 8}
+    assert _refused(eager, show, beacon={"name": "drand"}, **told) == ["/beacon_value"]
+    Line(show, eager.http).put(beacon={"name": "dice"}, **told)
+
+
+def test_a_burst_is_at_least_what_is_kept_to(eager: FrontDesk) -> None:
+    """Two; where none is named it is what the controller itself would take."""
+    show = eager.new_show()
+    assert "/burst" in _refused(eager, show, burst=1.9)
+    put = Line(show, eager.http).put
+    assert put(burst=2)["burst"] == 2
+    assert put(burst=None, rate=5)["burst"] == default_burst(5) == 12
+
+
+def test_who_joined_keeps_the_draw_that_they_joined_for(eager: FrontDesk) -> None:
+    """409 for what is not put off but changed; all other rules may change."""
+    sale = datetime.now(UTC) + timedelta(hours=2)
+    show = eager.new_show(opens_at=sale.isoformat())
+    opens_at = datetime.now(UTC) - timedelta(minutes=1)
+    rules = {
+        "opens_at": opens_at.isoformat(),
+        "draws_at": (sale - timedelta(hours=1)).isoformat(),
+        "beacon": {"name": "dice"},
+    }
+    line = Line(show, eager.http)
+    line.put(**rules)
+    others: list[Json] = [
+        {"opens_at": (opens_at - timedelta(seconds=1)).isoformat()},
+        {"draws_at": (sale - timedelta(hours=1, seconds=1)).isoformat()},
+        {"draws_at": None, "beacon": None},
+        {"beacon": None},
+        {"beacon": {"name": "cards"}},
+    ]
+    for other in others:
+        answer = eager.http.put(line.path, json=_RULES | rules | other)
+        assert (answer.status_code, problem(answer)) == (409, "already-drawn"), other
+    assert line.put(**rules, rate=7)["rate"] == 7
+    later = sale - timedelta(minutes=30)
+    line.put(**rules | {"draws_at": later.isoformat()})

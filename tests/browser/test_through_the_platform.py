@@ -31,7 +31,8 @@ def desk(stack: Stack) -> Iterator[FrontDesk]:
 def _with_queue(desk: FrontDesk, opens_at: str = _OPENED, **rules: object) -> ShowDesk:
     """Return a show with a waiting room that a worker has opened."""
     show = desk.new_show(name="First night & friends", opens_at=opens_at)
-    body: Json = {"opens_at": _OPENED, "rate": 50, "checkout_max": 10, "pass_ttl_s": 60}
+    joins_from = _OPENED if opens_at == _OPENED else datetime.now(UTC).isoformat()
+    body: Json = {"opens_at": joins_from, "rate": 50, "checkout_max": 10, "pass_ttl_s": 60}
     made = desk.http.put(f"{show.path}/queue", json=body | rules)
     assert made.status_code == 200, made.text
     ends = time.monotonic() + _OPEN_WITHIN_S

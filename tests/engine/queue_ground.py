@@ -196,6 +196,11 @@ def rules_of(**changes: Any) -> QueueRules:  # noqa: ANN401 - of `QueueRules`
     return msgspec.structs.replace(rules, **changes)
 
 
+def from_now(seconds: float) -> datetime:
+    """Return a moment."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
 async def _no_beacon(_: Queue) -> None:
     return None
 

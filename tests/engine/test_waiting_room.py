@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -38,6 +38,7 @@ from engine.waitingroom.steering import LEASE_S, NUMBERS_AHEAD
 from ops.stack import Stack
 from tests.engine.queue_ground import (
     QueueGround,
+    from_now,
     open_queue_ground,
     rules_of,
     steered_by,
@@ -56,10 +57,6 @@ async def steered(ground: QueueGround) -> AsyncIterator[QueueGround]:
     """The same with the worker's controller."""
     async with steered_by(ground.working):
         yield ground
-
-
-def _soon(seconds: float) -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
 # ---------------------------------------------------------------- joining, claiming, leaving
@@ -205,7 +202,7 @@ async def test_every_process_hears_that_a_room_is_off_and_on_again(
 async def test_a_line_opens_when_it_is_to(steered: QueueGround) -> None:
     """Off, then a pre-queue in the order of arrival, then running when the sale opens."""
     show = await steered.new_show(opens_in_s=3.5)
-    await steered.put(show, opens_at=_soon(1.5))
+    await steered.put(show, opens_at=from_now(1.5))
     await steered.state(show, QueueState.OFF)
     await steered.state(show, QueueState.PRE_QUEUE)
     ann = await steered.join(show)
@@ -262,7 +259,7 @@ def _check_places(queue: Queue, count: int) -> list[int]:
 async def test_entries_are_drawn_and_served_by_their_places(steered: QueueGround) -> None:
     """Joined before the draw: places by the draw. After it: behind them, by arrival."""
     show = await steered.new_show(opens_in_s=4)
-    await steered.put(show, opens_at=_soon(-60), draws_at=_soon(2.5), rate=2.0, burst=3.0)
+    await steered.put(show, opens_at=from_now(-60), draws_at=from_now(2.5), rate=2.0, burst=3.0)
     before = await visit_queue(steered.serving.app_engine, show.id, "")
     await steered.state(show, QueueState.PRE_QUEUE)
     entries = await steered.join_many(show, 40)
@@ -303,28 +300,12 @@ async def test_slow_work_is_done_beside_the_steps() -> None:
     await work.stop()
 
 
-async def test_rules_of_a_draw_stay_once_its_entries_are_closed(steered: QueueGround) -> None:
-    """Also for who wrote them without knowing of the close: nobody chooses the outcome then."""
-    show = await steered.new_show(opens_in_s=60)
-    draws_at = _soon(1)
-    await steered.put(
-        show, opens_at=_soon(-60), draws_at=draws_at, beacon=Beacon("dice", None, None)
-    )
-    queue, _ = await steered.until(show, lambda queue, _: queue.count is not None)
-    late = rules_of(opens_at=_soon(-60), rate=7.0)
-    async with tenant_transaction(steered.serving.app_engine, show.reseller) as connection:
-        await put_queue(connection, show, late)
-    queue = await visit_queue(steered.serving.app_engine, show.id, queue.show_text)
-    assert (queue.rules.draws_at, queue.rules.beacon) == (draws_at, Beacon("dice", None, None))
-    assert queue.rules.rate == 7.0
-
-
 async def test_a_draw_waits_for_the_beacon_that_its_reseller_tells(steered: QueueGround) -> None:
     """What is told before the close, or after the draw, changes nothing."""
     show = await steered.new_show(opens_in_s=60)
     rules: dict[str, Any] = {
-        "opens_at": _soon(-60),
-        "draws_at": _soon(2.5),
+        "opens_at": from_now(-60),
+        "draws_at": from_now(2.5),
         "beacon": Beacon("dice", None, None),
     }
     await steered.put(show, beacon_value=b"too early", **rules)
@@ -358,7 +339,7 @@ async def test_a_beacon_is_fetched_once_its_round_is_there(ground: QueueGround) 
         return answers.pop(0)
 
     show = await ground.new_show()
-    queue = await ground.put(show, draws_at=_soon(60), beacon=Beacon(DRAND, 9, None))
+    queue = await ground.put(show, draws_at=from_now(60), beacon=Beacon(DRAND, 9, None))
     application = web.Application()
     application.router.add_get("/{path:.*}", tell)
     runner = web.AppRunner(application)
