@@ -22,7 +22,7 @@ LOOK_S: Final = 0.2
 STALE_S: Final = 3.0
 """Older than this it is not told any more."""
 
-_ASKED_S: Final = 10.0
+_ASKED_S: Final = 30.0
 _FIRST_S: Final = 3.0
 _WATCHED_MAX: Final = 4096
 _FIELDS: Final = (
