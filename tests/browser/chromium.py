@@ -127,17 +127,22 @@ def _download(folder: Path) -> Path:
 def _unpack(packed: Path, into: Path) -> None:
     """Lay out the browser, the libraries that it needs, and a font for machines without any."""
     into.mkdir()
-    with tarfile.open(packed) as package:
-        package.extractall(into, filter="data")
+    _extract(packed, into)
     parts = into / "package" / "bin"
     for name in ("chromium", "al2023.tar", "swiftshader.tar", "fonts.tar"):
         _decompress(parts / f"{name}.br", into / name)
         if name.endswith(".tar"):
-            with tarfile.open(into / name) as part:
-                part.extractall(into, filter="data")
+            _extract(into / name, into)
             (into / name).unlink()
     shutil.rmtree(into / "package")
     (into / "chromium").chmod(0o755)
+
+
+def _extract(packed: Path, into: Path) -> None:
+    with tarfile.open(packed) as archive:
+        # Python 3.11 has filters from its fourth patch on only.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _into: member)
+        archive.extractall(into)  # noqa: S202 - the package is pinned by its digest
 
 
 def _name_fonts(folder: Path, later: Path) -> None:

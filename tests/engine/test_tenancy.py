@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Table, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from engine.platform.database import KEY_HASH_SETTING, tenant_transaction
+from engine.platform.database import (
+    KEY_HASH_SETTING,
+    VISITED_SHOW_SETTING,
+    local_transaction,
+    tenant_transaction,
+)
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, OWNER_ROLE, RECORDER_ROLE
 from engine.platform.tables import (
@@ -18,6 +24,7 @@ from engine.platform.tables import (
     manifests,
     metadata,
     price_versions,
+    queues,
     recoveries,
     resellers,
     seat_blocks,
@@ -31,16 +38,41 @@ from tests.engine.ledger_world import TestedShow, World, open_world
 _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
 _APP_MAY_INSERT = {
     *("api_keys", "area_blocks", "idempotency_keys", "manifests"),
-    *("price_versions", "seat_blocks", "shows"),
+    *("price_versions", "queues", "seat_blocks", "shows"),
     # By a return.
     *("journal_entries", "postings", "refund_requests", "returns"),
 }
 _APP_ALSO_HAS = {
     "api_keys": {"key_holder"},
     "orders": {"takes_back_only"},
+    "queues": {"visitor"},
     "tickets": {"takes_back_only"},
 }
 _OF_EVERYBODY = {"alembic_version", "fee_schedules"}
+
+
+_A_QUEUE: dict[str, Any] = {
+    "mode": "on",
+    "is_paused": False,
+    "opens_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "rate": 1.0,
+    "burst": 2.0,
+    "checkout_max": 1,
+    "pass_ttl_s": 60,
+    "proof_bits": 0,
+    "return_addresses": [],
+    "secret": bytes(32),
+    "commitment": bytes(32),
+}
+_RULES_OF_A_QUEUE = {
+    *("mode", "is_paused", "opens_at", "draws_at", "rate", "burst", "checkout_max", "pass_ttl_s"),
+    *("safety_net", "proof_bits", "return_addresses", "beacon", "beacon_value", "version"),
+    "changed_at",
+}
+_COURSE_OF_A_QUEUE = {
+    *("beacon", "beacon_value", "count", "closed_at", "drawn_at", "digest", "epoch"),
+    *("numbers_ceiling", "serving_ceiling", "skipped", "version"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +116,7 @@ async def show(world: World) -> TestedShow:
                 reseller_id=show.reseller, scope="shows", key_hash=b"k", fingerprint=b"f"
             )
         )
+        await connection.execute(insert(queues).values(**_A_QUEUE, **of_show))
     return show
 
 
@@ -162,7 +195,8 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
     columns = text(
         "SELECT grantee, table_name::text, column_name::text"
         " FROM information_schema.column_privileges"
-        " WHERE table_name IN ('shows', 'orders', 'tickets') AND privilege_type = 'UPDATE'"
+        " WHERE table_name IN ('shows', 'orders', 'tickets', 'queues')"
+        " AND privilege_type = 'UPDATE'"
         " AND grantee LIKE 'onsale%' AND grantee <> 'onsale_owner'"
     )
     async with world.owner.connect() as connection:
@@ -172,6 +206,8 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             (APP_ROLE, "shows", "return_no"),
             (APP_ROLE, "tickets", "status"),
             (RECORDER_ROLE, "shows", "epoch"),
+            *((APP_ROLE, "queues", name) for name in _RULES_OF_A_QUEUE),
+            *((RECORDER_ROLE, "queues", name) for name in _COURSE_OF_A_QUEUE),
         }
 
 
@@ -190,6 +226,22 @@ async def test_nothing_of_another_reseller_can_be_read(show: TestedShow, table: 
         assert not (await connection.execute(query)).all()
     async with world.app.begin() as connection:
         assert not (await connection.execute(query)).all()
+
+
+async def test_a_visitor_sees_the_queue_that_they_name_and_nothing_else(show: TestedShow) -> None:
+    """Who waits has no key: one row is theirs to read, and none to change."""
+    world = show.world
+    other = await world.new_show()
+    async with world.owner.begin() as connection:
+        of_other = {"show_id": other.id, "reseller_id": other.reseller}
+        await connection.execute(insert(queues).values(**_A_QUEUE, **of_other))
+    async with local_transaction(world.app, VISITED_SHOW_SETTING, str(show.id)) as connection:
+        seen = (await connection.execute(select(queues.c.show_id))).scalars().all()
+        assert seen == [show.id]
+        for table in (shows, manifests, resellers, api_keys, seat_blocks):
+            assert not (await connection.execute(select(table))).all(), table.name
+        changed = await connection.execute(update(queues).values(rate=2.0))
+        assert changed.rowcount == 0
 
 
 async def test_nothing_of_another_reseller_can_be_changed(show: TestedShow) -> None:
