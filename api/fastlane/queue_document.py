@@ -62,6 +62,8 @@ def write_serving(queue: Queue, standing: Standing) -> Written:
     kept = Kept(f'W/"{blake2b(content, digest_size=_TAG_BYTES).hexdigest()}"', SHARED)
     reply = kept.reply(content, is_gzip=False)
     (_, *headers), _ = write_reply(reply, "", None)
+    # The server says the length by itself; each header costs as much as a look at the room.
+    headers = [(name, value) for name, value in headers if name != "content-length"]
     written = Written(queue, standing, second, kept, reply, headers)
     _written[path] = written
     _written.move_to_end(path)
