@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from ops.child import Child, Plan
 from ops.places import HOME
@@ -18,6 +18,11 @@ from ops.serving import serve_command
 from tests.browser.chromium import NoBrowserError, find_browser
 
 PHONE_WIDTH_PX = 320
+
+_WITHIN_MS = 30_000
+"""Pages change by themselves within seconds; on a busy machine it takes longer."""
+
+expect.set_options(timeout=_WITHIN_MS)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +99,7 @@ def new_context(browser: Browser) -> Iterator[Callable[..., BrowserContext]]:
 
     def make(**options: object) -> BrowserContext:
         made.append(browser.new_context(**options))  # pyright: ignore[reportArgumentType] - as given
-        made[-1].set_default_timeout(10_000)
+        made[-1].set_default_timeout(_WITHIN_MS)
         return made[-1]
 
     yield make
