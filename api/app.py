@@ -25,7 +25,7 @@ from api import (
     shows,
 )
 from api.context import RUNTIME
-from api.credentials import CREDENTIALS, Credentials, require_reseller
+from api.credentials import CREDENTIALS, Credentials, require_scope
 from api.documents import openapi_config
 from api.edge import Edge
 from api.fastlane.app import FastLane
@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
 
     guarded = Router(
         path="/",
-        guards=[require_reseller, require_json_accepted],
+        guards=[require_scope, require_json_accepted],
         route_handlers=[
             shows.router,
             seats.router,

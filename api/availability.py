@@ -12,6 +12,7 @@ from api.problems import ProblemKind
 from engine.inventory.availability import InventoryState
 from engine.platform.ids import Ids, Prefix
 from engine.sales.pricing import Tariff, ticket_charge
+from engine.tenancy.principals import Scope
 
 
 class Counts(Struct, frozen=True):
@@ -66,7 +67,7 @@ class AvailabilityAnswer(Struct, frozen=True):
 @get(
     "/{show:str}/availability",
     summary="Counts and seat map",
-    operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
 async def show_availability(show: FromPath[str]) -> Response[AvailabilityAnswer]:
     """Tell how many places are open, per price level and area, why, and the seat map.

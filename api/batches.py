@@ -20,6 +20,7 @@ from api.inputs import (
     is_visible,
 )
 from api.problems import Fault, ProblemKind
+from engine.tenancy.principals import Scope
 
 COMMANDS_MAX: Final = 500
 
@@ -132,7 +133,9 @@ class BatchAnswer(Struct, frozen=True):
     "/{show:str}/batch",
     summary="Many commands in one request",
     status_code=HTTP_200_OK,
-    operation_class=describe(body=BatchBody, problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=describe(
+        scope=Scope.HOLDS_WRITE, body=BatchBody, problems=(ProblemKind.SHOW_NOT_FOUND,)
+    ),
 )
 async def run_batch(show: FromPath[str]) -> BatchAnswer:
     """Carry out up to 500 holds, purchases and releases, each on its own and in their order.

@@ -12,9 +12,10 @@ from api.problems import ProblemError, ProblemKind
 from engine.inventory.shows import Show, UnknownShowError
 from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
 from engine.runtime import Serving
+from engine.tenancy.principals import Principal
 
-ApiRequest = Request[EntityId, Any, State]
-"""A request whose `user` is the reseller."""
+ApiRequest = Request[EntityId, Principal, State]
+"""A request whose `user` is the reseller, and whose `auth` says who asks for them."""
 
 RUNTIME: Final = "runtime"
 

@@ -6,17 +6,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from msgspec import Struct
 
+from api.documents import ScopedOperation
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
 from engine.platform.errors import StoreUnavailableError, store_failures
-from engine.platform.ids import EntityId
+from engine.tenancy.principals import Principal, Scope
 
 FRESH_S: Final = 30
 """A key that was revoked is refused everywhere after this long."""
@@ -31,6 +32,7 @@ _WAITING_MAX: Final = 256
 _KEY: Final = re.compile(r"onsale_[a-z][a-z0-9]{1,7}_[A-Za-z0-9_-]{20,80}")
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
+_REALM: Final = 'Bearer realm="onsale"'
 _SEND_KEY: Final = "Send your API key in the header `Authorization: Bearer <key>`."
 _BAD_KEY: Final = "This API key is not known, or was revoked."
 
@@ -43,7 +45,7 @@ def _digest(key: bytes) -> bytes:
 
 
 class _Known(Struct):
-    reseller: EntityId
+    principal: Principal
     fresh_until: float
     usable_until: float
 
@@ -53,40 +55,40 @@ class Credentials:
 
     def __init__(
         self,
-        authenticate: Callable[[str], Awaitable[EntityId | None]],
+        authenticate: Callable[[str], Awaitable[Principal | None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take what tells whose key a text is, and a clock in seconds."""
         self._authenticate = authenticate
         self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._looking_up: dict[bytes, asyncio.Task[EntityId | None]] = {}
+        self._looking_up: dict[bytes, asyncio.Task[Principal | None]] = {}
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
         self._renewals = asyncio.Semaphore(_RENEWALS_MAX)
 
-    def recall(self, authorization: str | None) -> EntityId | None:
+    def recall(self, authorization: str | None) -> Principal | None:
         """Return whose key an Authorization header has, if that was asked lately; None: ask."""
         if authorization is None or authorization[:7] != "Bearer ":
             return None
         known = self._known.get(_digest(authorization[7:].encode()))
-        return known.reseller if known is not None and self._clock() < known.fresh_until else None
+        return known.principal if known is not None and self._clock() < known.fresh_until else None
 
-    async def identify(self, authorization: str | None) -> EntityId:
+    async def identify(self, authorization: str | None) -> Principal:
         """Return whose key an Authorization header has.
 
         Raises:
-            ProblemError: `unauthorized`, and as `reseller`.
-            StoreUnavailableError: as `reseller`.
+            ProblemError: `unauthorized`, and as `principal`.
+            StoreUnavailableError: as `principal`.
         """
         match = _BEARER.fullmatch(authorization or "")
         if match is None:
             raise _unauthorized(_SEND_KEY)
-        reseller = await self.reseller(match[1])
-        if reseller is None:
+        principal = await self.principal(match[1])
+        if principal is None:
             raise _unauthorized(_BAD_KEY, error="invalid_token")
-        return reseller
+        return principal
 
-    async def reseller(self, key: str) -> EntityId | None:
+    async def principal(self, key: str) -> Principal | None:
         """Return whose key this is, None if it is nobody's.
 
         While PostgreSQL can't be asked, keys that were good within the last minutes stay so: it
@@ -102,18 +104,18 @@ class Credentials:
         known = self._known.get(digest)
         now = self._clock()
         if known is not None and now < known.fresh_until:
-            return known.reseller
+            return known.principal
         try:
-            reseller = await self._look_up(digest, key, is_known=known is not None)
+            principal = await self._look_up(digest, key, is_known=known is not None)
         except StoreUnavailableError:
             if known is None or now >= known.usable_until:
                 raise
             known.fresh_until = self._clock() + _RETRY_S
-            return known.reseller
-        self._remember(digest, reseller)
-        return reseller
+            return known.principal
+        self._remember(digest, principal)
+        return principal
 
-    async def _look_up(self, digest: bytes, key: str, *, is_known: bool) -> EntityId | None:
+    async def _look_up(self, digest: bytes, key: str, *, is_known: bool) -> Principal | None:
         """Ask PostgreSQL, once for all who ask about the same key at the same time.
 
         Keys that were good before have a way of their own, which a flood of invented ones
@@ -131,17 +133,17 @@ class Credentials:
             task.add_done_callback(lambda _: self._looking_up.pop(digest, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, key: str, way: asyncio.Semaphore) -> EntityId | None:
+    async def _ask(self, key: str, way: asyncio.Semaphore) -> Principal | None:
         async with way:
             with store_failures():
                 return await self._authenticate(key)
 
-    def _remember(self, digest: bytes, reseller: EntityId | None) -> None:
-        if reseller is None:
+    def _remember(self, digest: bytes, principal: Principal | None) -> None:
+        if principal is None:
             self._known.pop(digest, None)
             return
         now = self._clock()
-        self._known[digest] = _Known(reseller, now + FRESH_S, now + _GRACE_S)
+        self._known[digest] = _Known(principal, now + FRESH_S, now + _GRACE_S)
         self._known.move_to_end(digest)
         while len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)
@@ -150,19 +152,44 @@ class Credentials:
 CREDENTIALS: Final = "credentials"
 
 
-async def require_reseller(
-    connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
+async def require_scope(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
 ) -> None:
-    """Let in who has a key, and note whose it is as the request's `user`.
+    """Let in who has a credential with the route's scope.
+
+    Notes whose it is as the request's `user`, and the principal as its `auth`.
 
     Raises:
-        ProblemError: `unauthorized`.
+        ProblemError: `unauthorized`, `insufficient-scope`.
     """
     credentials: Credentials = connection.app.state[CREDENTIALS]
     authorization = single_header(connection, "authorization")
-    connection.scope["user"] = await credentials.identify(authorization)
+    principal = await credentials.identify(authorization)
+    operation = cast("HTTPRouteHandler", handler).operation_class
+    scope = operation.scope if issubclass(operation, ScopedOperation) else None
+    if scope is None:
+        msg = f"{handler} is guarded, and names no scope"
+        raise RuntimeError(msg)
+    check_scope(principal, scope)
+    connection.scope["user"] = principal.reseller
+    connection.scope["auth"] = principal
+
+
+def check_scope(principal: Principal, scope: Scope) -> None:
+    """Refuse who may not do this.
+
+    Raises:
+        ProblemError: `insufficient-scope`.
+    """
+    if scope not in principal.scopes:
+        raise ProblemError(
+            ProblemKind.INSUFFICIENT_SCOPE,
+            f"This needs a credential with the scope {scope}.",
+            members={"scope": scope},
+            headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
+        )
 
 
 def _unauthorized(detail: str, *, error: str = "") -> ProblemError:
-    challenge = 'Bearer realm="onsale"' + (f', error="{error}"' if error else "")
+    challenge = _REALM + (f', error="{error}"' if error else "")
     return ProblemError(ProblemKind.UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})

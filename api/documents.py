@@ -7,7 +7,7 @@ the same structs that they are decoded with.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 import msgspec
 from litestar import Response, Router
@@ -26,6 +26,7 @@ from litestar.openapi.spec import (
 
 from api.inputs import Body
 from api.problems import MEDIA_TYPE, TYPE_PREFIX, ProblemDetails, ProblemError, ProblemKind
+from engine.tenancy.principals import Scope
 
 _ALWAYS: Final = (
     ProblemKind.MALFORMED_REQUEST,
@@ -50,39 +51,43 @@ KeyUse = Literal["required", "honoured", "none"]
 TokenUse = Literal["required", "in_query_too", "none"]
 
 
-def describe(
+class ScopedOperation(Operation):
+    """An operation that says which scope it asks for; None: it is open to everybody."""
+
+    scope: ClassVar[Scope | None]
+
+
+def describe(  # noqa: PLR0913 - what a route says of itself
     *,
+    scope: Scope | None,
     body: type[Body] | None = None,
+    body_required: bool = True,
     key: KeyUse = "none",
     queued: TokenUse = "none",
-    is_open: bool = False,
     problems: Iterable[ProblemKind] = (),
-) -> type[Operation]:
-    """Return the kind of operation that a route documents itself with.
-
-    An open one needs no API key, and its body, if it has one, may be left out.
-    """
+) -> type[ScopedOperation]:
+    """Return the kind of operation that a route documents itself with, and is guarded by."""
     kinds = [*_ALWAYS, *problems]
-    if not is_open:
-        kinds.append(ProblemKind.UNAUTHORIZED)
+    if scope is not None:
+        kinds += (ProblemKind.UNAUTHORIZED, ProblemKind.INSUFFICIENT_SCOPE)
     if body is not None:
         kinds += _WITH_BODY
     if key != "none":
         kinds += _WITH_KEY
 
     @dataclass
-    class Described(Operation):
+    class Described(ScopedOperation):
         def __post_init__(self) -> None:
             if body is not None:
-                self.request_body = RequestBody(content=_json(body), required=not is_open)
-            if is_open:
-                self.security = [{}]
+                self.request_body = RequestBody(content=_json(body), required=body_required)
+            self.security = [{}] if scope is None else [{"api_key": []}]
             if queued != "none":
                 self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
                 self.parameters = [*(self.parameters or []), _key_parameter(key)]
             self.responses = {**(self.responses or {}), **_problem_responses(kinds)}
 
+    Described.scope = scope
     return Described
 
 

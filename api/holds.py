@@ -11,6 +11,7 @@ from api.context import served_in_front
 from api.documents import describe
 from api.inputs import HoldBody, SelectionBody
 from api.problems import ProblemKind
+from engine.tenancy.principals import Scope
 
 _SELECTION_PROBLEMS: Final = (
     ProblemKind.SEATS_TAKEN,
@@ -37,6 +38,7 @@ _HOLD_PROBLEMS: Final = (
     "/{show:str}/holds",
     summary="Hold seats and places",
     operation_class=describe(
+        scope=Scope.HOLDS_WRITE,
         body=HoldBody,
         key="required",
         problems=(
@@ -58,7 +60,7 @@ async def hold_places(show: FromPath[str]) -> Response[HoldAnswer]:
 @get(
     "/{show:str}/holds/{hold:str}",
     summary="Look at a hold",
-    operation_class=describe(problems=_HOLD_PROBLEMS),
+    operation_class=describe(scope=Scope.HOLDS_WRITE, problems=_HOLD_PROBLEMS),
 )
 async def look_at_hold(show: FromPath[str], hold: FromPath[str]) -> HoldAnswer:
     """Tell how a hold stands: its places, its deadline and what it costs."""
@@ -70,6 +72,7 @@ async def look_at_hold(show: FromPath[str], hold: FromPath[str]) -> HoldAnswer:
     summary="Change a hold's selection",
     status_code=HTTP_200_OK,
     operation_class=describe(
+        scope=Scope.HOLDS_WRITE,
         body=SelectionBody,
         problems=(*_HOLD_PROBLEMS, ProblemKind.ALREADY_PURCHASED, *_SELECTION_PROBLEMS),
     ),
@@ -87,11 +90,12 @@ async def replace_selection(show: FromPath[str], hold: FromPath[str]) -> HoldAns
     summary="Release a hold",
     status_code=HTTP_204_NO_CONTENT,
     operation_class=describe(
+        scope=Scope.HOLDS_WRITE,
         problems=(
             ProblemKind.SHOW_NOT_FOUND,
             ProblemKind.HOLD_NOT_FOUND,
             ProblemKind.ALREADY_PURCHASED,
-        )
+        ),
     ),
 )
 async def release_hold(show: FromPath[str], hold: FromPath[str]) -> None:

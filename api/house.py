@@ -19,6 +19,7 @@ from engine.inventory.house import BlocksChanged
 from engine.inventory.shows import Show
 from engine.platform.ids import Prefix
 from engine.sales.house_office import HouseOffice
+from engine.tenancy.principals import Scope
 
 _PROBLEMS = (
     ProblemKind.SHOW_NOT_FOUND,
@@ -43,7 +44,9 @@ class BlocksAnswer(Struct, frozen=True):
     "/{show:str}/blocks",
     summary="Withhold places",
     status_code=HTTP_200_OK,
-    operation_class=describe(body=BlockBody, key="honoured", problems=_PROBLEMS),
+    operation_class=describe(
+        scope=Scope.SHOWS_WRITE, body=BlockBody, key="honoured", problems=_PROBLEMS
+    ),
 )
 async def withhold(request: ApiRequest, show: FromPath[str]) -> Response[BlocksAnswer]:
     """Take open seats and places off sale until they are given back: all of them, or none.
@@ -71,7 +74,9 @@ async def withhold(request: ApiRequest, show: FromPath[str]) -> Response[BlocksA
     "/{show:str}/blocks/release",
     summary="Give withheld places back",
     status_code=HTTP_200_OK,
-    operation_class=describe(body=ReleaseBlockBody, key="honoured", problems=_PROBLEMS),
+    operation_class=describe(
+        scope=Scope.SHOWS_WRITE, body=ReleaseBlockBody, key="honoured", problems=_PROBLEMS
+    ),
 )
 async def give_back(request: ApiRequest, show: FromPath[str]) -> Response[BlocksAnswer]:
     """Put withheld seats and places on sale again: all of them, or none.

@@ -28,6 +28,7 @@ class ProblemKind(Enum):
     IDEMPOTENCY_KEY_MISSING = "idempotency-key-missing", 400, "An Idempotency-Key is required"
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid", 400, "The Idempotency-Key is invalid"
     UNAUTHORIZED = "unauthorized", 401, "A valid API key is required"
+    INSUFFICIENT_SCOPE = "insufficient-scope", 403, "The credential lacks a scope"
     NOT_ADMITTED = "not-admitted", 403, "This needs a pass of the show's waiting room"
     PROOF_REQUIRED = "proof-required", 403, "Joining needs a proof"
     IDENTITY_INVALID = "identity-invalid", 403, "The identity is not one that the reseller signed"

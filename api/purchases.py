@@ -15,6 +15,7 @@ from api.reading import check_query
 from engine.inventory.shows import Show, UnknownShowError
 from engine.platform.ids import HoldId, IdError
 from engine.sales.views import FailedOrder, OrderView
+from engine.tenancy.principals import Scope
 
 
 @post(
@@ -26,6 +27,7 @@ from engine.sales.views import FailedOrder, OrderView
         )
     },
     operation_class=describe(
+        scope=Scope.ORDERS_WRITE,
         body=PurchaseBody,
         key="required",
         problems=(
@@ -49,7 +51,7 @@ async def purchase_hold(show: FromPath[str]) -> Response[OrderAnswer]:
 @get(
     "/v1/orders/{order:str}",
     summary="Look at an order",
-    operation_class=describe(problems=(ProblemKind.ORDER_NOT_FOUND,)),
+    operation_class=describe(scope=Scope.ORDERS_READ, problems=(ProblemKind.ORDER_NOT_FOUND,)),
 )
 async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer:
     """Tell an order with its lines, its tickets and how it stands.
@@ -70,7 +72,8 @@ async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswe
     summary="Return an order",
     status_code=HTTP_200_OK,
     operation_class=describe(
-        problems=(ProblemKind.ORDER_NOT_FOUND, ProblemKind.ORDER_NOT_CONFIRMED)
+        scope=Scope.ORDERS_RETURN,
+        problems=(ProblemKind.ORDER_NOT_FOUND, ProblemKind.ORDER_NOT_CONFIRMED),
     ),
 )
 async def return_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer:

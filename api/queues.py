@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT
 
 from api.context import ApiRequest, find_show, runtime_of, served_in_front
-from api.credentials import require_reseller
+from api.credentials import require_scope
 from api.documents import describe
 from api.outcomes import problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
@@ -29,13 +29,14 @@ from api.queue_outcomes import no_queue
 from api.reading import check_query, read_body, require_json_accepted
 from engine.inventory.commands import Overloaded, Recovering
 from engine.inventory.shows import Show
+from engine.tenancy.principals import Scope
 from engine.waitingroom.identities import identity_key
 from engine.waitingroom.queues import NoQueueError, Queue
 from engine.waitingroom.room import DrawFixed
 from engine.waitingroom.rules import QueueRules
 from engine.waitingroom.tokens import MAX_AGE_S
 
-_OF_RESELLER: Final = [require_reseller, require_json_accepted]
+_OF_RESELLER: Final = [require_scope, require_json_accepted]
 _OPENS_BEFORE_MAX: Final = timedelta(seconds=MAX_AGE_S) - timedelta(days=1)
 """Tokens of the first who join must last until they have had their turn."""
 _DRAW_FIXED: Final = (
@@ -49,8 +50,9 @@ _WITH_TOKEN: Final = (ProblemKind.NO_QUEUE, ProblemKind.QUEUE_TOKEN_INVALID)
     "/{show:str}/queue",
     summary="Join the line",
     operation_class=describe(
+        scope=None,
         body=JoinBody,
-        is_open=True,
+        body_required=False,
         problems=(
             ProblemKind.NO_QUEUE,
             ProblemKind.QUEUE_CLOSED,
@@ -72,7 +74,7 @@ async def join_queue(show: FromPath[str]) -> Response[JoinAnswer]:
 @get(
     "/{show:str}/queue/serving",
     summary="How the line stands",
-    operation_class=describe(is_open=True, problems=(ProblemKind.NO_QUEUE,)),
+    operation_class=describe(scope=None, problems=(ProblemKind.NO_QUEUE,)),
 )
 async def show_serving(show: FromPath[str]) -> ServingAnswer:
     """Tell how far the line is served: the same bytes for everybody, to be asked for each second.
@@ -85,7 +87,7 @@ async def show_serving(show: FromPath[str]) -> ServingAnswer:
 @get(
     "/{show:str}/queue/position",
     summary="Where a number stands",
-    operation_class=describe(is_open=True, queued="required", problems=_WITH_TOKEN),
+    operation_class=describe(scope=None, queued="required", problems=_WITH_TOKEN),
 )
 async def show_position(show: FromPath[str]) -> PositionAnswer:
     """Tell a number's place, how many are ahead, and a range for the wait."""
@@ -97,8 +99,9 @@ async def show_position(show: FromPath[str]) -> PositionAnswer:
     summary="Claim the pass",
     status_code=HTTP_200_OK,
     operation_class=describe(
+        scope=None,
         body=ClaimBody,
-        is_open=True,
+        body_required=False,
         queued="required",
         problems=(*_WITH_TOKEN, ProblemKind.NOT_YOUR_TURN, ProblemKind.PASS_ENDED),
     ),
@@ -116,7 +119,7 @@ async def claim_pass(show: FromPath[str]) -> PassAnswer:
     "/{show:str}/queue/pass",
     summary="Leave",
     status_code=HTTP_204_NO_CONTENT,
-    operation_class=describe(is_open=True, queued="required", problems=_WITH_TOKEN),
+    operation_class=describe(scope=None, queued="required", problems=_WITH_TOKEN),
 )
 async def leave_queue(show: FromPath[str]) -> None:
     """Give up a number and its pass for good: its place in checkout is free at once."""
@@ -127,7 +130,7 @@ async def leave_queue(show: FromPath[str]) -> None:
     "/{show:str}/queue/events",
     summary="News of the line",
     media_type="text/event-stream",
-    operation_class=describe(is_open=True, queued="in_query_too", problems=_WITH_TOKEN),
+    operation_class=describe(scope=None, queued="in_query_too", problems=_WITH_TOKEN),
 )
 async def tell_events(show: FromPath[str]) -> str:
     """Tell as server-sent events: `serving`, `position`, `next`, `admitted`, `paused`, `sold-out`.
@@ -140,7 +143,7 @@ async def tell_events(show: FromPath[str]) -> str:
 @get(
     "/{show:str}/queue/draw",
     summary="The draw",
-    operation_class=describe(is_open=True, problems=(ProblemKind.NO_QUEUE,)),
+    operation_class=describe(scope=None, problems=(ProblemKind.NO_QUEUE,)),
 )
 async def show_draw(show: FromPath[str]) -> DrawAnswer:
     """Tell the commitment to the draw; after it, all that is needed to recompute every place."""
@@ -152,7 +155,9 @@ async def show_draw(show: FromPath[str]) -> DrawAnswer:
     summary="Set the waiting room's rules",
     guards=_OF_RESELLER,
     operation_class=describe(
-        body=QueueBody, problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.ALREADY_DRAWN)
+        scope=Scope.QUEUES_MANAGE,
+        body=QueueBody,
+        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.ALREADY_DRAWN),
     ),
 )
 async def put_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
@@ -180,7 +185,9 @@ async def put_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
     "/{show:str}/queue",
     summary="The waiting room's rules",
     guards=_OF_RESELLER,
-    operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.NO_QUEUE)),
+    operation_class=describe(
+        scope=Scope.QUEUES_MANAGE, problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.NO_QUEUE)
+    ),
 )
 async def show_rules(request: ApiRequest, show: FromPath[str]) -> QueueAnswer:
     """Tell the rules, and what your systems sign identities with: keep that key secret."""

@@ -19,6 +19,7 @@ from engine.inventory.commands import Recovering
 from engine.inventory.manifest import SEPARATOR
 from engine.sales.pricing import ticket_charge
 from engine.sales.wanted import UnknownPlaces
+from engine.tenancy.principals import Scope
 
 LIMIT_DEFAULT: Final = 500
 LIMIT_MAX: Final = 2000
@@ -64,7 +65,8 @@ class SeatPage(Struct, frozen=True):
     "/{show:str}/seats",
     summary="List seats",
     operation_class=describe(
-        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.UNKNOWN_PRICE_LEVELS)
+        scope=Scope.SHOWS_READ,
+        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.UNKNOWN_PRICE_LEVELS),
     ),
 )
 async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter

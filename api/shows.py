@@ -30,6 +30,7 @@ from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
+from engine.tenancy.principals import Scope
 
 PAGE_MAX: Final = 200
 _PAGE_DEFAULT: Final = 50
@@ -51,6 +52,7 @@ class ShowPage(Struct, frozen=True):
     # Bodies of up to 64 MiB, seconds of work each: one at a time in a process.
     middleware=[OneAtATime()],
     operation_class=describe(
+        scope=Scope.SHOWS_WRITE,
         body=ShowBody,
         key="honoured",
         problems=(
@@ -87,7 +89,7 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
     )
 
 
-@get("/", summary="List your shows", operation_class=describe())
+@get("/", summary="List your shows", operation_class=describe(scope=Scope.SHOWS_READ))
 async def list_own(
     request: ApiRequest,
     cursor: Annotated[
@@ -114,7 +116,7 @@ async def list_own(
 @get(
     "/{show:str}",
     summary="Look at a show",
-    operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
 async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     """Tell a show with its rules, price levels and areas. Counts: its availability."""
@@ -126,7 +128,7 @@ async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     "/{show:str}/seating-plan",
     summary="Export the seating plan",
     media_type=MediaType.JSON,
-    operation_class=describe(problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
 async def export(show: FromPath[str]) -> Response[dict[str, object]]:
     """Give the seating plan back in the format that it came in.

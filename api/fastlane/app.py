@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from msgspec import Struct
 
 from api.context import RUNTIME
-from api.credentials import CREDENTIALS, Credentials
+from api.credentials import CREDENTIALS, Credentials, check_scope
 from api.edge import REQUEST_ID
 from api.fastlane import (
     availability,
@@ -34,6 +34,7 @@ from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
 from engine.platform.logs import configure_logs
 from engine.runtime import Serving
+from engine.tenancy.principals import Scope
 
 REQUESTS_MAX: Final = 16_384
 """Calls that one process works on at a time; beyond it: `overloaded`, before anything is read.
@@ -44,7 +45,12 @@ wait for their bodies shuts nobody out who has a key. Streams are counted by the
 
 _OPEN_PART: Final = 4
 
-_Route = Callable[[Call], Awaitable[Reply]]
+
+class _Guarded(Struct, frozen=True):
+    """A route for who has a credential with a scope."""
+
+    scope: Scope
+    serve: Callable[[Call], Awaitable[Reply]]
 
 
 class _Open(Struct, frozen=True):
@@ -62,24 +68,25 @@ class _UnderWay(Struct):
     count: int = 0
 
 
-_Found = tuple[_Route | _Open, str, str]
+_Found = tuple[_Guarded | _Open, str, str]
 
-_OF_SHOW: Final[dict[str, dict[str, _Route | _Open]]] = {
-    "holds": {"POST": holds.hold_places},
-    "purchases": {"POST": purchases.purchase_hold},
-    "batch": {"POST": batches.run_batch},
-    "availability": {
-        "GET": availability.show_availability,
-        "HEAD": availability.show_availability,
-    },
-    "seating-plan": {"GET": seating_plan.export_plan, "HEAD": seating_plan.export_plan},
+_AVAILABILITY: Final = _Guarded(Scope.SHOWS_READ, availability.show_availability)
+_SEATING_PLAN: Final = _Guarded(Scope.SHOWS_READ, seating_plan.export_plan)
+_LOOK: Final = _Guarded(Scope.HOLDS_WRITE, holds.look_at_hold)
+
+_OF_SHOW: Final[dict[str, dict[str, _Guarded | _Open]]] = {
+    "holds": {"POST": _Guarded(Scope.HOLDS_WRITE, holds.hold_places)},
+    "purchases": {"POST": _Guarded(Scope.ORDERS_WRITE, purchases.purchase_hold)},
+    "batch": {"POST": _Guarded(Scope.HOLDS_WRITE, batches.run_batch)},
+    "availability": {"GET": _AVAILABILITY, "HEAD": _AVAILABILITY},
+    "seating-plan": {"GET": _SEATING_PLAN, "HEAD": _SEATING_PLAN},
     "queue": {"POST": _Open(queue.join_queue)},
 }
-_OF_HOLD: Final[dict[str, _Route]] = {
-    "GET": holds.look_at_hold,
-    "HEAD": holds.look_at_hold,
-    "PUT": holds.replace_selection,
-    "DELETE": holds.release_hold,
+_OF_HOLD: Final[dict[str, _Guarded]] = {
+    "GET": _LOOK,
+    "HEAD": _LOOK,
+    "PUT": _Guarded(Scope.HOLDS_WRITE, holds.replace_selection),
+    "DELETE": _Guarded(Scope.HOLDS_WRITE, holds.release_hold),
 }
 _OF_QUEUE: Final[dict[str, dict[str, _Open]]] = {
     "serving": {"GET": _Open(queue.show_serving), "HEAD": _Open(queue.show_serving)},
@@ -164,7 +171,7 @@ class FastLane:
         answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
 
-    def _under_way(self, route: _Route | _Open) -> _UnderWay:
+    def _under_way(self, route: _Guarded | _Open) -> _UnderWay:
         if isinstance(route, _Open):
             return self._of_streams if route.is_stream else self._of_visitors
         return self._of_resellers
@@ -182,14 +189,16 @@ class FastLane:
                 Visit(runtime, self._bodies, self._streams, scope, exchange, headers, show, tail)
             )
         authorization = headers.get("authorization")
-        reseller = credentials.recall(authorization)
-        if reseller is None:
-            reseller = await credentials.identify(authorization)
+        principal = credentials.recall(authorization)
+        if principal is None:
+            principal = await credentials.identify(authorization)
+        if route.scope not in principal.scopes:
+            check_scope(principal, route.scope)
         check_call(scope, headers)
-        return await route(
+        return await route.serve(
             Call(
                 *(runtime, self._bodies, self._streams),
-                *(scope, exchange, headers, show, tail, reseller),
+                *(scope, exchange, headers, show, tail, principal),
             )
         )
 
@@ -205,7 +214,7 @@ def _find_route(method: str, path: str) -> _Found | None:
         return None
     parts = path.split("/")
     tail = ""
-    routes: Mapping[str, _Route | _Open] | None = None
+    routes: Mapping[str, _Guarded | _Open] | None = None
     if len(parts) == _PATH_OF_SHOW:
         routes = _OF_SHOW.get(parts[4])
     elif len(parts) == _PATH_OF_HOLD and parts[4] == "holds":

@@ -5,6 +5,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 from api.batches import BatchBody, HoldCommand, PurchaseCommand, ReleaseCommand
+from api.credentials import check_scope
 from api.fastlane.admission import admitted_ttls_ms
 from api.fastlane.call import Call
 from api.fastlane.failures import reply_failure
@@ -13,6 +14,7 @@ from api.fastlane.purchases import ask_purchase, tell_purchase
 from api.fastlane.replies import Reply
 from engine.inventory.shows import Show
 from engine.sales.box_office import Asked
+from engine.tenancy.principals import Scope
 
 BATCH_BYTES_MAX: Final = 512 * 1024
 
@@ -23,6 +25,8 @@ async def run_batch(call: Call) -> Reply:
     """Carry out each command as if it had come alone, in their order."""
     show = await call.show()
     body = await call.body(BatchBody, BATCH_BYTES_MAX, show=show)
+    if any(isinstance(one, PurchaseCommand) for one in body.commands):
+        check_scope(call.principal, Scope.ORDERS_WRITE)
     show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
     holds = [one for one in body.commands if isinstance(one, HoldCommand)]
     ttls: Iterator[int | Exception] = (1000 * one.ttl_s for one in holds)

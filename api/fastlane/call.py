@@ -27,6 +27,7 @@ from engine.inventory.commands import Overloaded
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, HoldId, IdError
 from engine.runtime import Serving
+from engine.tenancy.principals import Principal
 
 _ONCE: Final = frozenset(
     {
@@ -97,7 +98,12 @@ class Visit(Struct, frozen=True):
 class Call(Visit, frozen=True):
     """A request of a reseller."""
 
-    reseller: EntityId
+    principal: Principal
+
+    @property
+    def reseller(self) -> EntityId:
+        """Whose request it is."""
+        return self.principal.reseller
 
     def key(self) -> str:
         """Return the Idempotency-Key.

@@ -28,7 +28,7 @@ BATCH_MAX_MOST: Final = 1024
 
 
 DERIVED: Final = "derived"
-"""Stands in `queue_secrets` for the one that derives from `secret`."""
+"""Stands in `queue_secrets` and `sealing_keys` for the one that derives from `secret`."""
 
 
 class SettingsError(ValueError):
@@ -49,6 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_secrets: str = ""
     """Sign queue tokens and passes: separated by commas, the first signs, all are accepted. Each of
     32 characters or more, or `derived`: the one from `secret`, which is also taken if empty."""
+    sealing_keys: str = ""
+    """Wrap the keys that sensitive columns are encrypted with: separated by commas, the first
+    seals, all open. As `queue_secrets`, each of 32 characters or more, or `derived`."""
     queue_redis_url: str = ""
     """A plain server for ARQ's jobs; empty: the same as `redis_url`, unless that is a cluster."""
     redis_replicas: int = 0
@@ -110,8 +113,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def queue_keys(self) -> list[bytes]:
         """Return what signs queue tokens; the first signs, all are accepted."""
-        listed = [part.strip() for part in self.queue_secrets.split(",")]
-        derived = blake2b(self.secret.encode(), person=b"onsale queue", digest_size=32).digest()
+        return self._keys(self.queue_secrets, b"onsale queue")
+
+    def list_sealing_keys(self) -> list[bytes]:
+        """Return what wraps data keys; the first seals, all open."""
+        return self._keys(self.sealing_keys, b"onsale sealing")
+
+    def _keys(self, told: str, person: bytes) -> list[bytes]:
+        derived = blake2b(self.secret.encode(), person=person, digest_size=32).digest()
+        listed = [part.strip() for part in told.split(",")]
         return [part.encode() if part != DERIVED else derived for part in listed if part] or [
             derived
         ]
@@ -207,6 +217,9 @@ def _check(settings: Settings) -> None:
 def _check_waiting_room(settings: Settings) -> None:
     if any(len(key) < _SECRET_CHARACTERS_MIN for key in settings.queue_keys()):
         msg = f"{variable('queue_secrets')} needs at least {_SECRET_CHARACTERS_MIN} characters each"
+        raise SettingsError(msg)
+    if any(len(key) < _SECRET_CHARACTERS_MIN for key in settings.list_sealing_keys()):
+        msg = f"{variable('sealing_keys')} needs at least {_SECRET_CHARACTERS_MIN} characters each"
         raise SettingsError(msg)
     if not 0 <= settings.join_rate_max < inf:
         msg = f"{variable('join_rate_max')} must be 0 or more"

@@ -21,6 +21,7 @@ from engine.platform.database import (
 )
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.tables import api_keys, resellers
+from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind
 
 _SECRET_BYTES: Final = 32
 _KEY_CHARACTERS_MAX: Final = 128
@@ -69,8 +70,8 @@ async def issue_key(app: AsyncEngine, reseller: EntityId, region: str, name: str
         return await _issue(connection, reseller, region, name)
 
 
-async def authenticate(app: AsyncEngine, key: str) -> EntityId | None:
-    """Return the reseller whose key this is; None for an unknown or a revoked one.
+async def authenticate(app: AsyncEngine, key: str) -> Principal | None:
+    """Return whom this key stands for; None for an unknown or a revoked one.
 
     Notes, at most once an hour, that the key was used.
     """
@@ -83,7 +84,12 @@ async def authenticate(app: AsyncEngine, key: str) -> EntityId | None:
             return None
         await connection.execute(_SET, {"name": RESELLER_SETTING, "value": str(found.reseller_id)})
         await connection.execute(_USED, {"key": found.id})
-    return EntityId(found.reseller_id)
+    return Principal(
+        reseller=EntityId(found.reseller_id),
+        kind=PrincipalKind.KEY,
+        credential=EntityId(found.id),
+        scopes=EVERY_SCOPE,
+    )
 
 
 async def revoke_key(app: AsyncEngine, reseller: EntityId, key: EntityId) -> bool:

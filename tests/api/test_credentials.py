@@ -9,8 +9,10 @@ from api.credentials import FRESH_S, Credentials
 from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId
+from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind
 
 KEY = "onsale_dev_" + "k" * 43
+OWNER = Principal(EntityId(7), PrincipalKind.KEY, EntityId(8), EVERY_SCOPE)
 
 
 class KeyTable:
@@ -18,13 +20,13 @@ class KeyTable:
 
     def __init__(self) -> None:
         """Start with one key."""
-        self.owners = {KEY: EntityId(7)}
+        self.owners = {KEY: OWNER}
         self.asked = Counter[str]()
         self.reachable = True
         self.now = 1000.0
         self.patience: asyncio.Event | None = None
 
-    async def find(self, key: str) -> EntityId | None:
+    async def find(self, key: str) -> Principal | None:
         """Tell whose key it is."""
         self.asked[key] += 1
         await asyncio.sleep(0)
@@ -55,10 +57,10 @@ async def test_a_key_is_looked_up_once_in_a_while(
     table: KeyTable, credentials: Credentials
 ) -> None:
     """And again when the memory of it is no longer fresh."""
-    assert [await credentials.reseller(KEY) for _ in range(3)] == [7, 7, 7]
+    assert [await credentials.principal(KEY) for _ in range(3)] == [OWNER] * 3
     assert table.asked[KEY] == 1
     table.now += FRESH_S
-    assert await credentials.reseller(KEY) == 7
+    assert await credentials.principal(KEY) == OWNER
     assert table.asked[KEY] == 2
 
 
@@ -66,35 +68,35 @@ async def test_a_revoked_key_is_refused_within_30_seconds(
     table: KeyTable, credentials: Credentials
 ) -> None:
     """And stays refused."""
-    assert await credentials.reseller(KEY) == 7
+    assert await credentials.principal(KEY) == OWNER
     del table.owners[KEY]
     table.now += 30
-    assert await credentials.reseller(KEY) is None
+    assert await credentials.principal(KEY) is None
     table.reachable = False
     with pytest.raises(StoreUnavailableError):
-        await credentials.reseller(KEY)
+        await credentials.principal(KEY)
 
 
 async def test_a_spike_with_one_key_is_one_look_up(
     table: KeyTable, credentials: Credentials
 ) -> None:
     """Whoever comes while it is under way waits for it."""
-    found = await asyncio.gather(*(credentials.reseller(KEY) for _ in range(100)))
-    assert (set(found), table.asked[KEY]) == ({7}, 1)
+    found = await asyncio.gather(*(credentials.principal(KEY) for _ in range(100)))
+    assert (set(found), table.asked[KEY]) == ({OWNER}, 1)
 
 
 async def test_known_keys_stay_good_while_postgresql_is_away(
     table: KeyTable, credentials: Credentials
 ) -> None:
     """For a quarter of an hour: so long selling goes on without it."""
-    assert await credentials.reseller(KEY) == 7
+    assert await credentials.principal(KEY) == OWNER
     table.reachable = False
     table.now += 899
-    assert [await credentials.reseller(KEY) for _ in range(3)] == [7, 7, 7]
+    assert [await credentials.principal(KEY) for _ in range(3)] == [OWNER] * 3
     assert table.asked[KEY] == 2, "it is not asked again at once"
     table.now += 10
     with pytest.raises(StoreUnavailableError):
-        await credentials.reseller(KEY)
+        await credentials.principal(KEY)
 
 
 async def test_what_has_not_the_form_of_a_key_is_not_looked_up(
@@ -102,7 +104,7 @@ async def test_what_has_not_the_form_of_a_key_is_not_looked_up(
 ) -> None:
     """Nor remembered."""
     for text in ("", "x", KEY + " ", KEY[:20], "onsale_DEV_" + "k" * 43, KEY + "é", KEY * 9):
-        assert await credentials.reseller(text) is None
+        assert await credentials.principal(text) is None
     assert not table.asked
 
 
@@ -110,14 +112,14 @@ async def test_a_flood_of_unknown_keys_does_not_keep_a_known_one_waiting(
     table: KeyTable, credentials: Credentials
 ) -> None:
     """A key that was good before is looked up again on a way of its own."""
-    assert await credentials.reseller(KEY) == 7
+    assert await credentials.principal(KEY) == OWNER
     table.now += FRESH_S
     table.patience = asyncio.Event()
     strangers = [
-        asyncio.create_task(credentials.reseller(f"onsale_dev_{n:043d}")) for n in range(300)
+        asyncio.create_task(credentials.principal(f"onsale_dev_{n:043d}")) for n in range(300)
     ]
     await asyncio.sleep(0.01)
-    assert await asyncio.wait_for(credentials.reseller(KEY), 1) == 7
+    assert await asyncio.wait_for(credentials.principal(KEY), 1) == OWNER
     table.patience.set()
     told = await asyncio.gather(*strangers, return_exceptions=True)
     refused = [one for one in told if isinstance(one, ProblemError)]

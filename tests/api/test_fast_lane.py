@@ -18,6 +18,7 @@ from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId, HoldId, Ids
+from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind
 from engine.waitingroom.room import NotAdmitted
 from tests.api.front_desk import FrontDesk, ShowDesk, problem
 
@@ -28,8 +29,8 @@ _LENGTH = ("content-length", "1")
 
 
 class _Credentials:
-    def recall(self, _: str | None) -> EntityId:
-        return EntityId(5)
+    def recall(self, _: str | None) -> Principal:
+        return Principal(EntityId(5), PrincipalKind.KEY, EntityId(6), EVERY_SCOPE)
 
 
 class _Office:

@@ -19,6 +19,7 @@ from api.fastlane.streams import OF_ONE_ADDRESS_MAX
 from api.server import BROKEN_OFF, Behind, Exchange, RequestScope
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId, Ids
+from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind
 from engine.waitingroom.queues import NoQueueError, Queue
 from engine.waitingroom.standing import Standing
 from engine.waitingroom.states import QueueState
@@ -111,8 +112,8 @@ class _Office:
 
 
 class _Credentials:
-    def recall(self, _: str | None) -> EntityId:
-        return EntityId(5)
+    def recall(self, _: str | None) -> Principal:
+        return Principal(EntityId(5), PrincipalKind.KEY, EntityId(6), EVERY_SCOPE)
 
 
 class _Ground:

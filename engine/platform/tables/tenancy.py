@@ -1,0 +1,40 @@
+"""Resellers, who acts for them, and what they sign in with."""
+
+from typing import Final
+
+from sqlalchemy import Index, LargeBinary, Table, Text, UniqueConstraint
+
+from engine.platform.tables.columns import (
+    TIME,
+    entity,
+    metadata,
+    moment,
+    of_reseller,
+    optional,
+    required,
+    reseller_column,
+)
+
+resellers: Final = Table(
+    "resellers",
+    metadata,
+    entity(),
+    required("name", Text),
+    moment("created_at"),
+)
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    entity(),
+    reseller_column(),
+    required("name", Text),
+    required("key_hash", LargeBinary),  # SHA-256 of the whole key; the key is stored nowhere
+    required("prefix", Text),  # what a console shows of it
+    moment("created_at"),
+    optional("revoked_at", TIME),
+    optional("last_used_at", TIME),  # to the hour
+    UniqueConstraint("key_hash"),
+    of_reseller(),
+    Index(None, "reseller_id"),
+)
