@@ -24,7 +24,7 @@ RUN --mount=type=cache,target=/uv-cache \
 # ---- what runs: one image for migrate, api and worker, told apart by their command
 FROM python:${PYTHON_VERSION}-slim AS base
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin onsale
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/app
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/app:/app/clients/python
 WORKDIR /app
 COPY . /app
 

@@ -10,10 +10,10 @@ from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
+from onsale_client.wire import path_of
 
 from loadtests.auditor.hall import read_hall
 from loadtests.bench.measurement import Site
-from loadtests.buyers.desk import path_of
 
 COMMANDS_MAX: Final = 500
 """In one request."""

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from onsale_client.wire import path_of
 
-from loadtests.buyers.desk import Answer, Desk, GaveUpError, decode, path_of
+from loadtests.buyers.desk import Answer, Desk, GaveUpError, decode
 from loadtests.buyers.storefront import Storefront
 from loadtests.buyers.tally import Receipt, Tally
 

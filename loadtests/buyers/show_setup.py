@@ -1,23 +1,18 @@
 """Puts a show on sale over HTTP, the way a reseller would."""
 
-import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import uuid4
 
-import aiohttp
 import msgspec
+from onsale_client import AsyncOnsale, OnsaleError, Repeats
 
 from engine.inventory.slug import slug
-from loadtests.buyers.desk import path_of
 
 _DEAREST: Final = 12_900
 _CHEAPEST: Final = 2_900
 _TICKETS_MAX: Final = 8
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=120)
-_OPENING_S: Final = 120.0
-_PAUSE_S: Final = 0.25
+_TIMEOUT_S: Final = 120.0
+_REPEATS: Final = Repeats(tries=1000, total_s=120.0, pause_s_max=0.5)
 
 
 class RefusedShowError(Exception):
@@ -38,8 +33,7 @@ async def put_on_sale(
     opened already.
 
     Raises:
-        RefusedShowError: the API refused it, or it did not open.
-        aiohttp.ClientError: the API can't be reached.
+        RefusedShowError: the API refused it or can't be reached, or the show did not open.
     """
     read: dict[str, Any] = msgspec.json.decode(plan)
     now = datetime.now(UTC)
@@ -55,45 +49,15 @@ async def put_on_sale(
         "max_per_buyer": tickets_max,
         "plan": read,
     }
-    headers = {
-        "Authorization": f"Bearer {api_key}",
-        "Idempotency-Key": f"show-{uuid4().hex}",
-        "Content-Type": "application/json",
-    }
-    async with aiohttp.ClientSession(timeout=_TIMEOUT, headers=headers) as session:
-        content = msgspec.json.encode(body)
-        show = await _create(session, base_url + path_of("shows"), content)
-        await _wait_until_open(session, base_url + path_of("shows", show, "availability"))
-        return show
-
-
-async def _create(session: aiohttp.ClientSession, url: str, content: bytes) -> str:
-    """Create it, again with the same key for as long as it is told to come back; return its id."""
-    deadline = time.monotonic() + _OPENING_S
-    while True:
-        async with session.post(url, data=content) as response:
-            answer = await response.read()
-            if response.status in {201, 202}:
-                return str(msgspec.json.decode(answer)["show"])
-            told = f"{response.status} {answer[:2000].decode()}"
-            is_over = response.status != 503 or time.monotonic() > deadline  # noqa: PLR2004
-        if is_over:
-            msg = f"the show was refused: {told}"
-            raise RefusedShowError(msg)
-        await asyncio.sleep(_PAUSE_S)
-
-
-async def _wait_until_open(session: aiohttp.ClientSession, url: str) -> None:
-    deadline = time.monotonic() + _OPENING_S
-    while True:
-        async with session.get(url) as response:
-            if response.status == 200:  # noqa: PLR2004 -- ok
-                return
-            told = f"{response.status} {(await response.read())[:500].decode()}"
-        if time.monotonic() > deadline:
-            msg = f"the show did not open within {_OPENING_S:.0f} s: {told}"
-            raise RefusedShowError(msg)
-        await asyncio.sleep(_PAUSE_S)
+    client = AsyncOnsale(api_key, base_url=base_url, timeout_s=_TIMEOUT_S, repeats=_REPEATS)
+    async with client as onsale:
+        try:
+            created = await onsale.shows.create(body)
+            await onsale.shows.availability(created.show)  # repeated until it is open
+        except OnsaleError as error:
+            msg = f"the show was refused: {error}"
+            raise RefusedShowError(msg) from error
+        return created.show
 
 
 def _prices(plan: dict[str, Any]) -> dict[str, int]:

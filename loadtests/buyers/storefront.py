@@ -5,8 +5,9 @@ from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
+from onsale_client.wire import path_of
 
-from loadtests.buyers.desk import Answer, Desk, GaveUpError, path_of
+from loadtests.buyers.desk import Answer, Desk, GaveUpError
 
 Read = TypeVar("Read", bound=Struct)
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import aiohttp
 from msgspec import Struct
+from onsale_client.wire import path_of
 
 from engine.platform.settings import Settings
 from loadtests.auditor import audit
 from loadtests.buyers import reach_verdict
-from loadtests.buyers.desk import Desk, decode, path_of
+from loadtests.buyers.desk import Desk, decode
 from loadtests.buyers.show_setup import put_on_sale
 from loadtests.buyers.storefront import Storefront
 from loadtests.generated_plans import arena_plan

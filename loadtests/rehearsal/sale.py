@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from onsale_client.wire import path_of
 
-from loadtests.buyers.desk import path_of
 from loadtests.buyers.storefront import Storefront
 from loadtests.rehearsal.door import Answer, Door, LostError
 from loadtests.rehearsal.plan import Plan

@@ -22,15 +22,15 @@ from locust.contrib.fasthttp import FastResponse
 from locust.env import Environment
 from locust.exception import StopUser
 from msgspec import Struct
+from onsale_client import NoAnswerError, Onsale, Repeats, Request, Response
+from onsale_client.wire import TransportError
 
 from loadtests.scenarios.hall import Hall
 from loadtests.spike.seconds import FAILED, IN_A_BATCH, SUFFIX, TOLD_TO_WAIT, SecondsWriter
 
 SALES_ANSWERS: Final = frozenset({409, 410})
 
-_REPEATS_MAX: Final = 4
-_BACK_OFF_S: Final = 0.2
-_RETRY_AFTER_S_MAX: Final = 30.0
+_REPEATS: Final = Repeats(tries=5, total_s=120.0, first_pause_s=0.3, pause_s_max=30.0)
 _COME_AGAIN: Final = frozenset({429, 503})
 _NO_ANSWER: Final = 0
 _REFUSED: Final = 400
@@ -68,6 +68,8 @@ class Asking(Struct, frozen=True):
     """What it asks for; beside these only the sale's answers are no failures."""
     body: object = None
     headers: Mapping[str, str] = {}
+    key: str | None = None
+    """The idempotency key, the same in all repetitions."""
     needs_key: bool = True
     """Whether it is a reseller's, with their API key."""
 
@@ -84,7 +86,10 @@ class Visitor(FastHttpUser):
     def on_start(self) -> None:
         """Take the target from the environment."""
         self.path = f"/v1/shows/{os.environ['TARGET_SHOW']}"
-        self.credentials = {"Authorization": f"Bearer {os.environ['TARGET_API_KEY']}"}
+        self._carrier = Carrier(self)
+        key = os.environ["TARGET_API_KEY"]
+        self.reseller = Onsale(key, transport=self._carrier, repeats=_REPEATS)
+        self.anybody = Onsale(None, transport=self._carrier, repeats=_REPEATS)
 
     def open_page(self) -> Hall:
         """Look at the show.
@@ -122,8 +127,7 @@ class Visitor(FastHttpUser):
         self, what: str, name: str, body: object, *, key: str | None = None, well: Statuses
     ) -> Told | None:
         """Send a command with a key, the same in all repetitions; None without an outcome."""
-        headers = {"Idempotency-Key": key or uuid4().hex}
-        return self.ask(Asking("POST", self.path + what, name, well, body, headers))
+        return self.ask(Asking("POST", self.path + what, name, well, body, key=key or uuid4().hex))
 
     def release(self, hold: str) -> None:
         """Give a hold back."""
@@ -131,48 +135,23 @@ class Visitor(FastHttpUser):
 
     def ask(self, asking: Asking) -> Told | None:
         """Send a request until it has an outcome; None if it has none after five tries."""
-        told, wait_s = self._try(asking)
-        for attempt in range(_REPEATS_MAX):
-            if told is not None:
-                break
-            back_off_s = _BACK_OFF_S * 2**attempt if wait_s is None else wait_s
-            gevent.sleep(back_off_s * self.luck.uniform(0.8, 1.2))
-            told, wait_s = self._try(asking)
-        return told
-
-    def _try(self, asking: Asking) -> tuple[Told | None, float | None]:
-        """Send a request once; without an outcome, tell how long to wait if the answer says so."""
-        headers = (self.credentials if asking.needs_key else {}) | dict(asking.headers)
-        content = None
-        if asking.body is not None:
-            content = msgspec.json.encode(asking.body).decode()
-            headers["Content-Type"] = "application/json"
-        began = time.perf_counter()
-        with self.client.request(
-            asking.method,
-            asking.path,
-            name=asking.name,
-            data=content,
-            headers=headers,
-            catch_response=True,
-        ) as response:
-            status = response.status_code
-            wait_s = _retry_after_s(response)
-            if status in _COME_AGAIN and wait_s is not None:
-                response.request_meta["name"] = f"{asking.name}{TOLD_TO_WAIT}"
-                response.success()
-                return None, wait_s
-            if status in SALES_ANSWERS or status in asking.well:
-                response.success()
-            elif status != _NO_ANSWER:
-                response.failure(f"{status}: {(response.text or '')[:_BODY_SHOWN]}")
-            # Of no answer at all Locust knows why, and counts it as a failure by itself.
-            if status == _NO_ANSWER or status >= _SERVER_ERROR:
-                return None, None
-            took_ms = (time.perf_counter() - began) * 1000
-            content = response.content or b""
-            return Told(status, content, _header(response, "etag"), took_ms), None
-        return None, None  # Locust's context manager may end the block early
+        self._carrier.asking = asking
+        onsale = self.reseller if asking.needs_key else self.anybody
+        try:
+            response = onsale.request(
+                asking.method,
+                asking.path,
+                asking.body,
+                key=asking.key,
+                headers=asking.headers,
+                is_repeatable=True,  # what is lost is asked again, as a shop must
+            )
+        except NoAnswerError:
+            return None
+        if response.status in _COME_AGAIN or response.status >= _SERVER_ERROR:
+            return None
+        etag = response.headers.get("etag")
+        return Told(response.status, response.body, etag, response.took_s * 1000)
 
     def _count(
         self, kind: str, name: str, status: int, took_ms: float, failure: Exception | None
@@ -188,6 +167,50 @@ class Visitor(FastHttpUser):
         )
 
 
+class Carrier:
+    """Carries the client's requests over Locust's connection, which counts and judges each."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        """Take whose connection it is."""
+        self._visitor = visitor
+        self.asking = Asking("GET", "/", "", ())
+        """What is being asked for: under which name it is counted, and what is no failure."""
+
+    def send(self, request: Request) -> Response:
+        """Send a request once.
+
+        Raises:
+            TransportError: no answer came.
+        """
+        began = time.perf_counter()
+        with self._visitor.client.request(
+            request.method,
+            request.path,
+            name=self.asking.name,
+            data=None if request.content is None else request.content.decode(),
+            headers=request.headers,
+            catch_response=True,
+        ) as response:
+            status = response.status_code
+            headers = {} if response.headers is None else dict(response.headers.items())
+            told = {name.lower(): value for name, value in headers.items()}
+            if status in _COME_AGAIN and told.get("retry-after", "").isdigit():
+                response.request_meta["name"] = f"{self.asking.name}{TOLD_TO_WAIT}"
+                response.success()
+            elif status in SALES_ANSWERS or status in self.asking.well:
+                response.success()
+            elif status != _NO_ANSWER:
+                response.failure(f"{status}: {(response.text or '')[:_BODY_SHOWN]}")
+            # Of no answer at all Locust knows why, and counts it as a failure by itself.
+            if status != _NO_ANSWER:
+                took_s = time.perf_counter() - began
+                return Response(status, told, response.content or b"", took_s)
+        raise TransportError(self.asking.name)
+
+    def close(self) -> None:
+        """Leave the connection to its visitor."""
+
+
 def stop_if_missing(told: Told | None, what: str) -> Told:
     """Return what a visitor can't do without.
 
@@ -198,18 +221,6 @@ def stop_if_missing(told: Told | None, what: str) -> Told:
         msg = f"{what} was not to be had"
         raise StopUser(msg)
     return told
-
-
-def _header(response: FastResponse, name: str) -> str | None:
-    value = None if response.headers is None else response.headers.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _retry_after_s(response: FastResponse) -> float | None:
-    told = _header(response, "retry-after")
-    if told is None or not told.isdigit():
-        return None
-    return min(float(told), _RETRY_AFTER_S_MAX)
 
 
 @events.test_start.add_listener
