@@ -35,7 +35,6 @@ from engine.waitingroom.rules import (
 
 IDENTITY_CHARACTERS_MAX: Final = 2048
 PROOF_CHARACTERS_MAX: Final = 4096
-BEACON_BYTES_MAX: Final = 64
 
 
 class JoinBody(Body, frozen=True, kw_only=True):

@@ -27,8 +27,6 @@ BITS_MAX: Final = 24
 LIFETIME_S: Final = 300
 WINDOW_S: Final = 300
 SPENT_BITS: Final = 2**23
-SPENT_KEPT_S: Final = 900
-"""A bitmap is asked for during its own five minutes and the next; clocks may differ by as much."""
 
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct(">BI8sB")

@@ -48,7 +48,6 @@ from engine.waitingroom.queues import (
 )
 from engine.waitingroom.rules import QueueRules
 from engine.waitingroom.standing import Standing, Standings
-from engine.waitingroom.states import QueueState
 from engine.waitingroom.tokens import QueueToken, QueueTokens, TokenError
 
 _QUEUES_REMEMBERED: Final = 4096
@@ -347,10 +346,12 @@ class WaitingRoom:
         try:
             number = self._tokens.read_pass(show.id, text, buyer)
             found = await self.look_in(show.id)
-        except (TokenError, NoQueueError, StoreUnavailableError):
+            if not isinstance(found, Unavailable):
+                await self._ask(found[0], Leave(number))
+        except (TokenError, NoQueueError):
             return
-        if not isinstance(found, Unavailable):
-            await self._ask(found[0], Leave(number))
+        except StoreUnavailableError as error:
+            _log.warning("pass not ended", show=f"{show.id:016x}", error=repr(error))
 
     async def _ask(self, queue: Queue, command: Command) -> Outcome:
         return await self._lanes.get(queue.show, queue.keys).submit(command)
@@ -379,8 +380,3 @@ class WaitingRoom:
 
 def _digest(buyer: str) -> str:
     return blake2b(buyer.encode(), digest_size=8).hexdigest()
-
-
-def is_open(state: QueueState) -> bool:
-    """Tell whether somebody is or will be admitted in this state."""
-    return state not in {QueueState.OFF, QueueState.CLOSED, QueueState.SOLD_OUT}

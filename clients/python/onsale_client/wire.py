@@ -56,7 +56,7 @@ class TransportError(Exception):
 class AsyncTransport(Protocol):
     """Carries requests."""
 
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request, /) -> Response:
         """Send a request once.
 
         Raises:
@@ -72,7 +72,7 @@ class AsyncTransport(Protocol):
 class Transport(Protocol):
     """Carries requests, one after the other in each thread."""
 
-    def send(self, request: Request) -> Response:
+    def send(self, request: Request, /) -> Response:
         """Send a request once.
 
         Raises:
