@@ -53,6 +53,9 @@ class Prefix(StrEnum):
     TICKET = "tkt"
     FACT = "fct"
     CURSOR = "cur"
+    USER = "usr"
+    SESSION = "ses"
+    INVITATION = "inv"
 
 
 def new_entity_id() -> EntityId:
