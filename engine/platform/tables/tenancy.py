@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from sqlalchemy import Index, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Index, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine.platform.tables.columns import (
     TIME,
@@ -34,6 +35,11 @@ api_keys: Final = Table(
     moment("created_at"),
     optional("revoked_at", TIME),
     optional("last_used_at", TIME),  # to the hour
+    required("scopes", ARRAY(Text)),
+    optional("expires_at", TIME),
+    # A key that was rotated: by which one, and until when both open.
+    optional("replaced_by", BigInteger),
+    optional("overlap_until", TIME),
     UniqueConstraint("key_hash"),
     of_reseller(),
     Index(None, "reseller_id"),
