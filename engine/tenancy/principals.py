@@ -98,3 +98,11 @@ class Principal(Struct, frozen=True):
     scopes: frozenset[Scope]
     user: EntityId | None = None
     """The person whom a token was given to; None: a system."""
+
+
+class Recognised(Struct, frozen=True):
+    """A credential that is good, and for how long it will be."""
+
+    principal: Principal
+    ends_in_s: float | None = None
+    """None: until somebody ends it."""
