@@ -35,6 +35,11 @@ from engine.platform.tables.tenancy import (
     api_keys,
     resellers,
 )
+from engine.platform.tables.trail import (
+    trail_drafts,
+    trail_entries,
+    trail_heads,
+)
 
 __all__ = (
     "api_keys",
@@ -61,4 +66,7 @@ __all__ = (
     "shows",
     "stranded_facts",
     "tickets",
+    "trail_drafts",
+    "trail_entries",
+    "trail_heads",
 )
