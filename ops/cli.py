@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from engine.platform.acting import act_as_command
 from engine.platform.logs import configure_logs
 from engine.platform.settings import SettingsError
 from ops.child import StackError
@@ -69,6 +70,7 @@ def main() -> None:
     """
     # To standard error, so that what a command prints stays its own.
     configure_logs("warning")
+    act_as_command()
 
 
 main.help = _keep_examples(main.help)

@@ -10,6 +10,7 @@ from functools import partial
 import uvloop
 from redis.exceptions import RedisError
 
+from engine.platform.acting import act_as_worker
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
 from engine.runtime import open_working
@@ -51,6 +52,7 @@ def main() -> None:
     wants_check = parser.parse_args().check
     settings = load_settings(os.environ)
     configure_logs(settings.log_level)
+    act_as_worker()
     # On this loop a sale is recorded in two thirds of the time that asyncio's own needs.
     if wants_check:
         sys.exit(uvloop.run(_check(settings)))

@@ -8,6 +8,7 @@ from sqlalchemy import URL, NullPool, event, make_url, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from engine.platform.acting import ACTING, ACTOR_SETTING, ADDRESS_SETTING, UNKNOWN
 from engine.platform.errors import is_outage
 from engine.platform.retrying import Breaker
 from engine.platform.settings import Settings
@@ -32,7 +33,10 @@ _POOL_RECYCLE_S: Final = 1800
 # A process that is stopped inside a transaction must not keep a show's row locked for ever.
 _IDLE_IN_TRANSACTION: Final = "15s"
 
-_SET: Final = text("SELECT set_config(:name, :value, true)")
+_SET: Final = text(
+    "SELECT set_config(:name, :value, true),"
+    f" set_config('{ACTOR_SETTING}', :actor, true), set_config('{ADDRESS_SETTING}', :address, true)"
+)
 _PROBE: Final = text("SELECT 1")
 
 
@@ -58,6 +62,10 @@ def _connect_args(role: str | None, command_timeout_s: float) -> dict[str, Any]:
     }
     if role is not None:
         server_settings["role"] = role
+    # For transactions that are no reseller's; those say by themselves who acts.
+    actor = ACTING.get()
+    if actor != UNKNOWN:
+        server_settings |= actor.settings()
     return {
         "timeout": _CONNECT_TIMEOUT_S,
         "command_timeout": command_timeout_s,
@@ -68,7 +76,8 @@ def _connect_args(role: str | None, command_timeout_s: float) -> dict[str, Any]:
 def create_engine(settings: Settings, role: str, *, connections_max: int = 8) -> AsyncEngine:
     """Return an engine whose connections act as one of the four roles in `settings`.
 
-    It opens nothing yet. Who asks while all `connections_max` are in use waits 5 s, then gets
+    They act for whoever acts now, as `engine.platform.acting` says, unless a transaction tells
+    otherwise. It opens nothing yet. Who asks while all `connections_max` are in use waits 5 s, then gets
     SQLAlchemy's `TimeoutError`. Dispose of it when done.
     """
     database_url, role = settings.database_login(role)
@@ -145,7 +154,7 @@ async def tenant_transaction(engine: AsyncEngine, reseller: int) -> AsyncGenerat
 async def local_transaction(
     engine: AsyncEngine, setting: str, value: str
 ) -> AsyncGenerator[AsyncConnection]:
-    """Open a transaction with a session variable of its own.
+    """Open a transaction with a session variable of its own, in which triggers see who acts.
 
     Raises:
         BreakerOpenError: the engine is guarded, and PostgreSQL has not answered lately.
@@ -154,7 +163,16 @@ async def local_transaction(
         # That the variable is set tells that PostgreSQL answers: what follows is the caller's.
         with _watch(engine):
             connection = await stack.enter_async_context(engine.begin())
-            await connection.execute(_SET, {"name": setting, "value": value})
+            acts = ACTING.get().settings()
+            await connection.execute(
+                _SET,
+                {
+                    "name": setting,
+                    "value": value,
+                    "actor": acts[ACTOR_SETTING],
+                    "address": acts[ADDRESS_SETTING],
+                },
+            )
         yield connection
 
 

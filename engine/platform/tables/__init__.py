@@ -48,6 +48,11 @@ from engine.platform.tables.tenancy import (
     api_keys,
     resellers,
 )
+from engine.platform.tables.trail import (
+    trail_drafts,
+    trail_entries,
+    trail_heads,
+)
 
 __all__ = (
     "accounts",
@@ -82,5 +87,8 @@ __all__ = (
     "stranded_facts",
     "tickets",
     "told_shows",
+    "trail_drafts",
+    "trail_entries",
+    "trail_heads",
     "users",
 )
