@@ -35,6 +35,12 @@ from engine.platform.tables.tenancy import (
     api_keys,
     resellers,
 )
+from engine.platform.tables.webhooks import (
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_positions,
+)
 
 __all__ = (
     "api_keys",
@@ -61,4 +67,8 @@ __all__ = (
     "shows",
     "stranded_facts",
     "tickets",
+    "webhook_attempts",
+    "webhook_deliveries",
+    "webhook_endpoints",
+    "webhook_positions",
 )
