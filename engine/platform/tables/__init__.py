@@ -53,6 +53,12 @@ from engine.platform.tables.trail import (
     trail_entries,
     trail_heads,
 )
+from engine.platform.tables.webhooks import (
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_endpoints,
+    webhook_positions,
+)
 
 __all__ = (
     "accounts",
@@ -91,4 +97,8 @@ __all__ = (
     "trail_entries",
     "trail_heads",
     "users",
+    "webhook_attempts",
+    "webhook_deliveries",
+    "webhook_endpoints",
+    "webhook_positions",
 )

@@ -1,0 +1,168 @@
+"""Sends one message over HTTP, trusting nothing about who is at the other end.
+
+The status alone decides; of an answer's body only its beginning is read, never unpacked, and for a
+moment only. Redirects are not followed: they would lead where nobody checked.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from time import monotonic
+from typing import Final
+
+import aiohttp
+from msgspec import Struct
+
+from engine.notify.addresses import (
+    AddressRefusedError,
+    CheckedResolver,
+    check_url,
+    open_checked_socket,
+)
+
+RESPONSE_BYTES_MAX: Final = 1024
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_TOTAL_TIMEOUT_S: Final = 15.0
+_BODY_TIMEOUT_S: Final = 1.0
+# Below the 5 s after which the quickest of servers close: who sends just then is not answered.
+_KEEP_ALIVE_S: Final = 4.0
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "User-Agent": "Onsale-Webhooks/1",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
+_ERROR_CHARACTERS_MAX: Final = 300
+
+
+class Sent(Struct, frozen=True):
+    """What became of one attempt. `status` is None if there was no answer: `error` says why."""
+
+    status: int | None
+    duration_ms: int
+    error: str | None = None
+    response: str = ""
+    retry_after: str | None = None
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the receiver has it."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004 - HTTP's
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the receiver wants nothing any more."""
+        return self.status == HTTPStatus.GONE
+
+    @property
+    def asks_for_time(self) -> bool:
+        """Whether the receiver is there, and has too much to do."""
+        return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+
+class Sender:
+    """Sends messages; any number at a time, which its callers bound."""
+
+    def __init__(self, *, private: bool, resolver: CheckedResolver | None = None) -> None:
+        """Take whether loopback may be told too. To be made inside a running event loop."""
+        self._private = private
+        self._resolver = resolver or CheckedResolver(private=private)
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            resolver=self._resolver,
+            use_dns_cache=False,
+            keepalive_timeout=_KEEP_ALIVE_S,
+            socket_factory=partial(open_checked_socket, private=private),
+            ssl_shutdown_timeout=0,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=_TOTAL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+            headers=_HEADERS,
+            # What unpacks to more than it weighs stays packed.
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+        await self._resolver.close()
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+        """Send a message. Whatever the other side does is a value: this raises nothing of it."""
+        began = monotonic()
+        try:
+            check_url(url, private=self._private)
+            async with asyncio.timeout(_TOTAL_TIMEOUT_S):
+                return await self._post(url, headers, body, began)
+        except TimeoutError:
+            error = "no answer in time"
+        except AddressRefusedError as refused:
+            error = f"not sent: the URL {refused}" if str(refused).startswith("must") else (
+                f"not sent: {refused}"
+            )
+        except aiohttp.ClientConnectorCertificateError:
+            error = "its certificate is not valid"
+        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as failed:
+            error = _told(failed)
+        return Sent(None, _ms_since(began), error[:_ERROR_CHARACTERS_MAX])
+
+    async def _post(
+        self, url: str, headers: Mapping[str, str], body: bytes, began: float
+    ) -> Sent:
+        response = await self._session.post(
+            url, data=body, headers=headers, allow_redirects=False
+        )
+        try:
+            duration_ms = _ms_since(began)
+            beginning = await _read_beginning(response)
+        finally:
+            # Sent back for the next message only if all of the answer was read.
+            response.close() if not response.content.at_eof() else response.release()
+        sent = Sent(
+            status=response.status,
+            duration_ms=duration_ms,
+            response=beginning,
+            retry_after=response.headers.get("Retry-After"),
+        )
+        return sent
+
+
+async def _read_beginning(response: aiohttp.ClientResponse) -> str:
+    """Return the beginning of a body, as far as it is there soon; its end is nobody's concern."""
+    found = bytearray()
+    with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            while len(found) < RESPONSE_BYTES_MAX:
+                part = await response.content.read(RESPONSE_BYTES_MAX - len(found))
+                if not part:
+                    break
+                found += part
+    # PostgreSQL's texts hold no NUL.
+    return bytes(found).decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def _told(failed: Exception) -> str:
+    """Return an error in a few words, without what is private of this side."""
+    cause = getattr(failed, "os_error", None) or failed
+    if isinstance(cause, AddressRefusedError):
+        return f"not sent: {cause}"
+    if isinstance(failed, aiohttp.ClientConnectorDNSError):
+        return "its name does not resolve"
+    if isinstance(failed, aiohttp.ClientSSLError | ssl.SSLError):
+        return "TLS failed"
+    if isinstance(failed, aiohttp.ClientConnectorError):
+        return "no connection to be had"
+    if isinstance(failed, aiohttp.ServerDisconnectedError | ConnectionError):
+        return "it closed the connection without an answer"
+    return "its answer is not HTTP"
+
+
+def _ms_since(began: float) -> int:
+    return round((monotonic() - began) * 1000)
