@@ -21,10 +21,11 @@ from api import (
     house,
     purchases,
     queues,
+    regions,
     seats,
     shows,
 )
-from api.context import RUNTIME
+from api.context import RUNTIME, runtime_of
 from api.credentials import CREDENTIALS, Credentials, require_scope
 from api.documents import openapi_config
 from api.edge import Edge
@@ -34,6 +35,7 @@ from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
 from api.server import Behind
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import ForeignIdError
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
 from engine.runtime import open_serving
@@ -63,7 +65,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
         configure_logs(given.log_level)
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
-            app.state[CREDENTIALS] = Credentials(partial(authenticate, runtime.app_engine))
+            app.state[CREDENTIALS] = Credentials(
+                partial(authenticate, runtime.app_engine), other_regions=runtime.cells.others
+            )
             yield
 
     guarded = Router(
@@ -80,11 +84,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
     )
     return Litestar(
-        route_handlers=[health.router, queues.router, guarded],
+        route_handlers=[health.router, regions.router, queues.router, guarded],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,
             StoreUnavailableError: _tell_unavailable,
+            ForeignIdError: _tell_misdirected,
             HTTPException: _tell_http,
             Exception: _tell_error,
         },
@@ -108,6 +113,12 @@ def _tell_unavailable(
     request: Request[Any, Any, Any], error: StoreUnavailableError
 ) -> Response[bytes]:
     return _tell_problem(request, unavailable(error))
+
+
+def _tell_misdirected(request: Request[Any, Any, Any], foreign: ForeignIdError) -> Response[bytes]:
+    query = request.scope["query_string"].decode("latin-1")
+    cells = runtime_of(request).cells
+    return _tell_problem(request, regions.misdirected(cells, foreign, request.scope["path"], query))
 
 
 def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from hashlib import blake2b
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from api.documents import ScopedOperation
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
 from engine.platform.errors import StoreUnavailableError, store_failures
+from engine.platform.ids import ForeignIdError
 from engine.tenancy.principals import Principal, Scope
 
 FRESH_S: Final = 30
@@ -57,8 +58,10 @@ class Credentials:
         self,
         authenticate: Callable[[str], Awaitable[Principal | None]],
         clock: Callable[[], float] = time.monotonic,
+        other_regions: Collection[str] = (),
     ) -> None:
-        """Take what tells whose key a text is, and a clock in seconds."""
+        """Take what tells whose key a text is, a clock in seconds, and the other cells' regions."""
+        self._other_regions = frozenset(other_regions)
         self._authenticate = authenticate
         self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
@@ -78,15 +81,23 @@ class Credentials:
 
         Raises:
             ProblemError: `unauthorized`, and as `principal`.
+            ForeignIdError: it is a key of another cell.
             StoreUnavailableError: as `principal`.
         """
         match = _BEARER.fullmatch(authorization or "")
         if match is None:
             raise _unauthorized(_SEND_KEY)
+        self._check_region(match[1])
         principal = await self.principal(match[1])
         if principal is None:
             raise _unauthorized(_BAD_KEY, error="invalid_token")
         return principal
+
+    def _check_region(self, key: str) -> None:
+        if _KEY.fullmatch(key):
+            region = key.split("_", 2)[1]
+            if region in self._other_regions:
+                raise ForeignIdError(region)
 
     async def principal(self, key: str) -> Principal | None:
         """Return whose key this is, None if it is nobody's.

@@ -160,7 +160,7 @@ class FastLane:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             reply = await self._serve(found, scope, exchange, headers)
         except Exception as error:  # noqa: BLE001 - the last net, and told
-            reply = reply_failure(error, method)
+            reply = reply_failure(error, scope, self._find_opened()[0].cells)
         finally:
             under_way.count -= 1
         if reply is None:
