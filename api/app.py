@@ -28,8 +28,10 @@ from api import (
 from api.context import RUNTIME, runtime_of
 from api.credentials import CREDENTIALS, Credentials, require_scope
 from api.documents import openapi_config
+from api.door import Door
 from api.edge import Edge
 from api.fastlane.app import FastLane
+from api.limits import LIMITS, Limits
 from api.outcomes import unavailable
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             app.state[CREDENTIALS] = Credentials(
                 partial(authenticate, runtime.app_engine), other_regions=runtime.cells.others
             )
+            app.state[LIMITS] = Limits(given.key_rate_max, given.address_rate_max)
             yield
 
     guarded = Router(
@@ -162,5 +165,6 @@ class _BadParameter(Struct):
 
 def in_front(litestar: Litestar) -> FastLane:
     """Return the whole application: the fast lane, and behind the edge everything else."""
-    edge = cast("ASGIApp", Edge(cast("ASGIApp", litestar)))
+    door = Door(cast("ASGIApp", litestar), litestar.state)
+    edge = cast("ASGIApp", Edge(cast("ASGIApp", door)))
     return FastLane(litestar.state, Behind(litestar, edge))

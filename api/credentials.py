@@ -76,6 +76,15 @@ class Credentials:
         known = self._known.get(_digest(authorization[7:].encode()))
         return known.principal if known is not None and self._clock() < known.fresh_until else None
 
+    def remembered(self, authorization: str | None) -> Principal | None:
+        """Return whose key an Authorization header had when it was asked about, however long ago.
+
+        It says who is counted as asking, and lets nobody in.
+        """
+        match = _BEARER.fullmatch(authorization or "")
+        known = self._known.get(_digest(match[1].encode())) if match else None
+        return known.principal if known is not None else None
+
     async def identify(self, authorization: str | None) -> Principal:
         """Return whose key an Authorization header has.
 

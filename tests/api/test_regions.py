@@ -41,7 +41,7 @@ def is_sent_to(answer: httpx.Response, target: str) -> None:
     assert answer.headers["location"] == CELL + target
 
 
-CALLS = [
+CALLS: list[tuple[str, str, dict[str, object] | None]] = [
     ("GET", f"/v1/shows/{show_of(FAR)}", None),
     ("GET", f"/v1/shows/{show_of(FAR)}/availability", None),
     ("HEAD", f"/v1/shows/{show_of(FAR)}/availability", None),
@@ -168,7 +168,7 @@ def test_a_waiting_room_of_another_cell_is_there(desk: FrontDesk, method: str, t
 def test_people_find_a_link_to_the_right_cell(desk: FrontDesk, method: str, tail: str) -> None:
     """On every page of the waiting room, to the page that they can load."""
     page = f"/queue/{show_of(FAR)}"
-    url = f"{desk.http.base_url}{page.lstrip('/')}{tail}?return=https://shop.example/"
+    url = f"{desk.http.base_url}{page}{tail}?return=https://shop.example/"
     answer = httpx.request(method, url)
     assert answer.status_code == HTTPStatus.MISDIRECTED_REQUEST
     linked = page + ("/verify" if tail == "/verify" else "")
