@@ -22,19 +22,23 @@ from api import (
     keys,
     purchases,
     queues,
+    regions,
     seats,
     shows,
 )
-from api.context import RUNTIME
+from api.context import RUNTIME, runtime_of
 from api.credentials import CREDENTIALS, Credentials, require_scope
 from api.documents import openapi_config
+from api.door import Door
 from api.edge import Edge
 from api.fastlane.app import FastLane
+from api.limits import LIMITS, Limits
 from api.outcomes import unavailable
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
 from api.server import Behind
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import ForeignIdError
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
 from engine.runtime import open_serving
@@ -65,8 +69,11 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
             app.state[CREDENTIALS] = Credentials(
-                partial(authenticate, runtime.app_engine), region=given.region
+                partial(authenticate, runtime.app_engine),
+                region=given.region,
+                other_regions=runtime.cells.others,
             )
+            app.state[LIMITS] = Limits(given.key_rate_max, given.address_rate_max)
             yield
 
     guarded = Router(
@@ -84,11 +91,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
         ],
     )
     return Litestar(
-        route_handlers=[health.router, queues.router, guarded],
+        route_handlers=[health.router, regions.router, queues.router, guarded],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,
             StoreUnavailableError: _tell_unavailable,
+            ForeignIdError: _tell_misdirected,
             HTTPException: _tell_http,
             Exception: _tell_error,
         },
@@ -112,6 +120,12 @@ def _tell_unavailable(
     request: Request[Any, Any, Any], error: StoreUnavailableError
 ) -> Response[bytes]:
     return _tell_problem(request, unavailable(error))
+
+
+def _tell_misdirected(request: Request[Any, Any, Any], foreign: ForeignIdError) -> Response[bytes]:
+    query = request.scope["query_string"].decode("latin-1")
+    cells = runtime_of(request).cells
+    return _tell_problem(request, regions.misdirected(cells, foreign, request.scope["path"], query))
 
 
 def _tell_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -155,5 +169,6 @@ class _BadParameter(Struct):
 
 def in_front(litestar: Litestar) -> FastLane:
     """Return the whole application: the fast lane, and behind the edge everything else."""
-    edge = cast("ASGIApp", Edge(cast("ASGIApp", litestar)))
+    door = Door(cast("ASGIApp", litestar), litestar.state)
+    edge = cast("ASGIApp", Edge(cast("ASGIApp", door)))
     return FastLane(litestar.state, Behind(litestar, edge))

@@ -47,7 +47,8 @@ def parse_show(ids: Ids, text: str) -> EntityId:
     """Read a show's id.
 
     Raises:
-        IdError: it is none, or another region's.
+        IdError: it is none.
+        ForeignIdError: it is another cell's.
     """
     return ids.parse_entity(Prefix.SHOW, text)
 

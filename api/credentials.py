@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from hashlib import blake2b
 from math import inf
 from typing import Any, Final, cast
@@ -18,6 +18,7 @@ from api.documents import ScopedOperation
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
 from engine.platform.errors import StoreUnavailableError, store_failures
+from engine.platform.ids import ForeignIdError
 from engine.tenancy.key_text import parse_key
 from engine.tenancy.principals import Principal, Recognised, Scope
 
@@ -61,8 +62,10 @@ class Credentials:
         clock: Callable[[], float] = time.monotonic,
         *,
         region: str,
+        other_regions: Collection[str] = (),
     ) -> None:
-        """Take what tells whose key a text is, a clock in seconds, and whose keys are looked up."""
+        """Take what tells whose key a text is, a clock in seconds, and the cells' regions."""
+        self._other_regions = frozenset(other_regions)
         self._authenticate = authenticate
         self._region = region
         self._clock = clock
@@ -78,20 +81,36 @@ class Credentials:
         known = self._known.get(_digest(authorization[7:].encode()))
         return known.principal if known is not None and self._clock() < known.fresh_until else None
 
+    def remembered(self, authorization: str | None) -> Principal | None:
+        """Return whose key an Authorization header had when it was asked about, however long ago.
+
+        It says who is counted as asking, and lets nobody in.
+        """
+        match = _BEARER.fullmatch(authorization or "")
+        known = self._known.get(_digest(match[1].encode())) if match else None
+        return known.principal if known is not None else None
+
     async def identify(self, authorization: str | None) -> Principal:
         """Return whose key an Authorization header has.
 
         Raises:
             ProblemError: `unauthorized`, and as `principal`.
+            ForeignIdError: it is a key of another cell.
             StoreUnavailableError: as `principal`.
         """
         match = _BEARER.fullmatch(authorization or "")
         if match is None:
             raise _unauthorized(_SEND_KEY)
+        self._check_region(match[1])
         principal = await self.principal(match[1])
         if principal is None:
             raise _unauthorized(_BAD_KEY, error="invalid_token")
         return principal
+
+    def _check_region(self, key: str) -> None:
+        parsed = parse_key(key)
+        if parsed is not None and parsed.region in self._other_regions:
+            raise ForeignIdError(parsed.region)
 
     async def principal(self, key: str) -> Principal | None:
         """Return whose key this is, None if it is nobody's.

@@ -31,7 +31,9 @@ from engine.tenancy.principals import Scope
 _ALWAYS: Final = (
     ProblemKind.MALFORMED_REQUEST,
     ProblemKind.NOT_ACCEPTABLE,
+    ProblemKind.MISDIRECTED_REQUEST,
     ProblemKind.INVALID_REQUEST,
+    ProblemKind.RATE_LIMITED,
     ProblemKind.INTERNAL_ERROR,
     ProblemKind.SHOW_RECOVERING,
     ProblemKind.IN_DOUBT,

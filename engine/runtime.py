@@ -12,6 +12,7 @@ from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
+from engine.platform.cells import Cells
 from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
@@ -51,6 +52,7 @@ class Serving(Struct, frozen=True):
     """What an API process works with."""
 
     settings: Settings
+    cells: Cells
     ids: Ids
     sealer: Sealer
     redis: Store
@@ -86,7 +88,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(subscriber.aclose)
         app_engine = GuardedEngine(create_engine(settings, APP_ROLE))
         stack.push_async_callback(app_engine.stop)
-        ids = Ids(settings.region, settings.secret.encode())
+        cells = settings.known_cells()
+        ids = Ids(settings.region, settings.secret.encode(), cells.others)
         book = ShowBook()
         confirmations = Confirmations(subscriber)
         await confirmations.start()
@@ -125,6 +128,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(gate.close)
         yield Serving(
             settings=settings,
+            cells=cells,
             ids=ids,
             sealer=sealer,
             redis=redis,

@@ -9,6 +9,9 @@ import pytest
 
 from ops.stack import Stack
 
+OTHER_CELLS = {"ONSALE_CELLS": "far=https://far.onsale.example,gone"}
+"""Two cells that the whole platform knows of: one's address, and that there is the other."""
+
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
@@ -21,5 +24,5 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole platform: servers, API and worker."""
-    with Stack(tmp_path_factory.mktemp("stack"), environment={}) as stack:
+    with Stack(tmp_path_factory.mktemp("stack"), environment=OTHER_CELLS) as stack:
         yield stack

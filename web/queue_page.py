@@ -9,8 +9,11 @@ from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
 from api.compressing import accepts_gzip
+from api.context import runtime_of
 from api.problems import ProblemError
+from api.regions import misdirected
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import ForeignIdError
 from web.assets import ASSETS
 from web.queue_face import Refusal, address_with, find_standing, return_of, show_face
 from web.rendering import html, message, see_other
@@ -196,6 +199,20 @@ def _tell_status(request: PageRequest, status: int) -> Page:
     return message(status, "That did not work", "Go back to the waiting room's page and try again.")
 
 
+def _tell_elsewhere(request: PageRequest, foreign: ForeignIdError) -> Page:
+    """Show people the way to the cell that has their waiting room."""
+    path = request.scope["path"].partition("/pass")[0].partition("/leave")[0]
+    query = request.scope["query_string"].decode("latin-1")
+    problem = misdirected(runtime_of(request).cells, foreign, path, query)
+    address = problem.headers.get("Location")
+    text = (
+        "The waiting room of this show is at another address: use the button below."
+        if address
+        else "The waiting room of this show is at another address. Go back to the shop."
+    )
+    return message(problem.kind.status, "This show waits elsewhere", text, elsewhere=address)
+
+
 def _tell_error(request: PageRequest, error: Exception) -> Page:
     _log.error("page failed", method=request.method, exc_info=error)
     return message(
@@ -212,6 +229,7 @@ def _room(request: PageRequest) -> Room:
 _HANDLERS: Final[dict[Any, Any]] = {
     StoreUnavailableError: _tell_unavailable,
     ProblemError: _tell_problem,
+    ForeignIdError: _tell_elsewhere,
     HTTPException: _tell_http,
     Exception: _tell_error,
 }

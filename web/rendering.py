@@ -78,10 +78,19 @@ def see_other(address: str, headers: dict[str, str] | None = None) -> Response[b
     )
 
 
-def message(
-    status: int, heading: str, text: str, *, here: str | None = None, again_after_s: int = 0
+def message(  # noqa: PLR0913 - what a page may say
+    status: int,
+    heading: str,
+    text: str,
+    *,
+    here: str | None = None,
+    again_after_s: int = 0,
+    elsewhere: str | None = None,
 ) -> Response[bytes]:
-    """Return a page that says one thing; with `here` it tries again there by itself."""
+    """Return a page that says one thing.
+
+    With `here` it tries again there by itself; with `elsewhere` it links there.
+    """
     if here and not again_after_s:
         again_after_s = random.randint(*_AGAIN_S)  # noqa: S311 - spreads a load
     return render(
@@ -92,4 +101,5 @@ def message(
         text=text,
         here=here,
         again_after_s=again_after_s,
+        elsewhere=elsewhere,
     )

@@ -25,16 +25,17 @@ from api.fastlane import (
     seating_plan,
 )
 from api.fastlane.bodies import BodyReader
-from api.fastlane.call import Call, Visit, check_call, gather_headers
+from api.fastlane.call import Call, Visit, address_of, check_call, gather_headers
 from api.fastlane.failures import reply_failure
 from api.fastlane.replies import Reply, write_reply
 from api.fastlane.streams import STREAMS_MAX, Streams
+from api.limits import LIMITS, Limits
 from api.problems import ProblemError, ProblemKind
 from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
 from engine.platform.logs import configure_logs
 from engine.runtime import Serving
-from engine.tenancy.principals import Scope
+from engine.tenancy.principals import Principal, Scope
 
 REQUESTS_MAX: Final = 16_384
 """Calls that one process works on at a time; beyond it: `overloaded`, before anything is read.
@@ -115,7 +116,7 @@ class FastLane:
     ) -> None:
         """Take what Litestar's lifespan opens things in, and what serves the rest."""
         self._state = state
-        self._opened: tuple[Serving, Credentials] | None = None
+        self._opened: tuple[Serving, Credentials, Limits] | None = None
         self._rest = rest
         self._bodies = bodies or BodyReader()
         self._streams = Streams()
@@ -152,15 +153,16 @@ class FastLane:
             await self._rest.serve(scope, exchange)
             return
         headers: dict[str, str] = {}
+        told: list[tuple[str, str]] = []
         under_way = self._under_way(found[0])
         under_way.count += 1
         try:
             headers = gather_headers(scope.headers)
             if under_way.count > under_way.count_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
-            reply = await self._serve(found, scope, exchange, headers)
+            reply = await self._serve(found, scope, exchange, headers, told)
         except Exception as error:  # noqa: BLE001 - the last net, and told
-            reply = reply_failure(error, method)
+            reply = reply_failure(error, scope, self._find_opened()[0].cells)
         finally:
             under_way.count -= 1
         if reply is None:
@@ -169,6 +171,7 @@ class FastLane:
         if request_id is None or not REQUEST_ID.fullmatch(request_id):
             request_id = next(self._request_ids)
         answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
+        answer += told
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
 
     def _under_way(self, route: _Guarded | _Open) -> _UnderWay:
@@ -177,34 +180,70 @@ class FastLane:
         return self._of_resellers
 
     async def _serve(
-        self, found: _Found, scope: RequestScope, exchange: Exchange, headers: dict[str, str]
+        self,
+        found: _Found,
+        scope: RequestScope,
+        exchange: Exchange,
+        headers: dict[str, str],
+        told: list[tuple[str, str]],
     ) -> Reply | None:
-        """Return what a route replies, which may have answered by itself."""
-        runtime, credentials = self._opened or self._find_opened()
+        """Return what a route replies, which may have answered by itself; add limits to `told`."""
+        runtime, credentials, limits = self._opened or self._find_opened()
         route, show, tail = found
         if isinstance(route, _Open):
+            visit = Visit(
+                runtime, self._bodies, self._streams, scope, exchange, headers, show, tail
+            )
+            told += limits.count_address(visit.address())
             if not route.is_stream:
                 check_call(scope, headers)
-            return await route.serve(
-                Visit(runtime, self._bodies, self._streams, scope, exchange, headers, show, tail)
-            )
+            return await route.serve(visit)
         authorization = headers.get("authorization")
         principal = credentials.recall(authorization)
         if principal is None:
-            principal = await credentials.identify(authorization)
+            principal = await self._identify(authorization, scope, headers, told)
+        else:
+            told += limits.count_credential(principal)
         if route.scope not in principal.scopes:
             check_scope(principal, route.scope)
-        check_call(scope, headers)
-        return await route.serve(
-            Call(
-                *(runtime, self._bodies, self._streams),
-                *(scope, exchange, headers, show, tail, principal),
+        share = limits.shares.begin(principal.reseller)
+        if share.under_way > limits.shares.each:
+            await limits.refuse(share)
+        try:
+            check_call(scope, headers)
+            return await route.serve(
+                Call(
+                    *(runtime, self._bodies, self._streams),
+                    *(scope, exchange, headers, show, tail, principal),
+                )
             )
-        )
+        finally:
+            share.under_way -= 1
 
-    def _find_opened(self) -> tuple[Serving, Credentials]:
+    async def _identify(
+        self,
+        authorization: str | None,
+        scope: RequestScope,
+        headers: dict[str, str],
+        told: list[tuple[str, str]],
+    ) -> Principal:
+        """Return whose credential it is that was not asked about lately.
+
+        Raises:
+            ProblemError: `unauthorized`, or `rate-limited`.
+        """
+        runtime, credentials, limits = self._opened or self._find_opened()
+        known = credentials.remembered(authorization)
+        if known is not None:
+            told += limits.count_credential(known)
+        else:
+            address = address_of(scope, headers, runtime.settings.trusted_proxies)
+            told += limits.count_address(address)
+        return await credentials.identify(authorization)
+
+    def _find_opened(self) -> tuple[Serving, Credentials, Limits]:
         """Return what the lifespan has opened, which is before the first request."""
-        self._opened = self._state[RUNTIME], self._state[CREDENTIALS]
+        self._opened = (self._state[RUNTIME], self._state[CREDENTIALS], self._state[LIMITS])
         return self._opened
 
 

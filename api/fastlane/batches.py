@@ -52,18 +52,18 @@ async def _tell(call: Call, show: Show, begun: Asked | _Telling) -> Reply:
             return tell_new_hold(call, show, await call.runtime.box_office.tell(show, begun))
         return await begun
     except Exception as error:  # noqa: BLE001 - told
-        return reply_failure(error, "POST")
+        return _tell_failure(call, error)
 
 
 def _begin_hold(
     call: Call, show: Show, command: HoldCommand, ttl_ms: int | Exception
 ) -> Asked | Reply:
     if isinstance(ttl_ms, Exception):
-        return reply_failure(ttl_ms, "POST")
+        return _tell_failure(call, ttl_ms)
     try:
         return ask_hold(call, show, command.key, command, ttl_ms)
     except Exception as error:  # noqa: BLE001 - told
-        return reply_failure(error, "POST")
+        return _tell_failure(call, error)
 
 
 async def _begin(
@@ -78,4 +78,8 @@ async def _begin(
         hold = call.hold(show, command.hold)
         return tell_release(call, show, call.runtime.box_office.ask_release(show, hold))
     except Exception as error:  # noqa: BLE001 - told
-        return reply_failure(error, "POST")
+        return _tell_failure(call, error)
+
+
+def _tell_failure(call: Call, error: Exception) -> Reply:
+    return reply_failure(error, call.scope, call.runtime.cells)

@@ -59,9 +59,7 @@ class Visit(Struct, frozen=True):
 
     def address(self) -> str:
         """Return the address that this comes from, as far as trusted proxies tell."""
-        own = self.scope.client.rpartition(":")[0].strip("[]")
-        forwarded = self.headers.get("x-forwarded-for", "")
-        return address_behind(self.runtime.settings.trusted_proxies, forwarded, own)
+        return address_of(self.scope, self.headers, self.runtime.settings.trusted_proxies)
 
     async def body(
         self, kind: type[B], bytes_max: int = BODY_BYTES_MAX, *, show: Show | None = None
@@ -140,6 +138,12 @@ class Call(Visit, frozen=True):
             ProblemError: `hold-not-found`, for whatever was never handed out.
         """
         return hold_of(self.runtime, show, text)
+
+
+def address_of(scope: RequestScope, headers: dict[str, str], proxies: int) -> str:
+    """Return the address that a request comes from, as far as so many trusted proxies tell."""
+    own = scope.client.rpartition(":")[0].strip("[]")
+    return address_behind(proxies, headers.get("x-forwarded-for", ""), own)
 
 
 def address_behind(proxies: int, forwarded: str, own: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from api.problems import ProblemError, ProblemKind
-from engine.waitingroom.limits import source_of
+from engine.platform.rate_limits import source_of
 
 STREAMS_MAX: Final = 4096
 OF_ONE_ADDRESS_MAX: Final = 32

@@ -166,9 +166,7 @@ class Courier:
 async def _open_secrets(tools: Tools, leased: Leased) -> Secrets:
     # The data key is remembered by the sealer: PostgreSQL is asked the first time only.
     async with tools.engine.connect() as connection:
-        return await open_secrets(
-            connection, tools.sealer, leased.reseller, leased.secrets_sealed
-        )
+        return await open_secrets(connection, tools.sealer, leased.reseller, leased.secrets_sealed)
 
 
 async def open_secrets(

@@ -82,7 +82,13 @@ _ENABLED: Final = EndpointStatus.ENABLED
 
 
 def judge(
-    standing: Standing, sent: Sent, *, attempts: int, give_up_at: datetime, now: datetime, dice: Dice
+    standing: Standing,
+    sent: Sent,
+    *,
+    attempts: int,
+    give_up_at: datetime,
+    now: datetime,
+    dice: Dice,
 ) -> tuple[Standing, Verdict]:
     """Return how the endpoint stands after an attempt, and what became of the delivery.
 

@@ -104,8 +104,10 @@ class Sender:
         except TimeoutError:
             error = "no answer in time"
         except AddressRefusedError as refused:
-            error = f"not sent: the URL {refused}" if str(refused).startswith("must") else (
-                f"not sent: {refused}"
+            error = (
+                f"not sent: the URL {refused}"
+                if str(refused).startswith("must")
+                else (f"not sent: {refused}")
             )
         except aiohttp.ClientConnectorCertificateError:
             error = "its certificate is not valid"
@@ -113,12 +115,8 @@ class Sender:
             error = _told(failed)
         return Sent(None, _ms_since(began), error[:_ERROR_CHARACTERS_MAX])
 
-    async def _post(
-        self, url: str, headers: Mapping[str, str], body: bytes, began: float
-    ) -> Sent:
-        response = await self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        )
+    async def _post(self, url: str, headers: Mapping[str, str], body: bytes, began: float) -> Sent:
+        response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
         try:
             duration_ms = _ms_since(began)
             beginning = await _read_beginning(response)

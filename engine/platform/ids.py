@@ -12,6 +12,7 @@ asked.
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -23,7 +24,10 @@ EntityId = NewType("EntityId", int)
 HoldId = NewType("HoldId", bytes)
 """16 bytes. An order has the 16 bytes of the hold that it came from."""
 
-_REGION = re.compile(r"[a-z][a-z0-9]{1,7}")
+REGION = re.compile(r"[a-z][a-z0-9]{1,7}")
+"""What a cell's code looks like."""
+
+_FOREIGN = re.compile(r"([a-z]{3})_([a-z][a-z0-9]{1,7})_([0-9a-f]+)")
 _ENTITY_HEX_DIGITS = 16
 _HOLD_HEX_DIGITS = 32
 _DIGEST_BYTES = 12
@@ -39,7 +43,20 @@ _fingerprint_hash = blake2b(digest_size=FINGERPRINT_BYTES)
 
 
 class IdError(ValueError):
-    """The text is not an id of the kind that was asked for, or belongs to another region."""
+    """The text is not an id of the kind that was asked for, of this region."""
+
+
+class ForeignIdError(ValueError):
+    """The text is an id or a key of another cell that this one knows of.
+
+    No `IdError`: whoever takes that for something unknown lets this one pass, up to where it is
+    answered with that cell's address.
+    """
+
+    def __init__(self, region: str) -> None:
+        """Take the region that it carries."""
+        super().__init__(f"it belongs to the region {region}")
+        self.region = region
 
 
 class Prefix(StrEnum):
@@ -85,19 +102,22 @@ def purchase_key_digest(key: str) -> bytes:
 class Ids:
     """Reads and writes the ids of one region, and derives hold ids with that region's secret."""
 
-    def __init__(self, region: str, secret: bytes) -> None:
+    def __init__(self, region: str, secret: bytes, others: Collection[str] = ()) -> None:
         """Take a region code (2 to 8 lower-case letters and digits) and a secret of 16 bytes up.
+
+        `others` are the other cells' regions: what is theirs is told from what is nobody's.
 
         Raises:
             ValueError: the region code or the secret does not fit.
         """
-        if not _REGION.fullmatch(region):
+        if not REGION.fullmatch(region):
             msg = f"region code {region!r}: 2 to 8 lower-case letters and digits, a letter first"
             raise ValueError(msg)
         if len(secret) < 16:  # noqa: PLR2004 - 128 bits
             msg = "the secret needs at least 16 bytes"
             raise ValueError(msg)
         self.region = region
+        self._others = frozenset(others)
         self._heads = {prefix: f"{prefix}_{region}_" for prefix in Prefix}
         self._hold_head = self._heads[Prefix.HOLD]
         self._id_key = blake2b(secret, person=b"onsale hold id", digest_size=32).digest()
@@ -114,7 +134,8 @@ class Ids:
         """Read an entity id.
 
         Raises:
-            IdError: not such an id, or another region's.
+            IdError: not such an id.
+            ForeignIdError: another cell's.
         """
         entity = int(self._hex(prefix, text, _ENTITY_HEX_DIGITS), 16)
         if not 0 < entity < 2**63:
@@ -199,7 +220,8 @@ class Ids:
         """Read a hold id and check that this reseller could have made it on this show.
 
         Raises:
-            IdError: not a hold id, another region's, or one that was never handed out here.
+            IdError: not a hold id, or one that was never handed out here.
+            ForeignIdError: another cell's.
         """
         hold = bytes.fromhex(self._hex(Prefix.HOLD, text, _HOLD_HEX_DIGITS))
         self._check_mac(reseller, show, hold)
@@ -209,7 +231,8 @@ class Ids:
         """Read an order id: its show, and the hold that it came from.
 
         Raises:
-            IdError: not an order id, another region's, or one that was never handed out here.
+            IdError: not an order id, or one that was never handed out here.
+            ForeignIdError: another cell's.
         """
         digits = self._hex(Prefix.ORDER, text, _ENTITY_HEX_DIGITS + _HOLD_HEX_DIGITS)
         show = EntityId(int(digits[:_ENTITY_HEX_DIGITS], 16))
@@ -237,6 +260,17 @@ class Ids:
         # Nothing is left of a text of these digits alone, and something of every other.
         if text.startswith(head) and len(body) == digits and not body.strip("0123456789abcdef"):
             return body
+        foreign = _FOREIGN.fullmatch(text)
+        if (
+            foreign
+            and foreign[2] in self._others
+            and (foreign[1], len(foreign[3]))
+            == (
+                prefix,
+                digits,
+            )
+        ):
+            raise ForeignIdError(foreign[2])
         expected = f"{head}<{digits} hex digits>"
         msg = f"{text!r} is not an id of the form {expected}"
         raise IdError(msg)

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from engine.platform.cells import Cells, read_cells
 from engine.platform.redis_cluster_url import (
     CLUSTER_SCHEMES,
     is_cluster_url,
@@ -64,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """A log-in that only reads; empty: `database_url` with the role `onsale_auditor`."""
     region: str = "dev"
     """This cell's code: 2 to 8 lower-case letters and digits. Every id carries it."""
+    cells: str = ""
+    """The other cells: `us=https://us.onsale.example,ap`. Their ids and keys are answered with
+    their address; one without an address is only known to be there."""
     host: str = "127.0.0.1"
     """The address that the API listens on."""
     port: int = 8000
@@ -89,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Proxies in front that add to X-Forwarded-For: so many from its end are believed."""
     beacon_url: str = "https://api.drand.sh"
     """Where rounds of drand are fetched for draws that name one."""
+    key_rate_max: int = 20_000
+    """Requests a second by one credential, in one process; 0: any number."""
+    address_rate_max: int = 1_000
+    """Requests a second from one address without a credential, or with one that is not known, in
+    one process; 0: any number."""
     join_rate_max: float = 60
     """Joins a minute from one address, in one process; 0: any number."""
     join_burst: int = 20
@@ -132,6 +141,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return [part.encode() if part != DERIVED else derived for part in listed if part] or [
             derived
         ]
+
+    def known_cells(self) -> Cells:
+        """Return this cell's region, and the other cells'."""
+        return read_cells(self.region, self.cells)
 
     def database_login(self, role: str) -> tuple[str, str]:
         """Return the URL to connect with and the role to take on, for one of the four roles."""
@@ -211,15 +224,25 @@ def _check(settings: Settings) -> None:
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"
             raise SettingsError(msg)
-    if settings.redis_replicas < 0:
-        msg = f"{variable('redis_replicas')} must be 0 or more"
-        raise SettingsError(msg)
+    _check_rates_and_cells(settings)
     if not 0 <= settings.metrics_port <= _PORT_MAX:
         msg = f"{variable('metrics_port')} must be 0 to {_PORT_MAX}"
         raise SettingsError(msg)
     if settings.batch_max > BATCH_MAX_MOST:
         msg = f"{variable('batch_max')} must be {BATCH_MAX_MOST} or less"
         raise SettingsError(msg)
+
+
+def _check_rates_and_cells(settings: Settings) -> None:
+    for field in ("redis_replicas", "key_rate_max", "address_rate_max"):
+        if getattr(settings, field) < 0:
+            msg = f"{variable(field)} must be 0 or more"
+            raise SettingsError(msg)
+    try:
+        settings.known_cells()
+    except ValueError as error:
+        msg = f"{variable('cells')}: {error}"
+        raise SettingsError(msg) from error
 
 
 def _check_waiting_room(settings: Settings) -> None:

@@ -4,7 +4,8 @@ import tracemalloc
 
 import pytest
 
-from engine.waitingroom.limits import IDENTITY_BURST, SLOTS, Buckets, JoinLimits
+from engine.platform.rate_limits import SLOTS, Buckets
+from engine.waitingroom.limits import IDENTITY_BURST, JoinLimits
 
 ADDRESS = "203.0.113.7"
 

@@ -59,6 +59,18 @@ def test_a_missing_one_is_named(missing: str) -> None:
         ("ONSALE_SECRET", "short"),
         ("ONSALE_JOIN_RATE_MAX", "-1"),
         ("ONSALE_JOIN_RATE_MAX", "nan"),
+        ("ONSALE_KEY_RATE_MAX", "-1"),
+        ("ONSALE_ADDRESS_RATE_MAX", "-1"),
+        ("ONSALE_CELLS", "us=us.onsale.example"),
+        ("ONSALE_CELLS", "us="),
+        ("ONSALE_CELLS", "us=ftp://us.onsale.example"),
+        ("ONSALE_CELLS", "us=https://us.onsale.example/v1"),
+        ("ONSALE_CELLS", "us=https://name:word@us.onsale.example"),
+        ("ONSALE_CELLS", "us=https://us.onsale.example:port"),
+        ("ONSALE_CELLS", "us=https://us.onsale.example\r\nx:1"),
+        ("ONSALE_CELLS", "US=https://us.onsale.example"),
+        ("ONSALE_CELLS", "us,us"),
+        ("ONSALE_CELLS", "dev=https://dev.onsale.example"),
         ("ONSALE_JOIN_BURST", "0"),
         ("ONSALE_QUEUE_SECRETS", "short"),
         ("ONSALE_QUEUE_SECRETS", "derived,short"),
@@ -83,6 +95,18 @@ def test_a_role_logs_in_with_its_own_url_where_it_has_one() -> None:
     settings = load_settings({**REQUIRED, "ONSALE_APP_DATABASE_URL": own})
     assert settings.database_login(APP_ROLE) == (own, APP_ROLE)
     assert settings.database_login(OWNER_ROLE) == (settings.database_url, OWNER_ROLE)
+
+
+def test_cells_are_known_by_their_regions() -> None:
+    """With an address, or only by name."""
+    told = "us=https://us.onsale.example/, ap ,eu=http://127.0.0.1:8001"
+    cells = load_settings({**REQUIRED, "ONSALE_CELLS": told}).known_cells()
+    assert cells.region == "dev"
+    assert cells.others == {
+        "us": "https://us.onsale.example",
+        "ap": None,
+        "eu": "http://127.0.0.1:8001",
+    }
 
 
 def test_every_setting_is_documented() -> None:
