@@ -25,6 +25,7 @@ from onsale_client.errors import (
 )
 from onsale_client.repeating import Repeats
 from onsale_client.synchronous import Onsale
+from onsale_client.webhooks import SignatureError, read_webhook
 from onsale_client.wire import API_VERSION, Request, Response
 
 __all__ = (
@@ -42,6 +43,8 @@ __all__ = (
     "Repeats",
     "Request",
     "Response",
+    "SignatureError",
     "UnauthorizedError",
     "UnavailableError",
+    "read_webhook",
 )
