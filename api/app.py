@@ -23,7 +23,9 @@ from api import (
     queues,
     seats,
     shows,
+    trail,
 )
+from api.acting import note_visitor
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, require_scope
 from api.documents import openapi_config
@@ -77,10 +79,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
+            trail.router,
         ],
     )
     return Litestar(
         route_handlers=[health.router, queues.router, guarded],
+        guards=[note_visitor],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,

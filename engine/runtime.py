@@ -17,6 +17,7 @@ from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_url import is_cluster_url
+from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
@@ -59,6 +60,7 @@ class Serving(Struct, frozen=True):
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
+    sealer: Sealer
 
 
 class Working(Struct, frozen=True):
@@ -70,6 +72,7 @@ class Working(Struct, frozen=True):
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
+    sealer: Sealer
 
 
 @asynccontextmanager
@@ -135,6 +138,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
+            sealer=Sealer(settings.list_sealing_keys(), secret),
         )
 
 
@@ -166,6 +170,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             recorder_engine=engine,
             recorder=recorder,
             recoverer=Recoverer(redis, engine, book, drain),
+            sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
         )
 
 
