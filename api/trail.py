@@ -4,12 +4,14 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+import msgspec
 from litestar import Router, get
 from litestar.params import QueryParameter
 from msgspec import Struct
 
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
+from api.inputs import Moment
 from api.problems import Fault, ProblemError, invalid
 from api.reading import check_query
 from engine.platform.errors import store_failures
@@ -97,10 +99,12 @@ async def show_trail(  # noqa: PLR0913, PLR0917 -- each is a query parameter
         ),
     ] = None,
     since: Annotated[
-        datetime | None, QueryParameter(name="from", description="Not before this moment.")
+        str | None,
+        QueryParameter(name="from", description="Not before this moment.", format="date-time"),
     ] = None,
     until: Annotated[
-        datetime | None, QueryParameter(name="to", description="Before this moment.")
+        str | None,
+        QueryParameter(name="to", description="Before this moment.", format="date-time"),
     ] = None,
     cursor: Annotated[
         str | None, QueryParameter(max_length=18, description="A page's `next_cursor`.")
@@ -118,8 +122,8 @@ async def show_trail(  # noqa: PLR0913, PLR0917 -- each is a query parameter
         before_no=_read_cursor(cursor),
         key=None if object_id is None else _read_object(request, object_id),
         actor=_check_text(actor),
-        since=_check_moment("from", since),
-        until=_check_moment("to", until),
+        since=_read_moment("from", since),
+        until=_read_moment("to", until),
     )
     # One more than asked for tells whether there is a next page.
     with store_failures():
@@ -159,10 +163,11 @@ def _check_text(actor: str | None) -> str | None:
     return actor
 
 
-def _check_moment(name: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise invalid(Fault("needs an offset, such as Z", parameter=name))
-    return moment
+def _read_moment(name: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else msgspec.convert(text, Moment)
+    except msgspec.ValidationError:
+        raise invalid(Fault("is no moment of RFC 3339, with an offset", parameter=name)) from None
 
 
 def _as_uuid(digits: str) -> str:

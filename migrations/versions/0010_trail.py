@@ -290,8 +290,10 @@ def upgrade() -> None:
         op.execute(statement)
     for table in ("trail_entries", "trail_heads"):
         for statement in (
-            f"CREATE POLICY tenant ON {table} TO onsale_app"
-            f" USING ({_TENANT}) WITH CHECK ({_TENANT})",
+            (
+                f"CREATE POLICY tenant ON {table} TO onsale_app"
+                f" USING ({_TENANT}) WITH CHECK ({_TENANT})"
+            ),
             f"CREATE POLICY recorder ON {table} FOR SELECT TO onsale_recorder USING (true)",
             f"CREATE POLICY auditor ON {table} FOR SELECT TO onsale_auditor USING (true)",
             f"CREATE POLICY owner ON {table} TO onsale_owner USING (true) WITH CHECK (true)",

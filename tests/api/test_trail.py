@@ -1,6 +1,7 @@
 """Whoever may read the audit trail sees who did what by the API, and from where."""
 
 import hashlib
+import itertools
 import json
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_an_outsider_can_recompute_the_chain(desk: FrontDesk, show: ShowDesk) ->
     """From what the API tells alone, as docs/TRAIL.md says."""
     desk.post(f"{show.path}/blocks", {"seats": ["B-1"], "reason": 'ü " \\ \u2028'})
     told = trail(desk, limit=20)
-    for newer, older in zip(told, told[1:], strict=False):
+    for newer, older in itertools.pairwise(told):
         assert newer["previous"] == older["hash"]
         assert newer["no"] == older["no"] + 1
     for entry in told:
