@@ -25,7 +25,9 @@ from api import (
     regions,
     seats,
     shows,
+    trail,
 )
+from api.acting import note_visitor
 from api.context import RUNTIME, runtime_of
 from api.credentials import CREDENTIALS, Credentials, require_scope
 from api.documents import openapi_config
@@ -88,10 +90,12 @@ def create_app(settings: Settings | None = None) -> Litestar:
             purchases.router,
             batches.router,
             keys.router,
+            trail.router,
         ],
     )
     return Litestar(
         route_handlers=[health.router, regions.router, queues.router, guarded],
+        guards=[note_visitor],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,

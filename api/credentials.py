@@ -14,6 +14,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from msgspec import Struct
 
+from api.acting import note_principal
 from api.documents import ScopedOperation
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
@@ -201,6 +202,7 @@ async def require_scope(
         msg = f"{handler} is guarded, and names no scope"
         raise RuntimeError(msg)
     check_scope(principal, scope)
+    note_principal(connection, principal)
     connection.scope["user"] = principal.reseller
     connection.scope["auth"] = principal
 

@@ -65,6 +65,7 @@ class Serving(Struct, frozen=True):
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
+    sealer: Sealer
 
 
 class Working(Struct, frozen=True):
@@ -76,6 +77,7 @@ class Working(Struct, frozen=True):
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
+    sealer: Sealer
 
 
 @asynccontextmanager
@@ -148,6 +150,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
+            sealer=Sealer(settings.list_sealing_keys(), secret),
         )
 
 
@@ -179,6 +182,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             recorder_engine=engine,
             recorder=recorder,
             recoverer=Recoverer(redis, engine, book, drain),
+            sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
         )
 
 

@@ -11,10 +11,10 @@ from alembic import op
 from sqlalchemy import text
 
 # A column of such a name is shown as a digest, as every BYTEA one is.
-_SECRET: Final = "(^|_)(secret|secrets|hash|password|token|sealed|digest)$"
+_HIDDEN: Final = "(^|_)(secret|secrets|hash|password|token|sealed|digest)$"
 
 _COLUMNS: Final = text(
-    "SELECT attname::text, atttypid = 'bytea'::regtype OR attname ~ :secret AS digested,"
+    "SELECT attname::text, atttypid = 'bytea'::regtype OR attname ~ :hidden AS digested,"
     " attnum = ANY(indkey) AS is_key"
     " FROM pg_attribute JOIN pg_index ON indrelid = attrelid AND indisprimary"
     " WHERE attrelid = to_regclass(:table) AND attnum > 0 AND NOT attisdropped"
@@ -28,9 +28,10 @@ _EVENTS: Final = {
 }
 
 
-def keep_trail_of(
+def keep_trail_of(  # noqa: PLR0913 - what a table has of its own
     table: str,
     *,
+    keys: Sequence[str] = (),
     noise: Sequence[str] = (),
     digested: Sequence[str] = (),
     withheld: Sequence[str] = (),
@@ -39,19 +40,21 @@ def keep_trail_of(
 ) -> None:
     """Have a table's changes noted; nothing is done if there is no such table.
 
-    Columns of `noise` are no change worth an entry, `digested` ones are shown as SHA-256 and
-    `withheld` ones not at all. Rows that differ in the column `listed` only make one entry.
+    Objects are told by their primary key, unless by `keys`. Columns of `noise` are no change worth
+    an entry, `digested` ones are shown as SHA-256 and `withheld` ones not at all. Rows that differ
+    in the column `listed` only make one entry.
     """
-    rows = op.get_bind().execute(_COLUMNS, {"table": table, "secret": _SECRET}).all()
+    rows = op.get_bind().execute(_COLUMNS, {"table": table, "hidden": _HIDDEN}).all()
     if not rows:
         return
     names = [row.attname for row in rows]
     of_reseller = "reseller_id" if "reseller_id" in names else "id"
-    keys = [row.attname for row in rows if row.is_key and row.attname not in (listed, of_reseller)]
+    named = keys or [row.attname for row in rows if row.is_key and row.attname != of_reseller]
+    named = [name for name in named if name != listed]
     hidden = {*digested, *(row.attname for row in rows if row.digested)}
     arguments = (
         of_reseller,
-        ",".join(keys or [of_reseller]),
+        ",".join(named or [of_reseller]),
         ",".join(sorted(noise)),
         ",".join(sorted(hidden - {*noise, *withheld})),
         ",".join(sorted(withheld)),

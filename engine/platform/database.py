@@ -77,8 +77,8 @@ def create_engine(settings: Settings, role: str, *, connections_max: int = 8) ->
     """Return an engine whose connections act as one of the four roles in `settings`.
 
     They act for whoever acts now, as `engine.platform.acting` says, unless a transaction tells
-    otherwise. It opens nothing yet. Who asks while all `connections_max` are in use waits 5 s, then gets
-    SQLAlchemy's `TimeoutError`. Dispose of it when done.
+    otherwise. It opens nothing yet. Who asks while all `connections_max` are in use waits 5 s,
+    then gets SQLAlchemy's `TimeoutError`. Dispose of it when done.
     """
     database_url, role = settings.database_login(role)
     engine = create_async_engine(

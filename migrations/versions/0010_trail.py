@@ -180,8 +180,8 @@ BEGIN
         FROM unnest(rows_before, rows_after) AS both_rows(before, after)
         -- A key that was changed makes two of it.
     ), told AS (
-        SELECT (whole ->> of_reseller)::bigint AS chain, action, trail_key(whole, keys) AS object_key,
-            before, after,
+        SELECT (whole ->> of_reseller)::bigint AS chain, action,
+            trail_key(whole, keys) AS object_key, before, after,
             CASE WHEN listed = '' THEN NULL ELSE (whole ->> listed)::bigint END AS place,
             CASE WHEN listed = '' THEN whole END AS apart
         FROM changed
@@ -243,8 +243,8 @@ BEGIN
         made := sha256(convert_to(canonical_json(content), 'UTF8'));
         INSERT INTO trail_entries VALUES (
             chain, last_no + 1, moment, actor, address, draft.action, draft.object_table,
-            draft.object_key, NULLIF(content -> 'before', 'null'), NULLIF(content -> 'after', 'null'),
-            last_hash, made);
+            draft.object_key, NULLIF(content -> 'before', 'null'),
+            NULLIF(content -> 'after', 'null'), last_hash, made);
         last_no := last_no + 1;
         last_hash := made;
         UPDATE trail_heads SET no = last_no, hash = last_hash WHERE reseller_id = chain;
@@ -274,7 +274,7 @@ _KEPT: Final[dict[str, dict[str, Any]]] = {
     "data_keys": {},
     "api_keys": {"noise": ("last_used_at",)},
     # Sales are told by the journal; what becomes of one afterwards is told here.
-    "orders": {"events": ("UPDATE",), "withheld": ("buyer",)},
+    "orders": {"keys": ("show_id", "id"), "events": ("UPDATE",), "withheld": ("buyer",)},
     # Of 0006, 0007 and 0009.
     "accounts": {},
     "users": {},
@@ -290,7 +290,10 @@ def upgrade() -> None:
         op.execute(statement)
     for table in ("trail_entries", "trail_heads"):
         for statement in (
-            f"CREATE POLICY tenant ON {table} TO onsale_app USING ({_TENANT}) WITH CHECK ({_TENANT})",
+            (
+                f"CREATE POLICY tenant ON {table} TO onsale_app"
+                f" USING ({_TENANT}) WITH CHECK ({_TENANT})"
+            ),
             f"CREATE POLICY recorder ON {table} FOR SELECT TO onsale_recorder USING (true)",
             f"CREATE POLICY auditor ON {table} FOR SELECT TO onsale_auditor USING (true)",
             f"CREATE POLICY owner ON {table} TO onsale_owner USING (true) WITH CHECK (true)",

@@ -1,0 +1,497 @@
+"""The audit trail tells every change once, and shows whoever changes what it told."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text, update
+from sqlalchemy.exc import DBAPIError
+
+from engine.platform.acting import ACTING, Actor, ActorKind
+from engine.platform.database import connect_once, tenant_transaction
+from engine.platform.ids import EntityId
+from engine.platform.settings import APP_ROLE
+from engine.platform.tables import area_blocks, queues, resellers, seat_blocks
+from engine.sales.returns import take_back
+from engine.tenancy.resellers import authenticate, create_reseller
+from engine.tenancy.trail import (
+    Anchor,
+    Broken,
+    Sound,
+    TrailEntry,
+    TrailFilter,
+    read_trail,
+    verify_chain,
+)
+from ops.stack import Stack
+from tests.engine.ledger_world import TestedShow, World, open_world
+
+_SOMEBODY = Actor(ActorKind.KEY, "key_dev_0000000000000001", "192.0.2.7")
+
+_EXEMPT = {
+    "idempotency_keys": "answers kept for two days, each of a change that has its own entry",
+    "journal_entries": "append-only itself; a return's follow from its order, which has an entry",
+    "postings": "as journal_entries",
+    "refund_requests": "follow from a return's order",
+    "returns": "follow from a return's order",
+    "tickets": "follow from a return's order",
+    "area_sales": "follow from a return's order",
+}
+"""What the application may write, and no entry tells of."""
+
+_SECRET = re.compile(r"(^|_)(secret|secrets|hash|password|token|sealed|digest)$")
+_PUBLIC = {("queues", "beacon_value"), ("queues", "commitment")}
+
+
+@pytest.fixture(scope="module")
+async def world(servers: Stack) -> AsyncIterator[World]:
+    """Both stores, in every role."""
+    async with open_world(servers.settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def show(world: World) -> TestedShow:
+    """A show of a fresh reseller, whose chain has begun."""
+    return await world.new_show()
+
+
+async def entries(show: TestedShow, **wanted: Any) -> list[TrailEntry]:  # noqa: ANN401 - as the filter has
+    """Return a chain, the oldest first."""
+    found = await read_trail(
+        show.world.app, EntityId(show.reseller), TrailFilter(**wanted), 1_000_000
+    )
+    return found[::-1]
+
+
+async def last(show: TestedShow) -> TrailEntry:
+    """Return the newest entry."""
+    return (await entries(show))[-1]
+
+
+async def verdict(show: TestedShow, anchor: Anchor | None = None) -> Sound | Broken:
+    """Recompute a chain."""
+    async with show.world.auditor.connect() as connection:
+        return await verify_chain(connection, EntityId(show.reseller), anchor)
+
+
+async def block(show: TestedShow, *seats: int, reason: str = "kill") -> None:
+    """Withhold seats, as the house does."""
+    of_show = {"show_id": show.id, "reseller_id": show.reseller, "reason": reason}
+    async with tenant_transaction(show.world.app, show.reseller) as connection:
+        rows = [{"seat_index": seat, **of_show} for seat in seats]
+        await connection.execute(insert(seat_blocks).values(rows))
+
+
+async def tamper(show: TestedShow, *statements: str) -> None:
+    """Do what no role may: as the server's superuser, with triggers switched off."""
+    async with connect_once(show.world.settings.database_url) as connection:
+        await connection.execute(text("SET session_replication_role = 'replica'"))
+        for statement in statements:
+            await connection.execute(text(statement), {"reseller": show.reseller})
+        await connection.commit()
+
+
+async def test_every_table_that_the_application_writes_has_a_trail(world: World) -> None:
+    """Read from the catalogue: a new table without triggers, and not exempt, fails by itself."""
+    privileges = await world.rows(
+        "SELECT relname, upper(event) AS event FROM pg_class,"
+        " unnest(ARRAY['insert', 'update', 'delete']) AS event"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+        " AND (has_table_privilege(:role, pg_class.oid, event)"
+        " OR event <> 'delete' AND has_any_column_privilege(:role, pg_class.oid, event))",
+        role=APP_ROLE,
+    )
+    triggers = await world.rows(
+        "SELECT relname, CASE WHEN tgtype::int & 4 > 0 THEN 'INSERT'"
+        " WHEN tgtype::int & 8 > 0 THEN 'DELETE' ELSE 'UPDATE' END AS event"
+        " FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " JOIN pg_proc ON pg_proc.oid = tgfoid"
+        " WHERE proname = 'note_change' AND tgenabled IN ('O', 'A')"
+    )
+    writable = {(row["relname"], row["event"]) for row in privileges}
+    noted = {(row["relname"], row["event"]) for row in triggers}
+    assert writable, "the application writes nothing?"
+    untold = {pair for pair in writable - noted if pair[0] not in _EXEMPT}
+    assert not untold, "no trail: see migrations/trail.py, or list it as exempt with a reason"
+    known = {row["relname"] for row in await world.rows("SELECT relname FROM pg_class")}
+    assert set(_EXEMPT) <= known
+    assert not {table for table, _ in noted} & set(_EXEMPT)
+
+
+async def test_no_secret_column_is_shown_as_it_is(world: World) -> None:
+    """What is BYTEA, or called a secret, is hidden by its table's triggers."""
+    columns = await world.rows(
+        "SELECT relname, attname, atttypid = 'bytea'::regtype AS is_bytes,"
+        " attnum = ANY(indkey) AS is_key, encode(tgargs, 'escape') AS arguments"
+        " FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid"
+        " JOIN pg_class ON pg_class.oid = tgrelid"
+        " JOIN pg_attribute ON attrelid = tgrelid AND attnum > 0 AND NOT attisdropped"
+        " JOIN pg_index ON indrelid = tgrelid AND indisprimary"
+        " WHERE proname = 'note_change'"
+    )
+    assert columns
+    for column in columns:
+        if not column["is_bytes"] and not _SECRET.search(column["attname"]):
+            continue
+        hidden = ",".join(column["arguments"].split("\\000")[2:5]).split(",")
+        assert column["attname"] in hidden or column["is_key"], (
+            column["relname"],
+            column["attname"],
+        )
+
+
+async def test_an_entry_tells_who_when_from_where_before_and_after(show: TestedShow) -> None:
+    """And an update tells only what it changed."""
+    token = ACTING.set(_SOMEBODY)
+    try:
+        await block(show, 3, 4, 5, 9)
+        async with tenant_transaction(show.world.app, show.reseller) as connection:
+            await connection.execute(
+                update(seat_blocks)
+                .where(seat_blocks.c.show_id == show.id, seat_blocks.c.seat_index >= 5)
+                .values(reason="camera")
+            )
+            await connection.execute(
+                seat_blocks.delete().where(
+                    seat_blocks.c.show_id == show.id, seat_blocks.c.seat_index == 3
+                )
+            )
+    finally:
+        ACTING.reset(token)
+    created, changed, removed = (await entries(show))[-3:]
+    for entry in (created, changed, removed):
+        assert (entry.actor, entry.address) == ("key:key_dev_0000000000000001", "192.0.2.7")
+        assert (entry.table, entry.key) == ("seat_blocks", f"{show.id:016x}")
+    assert (created.action, created.before) == ("created", None)
+    assert created.after == {"reason": "kill", "seat_index": "3-5,9"}
+    assert (changed.action, changed.before, changed.after) == (
+        "changed",
+        {"reason": "kill", "seat_index": "5,9"},
+        {"reason": "camera", "seat_index": "5,9"},
+    )
+    assert (removed.action, removed.before) == ("removed", {"reason": "kill", "seat_index": "3"})
+    assert removed.after is None
+    assert isinstance(await verdict(show), Sound)
+
+
+async def test_who_did_not_say_who_they_are_is_unknown(show: TestedShow) -> None:
+    """Rather than not told of at all."""
+    await block(show, 1)
+    assert (await last(show)).actor == "unknown"
+
+
+async def test_what_is_no_change_makes_no_entry(show: TestedShow) -> None:
+    """A key's last use, an epoch, a version, a row that is written as it was."""
+    issued = await create_reseller(show.world.owner, "dev", "Halle")
+    mine = TestedShow(show.world, show.id, issued.reseller)
+    before = await entries(mine)
+    assert await authenticate(show.world.app, issued.text)
+    assert await entries(mine) == before
+    await block(show, 1)
+    before = await entries(show)
+    await show.raise_epoch()
+    async with tenant_transaction(show.world.app, show.reseller) as connection:
+        await connection.execute(text("UPDATE shows SET inventory_version = inventory_version + 1"))
+        await connection.execute(text("UPDATE seat_blocks SET reason = reason"))
+    assert await entries(show) == before
+
+
+async def test_sales_are_not_told_and_returns_are(show: TestedShow) -> None:
+    """The recorder's rows have no trail; who gave an order back, has."""
+    before = await entries(show)
+    order = await show.sell([1], [(0, 2)])
+    await show.recorder().record(show.id)
+    assert await entries(show) == before
+    async with tenant_transaction(show.world.app, show.reseller) as connection:
+        assert await take_back(connection, show.id, order) == "returned"
+    [entry] = (await entries(show))[len(before) :]
+    assert (entry.table, entry.before, entry.after) == (
+        "orders",
+        {"status": "confirmed"},
+        {"status": "returned"},
+    )
+
+
+async def test_a_transaction_that_fails_leaves_no_entry_and_no_gap(show: TestedShow) -> None:
+    """Numbers are given at the commit."""
+    before = len(await entries(show))
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012 - what it fails amid
+        async with tenant_transaction(show.world.app, show.reseller) as connection:
+            await connection.execute(
+                insert(area_blocks).values(
+                    show_id=show.id, reseller_id=show.reseller, area_index=0, count=1
+                )
+            )
+            raise ZeroDivisionError
+    await block(show, 1)
+    assert [entry.no for entry in await entries(show)] == list(range(1, before + 2))
+
+
+async def test_writers_at_once_make_one_chain_without_gaps(world: World) -> None:
+    """Of one reseller, on several shows, in both orders: nobody waits in a ring."""
+    reseller = await world.new_reseller()
+    shows = [await world.new_show(reseller=reseller) for _ in range(2)]
+    before = len(await entries(shows[0]))
+
+    async def write(n: int) -> None:
+        first, second = shows if n % 2 else shows[::-1]
+        async with tenant_transaction(world.app, reseller) as connection:
+            for seat, one in ((n, first), (n + 1000, second)):
+                await connection.execute(
+                    insert(seat_blocks).values(
+                        show_id=one.id, reseller_id=reseller, seat_index=seat, reason="kill"
+                    )
+                )
+                # As a change of the house, which waits for the store amid its transaction.
+                await asyncio.sleep(0.01)
+
+    await asyncio.gather(*(write(n) for n in range(40)))
+    assert [entry.no for entry in await entries(shows[0])] == list(range(1, before + 81))
+    assert isinstance(await verdict(shows[0]), Sound)
+
+
+async def test_a_chain_is_locked_at_the_commit_only(show: TestedShow) -> None:
+    """Who is amid a long transaction keeps nobody else of the reseller from theirs."""
+    async with tenant_transaction(show.world.app, show.reseller) as connection:
+        await connection.execute(
+            insert(area_blocks).values(
+                show_id=show.id, reseller_id=show.reseller, area_index=0, count=1
+            )
+        )
+        async with asyncio.timeout(5):
+            await block(show, 1)
+    assert [entry.table for entry in (await entries(show))[-2:]] == ["seat_blocks", "area_blocks"]
+
+
+async def test_nobody_can_change_or_remove_an_entry(show: TestedShow) -> None:
+    """Neither the application nor the owner of the table."""
+    await block(show, 1)
+    for engine in (show.world.app, show.world.recorder_engine, show.world.owner):
+        for statement in (
+            "UPDATE trail_entries SET actor = 'nobody'",
+            "DELETE FROM trail_entries",
+            "TRUNCATE trail_entries",
+        ):
+            with pytest.raises(DBAPIError, match=r"permission denied|append-only"):
+                async with tenant_transaction(engine, show.reseller) as connection:
+                    await connection.execute(text(statement))
+    for statement in (
+        "INSERT INTO trail_drafts DEFAULT VALUES",
+        "UPDATE trail_heads SET no = 0",
+        "SELECT * FROM trail_drafts",
+    ):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with tenant_transaction(show.world.app, show.reseller) as connection:
+                await connection.execute(text(statement))
+
+
+async def test_secrets_are_digests_and_plans_too(show: TestedShow) -> None:
+    """A queue's secret stays one; a key's hash is shown by its hash."""
+    secret = secrets.token_bytes(32)
+    async with show.world.owner.begin() as connection:
+        await connection.execute(
+            insert(queues).values(
+                show_id=show.id,
+                reseller_id=show.reseller,
+                mode="on",
+                is_paused=False,
+                opens_at=text("now()"),
+                rate=1.5,
+                burst=2.0,
+                checkout_max=1,
+                pass_ttl_s=60,
+                proof_bits=0,
+                return_addresses=["https://ü.example/\x7f\t\\", {"b": 1, "a": [None, True, 2.5]}],
+                secret=secret,
+                commitment=bytes(32),
+            )
+        )
+    entry = await last(show)
+    assert entry.after is not None
+    assert entry.after["secret"].startswith("sha256:")
+    assert secret.hex() not in str(entry)
+    assert entry.after["rate"] == "1.5"  # no whole number: the same text for every reader
+    assert entry.after["return_addresses"][1] == {"a": [None, True, "2.5"], "b": 1}
+    assert isinstance(await verdict(show), Sound)
+
+
+async def test_what_python_recomputes_is_what_postgresql_hashed(show: TestedShow) -> None:
+    """For texts that JSON writers treat differently."""
+    for reason in ('"\\/\b\f\n\r\t\x01\x1f\x7f', "\u2028\u00e9\U0001f3ad\ufffd", "</script>", ""):
+        await block(show, secrets.randbelow(1_000_000), reason=reason)
+        entry = await last(show)
+        assert entry.after is not None
+        assert entry.after["reason"] == reason
+        assert entry.recomputed() == entry.hash
+
+
+@pytest.fixture
+async def chain(show: TestedShow) -> TestedShow:
+    """A show whose chain has some entries more."""
+    for seat in range(5):
+        await block(show, seat)
+    found = await verdict(show)
+    assert isinstance(found, Sound)
+    assert found.no >= 8
+    return show
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "actor = 'user:usr_dev_00000000000000ff'",
+        "at = at + interval '1 microsecond'",
+        "address = '192.0.2.1'",
+        'after = \'{"reason": "other", "seat_index": "3"}\'',
+        "before = '{}'",
+        "object_key = '0'",
+        "action = 'removed'",
+        "hash = sha256('x')",
+        "previous_hash = sha256('x')",
+    ],
+)
+async def test_an_altered_entry_is_found(chain: TestedShow, change: str) -> None:
+    """Whatever of it was altered."""
+    statement = f"UPDATE trail_entries SET {change} WHERE reseller_id = :reseller AND no = 6"  # noqa: S608 - our own
+    await tamper(chain, statement)
+    found = await verdict(chain)
+    assert isinstance(found, Broken)
+    assert found.no == 6
+
+
+async def test_a_removed_entry_is_found(chain: TestedShow) -> None:
+    """By its number, which is missing."""
+    await tamper(chain, "DELETE FROM trail_entries WHERE reseller_id = :reseller AND no = 6")
+    assert await verdict(chain) == Broken(
+        EntityId(chain.reseller), 6, "missing: entry 7 follows entry 5"
+    )
+
+
+async def test_a_cut_off_end_is_found(chain: TestedShow) -> None:
+    """The head still tells how long the chain was."""
+    await tamper(chain, "DELETE FROM trail_entries WHERE reseller_id = :reseller AND no >= 7")
+    found = await verdict(chain)
+    assert isinstance(found, Broken)
+    assert found.no == 7
+    assert "missing" in found.reason
+
+
+async def test_a_chain_that_is_gone_whole_is_found(chain: TestedShow) -> None:
+    """By the head; without that too, by an anchor."""
+    sound = await verdict(chain)
+    assert isinstance(sound, Sound)
+    await tamper(chain, "DELETE FROM trail_entries WHERE reseller_id = :reseller")
+    assert isinstance(await verdict(chain), Broken)
+    await tamper(chain, "DELETE FROM trail_heads WHERE reseller_id = :reseller")
+    assert isinstance(await verdict(chain), Sound)
+    assert isinstance(await verdict(chain, Anchor(sound.no, sound.hash)), Broken)
+
+
+async def test_swapped_entries_are_found(chain: TestedShow) -> None:
+    """Each says what comes before it."""
+    await tamper(
+        chain,
+        "UPDATE trail_entries SET no = 13 - no + 100 WHERE reseller_id = :reseller"
+        " AND no IN (6, 7)",
+        "UPDATE trail_entries SET no = no - 100 WHERE reseller_id = :reseller AND no > 100",
+    )
+    found = await verdict(chain)
+    assert isinstance(found, Broken)
+    assert found.no == 6
+
+
+async def test_an_entry_put_before_the_first_is_found(chain: TestedShow) -> None:
+    """A chain begins with 1."""
+    await tamper(
+        chain,
+        "INSERT INTO trail_entries SELECT reseller_id, 0, at, actor, address, action,"
+        " object_table, object_key, before, after, previous_hash, hash"
+        " FROM trail_entries WHERE reseller_id = :reseller AND no = 1",
+    )
+    assert isinstance(await verdict(chain), Broken)
+
+
+async def test_a_chain_made_anew_is_found_by_an_anchor(chain: TestedShow) -> None:
+    """Whoever owns the database can forge all of it, but not what was written down elsewhere."""
+    sound = await verdict(chain)
+    assert isinstance(sound, Sound)
+    anchor = Anchor(sound.no, sound.hash)
+    assert await verdict(chain, anchor) == sound
+    await tamper(
+        chain,
+        "UPDATE trail_entries SET actor = 'user:other' WHERE reseller_id = :reseller AND no = 6",
+    )
+    previous = b""
+    for entry in (await entries(chain))[5:]:
+        async with connect_once(chain.world.settings.database_url) as connection:
+            await connection.execute(text("SET session_replication_role = 'replica'"))
+            forged = TrailEntry(
+                **{
+                    name: getattr(entry, name)
+                    for name in TrailEntry.__struct_fields__
+                    if name != "previous"
+                },
+                previous=previous or entry.previous,
+            )
+            previous = forged.recomputed()
+            await connection.execute(
+                text(
+                    "UPDATE trail_entries SET previous_hash = :previous, hash = :hash"
+                    " WHERE reseller_id = :reseller AND no = :no"
+                ),
+                {
+                    "previous": forged.previous,
+                    "hash": previous,
+                    "reseller": chain.reseller,
+                    "no": entry.no,
+                },
+            )
+            await connection.execute(
+                text("UPDATE trail_heads SET hash = :hash WHERE reseller_id = :reseller"),
+                {"hash": previous, "reseller": chain.reseller},
+            )
+            await connection.commit()
+    assert isinstance(await verdict(chain), Sound)
+    found = await verdict(chain, anchor)
+    assert isinstance(found, Broken)
+    assert found.no == anchor.no
+
+
+async def test_entries_are_found_by_object_and_actor_and_time(show: TestedShow) -> None:
+    """A show's blocks are found by the show."""
+    token = ACTING.set(_SOMEBODY)
+    try:
+        await block(show, 1)
+    finally:
+        ACTING.reset(token)
+    mine = await entries(show, actor="key_dev_0000000000000001")
+    assert [entry.table for entry in mine] == ["seat_blocks"]
+    assert await entries(show, actor="key:key_dev_0000000000000001") == mine
+    assert not await entries(show, actor="key_dev_000000000000000")
+    of_show = await entries(show, key=f"{show.id:016x}")
+    assert [entry.table for entry in of_show] == ["shows", "price_versions", "seat_blocks"]
+    assert await entries(show, since=mine[0].at) == mine
+    assert await entries(show, until=mine[0].at) == (await entries(show))[:-1]
+    assert await entries(show, before_no=2) == (await entries(show))[:1]
+
+
+async def test_a_reseller_that_is_renamed_by_a_command_is_told(
+    world: World, show: TestedShow
+) -> None:
+    """What the operator does is in the reseller's trail, by the connection's own word."""
+    token = ACTING.set(Actor(ActorKind.COMMAND, "root"))
+    try:
+        async with connect_once(world.settings.database_url) as connection:
+            await connection.execute(
+                update(resellers).where(resellers.c.id == show.reseller).values(name="Halle Ost")
+            )
+            await connection.commit()
+    finally:
+        ACTING.reset(token)
+    entry = await last(show)
+    assert (entry.actor, entry.table) == ("command:root", "resellers")
+    assert (entry.before, entry.after) == ({"name": "Halle Nord"}, {"name": "Halle Ost"})
