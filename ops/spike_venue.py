@@ -25,7 +25,9 @@ _VISITORS_A_PASS: Final = 10
 _CHECKOUT_S: Final = 3
 _PASS_TTL_S: Final = 60
 # All visitors come from this machine's one address.
-JOIN_LIMITS: Final = {variable("join_rate_max"): "60000", variable("join_burst"): "20000"}
+JOIN_LIMITS: Final = {variable("join_rate_max"): "60000", variable("join_burst"): "20000"} | {
+    variable("address_rate_max"): "1000000"
+}
 _COMMAND: Final = "command"
 
 
