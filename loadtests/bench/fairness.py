@@ -1,10 +1,10 @@
 """`fairness`: one reseller's steady holds while another floods the same process, beside none.
 
-One API worker on one core. The steady one sends holds at a set rate over a few connections; in turns
-with that it does so alone. The flood is ten times what a process works at best with: 2 560 connections,
-each sends its next hold the moment it is answered, whatever the answer. Both sell shows of their own.
-The value is the p99 of the steady one's answers; what counts too is the share of its holds that were
-held. A flood that ended too early fails the measurement.
+One API worker on one core. The steady one sends holds at a set rate over a few connections; in
+turns with that it does so alone. The flood is ten times what a process works at best with: 2 560
+connections, each sends its next hold the moment it is answered, whatever the answer. Both sell
+shows of their own. The value is the p99 of the steady one's answers; what counts too is the share
+of its holds that were held. A flood that ended too early fails the measurement.
 """
 
 import time
@@ -99,6 +99,7 @@ class _Fight:
         self._flood_show = course.open_show(api_key=course.site.new_key("Flood"))
         self._runs: dict[str, list[_Steady]] = {"alone": [], "flooded": []}
         self._floods: list[LoadResult] = []
+        self._flooded = 0
         course.pin()
         self._warm_up()
 
@@ -160,7 +161,8 @@ class _Fight:
     def _flooding(self) -> Generator[None]:
         """Flood from before the block until after it."""
         sizes = self._sizes
-        seats = list(islice(cycle(self._flood_show.pairs), sizes.flood_requests))
+        first = self._flooded
+        seats = list(islice(cycle(self._flood_show.pairs), first, first + sizes.flood_requests))
         with ThreadPoolExecutor(1) as thread:
             flooding = thread.submit(
                 self._send,
@@ -176,6 +178,7 @@ class _Fight:
             msg = f"the flood was over after {flood.wall_s:.1f} s: {flood.statuses}"
             raise BenchError(msg)
         self._floods.append(flood)
+        self._flooded += flood.answered
 
     def _send(
         self,
