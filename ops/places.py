@@ -8,3 +8,6 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 HOME: Final = ROOT / ".onsale"
 """What this copy brought or made: the environment, and by default the data."""
+
+CELLS: Final = "cells"
+"""The folder below the data's in which other regions' cells have theirs."""

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from engine.platform.settings import Settings, environment_of, load_settings, variable
-from ops.places import HOME
+from ops.places import CELLS, HOME
 
 _FILE: Final = "stack.json"
 
@@ -24,6 +24,11 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     environment: dict[str, str]
     """The `ONSALE_*` variables that make up its settings: with its secret, hence mode 0600."""
+
+    @property
+    def region(self) -> str:
+        """Its cell's code."""
+        return self.environment[variable("region")]
 
 
 def write_running(directory: Path, settings: Settings, base_url: str) -> None:
@@ -55,17 +60,52 @@ def find_running(directory: Path = HOME) -> Running | None:
     return running if _is_alive(running.pid) else None
 
 
-def find_settings(environment: Mapping[str, str] | None = None, directory: Path = HOME) -> Settings:
-    """Return the settings from the environment, else those of the stack that runs here.
+def list_running(data: Path = HOME) -> dict[Path, Running]:
+    """Return what runs in this folder and in those of its cells, by folder."""
+    folders = [data, *sorted((data / CELLS).glob("*/"))]
+    found = {folder: find_running(folder) for folder in folders}
+    return {folder: running for folder, running in found.items() if running is not None}
+
+
+def find_folder(region: str | None = None, data: Path = HOME) -> Path | None:
+    """Return the folder of the cell that runs here, or of that region's; None: none does.
 
     Raises:
-        NotRunningError: neither is there.
+        NotRunningError: several run and no region is named, or that region's does not.
+    """
+    running = list_running(data)
+    regions = {one.region: folder for folder, one in running.items()}
+    if region is not None:
+        if region not in regions:
+            here = f"here run {', '.join(regions)}" if regions else "no stack runs here"
+            msg = f"no cell of {region} runs here: {here}"
+            raise NotRunningError(msg)
+        return regions[region]
+    if len(running) > 1:
+        msg = f"several cells run here: say which, by --region {' or --region '.join(regions)}"
+        raise NotRunningError(msg)
+    return next(iter(running), None)
+
+
+def find_settings(
+    environment: Mapping[str, str] | None = None,
+    directory: Path = HOME,
+    *,
+    region: str | None = None,
+) -> Settings:
+    """Return the settings from the environment, else those of the stack that runs here.
+
+    With a region: of that one's cell, which runs here.
+
+    Raises:
+        NotRunningError: neither is there, or it is not clear which.
         SettingsError: the environment names servers, but something is missing or does not fit.
     """
     given = os.environ if environment is None else environment
-    if given.get(variable("redis_url")) and given.get(variable("database_url")):
+    if region is None and given.get(variable("redis_url")) and given.get(variable("database_url")):
         return load_settings(given)
-    running = find_running(directory)
+    folder = find_folder(region, directory)
+    running = None if folder is None else find_running(folder)
     if running is None:
         msg = (
             "no stack runs here: run `./onsale up` in another terminal, or set "

@@ -14,7 +14,7 @@ from loadtests.spike.processes import share_out
 from loadtests.spike.queue_watch import QueueRules
 from loadtests.spike.venue import Venue
 from ops.resellers import make_reseller
-from ops.running import find_running
+from ops.running import list_running
 from ops.stack import Stack
 
 NOT_AUDITED: Final = (
@@ -25,7 +25,9 @@ _VISITORS_A_PASS: Final = 10
 _CHECKOUT_S: Final = 3
 _PASS_TTL_S: Final = 60
 # All visitors come from this machine's one address.
-JOIN_LIMITS: Final = {variable("join_rate_max"): "60000", variable("join_burst"): "20000"}
+JOIN_LIMITS: Final = {variable("join_rate_max"): "60000", variable("join_burst"): "20000"} | {
+    variable("address_rate_max"): "1000000"
+}
 _COMMAND: Final = "command"
 
 
@@ -105,7 +107,7 @@ def _settings_of(base_url: str) -> Settings:
     """Return the settings of the deployment at this address: the environment's, or our `up`'s."""
     if os.environ.get(variable("redis_url")) and os.environ.get(variable("database_url")):
         return load_settings(os.environ)
-    running = find_running()
-    if running is None or running.base_url != base_url:
+    running = next((one for one in list_running().values() if one.base_url == base_url), None)
+    if running is None:
         raise click.UsageError(NOT_AUDITED)
     return load_settings(running.environment)

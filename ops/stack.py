@@ -139,9 +139,7 @@ class Stack:
     @property
     def base_url(self) -> str:
         """Where the API answers, without a closing slash."""
-        reached_at = _LOOPBACKS.get(self._host, self._host)
-        host = f"[{reached_at}]" if ":" in reached_at else reached_at
-        return f"http://{host}:{self.settings.port}"
+        return address_of(self._host, self.settings.port)
 
     @property
     def logs(self) -> Path:
@@ -405,6 +403,12 @@ class Stack:
             is_ready=lambda _pid: True,
         )
         return Child(plan, self._report)
+
+
+def address_of(host: str, port: int) -> str:
+    """Return where an API that listens there answers, without a closing slash."""
+    reached_at = _LOOPBACKS.get(host, host)
+    return f"http://[{reached_at}]:{port}" if ":" in reached_at else f"http://{reached_at}:{port}"
 
 
 def _answers_ready(base_url: str) -> bool:

@@ -125,6 +125,7 @@ def site_of(stack: Stack, api_key: str) -> Site:
     return Site(
         base_url=stack.base_url,
         api_key=api_key,
+        new_key=lambda name: asyncio.run(make_reseller(stack.settings, name)).text,
         settings=stack.settings,
         processes=lambda: {child.name: family(child.pid) for child in stack.children},
         pause_worker=stack.worker.pause,

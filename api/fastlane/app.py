@@ -162,7 +162,7 @@ class FastLane:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             reply = await self._serve(found, scope, exchange, headers, told)
         except Exception as error:  # noqa: BLE001 - the last net, and told
-            reply = reply_failure(error, scope, self._find_opened()[0].cells)
+            reply = reply_failure(error, scope, self._find_opened()[0])
         finally:
             under_way.count -= 1
         if reply is None:

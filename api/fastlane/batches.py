@@ -82,4 +82,4 @@ async def _begin(
 
 
 def _tell_failure(call: Call, error: Exception) -> Reply:
-    return reply_failure(error, call.scope, call.runtime.cells)
+    return reply_failure(error, call.scope, call.runtime)

@@ -101,11 +101,16 @@ class Course:
             "appendfsync": self.read_store("appendfsync"),
         }
 
-    def open_show(self, seats: int | None = None) -> OpenShow:
-        """Put a fresh show on sale."""
+    def open_show(self, seats: int | None = None, *, api_key: str | None = None) -> OpenShow:
+        """Put a fresh show on sale, the site's reseller's or another one's."""
         plan = arena_plan(seats or self._bench.size.seats)
-        show = asyncio.run(put_on_sale(self.site.base_url, self.site.api_key, plan))
-        return OpenShow(show, seat_groups(plan), RequestWriter(self.site.api_key, show))
+        key = api_key or self.site.api_key
+        show = asyncio.run(put_on_sale(self.site.base_url, key, plan))
+        return OpenShow(show, seat_groups(plan), RequestWriter(key, show))
+
+    def pin(self) -> None:
+        """Give the API its core, and all else of the platform the others."""
+        self._pin(self.site.processes())
 
     def holds(self, show: OpenShow, groups: Iterable[Sequence[str]]) -> Rush:
         """Return holds on these seats, as many as a round may have."""

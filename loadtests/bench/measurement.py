@@ -16,6 +16,8 @@ class Site(Struct, frozen=True, kw_only=True):
     base_url: str
     api_key: str
     settings: Settings
+    new_key: Callable[[str], str]
+    """Make another reseller of this name and return their API key."""
     processes: Callable[[], Mapping[str, list[int]]]
     """Process ids by part: valkey, postgres, api, worker; each with its descendants."""
     pause_worker: Callable[[], None]

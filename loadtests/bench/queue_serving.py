@@ -29,8 +29,10 @@ from loadtests.generator.choosing import PythonGenerator
 CONTROL: Final = "loadtests.controls.queue:app"
 RULES: Final = {"rate": 20, "checkout_max": 500}
 """Of the waiting room; nobody who joins here claims a pass."""
-LIMITS: Final = {"join_rate_max": "60000000", "join_burst": "1000000"}
-"""All joins come from this machine's one address: the limit is on, and too high to be met."""
+LIMITS: Final = {"join_rate_max": "60000000", "join_burst": "1000000"} | {
+    "address_rate_max": "1000000"
+}
+"""All joins come from this machine's one address: the limits are on, and too high to be met."""
 
 _LEAST: Final = 0.8
 _JOINS_PER_S: Final = 500.0

@@ -39,6 +39,7 @@ MEASUREMENTS: Final = {
         Measurement("purchase", "hold and purchase until confirmed, beside holds"),
         Measurement("sold-out", "holds on a show without a seat left, beside a bare application"),
         Measurement("batch", "holds in batches of 100 a request, beside single ones"),
+        Measurement("fairness", "one reseller's holds while another floods, beside none"),
         Measurement("script", "server time of a hold in a batch of 64, beside a pipelined SET"),
         Measurement("durable", "holds with appendfsync always, beside everysec"),
         Measurement("record", "sales from stream to committed rows, beside COPY"),

@@ -12,14 +12,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from engine.platform.settings import Settings, SettingsError
 from loadtests.auditor import AuditResult, UnknownShowError, audit
 from loadtests.auditor.report import audit_as_json, open_console, print_audit
+from ops.region_option import region_option
 from ops.running import NotRunningError, find_settings
 from ops.show_ids import parse_show_id
 
 
 @click.command(name="audit")
 @click.option("--show", "show_id", help="Audit this show only: its id, as the API writes it.")
+@region_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
-def command(show_id: str | None, *, as_json: bool) -> None:
+def command(show_id: str | None, *, region: str | None, as_json: bool) -> None:
     r"""Compare both stores for every show, from outside the engine.
 
     Exits with 1 if anything is wrong and prints the offending rows; docs/AUDIT.md says what each
@@ -32,7 +34,7 @@ def command(show_id: str | None, *, as_json: bool) -> None:
       ./onsale audit --json
     """
     try:
-        settings = find_settings()
+        settings = find_settings(region=region)
     except (NotRunningError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
     result = _run(settings, None if show_id is None else parse_show_id(show_id, "--show"))

@@ -13,6 +13,8 @@ from rich.text import Text
 
 from ops.doctor import Finding, State, examine
 from ops.places import HOME
+from ops.region_option import region_option
+from ops.running import find_folder
 
 _STYLES = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}
 
@@ -26,7 +28,8 @@ _STYLES = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}
     show_default=".onsale",
     help="The data directory of the stack.",
 )
-def command(*, as_json: bool, data: Path) -> None:
+@region_option
+def command(*, as_json: bool, data: Path, region: str | None) -> None:
     r"""Say what is wrong with this set-up, and how to mend it.
 
     Looks at the servers that ONSALE_REDIS_URL and ONSALE_DATABASE_URL name, else at the stack that
@@ -37,7 +40,8 @@ def command(*, as_json: bool, data: Path) -> None:
       ./onsale doctor
       ./onsale doctor --json
     """
-    findings = list(examine(os.environ, data.absolute()))
+    data = data.absolute()
+    findings = list(examine({} if region else os.environ, find_folder(region, data) or data))
     failed = any(finding.state is State.FAIL for finding in findings)
     if as_json:
         document = {"ok": not failed, "findings": findings}

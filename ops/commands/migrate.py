@@ -6,11 +6,13 @@ import click
 
 from engine.platform.settings import variable
 from ops.migrating import migrate_database
+from ops.region_option import region_option
 from ops.running import find_settings
 
 
 @click.command()
-def command() -> None:
+@region_option
+def command(*, region: str | None) -> None:
     r"""Bring the database's tables up to date.
 
     `./onsale up` does it by itself; this is for servers of your own, before their new version.
@@ -21,5 +23,6 @@ def command() -> None:
       ./onsale migrate
       ONSALE_DATABASE_URL=postgresql://me@db/onsale ./onsale migrate
     """
-    migrate_database(os.environ.get(variable("database_url")) or find_settings().database_url)
+    given = None if region else os.environ.get(variable("database_url"))
+    migrate_database(given or find_settings(region=region).database_url)
     click.echo("the database's tables are up to date")

@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ops.recovering import STORE_FAILURES, Rebuilt, rebuild_shows
+from ops.region_option import region_option
 from ops.running import find_settings
 from ops.show_ids import tell_show_id
 
 
 @click.command(name="rebuild")
+@region_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line.")
-def command(*, as_json: bool) -> None:
+def command(*, region: str | None, as_json: bool) -> None:
     r"""Recover every show that can't sell as it stands, from the ledger and what survives.
 
     Workers do the same by themselves; this does it at once, says how far it is, and exits with 1 if
@@ -26,7 +28,7 @@ def command(*, as_json: bool) -> None:
       ./onsale rebuild
       ./onsale rebuild --json
     """
-    settings = find_settings()
+    settings = find_settings(region=region)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("recovering shows", total=None)
 

@@ -7,14 +7,16 @@ import msgspec
 
 from engine.inventory.rebuild import ContradictionError
 from ops.recovering import STORE_FAILURES, BusyError, NotOnSaleError, recover_show
+from ops.region_option import region_option
 from ops.running import find_settings
 from ops.show_ids import parse_show_id, tell_show_id
 
 
 @click.command(name="recover")
 @click.argument("show")
+@region_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(show: str, *, as_json: bool) -> None:
+def command(show: str, *, region: str | None, as_json: bool) -> None:
     r"""Recover a show, whether it needs it or not.
 
     Workers recover a show by themselves within a second of the server's return; this is for when
@@ -26,7 +28,7 @@ def command(show: str, *, as_json: bool) -> None:
       ./onsale recover shw_dev_0123456789abcdef
       ./onsale recover 0123456789abcdef --json
     """
-    settings, number = find_settings(), parse_show_id(show, "SHOW")
+    settings, number = find_settings(region=region), parse_show_id(show, "SHOW")
     try:
         recovered = asyncio.run(recover_show(settings, number))
     except (NotOnSaleError, BusyError, ContradictionError) as error:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from engine.inventory.recovery_log import RecoveryRow
 from ops.recovering import STORE_FAILURES, read_recoveries
+from ops.region_option import region_option
 from ops.running import find_settings
 from ops.show_ids import parse_show_id, tell_show_id
 
@@ -23,8 +24,9 @@ _WIDTH_OF_FILES = 160
 @click.option(
     "--last", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many."
 )
+@region_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(show_id: str | None, last: int, *, as_json: bool) -> None:
+def command(show_id: str | None, last: int, *, region: str | None, as_json: bool) -> None:
     r"""List the last recoveries, the newest first.
 
     A show that is opened for the first time is one, too: it has nothing to drain and nothing sold.
@@ -35,7 +37,7 @@ def command(show_id: str | None, last: int, *, as_json: bool) -> None:
       ./onsale recoveries --show shw_dev_0123456789abcdef --last 5
       ./onsale recoveries --json
     """
-    settings = find_settings()
+    settings = find_settings(region=region)
     show = None if show_id is None else parse_show_id(show_id, "--show")
     try:
         rows = asyncio.run(read_recoveries(settings, show=show, rows_max=last))

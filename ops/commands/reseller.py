@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.ids import Ids, Prefix
+from ops.region_option import region_option
 from ops.resellers import make_reseller
 from ops.running import find_settings
 
@@ -15,8 +16,9 @@ _NAME_MAX = 200
 
 @click.command(name="reseller")
 @click.argument("name")
+@region_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(name: str, *, as_json: bool) -> None:
+def command(name: str, *, region: str | None, as_json: bool) -> None:
     r"""Make a reseller and print its first API key.
 
     The key is shown this once: only its hash is stored. Works on the stack that runs here, or on
@@ -32,7 +34,7 @@ def command(name: str, *, as_json: bool) -> None:
         msg = f"1 to {_NAME_MAX} printable characters"
         raise click.BadParameter(msg, param_hint="NAME")
     try:
-        settings = find_settings()
+        settings = find_settings(region=region)
         issued = asyncio.run(make_reseller(settings, name))
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         msg = f"PostgreSQL can't be asked ({type(error).__name__}); `./onsale doctor` says more"

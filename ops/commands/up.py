@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -11,10 +13,12 @@ import click
 
 from engine.platform.logs import configure_logs
 from engine.platform.settings import SettingsError, variable
+from ops.cells import plan_cells, tell_cells
 from ops.child import StackError
 from ops.demo_data import ensure_demo, lines_to_try
 from ops.places import HOME
 from ops.port import Port, PortTakenError, first_free
+from ops.region_option import check_region
 from ops.stack import Stack
 
 _DEFAULT_PORT: Final = 8000
@@ -52,6 +56,14 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     help="Replicas of the embedded Valkey; a purchase waits until all of them have it.",
 )
 @click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    callback=check_region,
+    metavar="REGION",
+    help="The cell's code; more than once: so many cells side by side, which share nothing.",
+)
+@click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     default=HOME,
@@ -68,6 +80,7 @@ def command(  # noqa: PLR0913 -- each is an option of the command line
     host: str,
     workers: int,
     replicas: int,
+    regions: tuple[str, ...],
     data: Path,
     cluster: bool,
     demo: bool,
@@ -85,25 +98,37 @@ def command(  # noqa: PLR0913 -- each is an option of the command line
       ./onsale up --replicas 1
       ./onsale up --data /srv/onsale --no-demo
       ./onsale up --cluster
+      ./onsale up --region eu --region us
     """
     began = time.monotonic()
     _raise_on_signals()
     configure_logs("warning")
     try:
-        reserved = _port(host, port)
-        with Stack(
-            data,
-            port=reserved,
-            host=host,
-            api_workers=workers,
-            cluster=cluster,
-            replicas=replicas,
-            report=_say,
-        ) as stack:
-            if demo:
+        with ExitStack() as running:
+            ports = _ports(host, port, max(1, len(regions)))
+            cells = plan_cells(data, regions, host=host, ports=ports, environment=os.environ)
+            stacks = [
+                running.enter_context(
+                    Stack(
+                        cell.directory,
+                        port=cell.port,
+                        host=host,
+                        api_workers=workers,
+                        cluster=cluster,
+                        replicas=replicas,
+                        environment=cell.environment,
+                        report=_say if len(cells) == 1 else _teller(cell.region),
+                    )
+                )
+                for cell in cells
+            ]
+            for stack in stacks if demo else ():
                 _show_demo(stack)
-            _say(f"serving on {stack.base_url} after {time.monotonic() - began:.1f} s")
-            _say(f"logs: {stack.logs}")
+            if len(stacks) > 1:
+                _show_cells(stacks)
+            addresses = ", ".join(stack.base_url for stack in stacks)
+            _say(f"serving on {addresses} after {time.monotonic() - began:.1f} s")
+            _say(f"logs: {', '.join(str(stack.logs) for stack in stacks)}")
             _say("Ctrl-C stops everything; the data stay")
             while True:
                 time.sleep(3600)
@@ -120,6 +145,35 @@ def _show_demo(stack: Stack) -> None:
     access = ensure_demo(stack.settings, stack.base_url, stack.directory)
     for line in lines_to_try(stack.settings, stack.base_url, access):
         click.echo(line)
+
+
+def _show_cells(stacks: Sequence[Stack]) -> None:
+    click.echo("")
+    for line in tell_cells([(one.settings, one.base_url, one.directory) for one in stacks]):
+        click.echo(line)
+    click.echo("")
+
+
+def _ports(host: str, asked: int | None, count: int) -> list[Port]:
+    """Reserve so many ports in a row, or the next free ones if none was asked for."""
+    if count == 1:
+        return [_port(host, asked)]
+    ports: list[Port] = []
+    for _ in range(count):
+        number = ports[-1].number + 1 if ports else asked or _DEFAULT_PORT
+        try:
+            ports.append(Port(host, number) if asked else first_free(host, number))
+        except PortTakenError as error:
+            msg = f"{error}. Choose others with --port, the first of {count} in a row."
+            raise StackError(msg) from error
+        except OSError as error:
+            msg = f"can't listen on {host}: {error.strerror or error}"
+            raise SettingsError(msg) from error
+    return ports
+
+
+def _teller(region: str) -> Callable[[str], None]:
+    return lambda line: _say(f"{region}: {line}")
 
 
 def _port(host: str, asked: int | None) -> Port:

@@ -13,6 +13,7 @@ from api.context import RUNTIME
 from api.credentials import CREDENTIALS
 from api.fastlane.app import FastLane
 from api.fastlane.bodies import BodyReader
+from api.limits import LIMITS, Limits
 from api.server import BROKEN_OFF, Behind, Exchange, RequestScope
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
@@ -85,7 +86,7 @@ class _Exchange:
 
 def _lane(office: object = None, *, requests_max: int = 10, room: object = None) -> FastLane:
     runtime = SimpleNamespace(ids=_IDS, box_office=office or _Office(), waiting_room=room)
-    state = State({RUNTIME: runtime, CREDENTIALS: _Credentials()})
+    state = State({RUNTIME: runtime, CREDENTIALS: _Credentials(), LIMITS: Limits(0, 0)})
     bodies = BodyReader(timeout_s=0.1)
     return FastLane(state, cast("Behind", _Rest()), bodies=bodies, requests_max=requests_max)
 

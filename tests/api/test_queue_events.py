@@ -16,6 +16,7 @@ from api.credentials import CREDENTIALS
 from api.fastlane.app import FastLane
 from api.fastlane.bodies import BodyReader
 from api.fastlane.streams import OF_ONE_ADDRESS_MAX
+from api.limits import LIMITS, Limits
 from api.server import BROKEN_OFF, Behind, Exchange, RequestScope
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId, Ids
@@ -124,7 +125,7 @@ class _Ground:
         runtime = SimpleNamespace(
             ids=_IDS, box_office=_Office(), waiting_room=room, settings=settings
         )
-        state = State({RUNTIME: runtime, CREDENTIALS: _Credentials()})
+        state = State({RUNTIME: runtime, CREDENTIALS: _Credentials(), LIMITS: Limits(0, 0)})
         bodies = BodyReader(timeout_s=0.2)
         rest = cast("Behind", None)
         self._lane = FastLane(state, rest, bodies=bodies, requests_max=requests_max)

@@ -108,7 +108,11 @@ class Line:
 @pytest.fixture(scope="module")
 def eager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDesk]:
     """A platform whose API lets any number join from one address."""
-    environment = {"ONSALE_JOIN_RATE_MAX": "0", "ONSALE_API_WORKERS": "2"}
+    environment = {
+        "ONSALE_JOIN_RATE_MAX": "0",
+        "ONSALE_ADDRESS_RATE_MAX": "0",
+        "ONSALE_API_WORKERS": "2",
+    }
     with Stack(tmp_path_factory.mktemp("eager"), environment=environment) as stack:
         desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Eager")))
         with desk.http:

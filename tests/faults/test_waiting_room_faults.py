@@ -26,7 +26,11 @@ _WINDOW_S: Final = float(os.environ.get("ONSALE_QUEUE_WINDOW_S", "15"))
 _MINUTE_S: Final = 60.0
 _WARM_UP_S: Final = 12.0
 _CLAIM: Final = 0.2
-_ENVIRONMENT: Final = {"ONSALE_JOIN_RATE_MAX": "0", "ONSALE_API_WORKERS": "2"}
+_ENVIRONMENT: Final = {
+    "ONSALE_JOIN_RATE_MAX": "0",
+    "ONSALE_ADDRESS_RATE_MAX": "0",
+    "ONSALE_API_WORKERS": "2",
+}
 
 
 @pytest.fixture(scope="module")
