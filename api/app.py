@@ -19,6 +19,7 @@ from api import (
     health,
     holds,
     house,
+    live,
     purchases,
     queues,
     seats,
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
+            live.router,
         ],
     )
     return Litestar(
