@@ -7,7 +7,7 @@ in one loop, without a task or a wake-up for each, and `api.fastlane.unread` tel
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from api.fastlane.unread import Peer, bytes_on_wire, cut_off, read_acknowledged
@@ -35,7 +35,7 @@ class Watcher:
     """One stream."""
 
     __slots__ = (
-        *("acknowledged", "ended", "ends_at", "file", "looked_at", "looked_sent"),
+        *("acknowledged", "ended", "ends_at", "file", "last", "looked_at", "looked_sent"),
         *("moved_at", "peer", "sent", "transport", "unread"),
     )
 
@@ -49,6 +49,8 @@ class Watcher:
         now = time.monotonic()
         lasts_s = STREAM_S * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         self.ends_at = now + min(lasts_s, until_s)
+        self.last: StreamId | None = None
+        """Where it was cut off, as long as nobody knows what came since."""
         self.file: int | None = None
         self.sent = 0
         self.acknowledged = 0
@@ -114,11 +116,11 @@ class Part:
         self.told_at = time.monotonic()
         self._picture: tuple[StreamId, int, bytes] | None = None
 
-    def picture(self, live: LiveShow) -> bytes | None:
+    def picture(self, live: LiveShow) -> bytes:
         """Return the event that tells how it stands, written once for all who join now."""
         picture, show = live.picture, live.show
         if picture is None:
-            return None
+            return b""
         version = show.inventory_version
         known = self._picture
         if known is None or known[:2] != (picture.at, version):
@@ -131,13 +133,13 @@ class Part:
         show = live.show
         return tell_frame(frame, show.inventory_version, show.manifest, self.block, self.mask)
 
-    async def send(self, content: bytes, watchers: Iterable[Watcher]) -> None:
-        """Send the same to all these."""
-        self.told_at = time.monotonic()
-        for n, watcher in enumerate(watchers, 1):
-            watcher.send(content)
-            if n % _SENT_AT_ONCE == 0:
-                await asyncio.sleep(0)
+
+async def send_to(watchers: Iterable[Watcher], content: bytes) -> None:
+    """Send the same to all these."""
+    for n, watcher in enumerate(watchers, 1):
+        watcher.send(content)
+        if n % _SENT_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 class Audience:
@@ -157,11 +159,11 @@ class Audience:
         watcher.send(b"retry: %d\n\n" % random.randint(500, 3000))  # noqa: S311 - no secret
         if self.live.gone is not None:
             watcher.send(tell_gone(self.live.gone))
-        content = self._missed(part, last) if last is not None else None
-        if content is None:
-            content = part.picture(self.live)
-        if content is not None:  # else it comes to all
-            watcher.send(content)
+        elif self.live.picture is None:
+            watcher.last = last  # what was missed is known with the first picture
+        if self.live.picture is not None:
+            missed = self._missed(part, last) if last is not None else None
+            watcher.send(missed or part.picture(self.live))
 
     def leave(self, block: Block, watcher: Watcher) -> None:
         """Let somebody go."""
@@ -171,32 +173,43 @@ class Audience:
             del self.parts[block]
 
     async def show_picture(self) -> None:
-        """Tell everybody how the show stands."""
-        await self._send(lambda part: part.picture(self.live))
+        """Tell everybody how the show stands; who came back, what they have missed."""
+        sending: list[_Sending] = []
+        for part in self.parts.values():
+            content = part.picture(self.live)
+            anew: list[Watcher] = []
+            for watcher in list(part.watchers):
+                last, watcher.last = watcher.last, None
+                missed = self._missed(part, last) if last is not None else None
+                if missed is None:
+                    anew.append(watcher)
+                else:
+                    watcher.send(missed)
+            sending.append((part, anew, content))
+        await _send_all(sending)
 
     async def show_frame(self, frame: Frame) -> None:
         """Tell everybody what has changed."""
-        await self._send(lambda part: part.frame(frame, self.live))
+        # For those who watch now: who joins while it is sent knows it already.
+        parts = [(part, list(part.watchers)) for part in self.parts.values()]
+        await _send_all([(part, who, part.frame(frame, self.live)) for part, who in parts])
 
     async def show_gone(self, why: Gone) -> None:
         """Tell everybody that nothing is known for now."""
         content = tell_gone(why)
-        await self._send(lambda _: content)
+        parts = [(part, list(part.watchers)) for part in self.parts.values()]
+        for _, watchers in parts:
+            for watcher in watchers:
+                watcher.last = None
+        await _send_all([(part, watchers, content) for part, watchers in parts])
 
-    def beat(self, now: float) -> Iterable[Awaitable[None]]:
-        """Return what tells those who have heard nothing for a while that the stream lives."""
-        picture = self.live.picture
-        content = tell_beat(picture.told if picture is not None else None)
-        for part in list(self.parts.values()):
-            if now - part.told_at > BEAT_S:
-                yield part.send(content, list(part.watchers))
-
-    async def _send(self, write: Callable[[Part], bytes | None]) -> None:
-        # For those who watch now: who joins while it is sent knows it already.
-        written = [(part, list(part.watchers), write(part)) for part in self.parts.values()]
-        for part, watchers, content in written:
-            if content is not None:
-                await part.send(content, watchers)
+    async def beat(self, now: float) -> None:
+        """Tell those who have heard nothing for a while that the stream lives."""
+        quiet = [part for part in self.parts.values() if now - part.told_at > BEAT_S]
+        if quiet:
+            picture = self.live.picture
+            content = tell_beat(picture.told if picture is not None else None)
+            await _send_all([(part, list(part.watchers), content) for part in quiet])
 
     def _missed(self, part: Part, last: StreamId) -> bytes | None:
         """Return what was told since, None if not all of it is known any more."""
@@ -209,3 +222,16 @@ class Audience:
         if frame is None or frame.at != picture.told:
             return None
         return part.frame(frame, self.live) or tell_beat(frame.at)
+
+
+_Sending = tuple[Part, list[Watcher], bytes | None]
+
+
+async def _send_all(sending: Iterable[_Sending]) -> None:
+    now = time.monotonic()
+    for part, _, content in sending:
+        if content:
+            part.told_at = now  # before any wait: a beat that came between would tell too much
+    for _, watchers, content in sending:
+        if content:
+            await send_to(watchers, content)

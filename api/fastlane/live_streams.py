@@ -91,8 +91,7 @@ class Live:
             try:
                 self._look(now)
                 for audience in list(self._audiences.values()):
-                    for beat in audience.beat(now):
-                        await beat
+                    await audience.beat(now)
             except Exception:  # noqa: BLE001 - told; the next sweep may go well
                 _log.exception("live seats: a sweep failed")
 
