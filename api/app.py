@@ -20,6 +20,7 @@ from api import (
     holds,
     house,
     keys,
+    live,
     purchases,
     queues,
     regions,
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             batches.router,
             keys.router,
             trail.router,
+            live.router,
         ],
     )
     return Litestar(

@@ -33,6 +33,7 @@ class ProblemKind(Enum):
     PROOF_REQUIRED = "proof-required", 403, "Joining needs a proof"
     IDENTITY_INVALID = "identity-invalid", 403, "The identity is not one that the reseller signed"
     QUEUE_TOKEN_INVALID = "queue-token-invalid", 403, "A valid queue token is required"
+    WATCH_TOKEN_INVALID = "watch-token-invalid", 403, "A valid watch token is required"
     NOT_FOUND = "not-found", 404, "There is nothing at this address"
     SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
     HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"
@@ -80,6 +81,8 @@ class ProblemKind(Enum):
     IN_DOUBT = "in-doubt", 503, "The answer was lost"
     OVERLOADED = "overloaded", 503, "Too much is waiting"
     UNAVAILABLE = "unavailable", 503, "A store can't be reached"
+
+    HTTP_VERSION = "http-version", 505, "Not over this version of HTTP"
 
     def __init__(self, slug: str, status: int, title: str) -> None:
         """Take the three apart."""

@@ -81,6 +81,10 @@ class Stream(Protocol):
         """Send a part."""
         ...
 
+    def send_bytes(self, data: bytes) -> Awaitable[None]:
+        """Send a part: at once, what it returns only tells whether the client is still there."""
+        ...
+
 
 class Exchange(Protocol):
     """A request's body, and its answer."""

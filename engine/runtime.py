@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from engine.catalog.plans import PlanBook
 from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
+from engine.inventory.live import LiveSeats
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
@@ -27,6 +28,7 @@ from engine.sales.recorder import Recorder
 from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
 from engine.tenancy.door import Door, open_door
+from engine.tenancy.watch_tokens import WatchTokens
 from engine.waitingroom.gates import JoinGate, load_gate
 from engine.waitingroom.identities import IdentityDigests
 from engine.waitingroom.limits import JoinLimits
@@ -66,6 +68,8 @@ class Serving(Struct, frozen=True):
     gates: Gates
     plans: PlanBook
     sealer: Sealer
+    live: LiveSeats
+    watch_tokens: WatchTokens
 
 
 class Working(Struct, frozen=True):
@@ -126,6 +130,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             replicas=settings.redis_replicas,
         )
         stack.push_async_callback(waiting_room.stop)
+        live = LiveSeats(redis, box_office.availability)
+        stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
         yield Serving(
@@ -151,6 +157,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             ),
             plans=PlanBook(app_engine),
             sealer=Sealer(settings.list_sealing_keys(), secret),
+            live=live,
+            watch_tokens=WatchTokens(settings.queue_keys(), region=settings.region),
         )
 
 

@@ -18,6 +18,7 @@ from api.fastlane import (
     availability,
     batches,
     holds,
+    live,
     purchases,
     queue,
     queue_document,
@@ -27,6 +28,7 @@ from api.fastlane import (
 from api.fastlane.bodies import BodyReader
 from api.fastlane.call import Call, Visit, address_of, check_call, gather_headers
 from api.fastlane.failures import reply_failure
+from api.fastlane.live_streams import Live
 from api.fastlane.replies import Reply, write_reply
 from api.fastlane.streams import STREAMS_MAX, Streams
 from api.limits import LIMITS, Limits
@@ -62,6 +64,12 @@ class _Open(Struct, frozen=True):
     is_stream: bool = False
 
 
+class _Watched(Struct, frozen=True):
+    """A route that answers by itself, in a stream, who has a credential or a token of its own."""
+
+    serve: Callable[[Visit, Credentials], Awaitable[None]]
+
+
 class _UnderWay(Struct):
     """The calls of one kind that this process works on."""
 
@@ -69,19 +77,21 @@ class _UnderWay(Struct):
     count: int = 0
 
 
-_Found = tuple[_Guarded | _Open, str, str]
+_Route = _Guarded | _Open | _Watched
+_Found = tuple[_Route, str, str]
 
 _AVAILABILITY: Final = _Guarded(Scope.SHOWS_READ, availability.show_availability)
 _SEATING_PLAN: Final = _Guarded(Scope.SHOWS_READ, seating_plan.export_plan)
 _LOOK: Final = _Guarded(Scope.HOLDS_WRITE, holds.look_at_hold)
 
-_OF_SHOW: Final[dict[str, dict[str, _Guarded | _Open]]] = {
+_OF_SHOW: Final[dict[str, dict[str, _Route]]] = {
     "holds": {"POST": _Guarded(Scope.HOLDS_WRITE, holds.hold_places)},
     "purchases": {"POST": _Guarded(Scope.ORDERS_WRITE, purchases.purchase_hold)},
     "batch": {"POST": _Guarded(Scope.HOLDS_WRITE, batches.run_batch)},
     "availability": {"GET": _AVAILABILITY, "HEAD": _AVAILABILITY},
     "seating-plan": {"GET": _SEATING_PLAN, "HEAD": _SEATING_PLAN},
     "queue": {"POST": _Open(queue.join_queue)},
+    "live": {"GET": _Watched(live.watch_show)},
 }
 _OF_HOLD: Final[dict[str, _Guarded]] = {
     "GET": _LOOK,
@@ -120,9 +130,11 @@ class FastLane:
         self._rest = rest
         self._bodies = bodies or BodyReader()
         self._streams = Streams()
+        self._live = Live()
         self._of_resellers = _UnderWay(requests_max)
         self._of_visitors = _UnderWay(max(1, requests_max // _OPEN_PART))
         self._of_streams = _UnderWay(STREAMS_MAX)
+        self._of_watchers = _UnderWay(sys.maxsize)  # `Live` has bounds of its own
         # Unique without asking the system for random bytes each time.
         self._request_ids = map((secrets.token_hex(4) + "%08x").__mod__, itertools.count())
 
@@ -174,7 +186,9 @@ class FastLane:
         answer += told
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
 
-    def _under_way(self, route: _Guarded | _Open) -> _UnderWay:
+    def _under_way(self, route: _Route) -> _UnderWay:
+        if isinstance(route, _Watched):
+            return self._of_watchers
         if isinstance(route, _Open):
             return self._of_streams if route.is_stream else self._of_visitors
         return self._of_resellers
@@ -190,11 +204,12 @@ class FastLane:
         """Return what a route replies, which may have answered by itself; add limits to `told`."""
         runtime, credentials, limits = self._opened or self._find_opened()
         route, show, tail = found
-        if isinstance(route, _Open):
-            visit = Visit(
-                runtime, self._bodies, self._streams, scope, exchange, headers, show, tail
-            )
+        parts = (runtime, self._bodies, self._streams, self._live, scope, exchange, headers)
+        if isinstance(route, _Open | _Watched):
+            visit = Visit(*parts, show, tail)
             told += limits.count_address(visit.address())
+            if isinstance(route, _Watched):
+                return await route.serve(visit, credentials)
             if not route.is_stream:
                 check_call(scope, headers)
             return await route.serve(visit)
@@ -211,12 +226,7 @@ class FastLane:
             await limits.refuse(share)
         try:
             check_call(scope, headers)
-            return await route.serve(
-                Call(
-                    *(runtime, self._bodies, self._streams),
-                    *(scope, exchange, headers, show, tail, principal),
-                )
-            )
+            return await route.serve(Call(*parts, show, tail, principal))
         finally:
             share.under_way -= 1
 
@@ -253,7 +263,7 @@ def _find_route(method: str, path: str) -> _Found | None:
         return None
     parts = path.split("/")
     tail = ""
-    routes: Mapping[str, _Guarded | _Open] | None = None
+    routes: Mapping[str, _Route] | None = None
     if len(parts) == _PATH_OF_SHOW:
         routes = _OF_SHOW.get(parts[4])
     elif len(parts) == _PATH_OF_HOLD and parts[4] == "holds":

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from api.context import hold_of, parse_show, show_of
 from api.fastlane.bodies import BodyReader, body_too_large
+from api.fastlane.live_streams import Live
 from api.fastlane.streams import Streams
 from api.inputs import Body
 from api.outcomes import problem_of, show_not_found
@@ -39,6 +40,7 @@ _ONCE: Final = frozenset(
 
 _READ: Final = _ONCE | {
     *("accept", "accept-encoding", "if-none-match", "x-request-id", "x-forwarded-for"),
+    "last-event-id",
 }
 
 B = TypeVar("B", bound=Body)
@@ -50,6 +52,7 @@ class Visit(Struct, frozen=True):
     runtime: Serving
     bodies: BodyReader
     streams: Streams
+    live: Live
     scope: RequestScope
     exchange: Exchange
     headers: dict[str, str]

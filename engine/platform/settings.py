@@ -110,6 +110,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a captcha knows this site by, if `join_gate` is one."""
     join_gate_site_key: str = ""
     """What a captcha's widget knows this site by; it is told to who must solve one."""
+    live_watchers_max: int = 16_384
+    """Streams of live seats that one process keeps open."""
+    live_watchers_of_address_max: int = 256
+    """Of them, those to one address."""
+    live_watchers_of_reseller_max: int = 12_288
+    """Of them, those of one reseller's shows."""
     metrics_port: int = 0
     """Where a worker serves its metrics, on this machine only; 0: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -219,7 +225,8 @@ def _check(settings: Settings) -> None:
     _check_waiting_room(settings)
     for field in (
         *("port", "api_workers", "batch_max", "lane_backlog_max", "batch_timeout_ms"),
-        *("record_backlog_max", "join_burst"),
+        *("record_backlog_max", "join_burst", "live_watchers_max"),
+        *("live_watchers_of_address_max", "live_watchers_of_reseller_max"),
     ):
         if getattr(settings, field) < 1:
             msg = f"{variable(field)} must be 1 or more"

@@ -12,12 +12,10 @@ keys were rotated gives the same pass, and no key is needed for longer than toke
 (docs/decisions/0028-queue-tokens.md).
 """
 
-import hmac
 import re
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from hashlib import sha256
 from typing import Final
 
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -25,6 +23,7 @@ from itsdangerous.signer import Signer
 from msgspec import Struct
 
 from engine.platform.legible import BUYER_BYTES_MAX
+from engine.platform.signatures import SIGNATURE, derive_signers, find_key
 
 MAX_AGE_S: Final = 7 * 24 * 3600
 IDENTITY_BYTES: Final = 8
@@ -35,11 +34,8 @@ _NUMBER_BYTES: Final = 5
 _ISSUED_BYTES: Final = 4
 _SHOWS_REMEMBERED: Final = 1024
 
-# Of the last of 43 characters two bits mean nothing and must be zero: else four texts, of which one
-# was handed out, would be the same signature.
-_SIGNATURE: Final = r"\.([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])"
-_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{12,290})" + _SIGNATURE)
-_PASS: Final = re.compile(r"([A-Za-z0-9_-]{7})" + _SIGNATURE)
+_TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{12,290})" + SIGNATURE)
+_PASS: Final = re.compile(r"([A-Za-z0-9_-]{7})" + SIGNATURE)
 
 _FOREIGN: Final = "This is no queue token of this show."
 _RUN_OUT: Final = "This queue token has run out; join again."
@@ -109,7 +105,7 @@ class QueueTokens:
             TokenError: forged, altered, another show's, kind's or region's, or too old.
         """
         match = _TOKEN.fullmatch(text)
-        key = _find_key(self._token_signers(show), *match.groups()) if match else None
+        key = find_key(self._token_signers(show), *match.groups()) if match else None
         if match is None or key is None:
             raise TokenError(_FOREIGN)
         token = _unpack_token(base64_decode(match[1]), key)
@@ -133,7 +129,7 @@ class QueueTokens:
         if match is None:
             raise TokenError(_NOT_THEIRS)
         number = match[1].encode()
-        if _find_key(self._pass_signers(show), _bound(number, buyer), match[2]) is None:
+        if find_key(self._pass_signers(show), _bound(number, buyer), match[2]) is None:
             raise TokenError(_NOT_THEIRS)
         return int.from_bytes(base64_decode(number), "big")
 
@@ -144,19 +140,7 @@ class QueueTokens:
         return self._derive_signers(b"onsale queue pass 1", show)
 
     def _derive_signers(self, kind: bytes, show: int) -> tuple[Signer, ...]:
-        scope = b"\0".join((kind, self._region, show.to_bytes(8, "big")))
-        return tuple(
-            Signer(hmac.digest(secret, scope, sha256), key_derivation="none", digest_method=sha256)
-            for secret in self._secrets
-        )
-
-
-def _find_key(signers: Sequence[Signer], signed: str | bytes, signature: str) -> int | None:
-    """Return which key signed it. The comparison takes as long for any signature."""
-    for key, signer in enumerate(signers):
-        if signer.verify_signature(signed, signature):
-            return key
-    return None
+        return derive_signers(self._secrets, kind, self._region, show.to_bytes(8, "big"))
 
 
 def _bound(number: bytes, buyer: str) -> bytes:

@@ -101,6 +101,11 @@ class Course:
             "appendfsync": self.read_store("appendfsync"),
         }
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was measured how, so far."""
+        return self._settings
+
     def open_show(self, seats: int | None = None, *, api_key: str | None = None) -> OpenShow:
         """Put a fresh show on sale, the site's reseller's or another one's."""
         plan = arena_plan(seats or self._bench.size.seats)

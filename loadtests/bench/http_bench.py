@@ -38,10 +38,21 @@ class Size(Struct, frozen=True, kw_only=True):
     """Requests that are sent before each round and not measured."""
     sold_out_seats: int = 6_000
     """Of the show that is sold out beforehand."""
+    watchers: int = 10_000
+    """Who watch a show live."""
+    watching_s: float = 20.0
 
 
 FULL: Final = Size()
-QUICK: Final = Size(seats=2_000, requests_max=600, seconds_max=1, warm_up=50, sold_out_seats=300)
+QUICK: Final = Size(
+    seats=2_000,
+    requests_max=600,
+    seconds_max=1,
+    warm_up=50,
+    sold_out_seats=300,
+    watchers=100,
+    watching_s=3.0,
+)
 """Shows that a measurement works; its figures mean nothing."""
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 import msgspec
+from msgspec import structs
 from rich.console import Console
 
 from engine.platform.logs import configure_logs
@@ -33,9 +34,20 @@ _WIDTH_OF_FILES: Final = 160
     help="Rounds of value and control in turns; a figure is their median.",
 )
 @click.option("--quick", is_flag=True, help="One tiny round, to see that it works: no figures.")
+@click.option(
+    "--watchers",
+    type=click.IntRange(1, 100_000),
+    help=f"Who watch a show live, in `live`.  [default: {FULL.watchers}]",
+)
 @click.option("--list", "as_list", is_flag=True, help="Only list the measurements.")
 def command(
-    *, names: Sequence[str], as_json: bool, rounds: int, quick: bool, as_list: bool
+    *,
+    names: Sequence[str],
+    as_json: bool,
+    rounds: int,
+    quick: bool,
+    watchers: int | None,
+    as_list: bool,
 ) -> None:
     r"""Measure the platform's speed beside honest controls, on this machine.
 
@@ -67,6 +79,8 @@ def command(
     machine = read_machine()
     generator = choose_generator(_TOOLS, lambda line: _say(progress, line))
     _say(progress, f"load generator: {generator.name}")
+    size = QUICK if quick else FULL
+    size = structs.replace(size, watchers=watchers or size.watchers)
     figures: list[Figure] = []
     failed: dict[str, str] = {}
     for name, measure in measures.items():
@@ -74,7 +88,7 @@ def command(
         bench = Workbench(
             rounds=1 if quick else rounds,
             generator=generator,
-            size=QUICK if quick else FULL,
+            size=size,
             say=lambda line, name=name: _say(progress, f"{name}: {line}"),
         )
         try:

@@ -1,0 +1,114 @@
+"""The streams of live seats of one process: their bounds, and when they end."""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from api.fastlane.live_audience import Audience, Watcher
+from api.fastlane.streams import Streams
+from api.fastlane.unread import CAN_BE_TOLD, find_connections
+from api.problems import ProblemError, ProblemKind
+from engine.inventory.facts import StreamId
+from engine.inventory.live import LiveSeats
+from engine.inventory.live_blocks import Block
+from engine.inventory.shows import Show
+from engine.platform.settings import Settings
+
+SHOWS_MAX: Final = 1024
+PARTS_MAX: Final = 4096
+"""Of all shows: what changes is written once for each."""
+
+_UNTOLD_BYTES_MAX: Final = 1024 * 1024
+_SWEEP_S: Final = 0.5
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Live:
+    """The streams of live seats of one process."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._audiences: dict[int, Audience] = {}
+        self._watchers: set[Watcher] = set()
+        self._streams: Streams | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def streams(self, settings: Settings) -> Streams:
+        """Return what counts them."""
+        if self._streams is None:
+            self._streams = Streams(
+                at_once_max=settings.live_watchers_max,
+                of_one_address_max=settings.live_watchers_of_address_max,
+                of_one_reseller_max=settings.live_watchers_of_reseller_max,
+                instead="the availability",
+            )
+        return self._streams
+
+    def check_room(self, show: Show, block: Block) -> None:
+        """Refuse another show, or part of one, beyond the bounds.
+
+        Raises:
+            ProblemError: `overloaded`.
+        """
+        audience = self._audiences.get(show.id)
+        is_new_part = audience is None or block not in audience.parts
+        parts = sum(len(one.parts) for one in self._audiences.values()) if is_new_part else 0
+        if parts >= PARTS_MAX or (audience is None and len(self._audiences) >= SHOWS_MAX):
+            raise ProblemError(
+                ProblemKind.OVERLOADED,
+                "Too much is watched here; ask for the availability instead.",
+            )
+
+    async def watch(
+        self, seats: LiveSeats, show: Show, block: Block, watcher: Watcher, last: StreamId | None
+    ) -> None:
+        """Tell somebody of a part of a show until their stream ends."""
+        audience = self._audiences.get(show.id)
+        if audience is None:
+            audience = Audience(lambda one: seats.follow(show, one))
+            self._audiences[show.id] = audience
+        self._watchers.add(watcher)
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep())
+        audience.join(block, watcher, last)
+        try:
+            await watcher.ended
+        finally:
+            self._watchers.discard(watcher)
+            audience.leave(block, watcher)
+            if not audience.parts:
+                self._audiences.pop(show.id, None)
+                seats.leave(audience.live)
+
+    async def _sweep(self) -> None:
+        """End streams that are over, or are not read; let the others know that they live."""
+        while self._watchers:
+            await asyncio.sleep(_SWEEP_S)
+            now = time.monotonic()
+            try:
+                self._look(now)
+                for audience in list(self._audiences.values()):
+                    await audience.beat(now)
+            except Exception:  # noqa: BLE001 - told; the next sweep may go well
+                _log.exception("live seats: a sweep failed")
+
+    def _look(self, now: float) -> None:
+        self._find_files(now)
+        for watcher in list(self._watchers):
+            if now >= watcher.ends_at:
+                watcher.end()
+            elif watcher.wants_a_look(now) and not watcher.look(now):
+                _log.info("live seats: cut off who does not read", unread=watcher.unread)
+                watcher.cut_off()
+            elif watcher.file is None and watcher.sent > _UNTOLD_BYTES_MAX:
+                watcher.end()  # nobody can tell what was read: it comes back
+
+    def _find_files(self, now: float) -> None:
+        unknown = {one.peer: one for one in self._watchers if one.file is None}
+        if unknown and CAN_BE_TOLD:
+            known = [one.file for one in self._watchers if one.file is not None]
+            for peer, file in find_connections(unknown, known).items():
+                unknown[peer].found(file, now)

@@ -1,0 +1,297 @@
+"""Follows the deltas of the shows that somebody watches, once a process however many watch.
+
+A show is followed from its first watcher to its last. A turn reads what is new of all shows, of
+each server in one round trip; what one frame tells is merged from it. Where the deltas have a gap,
+or are of another epoch or inventory version, the show is read anew: nothing is left out in silence.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import StrEnum
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import structlog
+from redis.exceptions import RedisError
+
+from engine.inventory.availability import InventoryState
+from engine.inventory.commands import Recovering
+from engine.inventory.facts import StreamId
+from engine.inventory.live_frames import Frame, GapError, History, Picture, read_frames
+from engine.inventory.shows import Show
+from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import entity_hex
+from engine.platform.redis import Store, StreamEntries
+
+FRAME_S: Final = 0.1
+"""At most ten frames a second."""
+
+FRAME_S_MAX: Final = 0.3
+"""Not fewer than three either, however short of CPU: what is told must stay news."""
+
+STALE_S: Final = 3.0
+"""After so long without an answer watchers are told that nobody knows."""
+
+_BUSY: Final = 0.85
+_IDLE: Final = 0.6
+_SLOWER: Final = 1.25
+_FASTER: Final = 0.9
+_SMOOTHING: Final = 0.3
+_ENTRIES_AT_A_TIME: Final = 2000
+_READS_A_TURN: Final = 4
+_BEFORE: Final = 1000
+_RETRY_S: Final = 0.5
+_OPENINGS_AT_ONCE: Final = 16
+
+_AWAY: Final = (RedisError, OSError, TimeoutError)
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Gone(StrEnum):
+    """Why nothing is told of a show for now."""
+
+    RECOVERING = "recovering"
+    UNAVAILABLE = "unavailable"
+
+
+class Audience(Protocol):
+    """Who is told of a show."""
+
+    async def show_picture(self) -> None:
+        """Tell everybody how the show stands: what they were told before is void."""
+        ...
+
+    async def show_frame(self, frame: Frame) -> None:
+        """Tell everybody what has changed."""
+        ...
+
+    async def show_gone(self, why: Gone) -> None:
+        """Tell everybody that nothing is known for now; a picture follows."""
+        ...
+
+
+class LiveShow:
+    """A show that is followed, as far as it is known."""
+
+    def __init__(self, show: Show, audience: Audience) -> None:
+        """Begin with nothing known."""
+        self.show = show
+        self.picture: Picture | None = None
+        """None until it was read, and while nothing is known."""
+        self.history = History()
+        self.gone: Gone | None = None
+        self.audience = audience
+        self.read_at = time.monotonic()
+        self.retry_at = 0.0
+
+
+class Pace:
+    """How long a turn lasts: longer when this process has little CPU left, within bounds."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        """Begin with the shortest."""
+        self.turn_s = FRAME_S
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._began_at = clock()
+        self._cpu_at = cpu_clock()
+        self._share = 0.0
+
+    def next_pause_s(self) -> float:
+        """Return how long to rest until the next turn, which begins with that."""
+        now, cpu = self._clock(), self._cpu_clock()
+        took_s = max(now - self._began_at, 1e-6)
+        share = (cpu - self._cpu_at) / took_s
+        self._share += _SMOOTHING * (share - self._share)
+        if self._share > _BUSY:
+            self.turn_s = min(self.turn_s * _SLOWER, FRAME_S_MAX)
+        elif self._share < _IDLE:
+            self.turn_s = max(self.turn_s * _FASTER, FRAME_S)
+        return max(self.turn_s - took_s, 0.0)
+
+    def begin(self) -> None:
+        """Begin a turn."""
+        self._began_at, self._cpu_at = self._clock(), self._cpu_clock()
+
+
+Reading = Callable[[Show], Awaitable[InventoryState | Recovering]]
+
+
+class LiveSeats:
+    """All shows that this process follows for watchers."""
+
+    def __init__(self, redis: Store, read: Reading) -> None:
+        """Take the inventory store, and what reads a whole show."""
+        self._redis = redis
+        self._read = read
+        self._followed: dict[int, LiveShow] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def follow(self, show: Show, audience: Audience) -> LiveShow:
+        """Follow a show for an audience, until `leave`."""
+        live = self._followed[show.id] = LiveShow(show, audience)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return live
+
+    def leave(self, live: LiveShow) -> None:
+        """Follow a show no more."""
+        if self._followed.get(live.show.id) is live:
+            del self._followed[live.show.id]
+
+    async def stop(self) -> None:
+        """Follow nothing any more."""
+        self._followed.clear()
+        tasks = [task for task in (self._task, *self._under_way.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        pace = Pace()
+        while self._followed:
+            pace.begin()
+            try:
+                await self._turn()
+            except Exception:  # noqa: BLE001 - told; the watchers depend on the next turn
+                _log.exception("live seats: a turn failed")
+            await asyncio.sleep(pace.next_pause_s())
+
+    async def _turn(self) -> None:
+        """Read what is new; a server that does not answer holds up its own shows only."""
+        by_server: dict[str, list[LiveShow]] = {}
+        for live in list(self._followed.values()):
+            try:
+                server = await self._redis.server_of(live.show.keys.deltas)
+            except _AWAY as error:
+                await self._not_read([live], error)
+            else:
+                by_server.setdefault(server, []).append(live)
+        for server, shows in by_server.items():
+            if server not in self._under_way:
+                task = self._under_way[server] = asyncio.create_task(self._read_server(shows))
+                task.add_done_callback(lambda _, server=server: self._under_way.pop(server, None))
+        if self._under_way:
+            await asyncio.wait(
+                set(self._under_way.values()),
+                timeout=None if len(self._under_way) == 1 else FRAME_S,
+            )
+
+    async def _read_server(self, shows: list[LiveShow]) -> None:
+        now = time.monotonic()
+        unread = (one for one in shows if one.picture is None and now >= one.retry_at)
+        opening = list(islice(unread, _OPENINGS_AT_ONCE))
+        following = [one for one in shows if one.picture is not None]
+        if opening:
+            await asyncio.gather(*map(self._open, opening))
+        for _ in range(_READS_A_TURN):
+            if not following:
+                break
+            try:
+                following = await self._read_on(following)
+            except _AWAY as error:
+                await self._not_read(following, error)
+                break
+        for one in shows:
+            frame = one.picture.take_frame() if one.picture is not None else None
+            if frame is not None:
+                one.history.add(frame)
+                await one.audience.show_frame(frame)
+
+    async def _read_on(self, shows: list[LiveShow]) -> list[LiveShow]:
+        """Read what is new of shows of one server; return those that have more."""
+        pipeline = self._redis.pipeline(transaction=False)
+        known = [(one, one.picture) for one in shows if one.picture is not None]
+        for one, picture in known:
+            keys = one.show.keys
+            pipeline.xrange(keys.deltas, f"({picture.at}", "+", _ENTRIES_AT_A_TIME)
+            pipeline.hmget(keys.meta, ["state", "epoch", "version"])
+        answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        now = time.monotonic()
+        more: list[LiveShow] = []
+        for (one, picture), listed, told in zip(known, answers[::2], answers[1::2], strict=True):
+            failed = next((part for part in (listed, told) if isinstance(part, Exception)), None)
+            if failed is not None:
+                await self._not_read([one], failed)
+                continue
+            one.read_at = now
+            if not self._learn(one, picture, listed, told):
+                one.picture = None
+                one.retry_at = 0.0
+            elif len(listed) == _ENTRIES_AT_A_TIME:
+                more.append(one)
+        return more
+
+    def _learn(
+        self, one: LiveShow, picture: Picture, listed: StreamEntries, told: list[bytes | None]
+    ) -> bool:
+        """Return whether what is known can be carried on."""
+        expected = [b"open", b"%d" % picture.at.epoch, b"%d" % one.show.inventory_version]
+        if told != expected:
+            return False
+        try:
+            for at, fields in listed:
+                picture.learn(StreamId.parse(at), fields[b"d"])
+        except (GapError, LookupError, ValueError) as error:
+            _log.info("live seats: read anew", show=entity_hex(one.show.id), why=str(error))
+            return False
+        return True
+
+    async def _open(self, one: LiveShow) -> None:
+        """Read a whole show, and tell how it stands."""
+        try:
+            state = await self._read(one.show)
+        except StoreUnavailableError as error:
+            await self._not_read([one], error)
+            return
+        except Exception as error:  # noqa: BLE001 - told; other shows go on
+            _log.exception("live seats: show not read", show=entity_hex(one.show.id))
+            await self._not_read([one], error)
+            return
+        if isinstance(state, Recovering):
+            await self._tell_gone(one, Gone.RECOVERING)
+            return
+        at = StreamId.parse(state.sequence)
+        areas = ((c.open, c.held, c.sold, c.blocked) for c in state.areas)
+        history = await self._read_before(state, at)
+        one.show, one.history = state.show, history
+        one.read_at = time.monotonic()
+        one.picture = Picture(at, state.as_of_ms, state.seats, areas)
+        one.gone = None
+        await one.audience.show_picture()
+
+    async def _read_before(self, state: InventoryState, at: StreamId) -> History:
+        """Return what came before, so that who was cut off elsewhere can go on here."""
+        history = History()
+        first = StreamId(at.epoch, max(at.n - _BEFORE, 0))
+        with suppress(GapError, LookupError, ValueError, *_AWAY):  # then there is no history
+            listed = await self._redis.xrange(
+                state.show.keys.deltas, str(first), str(at), _BEFORE + 1
+            )
+            entries = [(StreamId.parse(entry), fields[b"d"]) for entry, fields in listed]
+            for frame in read_frames(entries[1:], entries[0][0]):
+                history.add(frame)
+        return history
+
+    async def _not_read(self, shows: list[LiveShow], error: Exception) -> None:
+        now = time.monotonic()
+        for one in shows:
+            if one.picture is None or now - one.read_at > STALE_S:
+                if one.gone is None:
+                    name = entity_hex(one.show.id)
+                    _log.warning("live seats: not read", show=name, error=repr(error))
+                await self._tell_gone(one, Gone.UNAVAILABLE)
+
+    async def _tell_gone(self, one: LiveShow, why: Gone) -> None:
+        one.picture = None
+        one.retry_at = time.monotonic() + _RETRY_S
+        if one.gone is not why:
+            one.gone = why
+            await one.audience.show_gone(why)
