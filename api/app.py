@@ -25,14 +25,15 @@ from api import (
     shows,
 )
 from api.context import RUNTIME
+from api.contract import notices_of, openapi_config
 from api.credentials import CREDENTIALS, Credentials, require_scope
-from api.documents import openapi_config
 from api.edge import Edge
 from api.fastlane.app import FastLane
 from api.outcomes import unavailable
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
 from api.server import Behind
+from api.versions import Versions
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
@@ -149,7 +150,12 @@ class _BadParameter(Struct):
     key: str = ""
 
 
-def in_front(litestar: Litestar) -> FastLane:
+def in_front(litestar: Litestar, versions: Versions | None = None) -> FastLane:
     """Return the whole application: the fast lane, and behind the edge everything else."""
     edge = cast("ASGIApp", Edge(cast("ASGIApp", litestar)))
-    return FastLane(litestar.state, Behind(litestar, edge))
+    return FastLane(
+        litestar.state,
+        Behind(litestar, edge),
+        versions=versions or Versions(),
+        notices=notices_of(litestar),
+    )
