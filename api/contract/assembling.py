@@ -14,7 +14,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct
 
-from api.contract.examples import examples_of
+from api.contract.examples import examples_of, suggest
+from api.contract.facts import fact_schemas, fact_types, webhooks
 from api.contract.parameters import describe_parameters
 from api.contract.problems import header_references, problem_components, problem_responses
 from api.contract.security import security_of, security_schemes
@@ -50,7 +51,7 @@ def assemble(app: Litestar) -> Json:
     """
     drawn: Json = app.openapi_schema.to_schema()
     handlers = dict(handlers_of(app))
-    types = [*_types(handlers.values()), *stream_types(), ProblemDetails]
+    types = [*_types(handlers.values()), *stream_types(), *fact_types(), ProblemDetails]
     schemas = _struct_schemas(types)
     components: Json = {
         **problem_components(),
@@ -60,7 +61,12 @@ def assemble(app: Litestar) -> Json:
         "securitySchemes": security_schemes(),
     }
     # Litestar's own are for parameters only, as enumerations.
-    components["schemas"] = {**drawn["components"]["schemas"], **components["schemas"], **schemas}
+    components["schemas"] = {
+        **drawn["components"]["schemas"],
+        **components["schemas"],
+        **schemas,
+        **fact_schemas(),
+    }
     paths: Json = {}
     for path, methods in drawn["paths"].items():
         if path.startswith("/schema"):
@@ -79,6 +85,9 @@ def assemble(app: Litestar) -> Json:
         "servers": [{"url": "/", "description": "The cell that serves this document."}],
         "tags": _tags(paths),
         "paths": _sorted(paths),
+        "webhooks": webhooks(
+            lambda schema, name: suggest(schema, components["schemas"], name),
+        ),
         "components": components,
     }
     _drop_unused(document)

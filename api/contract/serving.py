@@ -17,7 +17,6 @@ from api.problems import MEDIA_TYPE, ProblemError, ProblemKind
 
 _KEPT: Final = "contract"
 _JSON_PATHS: Final = frozenset({"/schema", "/schema/", "/schema/openapi.json"})
-_SHORTLY: Final = "public, max-age=60"
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -71,7 +70,7 @@ async def _send_document(request: Request[Any, Any, Any]) -> Response[bytes] | N
         await kept_document(request.app)
         return None
     kept = await kept_document(request.app)
-    headers = {"ETag": kept.tag, "Cache-Control": _SHORTLY, "Vary": "Accept-Encoding"}
+    headers = {"ETag": kept.tag, "Vary": "Accept-Encoding"}
     if kept.tag in request.headers.get("if-none-match", ""):
         return Response(b"", status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     content = kept.content
