@@ -22,9 +22,9 @@ that you do not know.
 effect and one answer. A `503` was not decided or is not known: repeat it with the same key.
 
 **Forms.** Bodies are JSON in UTF-8. Money is in integer minor units of the currency beside it.
-Times are RFC 3339 in UTC. Ids carry a prefix and the cell's region. In a `PATCH` what is left out stays
-and `null` clears. Lists come in pages: `cursor=<next_cursor>` asks for the next one. `HEAD` works
-wherever `GET` does.
+Times are RFC 3339 in UTC. Ids carry a prefix and the cell's region. In a `PATCH` what is left out
+stays and `null` clears. Lists come in pages: `cursor=<next_cursor>` asks for the next one. `HEAD`
+works wherever `GET` does.
 
 **Problems.** Errors are `application/problem+json` (RFC 9457); a program compares `type`.
 
