@@ -30,8 +30,8 @@ from api import (
 )
 from api.acting import note_visitor
 from api.context import RUNTIME, runtime_of
+from api.contract import notices_of, openapi_config
 from api.credentials import CREDENTIALS, Credentials, require_scope
-from api.documents import openapi_config
 from api.door import Door
 from api.edge import Edge
 from api.fastlane.app import FastLane
@@ -40,6 +40,7 @@ from api.outcomes import unavailable
 from api.problems import MEDIA_TYPE, Fault, ProblemError, ProblemKind, invalid
 from api.reading import BODY_BYTES_MAX, require_json_accepted
 from api.server import Behind
+from api.versions import Versions
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import ForeignIdError
 from engine.platform.logs import configure_logs
@@ -173,8 +174,13 @@ class _BadParameter(Struct):
     key: str = ""
 
 
-def in_front(litestar: Litestar) -> FastLane:
+def in_front(litestar: Litestar, versions: Versions | None = None) -> FastLane:
     """Return the whole application: the fast lane, and behind the edge everything else."""
     door = Door(cast("ASGIApp", litestar), litestar.state)
     edge = cast("ASGIApp", Edge(cast("ASGIApp", door)))
-    return FastLane(litestar.state, Behind(litestar, edge))
+    return FastLane(
+        litestar.state,
+        Behind(litestar, edge),
+        versions=versions or Versions(),
+        notices=notices_of(litestar),
+    )

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what Litestar can't see of the routes is said here.
+"""What routes say of themselves that Litestar can't see; `api.contract` makes the document of it.
 
 Bodies are read by `api.reading`, so that every fault is told in one way; their schemas come from
 the same structs that they are decoded with.
@@ -6,32 +6,21 @@ the same structs that they are decoded with.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, ClassVar, Final, Literal, cast
+from typing import ClassVar, Final, Literal, cast
 
-import msgspec
-from litestar import Response, Router
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
-from litestar.openapi.spec import (
-    Components,
-    OpenAPIMediaType,
-    OpenAPIResponse,
-    Operation,
-    Parameter,
-    RequestBody,
-    Schema,
-    SecurityScheme,
-)
+from litestar.openapi.spec import Operation, Parameter, Schema
 
+from api.deprecation import Deprecated
 from api.inputs import Body
-from api.problems import MEDIA_TYPE, TYPE_PREFIX, ProblemDetails, ProblemError, ProblemKind
+from api.problems import ProblemKind
 from engine.tenancy.principals import Scope
 
 _ALWAYS: Final = (
     ProblemKind.MALFORMED_REQUEST,
+    ProblemKind.UNKNOWN_VERSION,
     ProblemKind.NOT_ACCEPTABLE,
     ProblemKind.MISDIRECTED_REQUEST,
+    ProblemKind.URL_TOO_LONG,
     ProblemKind.INVALID_REQUEST,
     ProblemKind.RATE_LIMITED,
     ProblemKind.INTERNAL_ERROR,
@@ -47,16 +36,22 @@ _WITH_BODY: Final = (
     ProblemKind.UNSUPPORTED_MEDIA_TYPE,
 )
 _WITH_KEY: Final = (ProblemKind.IDEMPOTENCY_KEY_MISSING, ProblemKind.IDEMPOTENCY_KEY_INVALID)
-_VERSION: Final = "1"
 
 KeyUse = Literal["required", "honoured", "none"]
 TokenUse = Literal["required", "in_query_too", "none"]
 
 
 class ScopedOperation(Operation):
-    """An operation that says which scope it asks for; None: it is open to everybody."""
+    """An operation that says which scope it asks for (None: it is open to everybody), and more.
+
+    `api.contract` makes the document of it.
+    """
 
     scope: ClassVar[Scope | None]
+    body: ClassVar[type[Body] | None]
+    body_required: ClassVar[bool]
+    problems: ClassVar[tuple[ProblemKind, ...]]
+    deprecation: ClassVar[Deprecated | None]
 
 
 def describe(  # noqa: PLR0913 - what a route says of itself
@@ -67,6 +62,7 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     key: KeyUse = "none",
     queued: TokenUse = "none",
     problems: Iterable[ProblemKind] = (),
+    deprecated: Deprecated | None = None,
 ) -> type[ScopedOperation]:
     """Return the kind of operation that a route documents itself with, and is guarded by."""
     kinds = [*_ALWAYS, *problems]
@@ -80,73 +76,17 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     @dataclass
     class Described(ScopedOperation):
         def __post_init__(self) -> None:
-            if body is not None:
-                self.request_body = RequestBody(content=_json(body), required=body_required)
-            self.security = [{}] if scope is None else [{"api_key": []}]
             if queued != "none":
                 self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
                 self.parameters = [*(self.parameters or []), _key_parameter(key)]
-            self.responses = {**(self.responses or {}), **_problem_responses(kinds)}
 
     Described.scope = scope
+    Described.body = body
+    Described.body_required = body_required
+    Described.problems = tuple(dict.fromkeys(kinds))
+    Described.deprecation = deprecated
     return Described
-
-
-def openapi_config() -> OpenAPIConfig:
-    """Return the head of the document, which is served at `/schema`."""
-    return OpenAPIConfig(
-        title="Onsale",
-        version=_VERSION,
-        summary="Ticket inventory: holds, purchases, availability.",
-        description="Guide: docs/API.md. Errors are problem details (RFC 9457).",
-        use_handler_docstrings=True,
-        components=Components(
-            security_schemes={
-                "api_key": SecurityScheme(
-                    type="http", scheme="bearer", description="A reseller's API key."
-                )
-            }
-        ),
-        security=[{"api_key": []}],
-        openapi_router=Router(path="/schema", route_handlers=[], after_request=_tell_nothing_there),
-        render_plugins=[
-            JsonRenderPlugin(path=["/", "/openapi.json"]),
-            YamlRenderPlugin(path=["/openapi.yaml"]),
-        ],
-    )
-
-
-async def _tell_nothing_there(response: Response[Any]) -> Response[Any]:
-    """Put a problem in the place of the page that Litestar shows for unknown paths."""
-    if response.status_code != HTTPStatus.NOT_FOUND:
-        return response
-    problem = ProblemError(ProblemKind.NOT_FOUND, "The document is at /schema/openapi.json.")
-    return Response(problem.body(), status_code=problem.kind.status, media_type=MEDIA_TYPE)
-
-
-def _json(kind: type[Body]) -> dict[str, OpenAPIMediaType]:
-    return {"application/json": OpenAPIMediaType(schema=_schema(kind))}
-
-
-def _schema(kind: type[msgspec.Struct]) -> Schema:
-    """Return a struct's JSON schema with all references resolved: none of the structs recurse."""
-    document: dict[str, Any] = msgspec.json.schema(kind)
-    parts: dict[str, Any] = document.get("$defs", {})
-
-    def resolved(node: Any) -> Any:  # noqa: ANN401 - a JSON value
-        if isinstance(node, dict):
-            members = cast("dict[str, Any]", node)
-            reference: str | None = members.get("$ref")
-            if reference is not None:
-                return resolved(parts[reference.rpartition("/")[2]])
-            return {name: resolved(value) for name, value in members.items() if name != "$defs"}
-        if isinstance(node, list):
-            return [resolved(item) for item in cast("list[Any]", node)]
-        return node
-
-    # Litestar writes plain dictionaries out as they are.
-    return cast("Schema", resolved(document))
 
 
 def _key_parameter(use: KeyUse) -> Parameter:
@@ -181,16 +121,13 @@ def _token_parameters(use: TokenUse) -> list[Parameter]:
     return [header, query]
 
 
-def _problem_responses(kinds: Iterable[ProblemKind]) -> dict[str, OpenAPIResponse]:
-    by_status: dict[int, list[ProblemKind]] = {}
-    for kind in dict.fromkeys(kinds):
-        by_status.setdefault(kind.status, []).append(kind)
-    return {
-        str(status): OpenAPIResponse(
-            description=" ".join(
-                f"`{TYPE_PREFIX}{kind.slug}`: {kind.title}." for kind in of_status
-            ),
-            content={MEDIA_TYPE: OpenAPIMediaType(schema=_schema(ProblemDetails))},
-        )
-        for status, of_status in sorted(by_status.items())
-    }
+def operation_class(handler: object) -> type[ScopedOperation] | None:
+    """Return what a route says of itself; None: nothing, as it does not use `describe`."""
+    kind = getattr(handler, "operation_class", None)
+    return kind if isinstance(kind, type) and issubclass(kind, ScopedOperation) else None
+
+
+def deprecation_of(handler: object) -> Deprecated | None:
+    """Return since when a route is to go; None: it is to stay."""
+    described = operation_class(handler)
+    return None if described is None else described.deprecation

@@ -24,7 +24,9 @@ from litestar.types import (
 )
 
 from api.compressing import BYTES_MIN, accepts_gzip, gzipped
+from api.documents import deprecation_of
 from api.problems import MEDIA_TYPE, ProblemError, ProblemKind
+from api.versions import CURRENT, HEADER
 
 ADDRESS_BYTES_MAX: Final = 8192
 CHUNK_TIMEOUT_S: Final = 20
@@ -92,6 +94,7 @@ class _Answer:
         self.started = False
         self._send = send
         self._request_id = request_id
+        self._scope = scope
         self._is_head = scope.get("method") == "HEAD"
         self._gzip = accepts_gzip((_given(scope, b"accept-encoding") or b"").decode("latin-1"))
         self._start: HTTPResponseStartEvent | None = None
@@ -147,8 +150,21 @@ class _Answer:
         for name, value in (NO_STORE, *SECURITY_HEADERS):
             headers.setdefault(name, value)
         headers[b"x-request-id"] = self._request_id
+        headers.update(_notes(self._scope))
         start["headers"] = list(headers.items())
         return body
+
+
+def _notes(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say of which version an answer is, and that its call is to go."""
+    told: list[tuple[bytes, bytes]] = []
+    if scope.get("path", "").startswith("/v1"):
+        told.append((HEADER.encode(), CURRENT.encode()))
+    # Where Litestar notes which route it found.
+    deprecation = deprecation_of(scope.get("route_handler"))
+    if deprecation is not None:
+        told += [(name.encode(), value.encode()) for name, value in deprecation.headers()]
+    return told
 
 
 def _impatient(receive: Receive, chunk_timeout_s: float, body_timeout_s: float) -> Receive:

@@ -9,10 +9,12 @@ from litestar import Request, Router, get
 from msgspec import Struct
 
 from api.context import runtime_of
+from api.documents import describe
 from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.tenancy.keys import authenticate
 
+_OPEN: Final = describe(scope=None)
 _TIMEOUT_S: Final = 1.5
 _OK: Final = "ok"
 
@@ -38,17 +40,22 @@ class Welcome(Struct, frozen=True):
 
     name: str = "Onsale"
     openapi: str = "/schema/openapi.json"
+    reference: str = "/docs"
     health: str = "/health/ready"
     shows: str = "/v1/shows"
 
 
-@get("/health/live", summary="Whether the process answers", security=[])
+@get("/health/live", summary="Whether the process answers", operation_class=_OPEN)
 async def live() -> Alive:
     """Answer without asking anybody."""
     return Alive()
 
 
-@get("/health/ready", summary="Whether the process can serve", security=[])
+@get(
+    "/health/ready",
+    summary="Whether the process can serve",
+    operation_class=_OPEN,
+)
 async def ready(request: Request[Any, Any, Any]) -> Ready:
     """Ask both stores; `503` says which of them does not answer."""
     runtime = runtime_of(request)
@@ -66,7 +73,7 @@ async def ready(request: Request[Any, Any, Any]) -> Ready:
     return Ready("ready", redis, postgresql)
 
 
-@get("/", summary="Where to read on", security=[])
+@get("/", summary="Where to read on", operation_class=_OPEN)
 async def welcome() -> Welcome:
     """Point to the documentation."""
     return Welcome()

@@ -44,6 +44,7 @@ _HOLD_PROBLEMS: Final = (
         problems=(
             *(ProblemKind.SHOW_NOT_FOUND, ProblemKind.KEY_REUSED),
             *(ProblemKind.HOLD_RELEASED, ProblemKind.HOLD_EXPIRED),
+            ProblemKind.NOT_ADMITTED,
             *_SELECTION_PROBLEMS,
         ),
     ),

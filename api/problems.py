@@ -27,6 +27,7 @@ class ProblemKind(Enum):
     MALFORMED_JSON = "malformed-json", 400, "The body is not JSON"
     IDEMPOTENCY_KEY_MISSING = "idempotency-key-missing", 400, "An Idempotency-Key is required"
     IDEMPOTENCY_KEY_INVALID = "idempotency-key-invalid", 400, "The Idempotency-Key is invalid"
+    UNKNOWN_VERSION = "unknown-version", 400, "There is no such version of the API"
     UNAUTHORIZED = "unauthorized", 401, "A valid API key is required"
     INSUFFICIENT_SCOPE = "insufficient-scope", 403, "The credential lacks a scope"
     NOT_ADMITTED = "not-admitted", 403, "This needs a pass of the show's waiting room"

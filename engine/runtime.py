@@ -67,7 +67,6 @@ class Serving(Struct, frozen=True):
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
-    sealer: Sealer
     live: LiveSeats
     watch_tokens: WatchTokens
 
@@ -156,7 +155,6 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
-            sealer=Sealer(settings.list_sealing_keys(), secret),
             live=live,
             watch_tokens=WatchTokens(settings.queue_keys(), region=settings.region),
         )

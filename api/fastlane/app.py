@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, check_scope
+from api.deprecation import Notices, notice_of
 from api.edge import REQUEST_ID
 from api.fastlane import (
     availability,
@@ -31,10 +32,12 @@ from api.fastlane.failures import reply_failure
 from api.fastlane.live_streams import Live
 from api.fastlane.replies import Reply, write_reply
 from api.fastlane.streams import STREAMS_MAX, Streams
+from api.fastlane.versioned import OlderVersions, asked_version, reply_to_two_versions
 from api.limits import LIMITS, Limits
 from api.problems import ProblemError, ProblemKind
 from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
+from api.versions import HEADER, Versions
 from engine.platform.logs import configure_logs
 from engine.runtime import Serving
 from engine.tenancy.principals import Principal, Scope
@@ -116,19 +119,27 @@ _log = structlog.stdlib.get_logger(__name__)
 class FastLane:
     """The whole application, as an RSGI server calls it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the choices of tests are by name
         self,
         state: State,
         rest: Behind,
         *,
         bodies: BodyReader | None = None,
         requests_max: int = REQUESTS_MAX,
+        versions: Versions = Versions(),  # noqa: B008 - frozen
+        notices: Notices = (),
     ) -> None:
-        """Take what Litestar's lifespan opens things in, and what serves the rest."""
+        """Take what Litestar's lifespan opens things in, and what serves the rest.
+
+        `notices` are the headers that say of calls that they are to go.
+        """
         self._state = state
         self._opened: tuple[Serving, Credentials, Limits] | None = None
         self._rest = rest
         self._bodies = bodies or BodyReader()
+        self._version = versions.current
+        self._older = OlderVersions(versions, self._bodies, self.__rsgi__)
+        self._notices = notices
         self._streams = Streams()
         self._live = Live()
         self._of_resellers = _UnderWay(requests_max)
@@ -162,7 +173,7 @@ class FastLane:
                 return
         found = _find_route(method, path)
         if found is None:
-            await self._rest.serve(scope, exchange)
+            await self._serve_rest(scope, exchange)
             return
         headers: dict[str, str] = {}
         told: list[tuple[str, str]] = []
@@ -170,6 +181,10 @@ class FastLane:
         under_way.count += 1
         try:
             headers = gather_headers(scope.headers)
+            version = headers.get(HEADER)
+            if version is not None and version != self._version:
+                await self._older.serve(version, scope, exchange, next(self._request_ids))
+                return
             if under_way.count > under_way.count_max:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             reply = await self._serve(found, scope, exchange, headers, told)
@@ -184,7 +199,22 @@ class FastLane:
             request_id = next(self._request_ids)
         answer, body = write_reply(reply, request_id, headers.get("accept-encoding"))
         answer += told
+        if self._notices:
+            answer += notice_of(self._notices, method, path)
         exchange.response_bytes(reply.status, answer, b"" if method == "HEAD" else body)
+
+    async def _serve_rest(self, scope: RequestScope, exchange: Exchange) -> None:
+        """Pass a request on to Litestar, as of the version that it names."""
+        if scope.path.startswith("/v1"):
+            try:
+                version = asked_version(scope.headers)
+            except ProblemError as problem:
+                reply_to_two_versions(problem, exchange, next(self._request_ids))
+                return
+            if version is not None and version != self._version:
+                await self._older.serve(version, scope, exchange, next(self._request_ids))
+                return
+        await self._rest.serve(scope, exchange)
 
     def _under_way(self, route: _Route) -> _UnderWay:
         if isinstance(route, _Watched):

@@ -24,6 +24,7 @@ from api.reading import (
     repeated_header,
 )
 from api.server import Exchange, RequestHeaders, RequestScope, read_headers
+from api.versions import HEADER as VERSION_HEADER
 from engine.inventory.commands import Overloaded
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, HoldId, IdError
@@ -34,6 +35,7 @@ _ONCE: Final = frozenset(
     {
         *("authorization", "idempotency-key", "queue-token"),
         *("content-type", "content-length", "transfer-encoding"),
+        VERSION_HEADER,
     }
 )
 """Where one reader would take the first and another the last."""

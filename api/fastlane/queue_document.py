@@ -18,6 +18,7 @@ from api.fastlane.kept import Kept
 from api.fastlane.replies import Reply, write_reply
 from api.queue_answers import tell_serving
 from api.server import Exchange, Headers, RequestScope
+from api.versions import HEADER
 from engine.waitingroom.queues import Queue
 from engine.waitingroom.room import WaitingRoom
 from engine.waitingroom.standing import Standing
@@ -88,6 +89,7 @@ def send_written(
     if (
         headers.get("accept") not in _ANYTHING
         or "x-request-id" in headers
+        or HEADER in headers
         or written.kept.is_had(headers.get("if-none-match"))
     ):
         return False

@@ -23,6 +23,8 @@ from api.problems import Fault, invalid
 from api.queue_answers import tell_position
 from api.reading import check_parameters
 from api.server import BROKEN_OFF, Stream
+from api.versions import CURRENT
+from api.versions import HEADER as VERSION_HEADER
 from engine.inventory.commands import Overloaded, Recovering
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId
@@ -43,6 +45,7 @@ _BEAT: Final = ": still there\n\n"
 _HEADERS: Final = [
     ("content-type", "text/event-stream"),
     ("x-accel-buffering", "no"),
+    (VERSION_HEADER, CURRENT),
     *((name.decode(), value.decode()) for name, value in (*SECURITY_HEADERS, NO_STORE)),
 ]
 _STATES_TOLD: Final = {

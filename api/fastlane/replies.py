@@ -8,6 +8,8 @@ from msgspec import Struct
 from api.compressing import BYTES_MIN, accepts_gzip, gzipped
 from api.edge import NO_STORE, SECURITY_HEADERS
 from api.problems import MEDIA_TYPE, ProblemError
+from api.versions import CURRENT
+from api.versions import HEADER as VERSION_HEADER
 
 Headers = Sequence[tuple[str, str]]
 
@@ -15,7 +17,10 @@ _JSON: Final = ("content-type", "application/json")
 _PROBLEM: Final = ("content-type", MEDIA_TYPE)
 _GZIP: Final = ("content-encoding", "gzip")
 _VARY: Final = ("vary", "Accept-Encoding")
-_SECURITY: Final = tuple((name.decode(), value.decode()) for name, value in SECURITY_HEADERS)
+_ALWAYS: Final = (
+    (VERSION_HEADER, CURRENT),
+    *((name.decode(), value.decode()) for name, value in SECURITY_HEADERS),
+)
 _NO_STORE: Final = (NO_STORE[0].decode(), NO_STORE[1].decode())
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
@@ -45,7 +50,7 @@ def write_reply(
 ) -> tuple[list[tuple[str, str]], bytes]:
     """Return a reply's headers and body; a larger one compressed, for who takes that."""
     body = reply.body
-    headers = [("x-request-id", request_id), *_SECURITY, *reply.headers]
+    headers = [("x-request-id", request_id), *_ALWAYS, *reply.headers]
     if not reply.may_be_stored:
         headers.append(_NO_STORE)
     if reply.status not in _WITHOUT_BODY:

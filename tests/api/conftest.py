@@ -10,6 +10,7 @@ from engine.platform.settings import OWNER_ROLE, Settings
 from engine.tenancy.resellers import create_reseller
 from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, ShowDesk
+from tests.api.stand_in_app import serve_this
 
 
 async def new_key(settings: Settings, name: str) -> str:
@@ -35,6 +36,14 @@ def rival(stack: Stack) -> Iterator[FrontDesk]:
     desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Rival Tickets")))
     with desk.http:
         yield desk
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A platform whose API is `stand_in_app`."""
+    directory = tmp_path_factory.mktemp("stand-in")
+    with Stack(directory, environment={}, adjust=serve_this) as stack:
+        yield stack
 
 
 @pytest.fixture

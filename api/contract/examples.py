@@ -1,0 +1,225 @@
+"""Examples in the document: those written here, and for the rest what a schema itself suggests."""
+
+from typing import Any, Final, cast
+
+from api.contract.words import EXAMPLES_BY_NAME
+
+Json = dict[str, Any]
+
+_MOMENT: Final = "2026-12-01T09:00:00Z"
+_DEPTH_MAX: Final = 8
+_SHOW: Final = EXAMPLES_BY_NAME["show"]
+_HOLD: Final = EXAMPLES_BY_NAME["hold"]
+_PRICE: Final[Json] = {
+    "face_value": 9500,
+    "fee": 450,
+    "tax": 696,
+    "discount": 0,
+    "total": 10646,
+}
+_PLAN: Final[Json] = {
+    "name": "Studio",
+    "size": {"width": 100, "height": 60},
+    "categories": [{"name": "VIP", "color": "#8e44ad"}],
+    "zones": [
+        {
+            "name": "Hall",
+            "position": {"x": 0, "y": 0},
+            "rows": [
+                {
+                    "row_number": "A",
+                    "position": {"x": 0, "y": 0},
+                    "seats": [
+                        {
+                            "seat_guid": f"A-1-{n}",
+                            "seat_number": str(n),
+                            "position": {"x": 10 * n, "y": 0},
+                            "category": "VIP",
+                        }
+                        for n in (1, 2)
+                    ],
+                }
+            ],
+            "areas": [],
+        }
+    ],
+}
+
+WRITTEN: Final[dict[str, dict[str, Any]]] = {
+    "HoldBody": {
+        "seats": {"seats": ["A-1-1", "A-1-2"], "buyer": "b-17", "ttl_s": 600},
+        "best available": {
+            "best_available": {"price_level": "vip", "quantity": 2},
+            "buyer": "b-17",
+        },
+        "places in an area": {"areas": {"floor": 2}, "buyer": "b-17"},
+    },
+    "SelectionBody": {"seats": {"seats": ["A-1-2"]}},
+    "PurchaseBody": {"purchase": {"hold": _HOLD, "payment_reference": "pay_8731"}},
+    "BatchBody": {
+        "three commands": {
+            "commands": [
+                {"op": "hold", "key": "5f1c9b", "seats": ["A-1-1"], "buyer": "b-18"},
+                {"op": "purchase", "key": "77aa03", "hold": _HOLD},
+                {"op": "release", "hold": _HOLD},
+            ]
+        }
+    },
+    "BatchAnswer": {
+        "of three commands": {
+            "answers": [
+                {"status": 201, "body": {"hold": _HOLD, "show": _SHOW, "status": "held"}},
+                {
+                    "status": 409,
+                    "body": {
+                        "type": "urn:onsale:problem:already-purchased",
+                        "title": "The hold was purchased already",
+                        "status": 409,
+                        "detail": "The hold became an order by another purchase.",
+                    },
+                },
+                {"status": 204, "body": None},
+            ]
+        }
+    },
+    "BlockBody": {"for a camera": {"seats": ["A-1-1"], "reason": "camera"}},
+    "ReleaseBlockBody": {"the camera is gone": {"seats": ["A-1-1"]}},
+    "ShowBody": {
+        "a small hall": {
+            "name": "First Light",
+            "venue": "Riethsporthalle Erfurt",
+            "starts_at": "2027-03-01T19:00:00Z",
+            "opens_at": _MOMENT,
+            "closes_at": None,
+            "currency": "EUR",
+            "tax_bps": 700,
+            "prices": {"vip": 9500},
+            "max_per_hold": 8,
+            "max_per_buyer": 8,
+            "plan": _PLAN,
+        }
+    },
+    "JoinBody": {"anybody": {}},
+    "ClaimBody": {"for a buyer": {"buyer": "b-17"}},
+    "QueueBody": {
+        "a draw, then five a second": {
+            "opens_at": "2026-11-30T09:00:00Z",
+            "draws_at": "2026-11-30T10:00:00Z",
+            "rate": 5,
+            "checkout_max": 400,
+        }
+    },
+    "Price": {"price": _PRICE},
+    "HoldAnswer": {
+        "held": {
+            "hold": _HOLD,
+            "show": _SHOW,
+            "status": "held",
+            "buyer": "b-17",
+            "seats": ["A-1-1"],
+            "areas": {},
+            "expires_at": "2026-12-01T09:10:00Z",
+            "price": {
+                "currency": "EUR",
+                "lines": [
+                    {
+                        "price_level": "vip",
+                        "area": None,
+                        "quantity": 1,
+                        "unit": _PRICE,
+                        "total": 10646,
+                    }
+                ],
+                **_PRICE,
+            },
+        }
+    },
+    "SeatMap": {"two rows": {"version": 1, "states": "oohs|oobb|"}},
+    "Counts": {"counts": {"capacity": 8, "sold": 1, "held": 1, "blocked": 2, "open": 4}},
+}
+"""By the name of their schema, then by what they are examples of."""
+
+
+def examples_of(schema: Json, components: Json) -> Json:
+    """Return the named examples of a media type."""
+    name = schema.get("$ref", "").rpartition("/")[2]
+    written = WRITTEN.get(name)
+    if written is None:
+        return {"example": {"value": suggest(schema, components)}}
+    return {
+        title.replace(" ", "-"): {"summary": title, "value": value}
+        for title, value in written.items()
+    }
+
+
+def suggest(schema: Json, components: Json, name: str = "", depth: int = 0) -> Any:  # noqa: ANN401, PLR0911, PLR0912, C901 - a JSON value; a table of forms
+    """Return a value that fits a schema, by what it says of itself and by its member's name."""
+    if "$ref" in schema:
+        target: str = schema["$ref"].rpartition("/")[2]
+        if target in WRITTEN:
+            return next(iter(WRITTEN[target].values()))
+        return suggest(components[target], components, name, depth + 1)
+    for told in ("const", "default"):
+        if schema.get(told) is not None:
+            return schema[told]
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if schema.get("enum"):
+        return schema["enum"][0]
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return _chosen(cast("list[Json]", schema[choice]), components, name, depth)
+    kind = schema.get("type", "object" if "properties" in schema else "")
+    if isinstance(kind, list):
+        kind = cast("list[str]", kind)[0]
+    match kind:
+        case "object":
+            return _object(schema, components, depth)
+        case "array":
+            if depth > _DEPTH_MAX or schema.get("maxItems") == 0:
+                return []
+            if "prefixItems" in schema:
+                return [suggest(i, components, name, depth + 1) for i in schema["prefixItems"]]
+            return [suggest(schema.get("items", {}), components, name.rstrip("s"), depth + 1)]
+        case "string":
+            return _text(schema, name)
+        case "integer" | "number":
+            named = EXAMPLES_BY_NAME.get(name)
+            return named if isinstance(named, int) else max(1, int(schema.get("minimum", 1)))
+        case "boolean":
+            return False
+        case _:
+            return None
+
+
+def _chosen(choices: list[Json], components: Json, name: str, depth: int) -> Any:  # noqa: ANN401 - a JSON value
+    if name in EXAMPLES_BY_NAME and EXAMPLES_BY_NAME[name] is None:
+        return None
+    real = [choice for choice in choices if choice.get("type") != "null"]
+    return suggest(real[0], components, name, depth + 1) if real else None
+
+
+def _object(schema: Json, components: Json, depth: int) -> Json:
+    if depth > _DEPTH_MAX:
+        return {}
+    properties: dict[str, Json] = schema.get("properties", {})
+    required: list[str] = schema.get("required", [])
+    return {
+        member: suggest(of, components, member, depth + 1)
+        for member, of in properties.items()
+        if member in required
+    }
+
+
+def _text(schema: Json, name: str) -> str:
+    match schema.get("format"):
+        case "date-time":
+            return _MOMENT
+        case "date":
+            return _MOMENT[:10]
+        case "uri":
+            return "https://shop.example/"
+        case _:
+            named = EXAMPLES_BY_NAME.get(name)
+            text = named if isinstance(named, str) else name.replace("_", "-") or "text"
+            return text[: schema.get("maxLength", len(text))]
