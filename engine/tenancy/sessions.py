@@ -34,7 +34,7 @@ COOKIE: Final = "onsale_session"
 SESSION_AGE_MAX: Final = timedelta(hours=12)
 SESSIONS_OF_USER_MAX: Final = 20
 
-TOTP_PLACE: Final = "users.totp"
+TOTP_PLACE: Final = "users.totp_sealed"
 RECOVERY_PLACE: Final = "users.recovery_code"
 
 _TOKEN_BYTES: Final = 32
