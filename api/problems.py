@@ -55,6 +55,7 @@ class ProblemKind(Enum):
     BLOCKS_REFUSED = "blocks-refused", 409, "Places are not free to be withheld or given back"
     REQUEST_UNDER_WAY = "request-under-way", 409, "The same request is under way"
     CREDENTIAL_ENDED = "credential-ended", 409, "The credential has ended"
+    NOT_APPROVED = "not-approved", 409, "The account is not approved"
     TOO_MANY_CREDENTIALS = "too-many-credentials", 409, "There are too many credentials"
     QUEUE_CLOSED = "queue-closed", 409, "Nobody can join just now"
     NOT_YOUR_TURN = "not-your-turn", 409, "The number is not admitted yet"

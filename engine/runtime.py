@@ -17,6 +17,7 @@ from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_url import is_cluster_url
+from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
@@ -24,6 +25,7 @@ from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
 from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
+from engine.tenancy.door import Door, open_door
 from engine.waitingroom.gates import JoinGate, load_gate
 from engine.waitingroom.identities import IdentityDigests
 from engine.waitingroom.limits import JoinLimits
@@ -50,8 +52,10 @@ class Serving(Struct, frozen=True):
 
     settings: Settings
     ids: Ids
+    sealer: Sealer
     redis: Store
     app_engine: AsyncEngine
+    door: Door
     book: ShowBook
     box_office: BoxOffice
     house_office: HouseOffice
@@ -108,6 +112,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             confirm_timeout_ms=settings.confirm_timeout_ms,
         )
         secret = settings.secret.encode()
+        sealer = Sealer(settings.list_sealing_keys(), secret)
         waiting_room = WaitingRoom(
             ids=ids,
             redis=redis,
@@ -121,8 +126,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         yield Serving(
             settings=settings,
             ids=ids,
+            sealer=sealer,
             redis=redis,
             app_engine=app_engine,
+            door=open_door(
+                app_engine, sealer, region=settings.region, site=settings.site_address()
+            ),
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),

@@ -48,6 +48,9 @@ class Prefix(StrEnum):
     HOLD = "hld"
     ORDER = "ord"
     TICKET = "tkt"
+    USER = "usr"
+    SESSION = "ses"
+    INVITATION = "inv"
 
 
 def new_entity_id() -> EntityId:

@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The address that the API listens on."""
     port: int = 8000
     """The port that the API listens on."""
+    public_url: str = ""
+    """Where people and systems reach this cell, as `https://eu.onsale.example`: links in mails
+    begin with it. Empty: `http://` with `host` and `port`."""
     api_workers: int = 1
     """API processes."""
     batch_max: int = 256
@@ -107,6 +110,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Name no value: URLs and the secret must not get into a log."""
         return "Settings(...)"
 
+    def site_address(self) -> str:
+        """Return where people and systems reach this cell, without a slash at its end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
     def queue_url(self) -> str:
         """Return the URL of the server that ARQ uses."""
         return self.queue_redis_url or self.redis_url
@@ -145,6 +152,7 @@ _SCHEMES: Final = {
     "app_database_url": ("postgresql", "postgres"),
     "recorder_database_url": ("postgresql", "postgres"),
     "auditor_database_url": ("postgresql", "postgres"),
+    "public_url": ("https", "http"),
 }
 _SECRET_CHARACTERS_MIN: Final = 32
 _PORT_MAX: Final = 65_535

@@ -5,6 +5,14 @@ columns mean is said here once. Money is in minor units of the row's (or its ord
 Every table with a `reseller_id` has forced row-level security.
 """
 
+from engine.platform.tables.accounts import (
+    accounts,
+    invitations,
+    mailed_tokens,
+    outgoing_mails,
+    sessions,
+    users,
+)
 from engine.platform.tables.columns import metadata
 from engine.platform.tables.sealing import (
     data_keys,
@@ -37,6 +45,7 @@ from engine.platform.tables.tenancy import (
 )
 
 __all__ = (
+    "accounts",
     "api_keys",
     "area_blocks",
     "area_sales",
@@ -44,11 +53,14 @@ __all__ = (
     "data_keys",
     "fee_schedules",
     "idempotency_keys",
+    "invitations",
     "journal_entries",
+    "mailed_tokens",
     "manifests",
     "metadata",
     "order_lines",
     "orders",
+    "outgoing_mails",
     "postings",
     "price_versions",
     "queues",
@@ -58,7 +70,9 @@ __all__ = (
     "resellers",
     "returns",
     "seat_blocks",
+    "sessions",
     "shows",
     "stranded_facts",
     "tickets",
+    "users",
 )

@@ -2,7 +2,18 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine.platform.tables.columns import (
@@ -22,6 +33,13 @@ resellers: Final = Table(
     entity(),
     required("name", Text),
     moment("created_at"),
+    Column("mode", Text, nullable=False, server_default=text("'live'")),
+    Column("status", Text, nullable=False, server_default=text("'approved'")),
+    optional("sandbox_of", BigInteger),  # the live reseller whose sandbox this is
+    CheckConstraint("mode IN ('live', 'sandbox')", name="mode"),
+    CheckConstraint("status IN ('pending', 'approved', 'suspended')", name="status"),
+    UniqueConstraint("sandbox_of"),
+    ForeignKeyConstraint(["sandbox_of"], ["resellers.id"]),
 )
 
 api_keys: Final = Table(
