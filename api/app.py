@@ -19,6 +19,7 @@ from api import (
     health,
     holds,
     house,
+    keys,
     purchases,
     queues,
     seats,
@@ -37,7 +38,7 @@ from engine.platform.errors import StoreUnavailableError
 from engine.platform.logs import configure_logs
 from engine.platform.settings import Settings, load_settings
 from engine.runtime import open_serving
-from engine.tenancy.resellers import authenticate
+from engine.tenancy.keys import authenticate
 
 _KINDS: Final = {
     400: ProblemKind.MALFORMED_REQUEST,
@@ -63,7 +64,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
         configure_logs(given.log_level)
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
-            app.state[CREDENTIALS] = Credentials(partial(authenticate, runtime.app_engine))
+            app.state[CREDENTIALS] = Credentials(
+                partial(authenticate, runtime.app_engine), region=given.region
+            )
             yield
 
     guarded = Router(
@@ -77,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
+            keys.router,
         ],
     )
     return Litestar(

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from math import inf
 from typing import Any, Final, cast
 
 import structlog
@@ -17,7 +18,8 @@ from api.documents import ScopedOperation
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
 from engine.platform.errors import StoreUnavailableError, store_failures
-from engine.tenancy.principals import Principal, Scope
+from engine.tenancy.key_text import parse_key
+from engine.tenancy.principals import Principal, Recognised, Scope
 
 FRESH_S: Final = 30
 """A key that was revoked is refused everywhere after this long."""
@@ -29,12 +31,12 @@ _REMEMBERED_MAX: Final = 10_000
 _LOOK_UPS_MAX: Final = 2
 _RENEWALS_MAX: Final = 2
 _WAITING_MAX: Final = 256
-_KEY: Final = re.compile(r"onsale_[a-z][a-z0-9]{1,7}_[A-Za-z0-9_-]{20,80}")
+_KEY_CHARACTERS_MAX: Final = 128
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 _REALM: Final = 'Bearer realm="onsale"'
 _SEND_KEY: Final = "Send your API key in the header `Authorization: Bearer <key>`."
-_BAD_KEY: Final = "This API key is not known, or was revoked."
+_BAD_KEY: Final = "This API key is not known, or has ended."
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -55,14 +57,17 @@ class Credentials:
 
     def __init__(
         self,
-        authenticate: Callable[[str], Awaitable[Principal | None]],
+        authenticate: Callable[[str], Awaitable[Recognised | None]],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        region: str,
     ) -> None:
-        """Take what tells whose key a text is, and a clock in seconds."""
+        """Take what tells whose key a text is, a clock in seconds, and whose keys are looked up."""
         self._authenticate = authenticate
+        self._region = region
         self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
-        self._looking_up: dict[bytes, asyncio.Task[Principal | None]] = {}
+        self._looking_up: dict[bytes, asyncio.Task[Recognised | None]] = {}
         self._look_ups = asyncio.Semaphore(_LOOK_UPS_MAX)
         self._renewals = asyncio.Semaphore(_RENEWALS_MAX)
 
@@ -98,24 +103,27 @@ class Credentials:
             StoreUnavailableError: PostgreSQL can't be asked, and the key is not remembered.
             ProblemError: `overloaded`: too many keys are being looked up.
         """
-        if not _KEY.fullmatch(key):
+        if len(key) > _KEY_CHARACTERS_MAX or not key.isascii():
             return None
         digest = _digest(key.encode())
         known = self._known.get(digest)
         now = self._clock()
         if known is not None and now < known.fresh_until:
             return known.principal
+        parsed = parse_key(key)
+        if parsed is None or parsed.region != self._region:
+            return None
         try:
-            principal = await self._look_up(digest, key, is_known=known is not None)
+            found = await self._look_up(digest, key, is_known=known is not None)
         except StoreUnavailableError:
             if known is None or now >= known.usable_until:
                 raise
-            known.fresh_until = self._clock() + _RETRY_S
+            known.fresh_until = min(self._clock() + _RETRY_S, known.usable_until)
             return known.principal
-        self._remember(digest, principal)
-        return principal
+        self._remember(digest, found)
+        return found and found.principal
 
-    async def _look_up(self, digest: bytes, key: str, *, is_known: bool) -> Principal | None:
+    async def _look_up(self, digest: bytes, key: str, *, is_known: bool) -> Recognised | None:
         """Ask PostgreSQL, once for all who ask about the same key at the same time.
 
         Keys that were good before have a way of their own, which a flood of invented ones
@@ -133,17 +141,20 @@ class Credentials:
             task.add_done_callback(lambda _: self._looking_up.pop(digest, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, key: str, way: asyncio.Semaphore) -> Principal | None:
+    async def _ask(self, key: str, way: asyncio.Semaphore) -> Recognised | None:
         async with way:
             with store_failures():
                 return await self._authenticate(key)
 
-    def _remember(self, digest: bytes, principal: Principal | None) -> None:
-        if principal is None:
+    def _remember(self, digest: bytes, found: Recognised | None) -> None:
+        if found is None:
             self._known.pop(digest, None)
             return
         now = self._clock()
-        self._known[digest] = _Known(principal, now + FRESH_S, now + _GRACE_S)
+        ends = inf if found.ends_in_s is None else now + found.ends_in_s
+        self._known[digest] = _Known(
+            found.principal, min(now + FRESH_S, ends), min(now + _GRACE_S, ends)
+        )
         self._known.move_to_end(digest)
         while len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)

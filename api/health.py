@@ -11,7 +11,7 @@ from msgspec import Struct
 from api.context import runtime_of
 from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError, store_failures
-from engine.tenancy.resellers import authenticate
+from engine.tenancy.keys import authenticate
 
 _TIMEOUT_S: Final = 1.5
 _OK: Final = "ok"

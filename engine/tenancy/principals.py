@@ -81,6 +81,13 @@ SCOPES_OF_ROLE: Final[dict[Role, frozenset[Scope]]] = {
 }
 
 
+class Mode(StrEnum):
+    """What a reseller is: in earnest, or to try things out."""
+
+    LIVE = "live"
+    SANDBOX = "sandbox"
+
+
 class PrincipalKind(StrEnum):
     """What somebody asks by."""
 
@@ -98,3 +105,11 @@ class Principal(Struct, frozen=True):
     scopes: frozenset[Scope]
     user: EntityId | None = None
     """The person whom a token was given to; None: a system."""
+
+
+class Recognised(Struct, frozen=True):
+    """A credential that is good, and for how long it will be."""
+
+    principal: Principal
+    ends_in_s: float | None = None
+    """None: until somebody ends it."""

@@ -9,9 +9,10 @@ from api.credentials import FRESH_S, Credentials
 from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId
-from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind
+from engine.tenancy.key_text import SecretKind, new_secret
+from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind, Recognised
 
-KEY = "onsale_dev_" + "k" * 43
+KEY = new_secret("dev", SecretKind.LIVE).text
 OWNER = Principal(EntityId(7), PrincipalKind.KEY, EntityId(8), EVERY_SCOPE)
 
 
@@ -24,9 +25,10 @@ class KeyTable:
         self.asked = Counter[str]()
         self.reachable = True
         self.now = 1000.0
+        self.ends_in_s: float | None = None
         self.patience: asyncio.Event | None = None
 
-    async def find(self, key: str) -> Principal | None:
+    async def find(self, key: str) -> Recognised | None:
         """Tell whose key it is."""
         self.asked[key] += 1
         await asyncio.sleep(0)
@@ -34,7 +36,8 @@ class KeyTable:
             await self.patience.wait()
         if not self.reachable:
             raise ConnectionRefusedError
-        return self.owners.get(key)
+        owner = self.owners.get(key)
+        return owner and Recognised(owner, self.ends_in_s)
 
     def clock(self) -> float:
         """Tell the time."""
@@ -50,7 +53,7 @@ def table() -> KeyTable:
 @pytest.fixture
 def credentials(table: KeyTable) -> Credentials:
     """What is tested, on that table."""
-    return Credentials(table.find, table.clock)
+    return Credentials(table.find, table.clock, region="dev")
 
 
 async def test_a_key_is_looked_up_once_in_a_while(
@@ -116,7 +119,8 @@ async def test_a_flood_of_unknown_keys_does_not_keep_a_known_one_waiting(
     table.now += FRESH_S
     table.patience = asyncio.Event()
     strangers = [
-        asyncio.create_task(credentials.principal(f"onsale_dev_{n:043d}")) for n in range(300)
+        asyncio.create_task(credentials.principal(new_secret("dev", SecretKind.LIVE).text))
+        for _ in range(300)
     ]
     await asyncio.sleep(0.01)
     assert await asyncio.wait_for(credentials.principal(KEY), 1) == OWNER

@@ -32,7 +32,8 @@ from engine.platform.tables import (
     shows,
 )
 from engine.sales.returns import take_back
-from engine.tenancy.resellers import authenticate, create_reseller, issue_key, revoke_key
+from engine.tenancy.keys import NewKey, UnknownKey, add_key, authenticate, revoke_key
+from engine.tenancy.resellers import create_reseller
 from ops.stack import Stack
 from tests.engine.ledger_world import TestedShow, World, open_world
 
@@ -359,16 +360,17 @@ async def test_many_resellers_at_once_see_each_their_own(world: World) -> None:
 
 async def whose(world: World, key: str) -> EntityId | None:
     """Return whose key this is."""
-    principal = await authenticate(world.app, key)
-    return principal and principal.reseller
+    found = await authenticate(world.app, key)
+    return found and found.principal.reseller
 
 
 async def test_a_key_opens_its_resellers_door(world: World) -> None:
     """The first key, a second one, and no other text."""
     first = await create_reseller(world.owner, "dev", "Halle Süd")
-    second = await issue_key(world.app, first.reseller, "dev", "shop")
+    async with tenant_transaction(world.app, first.reseller) as connection:
+        second = await add_key(connection, first.reseller, "dev", NewKey(name="shop"))
     other = await create_reseller(world.owner, "dev", "Halle West")
-    assert first.text.startswith("onsale_dev_")
+    assert first.text.startswith("onsale_dev_live_")
     assert await whose(world, first.text) == first.reseller
     assert await whose(world, second.text) == first.reseller
     assert await whose(world, other.text) == other.reseller
@@ -382,7 +384,7 @@ async def test_only_the_hash_of_a_key_is_stored(world: World) -> None:
     [row] = await world.rows("SELECT * FROM api_keys WHERE id = :key", key=issued.id)
     assert issued.text not in str(dict(row))
     assert issued.text.startswith(row["prefix"])
-    assert len(row["prefix"]) == len("onsale_dev_") + 6
+    assert len(row["prefix"]) == len("onsale_dev_live_") + 6
     assert len(row["key_hash"]) == 32
 
 
@@ -390,10 +392,10 @@ async def test_a_revoked_key_opens_nothing(world: World) -> None:
     """Only its own reseller can revoke it, and only once."""
     issued = await create_reseller(world.owner, "dev", "Halle Mitte")
     stranger = EntityId(await world.new_reseller())
-    assert not await revoke_key(world.app, stranger, issued.id)
+    assert await revoke_key(world.app, stranger, issued.id) == UnknownKey()
     assert await whose(world, issued.text) == issued.reseller
-    assert await revoke_key(world.app, issued.reseller, issued.id)
-    assert not await revoke_key(world.app, issued.reseller, issued.id)
+    first = await revoke_key(world.app, issued.reseller, issued.id)
+    assert first == await revoke_key(world.app, issued.reseller, issued.id)
     assert await authenticate(world.app, issued.text) is None
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from engine.platform.tables.columns import (
     TIME,
@@ -52,6 +53,11 @@ api_keys: Final = Table(
     moment("created_at"),
     optional("revoked_at", TIME),
     optional("last_used_at", TIME),  # to the hour
+    required("scopes", ARRAY(Text)),
+    optional("expires_at", TIME),
+    # A key that was rotated: by which one, and until when both open.
+    optional("replaced_by", BigInteger),
+    optional("overlap_until", TIME),
     UniqueConstraint("key_hash"),
     of_reseller(),
     Index(None, "reseller_id"),
