@@ -14,16 +14,20 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from api import (
+    accounts,
     availability,
     batches,
     health,
     holds,
     house,
+    invitations,
     keys,
     purchases,
     queues,
     seats,
     shows,
+    sign_up,
+    users,
 )
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, require_scope
@@ -81,10 +85,18 @@ def create_app(settings: Settings | None = None) -> Litestar:
             purchases.router,
             batches.router,
             keys.router,
+            accounts.router,
+            users.router,
         ],
     )
     return Litestar(
-        route_handlers=[health.router, queues.router, guarded],
+        route_handlers=[
+            health.router,
+            queues.router,
+            sign_up.router,
+            invitations.router,
+            guarded,
+        ],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,

@@ -4,7 +4,7 @@ Only forms are checked, by check digits and registers of codes; nobody is asked.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pycountry
 from msgspec import Struct, structs
@@ -17,8 +17,8 @@ from engine.tenancy.names import clean_name, name_fault
 
 LINE_CHARACTERS_MAX: Final = 200
 
-_COUNTRIES: Final = frozenset(str(country.alpha_2) for country in pycountry.countries)
-_CURRENCIES: Final = frozenset(str(currency.alpha_3) for currency in pycountry.currencies)
+_COUNTRIES: Final = frozenset(str(one.alpha_2) for one in cast("Any", pycountry.countries))
+_CURRENCIES: Final = frozenset(str(one.alpha_3) for one in cast("Any", pycountry.currencies))
 _IBAN_OF: Final[Any] = numdb.get("iban")
 _TAX_IDS: Final = ("vat", "tin")
 _ACCOUNT_CHARACTERS: Final = (4, 34)

@@ -144,7 +144,9 @@ async def _send(door: Door, email: str) -> None:
             return
         token = await issue_token(connection, reseller, user.id, Purpose.RESET)
         letter = _LETTER.format(site=door.site, token=token)
-        await write_mail(door.sealer, connection, reseller, NewMail(MailKind.RESET, user.email, letter))
+        await write_mail(
+            door.sealer, connection, reseller, NewMail(MailKind.RESET, user.email, letter)
+        )
 
 
 async def _set(door: Door, connection: AsyncConnection, user: UserRow, password_hash: str) -> None:
@@ -156,7 +158,9 @@ async def _set(door: Door, connection: AsyncConnection, user: UserRow, password_
     told = await read_user(door, connection, user.id)
     if not isinstance(told, UnknownUser):
         letter = _CHANGED.format(site=door.site)
-        await write_mail(door.sealer, connection, user.reseller, NewMail(MailKind.CHANGED, told.email, letter))
+        await write_mail(
+            door.sealer, connection, user.reseller, NewMail(MailKind.CHANGED, told.email, letter)
+        )
 
 
 async def _unfit(

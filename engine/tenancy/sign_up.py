@@ -8,18 +8,19 @@ docs/decisions/0030-sign-up-tells-nothing.md.
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.database import RESELLER_SETTING, tenant_transaction
-from engine.platform.ids import EntityId, Ids, new_entity_id
+from engine.platform.ids import FINGERPRINT_BYTES, EntityId, Ids, new_entity_id
 from engine.platform.tables import idempotency_keys, resellers, users
 from engine.tenancy.accounts import Status, add_account
 from engine.tenancy.door import Door
 from engine.tenancy.idempotency import Attempt
+from engine.tenancy.key_text import SecretKind
 from engine.tenancy.keys import NewKey, add_key
 from engine.tenancy.legal import Legal, clean_legal
 from engine.tenancy.mailed import Mailed, Purpose, TokenUnknown, find_token, issue_token, use_token
@@ -72,7 +73,7 @@ class AddressTaken(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """A sign-up's key, and the fingerprint of its body."""
+    """A sign-up's key, and its body's fingerprint: stored keyed, as the password is part of it."""
 
     key: str
     fingerprint: int
@@ -84,6 +85,7 @@ async def sign_up(
     """Sign a reseller up, or return what the same request was answered before."""
     reseller = new_entity_id()
     if asked is not None:
+        asked = structs.replace(asked, fingerprint=_keyed(door, asked.fingerprint))
         reseller = ids.derive_reseller(asked.key, asked.fingerprint)
         before = await _answered_before(door, reseller, asked)
         if before is not None:
@@ -147,7 +149,9 @@ async def _make(
         await connection.execute(
             insert(resellers).values(**beside, mode="sandbox", status=Status.APPROVED)
         )
-        issued = await add_key(connection, sandbox, door.region, NewKey(name="first key"))
+        issued = await add_key(
+            connection, sandbox, door.region, NewKey(name="first key"), SecretKind.TEST
+        )
         await _act_for(connection, reseller)
         await add_account(door.sealer, connection, reseller, sandbox, clean_legal(new.legal))
         await _add_owner(door, connection, reseller, new, password_hash)
@@ -174,7 +178,9 @@ async def _add_owner(
     if door.mails.take(digest) is None:
         token = await issue_token(connection, reseller, user, Purpose.CONFIRM)
         letter = _CONFIRM.format(site=door.site, token=token)
-        await write_mail(door.sealer, connection, reseller, NewMail(MailKind.CONFIRM, new.email, letter))
+        await write_mail(
+            door.sealer, connection, reseller, NewMail(MailKind.CONFIRM, new.email, letter)
+        )
 
 
 async def _act_for(connection: AsyncConnection, reseller: EntityId) -> None:
@@ -212,6 +218,11 @@ async def _answered_before(door: Door, reseller: EntityId, asked: Asked) -> Sign
             return None
         told = await door.sealer.open(connection, reseller, _ANSWER_PLACE, body)
     return msgspec.json.decode(told, type=SignedUp)
+
+
+def _keyed(door: Door, fingerprint: int) -> int:
+    digest = door.sealer.digest(0, _ANSWER_PLACE, f"{fingerprint:x}")
+    return int.from_bytes(digest[:FINGERPRINT_BYTES], "big")
 
 
 def _attempt(reseller: EntityId, asked: Asked) -> Attempt:

@@ -114,7 +114,7 @@ async def remove_user(
         if refused is not None:
             return refused
         await end_sessions(connection, user)
-        gone = {
+        gone: dict[str, Any] = {
             "removed_at": func.now(),
             "confirmed_at": None,
             "recovery_digests": [],
@@ -148,7 +148,9 @@ async def tell_owners(
     query = _present(select(users)).where(_user.role == Role.OWNER, _user.confirmed_at.is_not(None))
     for row in (await connection.execute(query)).all():
         owner = await _open(door, connection, row)
-        await write_mail(door.sealer, connection, reseller, NewMail(MailKind.CHANGED, owner.email, text))
+        await write_mail(
+            door.sealer, connection, reseller, NewMail(MailKind.CHANGED, owner.email, text)
+        )
 
 
 async def seal_person(
