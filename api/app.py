@@ -14,11 +14,13 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from api import (
+    accounts,
     availability,
     batches,
     health,
     holds,
     house,
+    invitations,
     keys,
     live,
     purchases,
@@ -26,7 +28,9 @@ from api import (
     regions,
     seats,
     shows,
+    sign_up,
     trail,
+    users,
 )
 from api.acting import note_visitor
 from api.context import RUNTIME, runtime_of
@@ -94,10 +98,19 @@ def create_app(settings: Settings | None = None) -> Litestar:
             keys.router,
             trail.router,
             live.router,
+            accounts.router,
+            users.router,
         ],
     )
     return Litestar(
-        route_handlers=[health.router, regions.router, queues.router, guarded],
+        route_handlers=[
+            health.router,
+            regions.router,
+            queues.router,
+            sign_up.router,
+            invitations.router,
+            guarded,
+        ],
         guards=[note_visitor],
         lifespan=[lifespan],
         exception_handlers={

@@ -3,9 +3,16 @@
 from typing import assert_never
 
 from api.problems import ProblemError, ProblemKind
-from engine.tenancy.keys import KEYS_MAX, KeyEnded, ScopesExceeded, TooManyKeys, UnknownKey
+from engine.tenancy.keys import (
+    KEYS_MAX,
+    KeyEnded,
+    NotApproved,
+    ScopesExceeded,
+    TooManyKeys,
+    UnknownKey,
+)
 
-KeyRefused = ScopesExceeded | TooManyKeys | UnknownKey | KeyEnded
+KeyRefused = ScopesExceeded | NotApproved | TooManyKeys | UnknownKey | KeyEnded
 
 
 def problem_of_key(refused: KeyRefused) -> ProblemError:
@@ -13,6 +20,8 @@ def problem_of_key(refused: KeyRefused) -> ProblemError:
     match refused:
         case ScopesExceeded(scopes):
             return lacking_scopes(scopes)
+        case NotApproved():
+            return not_approved()
         case TooManyKeys():
             return ProblemError(
                 ProblemKind.TOO_MANY_CREDENTIALS,
@@ -27,6 +36,14 @@ def problem_of_key(refused: KeyRefused) -> ProblemError:
             )
         case _:
             assert_never(refused)
+
+
+def not_approved() -> ProblemError:
+    """Return what is told to a reseller who has live credentials only once they are approved."""
+    return ProblemError(
+        ProblemKind.NOT_APPROVED,
+        "The account is not approved yet, or suspended; until then use its sandbox.",
+    )
 
 
 def key_not_found() -> ProblemError:

@@ -31,6 +31,7 @@ _MADE: Final = (
     ProblemKind.REQUEST_UNDER_WAY,
     ProblemKind.KEY_REUSED,
     ProblemKind.TOO_MANY_CREDENTIALS,
+    ProblemKind.NOT_APPROVED,
 )
 _OF_KEY: Final = (ProblemKind.KEY_NOT_FOUND,)
 
@@ -129,6 +130,7 @@ async def change(request: ApiRequest, key: FromPath[str]) -> KeyAnswer:
         problems=(
             *_OF_KEY,
             ProblemKind.CREDENTIAL_ENDED,
+            ProblemKind.NOT_APPROVED,
             ProblemKind.REQUEST_UNDER_WAY,
             ProblemKind.KEY_REUSED,
         ),

@@ -121,6 +121,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         )
         secret = settings.secret.encode()
         sealer = Sealer(settings.list_sealing_keys(), secret)
+        door = open_door(app_engine, sealer, region=settings.region, site=settings.site_address())
+        stack.push_async_callback(door.errands.close)
         waiting_room = WaitingRoom(
             ids=ids,
             redis=redis,
@@ -140,9 +142,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             sealer=sealer,
             redis=redis,
             app_engine=app_engine,
-            door=open_door(
-                app_engine, sealer, region=settings.region, site=settings.site_address()
-            ),
+            door=door,
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),

@@ -138,7 +138,7 @@ class FastLane:
         self._rest = rest
         self._bodies = bodies or BodyReader()
         self._version = versions.current
-        self._older = OlderVersions(versions, self._bodies, self.__rsgi__)
+        self._older = OlderVersions(versions, self._bodies, self.__rsgi__, self._fail)
         self._notices = notices
         self._streams = Streams()
         self._live = Live()
@@ -189,7 +189,7 @@ class FastLane:
                 raise _overloaded()  # noqa: TRY301 - told like every other problem
             reply = await self._serve(found, scope, exchange, headers, told)
         except Exception as error:  # noqa: BLE001 - the last net, and told
-            reply = reply_failure(error, scope, self._find_opened()[0])
+            reply = self._fail(error, scope)
         finally:
             under_way.count -= 1
         if reply is None:
@@ -280,6 +280,10 @@ class FastLane:
             address = address_of(scope, headers, runtime.settings.trusted_proxies)
             told += limits.count_address(address)
         return await credentials.identify(authorization)
+
+    def _fail(self, error: Exception, scope: RequestScope) -> Reply:
+        """Return the reply that tells what went wrong."""
+        return reply_failure(error, scope, self._find_opened()[0])
 
     def _find_opened(self) -> tuple[Serving, Credentials, Limits]:
         """Return what the lifespan has opened, which is before the first request."""

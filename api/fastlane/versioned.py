@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from api.fastlane.bodies import BodyReader
-from api.fastlane.failures import reply_failure
-from api.fastlane.replies import Reply, write_reply
+from api.fastlane.replies import Reply, reply_problem, write_reply
 from api.problems import ProblemError
 from api.reading import SHOW_BODY_BYTES_MAX, repeated_header
 from api.server import Exchange, Headers, RequestHeaders, RequestScope, Stream, read_headers
@@ -16,6 +15,7 @@ _JSON: Final = ("content-type", "application/json")
 _OF_LENGTH: Final = frozenset({"content-length", "transfer-encoding"})
 
 Serve = Callable[[RequestScope, Exchange], Awaitable[None]]
+Fail = Callable[[Exception, RequestScope], Reply]
 
 
 def asked_version(given: RequestHeaders) -> str | None:
@@ -33,8 +33,9 @@ def asked_version(given: RequestHeaders) -> str | None:
 class OlderVersions:
     """Serves calls that name another version than the current one."""
 
-    def __init__(self, versions: Versions, bodies: BodyReader, serve: Serve) -> None:
-        """Take the versions there are, what reads bodies, and what serves the current version."""
+    def __init__(self, versions: Versions, bodies: BodyReader, serve: Serve, fail: Fail) -> None:
+        """Take the versions there are, what reads bodies, serves the current one, and tells errors."""
+        self._fail = fail
         self._versions = versions
         self._bodies = bodies
         self._serve = serve
@@ -52,7 +53,7 @@ class OlderVersions:
                 headers = [(n, v) for n, v in headers if n not in _OF_LENGTH]
                 headers.append(("content-length", str(len(body))))
         except Exception as error:  # noqa: BLE001 - the last net, and told
-            _tell(reply_failure(error, scope.method), exchange, request_id)
+            _tell(self._fail(error, scope), exchange, request_id)
             return
         if translation.is_of_responses:
             # What is to be translated must come as it is written.
@@ -76,7 +77,7 @@ def _tell(reply: Reply, exchange: Exchange, request_id: str) -> None:
 
 def reply_to_two_versions(problem: ProblemError, exchange: Exchange, request_id: str) -> None:
     """Tell a request that names two versions."""
-    _tell(reply_failure(problem, ""), exchange, request_id)
+    _tell(reply_problem(problem), exchange, request_id)
 
 
 class _Headers:

@@ -20,9 +20,9 @@ from engine.platform.database import (
     tenant_transaction,
 )
 from engine.platform.ids import EntityId, new_entity_id
-from engine.platform.tables import api_keys
+from engine.platform.tables import api_keys, resellers
 from engine.tenancy.key_text import SecretKind, new_secret
-from engine.tenancy.principals import EVERY_SCOPE, Principal, PrincipalKind, Recognised, Scope
+from engine.tenancy.principals import EVERY_SCOPE, Mode, Principal, PrincipalKind, Recognised, Scope
 
 KEYS_MAX: Final = 100
 """Keys that a reseller has at a time and that still open something."""
@@ -91,6 +91,10 @@ class ScopesExceeded(Struct, frozen=True):
     scopes: frozenset[Scope]
 
 
+class NotApproved(Struct, frozen=True):
+    """The reseller is not approved yet, or suspended: its sandbox has keys, it has none."""
+
+
 class TooManyKeys(Struct, frozen=True):
     """The reseller has `KEYS_MAX` that still open something."""
 
@@ -110,22 +114,29 @@ async def issue_key(
     new: NewKey,
     *,
     granted_by: AbstractSet[Scope] = EVERY_SCOPE,
-) -> tuple[IssuedKey, Key] | ScopesExceeded | TooManyKeys:
+) -> tuple[IssuedKey, Key] | ScopesExceeded | NotApproved | TooManyKeys:
     """Make one more key for a reseller; nobody hands out scopes that they lack."""
     if beyond := new.scopes - granted_by:
         return ScopesExceeded(beyond)
     async with tenant_transaction(app, reseller) as connection:
+        kind = await _kind_of(connection, reseller)
+        if isinstance(kind, NotApproved):
+            return kind
         if await _count(connection, reseller) >= KEYS_MAX:
             return TooManyKeys()
-        issued = await add_key(connection, reseller, region, new)
+        issued = await add_key(connection, reseller, region, new, kind)
         return issued, await _read(connection, issued.id)
 
 
 async def add_key(
-    connection: AsyncConnection, reseller: EntityId, region: str, new: NewKey
+    connection: AsyncConnection,
+    reseller: EntityId,
+    region: str,
+    new: NewKey,
+    kind: SecretKind = SecretKind.LIVE,
 ) -> IssuedKey:
-    """Make a key in a transaction that sees this reseller's rows."""
-    secret = new_secret(region, SecretKind.LIVE)
+    """Make a key in a transaction that sees this reseller's rows, without asking who it is."""
+    secret = new_secret(region, kind)
     issued = IssuedKey(new_entity_id(), reseller, secret.text)
     await connection.execute(
         insert(api_keys).values(
@@ -180,7 +191,7 @@ async def rotate_key(  # noqa: PLR0913 - who, whose, which, and until when
     overlap: timedelta,
     expires_at: datetime | None = None,
     granted_by: AbstractSet[Scope] = EVERY_SCOPE,
-) -> tuple[IssuedKey, Key] | UnknownKey | KeyEnded | ScopesExceeded:
+) -> tuple[IssuedKey, Key] | UnknownKey | KeyEnded | ScopesExceeded | NotApproved:
     """Put a new key with the same name and scopes in the place of one, which lives on for a while.
 
     The new one expires as told, else never.
@@ -196,8 +207,11 @@ async def rotate_key(  # noqa: PLR0913 - who, whose, which, and until when
             return KeyEnded()
         if beyond := old.scopes - granted_by:
             return ScopesExceeded(beyond)
+        kind = await _kind_of(connection, reseller)
+        if isinstance(kind, NotApproved):
+            return kind
         new = NewKey(name=old.name, scopes=old.scopes, expires_at=expires_at)
-        issued = await add_key(connection, reseller, region, new)
+        issued = await add_key(connection, reseller, region, new, kind)
         await connection.execute(
             update(api_keys)
             .where(_key.id == key)
@@ -233,6 +247,8 @@ async def authenticate(app: AsyncEngine, key: str) -> Recognised | None:
         if found is None:
             return None
         await connection.execute(_SET, {"name": RESELLER_SETTING, "value": str(found.reseller_id)})
+        if await standing(connection, EntityId(found.reseller_id)) is None:
+            return None
         await connection.execute(_USED, {"key": found.id})
     principal = Principal(
         reseller=EntityId(found.reseller_id),
@@ -241,6 +257,15 @@ async def authenticate(app: AsyncEngine, key: str) -> Recognised | None:
         scopes=known_scopes(found.scopes),
     )
     return Recognised(principal, None if found.ends_in_s is None else float(found.ends_in_s))
+
+
+async def standing(connection: AsyncConnection, reseller: EntityId) -> Mode | None:
+    """Return what kind a reseller is of; None: it is not approved, or suspended."""
+    query = select(resellers.c.mode).where(
+        resellers.c.id == reseller, resellers.c.status == "approved"
+    )
+    found = (await connection.execute(query)).scalar_one_or_none()
+    return None if found is None else Mode(found)
 
 
 def known_scopes(stored: list[str]) -> frozenset[Scope]:
@@ -254,6 +279,13 @@ def hash_secret(text: str) -> bytes:
 
 
 _SELECT: Final = select(*(_key[name] for name in Key.__struct_fields__))
+
+
+async def _kind_of(connection: AsyncConnection, reseller: EntityId) -> SecretKind | NotApproved:
+    mode = await standing(connection, reseller)
+    if mode is None:
+        return NotApproved()
+    return SecretKind.TEST if mode is Mode.SANDBOX else SecretKind.LIVE
 
 
 async def _count(connection: AsyncConnection, reseller: EntityId) -> int:

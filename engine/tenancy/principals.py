@@ -81,6 +81,13 @@ SCOPES_OF_ROLE: Final[dict[Role, frozenset[Scope]]] = {
 }
 
 
+class Mode(StrEnum):
+    """What a reseller is: in earnest, or to try things out."""
+
+    LIVE = "live"
+    SANDBOX = "sandbox"
+
+
 class PrincipalKind(StrEnum):
     """What somebody asks by."""
 

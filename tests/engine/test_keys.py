@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
+from engine.platform.tables import resellers
 from engine.tenancy.keys import (
     KEYS_MAX,
     IssuedKey,
     Key,
     KeyEnded,
     NewKey,
+    NotApproved,
     ScopesExceeded,
     TooManyKeys,
     UnknownKey,
@@ -209,4 +211,35 @@ async def _set(world: World, reseller: EntityId, key: EntityId, change: str) -> 
         await connection.execute(
             text(f"UPDATE api_keys SET {change} WHERE id = :key"),  # noqa: S608 - of this file
             {"key": key},
+        )
+
+
+@pytest.mark.parametrize("status", ["pending", "suspended"])
+async def test_who_is_not_approved_has_no_keys(
+    world: World, reseller: EntityId, status: str
+) -> None:
+    """Those that there are open nothing, and come back when the reseller does."""
+    key, _ = await issued(world, reseller)
+    await _set_reseller(world, reseller, "status", status)
+    assert await authenticate(world.app, key.text) is None
+    refused = await issue_key(world.app, reseller, "dev", NewKey(name="x"))
+    assert refused == NotApproved()
+    rotated = await rotate_key(world.app, reseller, "dev", key.id, overlap=_DAY)
+    assert rotated == NotApproved()
+    await _set_reseller(world, reseller, "status", "approved")
+    assert await authenticate(world.app, key.text) is not None
+
+
+async def test_a_sandboxs_keys_say_so(world: World, reseller: EntityId) -> None:
+    """By `test` in the place of `live`."""
+    await _set_reseller(world, reseller, "mode", "sandbox")
+    key, _ = await issued(world, reseller)
+    assert key.text.startswith("onsale_dev_test_")
+    assert await authenticate(world.app, key.text) is not None
+
+
+async def _set_reseller(world: World, reseller: EntityId, column: str, value: str) -> None:
+    async with world.owner.begin() as connection:
+        await connection.execute(
+            update(resellers).where(resellers.c.id == reseller).values({column: value})
         )
