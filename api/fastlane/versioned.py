@@ -34,7 +34,7 @@ class OlderVersions:
     """Serves calls that name another version than the current one."""
 
     def __init__(self, versions: Versions, bodies: BodyReader, serve: Serve, fail: Fail) -> None:
-        """Take the versions there are, what reads bodies, serves the current one, and tells errors."""
+        """Take the versions there are, and what reads bodies, serves calls and tells errors."""
         self._fail = fail
         self._versions = versions
         self._bodies = bodies
