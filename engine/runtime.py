@@ -126,7 +126,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),
-            returns_office=ReturnsOffice(redis, app_engine, box_office),
+            returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
@@ -149,10 +149,12 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
         book = ShowBook()
+        ids = Ids(settings.region, settings.secret.encode())
         recorder = Recorder(
             engine,
             redis,
             LedgerTerms(engine, book),
+            ids,
             notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
         )
 
@@ -165,7 +167,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             subscriber=subscriber,
             recorder_engine=engine,
             recorder=recorder,
-            recoverer=Recoverer(redis, engine, book, drain),
+            recoverer=Recoverer(redis, engine, book, drain, ids),
         )
 
 

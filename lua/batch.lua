@@ -53,7 +53,8 @@ hold: the show must be recovered. An answer is one of
   a record                   held or purchased: the value in holds, see includes/records.lua
   msgpack {word, ...}        every other
 
-Facts: seats_sold to sales, one per purchase; seat and area changes to deltas, one per batch.
+Facts: seats_sold to sales, one per purchase; seat and area changes to deltas, one per batch, with
+the ids of the holds that expired.
 --]]
 --- include read_meta
 --- include read_time
@@ -112,6 +113,7 @@ local batch = {
   changed_buyers = {},
   areas = {},
   changed_areas = {},
+  expired = {}, -- ids of holds, in the order of their ends
   inconsistent = false,
 }
 local keys_used, changed_keys = {}, {}
@@ -677,11 +679,13 @@ if deciders then
   end
 end
 
-if seat_deltas_count > 0 or #area_deltas > 0 or made_count > 0 then
-  redis.call(
-    'XADD', key_of.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,
-    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made })
-  )
+local expired = table.concat(batch.expired)
+if seat_deltas_count > 0 or #area_deltas > 0 or made_count > 0 or expired ~= '' then
+  local delta = { 'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made }) }
+  if expired ~= '' then
+    delta[3], delta[4] = 'e', expired
+  end
+  redis.call('XADD', key_of.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id, unpack(delta))
 end
 call_in_chunks('BITFIELD', key_of.seats, seat_writes, 4)
 call_in_chunks('HSET', key_of.areas, area_writes, 2)
