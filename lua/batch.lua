@@ -681,11 +681,14 @@ end
 
 local expired = table.concat(batch.expired)
 if seat_deltas_count > 0 or #area_deltas > 0 or made_count > 0 or expired ~= '' then
-  local delta = { 'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made }) }
+  local fields = {}
   if expired ~= '' then
-    delta[3], delta[4] = 'e', expired
+    fields[1], fields[2] = 'e', expired
   end
-  redis.call('XADD', key_of.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id, unpack(delta))
+  redis.call(
+    'XADD', key_of.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,
+    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made }), unpack(fields)
+  )
 end
 call_in_chunks('BITFIELD', key_of.seats, seat_writes, 4)
 call_in_chunks('HSET', key_of.areas, area_writes, 2)
