@@ -146,7 +146,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),
-            returns_office=ReturnsOffice(redis, app_engine, box_office),
+            returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
@@ -171,10 +171,12 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
         book = ShowBook()
+        ids = Ids(settings.region, settings.secret.encode())
         recorder = Recorder(
             engine,
             redis,
             LedgerTerms(engine, book),
+            ids,
             notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
         )
 
@@ -187,7 +189,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             subscriber=subscriber,
             recorder_engine=engine,
             recorder=recorder,
-            recoverer=Recoverer(redis, engine, book, drain),
+            recoverer=Recoverer(redis, engine, book, drain, ids),
             sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
         )
 
