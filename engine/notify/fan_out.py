@@ -28,7 +28,7 @@ _POSITION: Final = text(
 _AFTER: Final = f"(f.xid, f.id) > ({_XID.format(':xid')}, CAST(:fact_id AS BIGINT))"
 # No further than the oldest transaction that may still add to the log.
 _NEXT: Final = text(
-    "SELECT CAST(CAST(xid AS TEXT) AS BIGINT) AS xid, id, count(*) OVER () AS count FROM ("  # noqa: S608
+    "SELECT CAST(CAST(xid AS TEXT) AS BIGINT) AS xid, id, count(*) OVER () AS size FROM ("  # noqa: S608
     f" SELECT f.xid, f.id FROM facts AS f WHERE {_AFTER}"
     " AND f.xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY f.xid, f.id LIMIT :most)"
     " AS some ORDER BY some.xid DESC, some.id DESC LIMIT 1"
@@ -77,4 +77,4 @@ async def fan_out(engine: AsyncEngine, now: datetime, *, most: int = FACTS_AT_ON
             moments = {"now": now, "give_up_at": now + GIVE_UP_AFTER}
             await connection.execute(_DELIVER, {**span, **moments})
         await connection.execute(_MOVE, {"last_xid": last.xid, "last_id": last.id})
-        return last.count
+        return int(last.size)

@@ -81,8 +81,14 @@ class Verdict(Struct, frozen=True):
 _ENABLED: Final = EndpointStatus.ENABLED
 
 
-def judge(
-    standing: Standing, sent: Sent, *, attempts: int, give_up_at: datetime, now: datetime, dice: Dice
+def judge(  # noqa: PLR0913 - all that it rests on
+    standing: Standing,
+    sent: Sent,
+    *,
+    attempts: int,
+    give_up_at: datetime,
+    now: datetime,
+    dice: Dice,
 ) -> tuple[Standing, Verdict]:
     """Return how the endpoint stands after an attempt, and what became of the delivery.
 

@@ -28,6 +28,9 @@ _ENTITY_HEX_DIGITS = 16
 _HOLD_HEX_DIGITS = 32
 _DIGEST_BYTES = 12
 _MAC_BYTES = 4
+_NO_SHOW = 0
+_PLACE_BYTES = 16
+_CURSOR_HEX_DIGITS = 2 * (_PLACE_BYTES + _MAC_BYTES)
 FINGERPRINT_BYTES = 6
 PURCHASE_KEY_BYTES = 8
 
@@ -50,6 +53,8 @@ class Prefix(StrEnum):
     TICKET = "tkt"
     ENDPOINT = "whe"
     DELIVERY = "whd"
+    FACT = "fct"
+    CURSOR = "cur"
 
 
 def new_entity_id() -> EntityId:
@@ -143,6 +148,25 @@ class Ids:
             msg = f"{text!r} is out of range"
             raise IdError(msg)
         return EntityId(endpoint), fact
+
+    def cursor(self, reseller: int, xid: int, fact: int) -> str:
+        """Return the outside form of a place in a reseller's log of facts."""
+        place = xid.to_bytes(8, "big") + fact.to_bytes(8, "big")
+        mac = self._mac(_scope(reseller, _NO_SHOW), place)
+        return f"{self._heads[Prefix.CURSOR]}{(place + mac).hex()}"
+
+    def parse_cursor(self, reseller: int, text: str) -> tuple[int, int]:
+        """Read a place in this reseller's log: a transaction's number and a fact's id.
+
+        Raises:
+            IdError: no such place was ever handed out to this reseller.
+        """
+        packed = bytes.fromhex(self._hex(Prefix.CURSOR, text, _CURSOR_HEX_DIGITS))
+        place, mac = packed[:_PLACE_BYTES], packed[_PLACE_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(_scope(reseller, _NO_SHOW), place)):
+            msg = "no such cursor was ever handed out"
+            raise IdError(msg)
+        return int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
 
     def derive_hold(self, reseller: int, show: int, idempotency_key: str) -> HoldId:
         """Return the id of the hold that this reseller's key makes on this show."""

@@ -21,6 +21,7 @@ from engine.platform.tables import (
     api_keys,
     area_blocks,
     data_keys,
+    fact_horizons,
     idempotency_keys,
     manifests,
     metadata,
@@ -30,6 +31,7 @@ from engine.platform.tables import (
     resellers,
     seat_blocks,
     shows,
+    told_shows,
 )
 from engine.sales.returns import take_back
 from engine.tenancy.resellers import authenticate, create_reseller, issue_key, revoke_key
@@ -40,6 +42,7 @@ _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in 
 _APP_MAY_INSERT = {
     *("api_keys", "area_blocks", "data_keys", "idempotency_keys", "manifests"),
     *("price_versions", "queues", "seat_blocks", "shows"),
+    "facts",
     # By a return.
     *("journal_entries", "postings", "refund_requests", "returns"),
 }
@@ -118,6 +121,9 @@ async def show(world: World) -> TestedShow:
             )
         )
         await connection.execute(insert(queues).values(**_A_QUEUE, **of_show))
+        await connection.execute(insert(told_shows).values(**of_show))
+        horizon = {"reseller_id": show.reseller, "xid": text("'1'::xid8"), "id": 1}
+        await connection.execute(insert(fact_horizons).values(**horizon))
         await connection.execute(
             insert(data_keys).values(
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"
@@ -194,9 +200,12 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
+            *("fact_horizons", "facts", "told_shows"),
         },
-        (RECORDER_ROLE, "UPDATE"): {"area_sales", "recorder_positions"},
-        (RECORDER_ROLE, "DELETE"): {"idempotency_keys"},
+        (RECORDER_ROLE, "UPDATE"): {
+            *("area_sales", "fact_horizons", "recorder_positions", "told_shows"),
+        },
+        (RECORDER_ROLE, "DELETE"): {"facts", "idempotency_keys"},
     }
     columns = text(
         "SELECT grantee, table_name::text, column_name::text"

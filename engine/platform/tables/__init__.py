@@ -6,6 +6,11 @@ Every table with a `reseller_id` has forced row-level security.
 """
 
 from engine.platform.tables.columns import metadata
+from engine.platform.tables.facts import (
+    fact_horizons,
+    facts,
+    told_shows,
+)
 from engine.platform.tables.sealing import (
     data_keys,
 )
@@ -48,6 +53,8 @@ __all__ = (
     "area_sales",
     "conflicts",
     "data_keys",
+    "fact_horizons",
+    "facts",
     "fee_schedules",
     "idempotency_keys",
     "journal_entries",
@@ -67,6 +74,7 @@ __all__ = (
     "shows",
     "stranded_facts",
     "tickets",
+    "told_shows",
     "webhook_attempts",
     "webhook_deliveries",
     "webhook_endpoints",

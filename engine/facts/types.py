@@ -1,0 +1,216 @@
+"""The types of facts, and what each tells: a contract, which receivers build on.
+
+Money is in minor units of the currency beside it, times are RFC 3339 in UTC. Members may be added
+to a type, none is taken away. No fact says who the buyer is: whoever may know asks for the order.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+
+class FactType(StrEnum):
+    """What happened."""
+
+    HOLD_EXPIRED = "hold.expired"
+    SEATS_SOLD = "seats.sold"
+    SEATS_RETURNED = "seats.returned"
+    ORDER_CONFIRMED = "order.confirmed"
+    ORDER_CANCELLED = "order.cancelled"
+    ORDER_FAILED = "order.failed"
+    ORDER_REFUNDED = "order.refunded"
+    PAYMENT_PAID = "payment.paid"
+    PAYMENT_FAILED = "payment.failed"
+    PAYMENT_FLAGGED_FRAUD = "payment.flagged_fraud"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_CLOSED = "dispute.closed"
+    SHOW_ON_SALE = "show.on_sale"
+    SHOW_SOLD_OUT = "show.sold_out"
+    SHOW_CANCELLED = "show.cancelled"
+    SHOW_RECOVERED = "show.recovered"
+    QUEUE_DRAW_REVEALED = "queue.draw_revealed"
+    PAYOUT_PAID = "payout.paid"
+
+
+class HoldExpired(Struct, frozen=True, kw_only=True):
+    """A hold ended without its being bought or released; its places are free again.
+
+    `deadline`: its time was over. `recovery`: the store lost it, or its places.
+    """
+
+    reason: Literal["deadline", "recovery"]
+
+
+class PlacesTold(Struct, frozen=True, kw_only=True):
+    """The places of an order: labels of seats, and how many places of each area."""
+
+    seats: tuple[str, ...]
+    areas: dict[str, int]
+
+
+class OrderConfirmed(Struct, frozen=True, kw_only=True):
+    """An order is recorded: total = face_value + fee + tax - discount."""
+
+    tickets: int
+    currency: str
+    face_value: int
+    fee: int
+    tax: int
+    discount: int
+    total: int
+    payment_reference: str
+
+
+class OrderCancelled(Struct, frozen=True, kw_only=True):
+    """A confirmed order was given back; `total` is to be refunded."""
+
+    reason: Literal["returned"]
+    currency: str
+    total: int
+
+
+class OrderFailed(Struct, frozen=True, kw_only=True):
+    """A purchase did not become an order, and what was paid for it is to be refunded.
+
+    `conflict`: another order has a place of it. `stranded`: its sale can't be recorded.
+    """
+
+    reason: Literal["conflict", "stranded"]
+
+
+class OrderRefunded(Struct, frozen=True, kw_only=True):
+    """Money of an order was paid back."""
+
+    currency: str
+    amount: int
+
+
+class PaymentTold(Struct, frozen=True, kw_only=True):
+    """What became of a payment."""
+
+    order: str
+    currency: str
+    amount: int
+    reference: str
+
+
+class DisputeTold(Struct, frozen=True, kw_only=True):
+    """A buyer's bank contests a payment, or has decided; `outcome` is null until then."""
+
+    order: str
+    currency: str
+    amount: int
+    outcome: Literal["won", "lost"] | None
+
+
+class ShowOnSale(Struct, frozen=True, kw_only=True):
+    """A show's sale has begun."""
+
+    opens_at: datetime
+
+
+class ShowSoldOut(Struct, frozen=True, kw_only=True):
+    """Every place of a show is sold or withheld, by the ledger.
+
+    It is told again only after a place was free in between.
+    """
+
+    sold: int
+    blocked: int
+
+
+class ShowCancelled(Struct, frozen=True, kw_only=True):
+    """A show does not take place."""
+
+
+class ShowRecovered(Struct, frozen=True, kw_only=True):
+    """A show is on sale again after its inventory was lost, moved or in doubt.
+
+    `epoch` counts them; live maps begin anew. Of `holds_ended` a `hold.expired` tells each.
+    """
+
+    epoch: int
+    holds_kept: int
+    holds_ended: int
+
+
+class QueueDrawRevealed(Struct, frozen=True, kw_only=True):
+    """A waiting room's places are drawn, and all that proves the draw is published."""
+
+    count: int
+    digest: str
+
+
+class PayoutPaid(Struct, frozen=True, kw_only=True):
+    """What was owed for a show was transferred."""
+
+    currency: str
+    amount: int
+
+
+FactData = (
+    HoldExpired
+    | PlacesTold
+    | OrderConfirmed
+    | OrderCancelled
+    | OrderFailed
+    | OrderRefunded
+    | PaymentTold
+    | DisputeTold
+    | ShowOnSale
+    | ShowSoldOut
+    | ShowCancelled
+    | ShowRecovered
+    | QueueDrawRevealed
+    | PayoutPaid
+)
+
+DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
+    {
+        FactType.HOLD_EXPIRED: HoldExpired,
+        FactType.SEATS_SOLD: PlacesTold,
+        FactType.SEATS_RETURNED: PlacesTold,
+        FactType.ORDER_CONFIRMED: OrderConfirmed,
+        FactType.ORDER_CANCELLED: OrderCancelled,
+        FactType.ORDER_FAILED: OrderFailed,
+        FactType.ORDER_REFUNDED: OrderRefunded,
+        FactType.PAYMENT_PAID: PaymentTold,
+        FactType.PAYMENT_FAILED: PaymentTold,
+        FactType.PAYMENT_FLAGGED_FRAUD: PaymentTold,
+        FactType.DISPUTE_OPENED: DisputeTold,
+        FactType.DISPUTE_CLOSED: DisputeTold,
+        FactType.SHOW_ON_SALE: ShowOnSale,
+        FactType.SHOW_SOLD_OUT: ShowSoldOut,
+        FactType.SHOW_CANCELLED: ShowCancelled,
+        FactType.SHOW_RECOVERED: ShowRecovered,
+        FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
+        FactType.PAYOUT_PAID: PayoutPaid,
+    }
+)
+"""What stands in `data`."""
+
+TYPES_WITHOUT_SOURCE: Final = frozenset(
+    {
+        FactType.ORDER_REFUNDED,
+        FactType.PAYMENT_PAID,
+        FactType.PAYMENT_FAILED,
+        FactType.PAYMENT_FLAGGED_FRAUD,
+        FactType.DISPUTE_OPENED,
+        FactType.DISPUTE_CLOSED,
+        FactType.SHOW_CANCELLED,
+        FactType.PAYOUT_PAID,
+    }
+)
+"""Defined, and told by nothing yet."""
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def pack_data(data: FactData) -> str:
+    """Return what a fact tells, as it goes into the log."""
+    return _encode(data).decode()
