@@ -76,7 +76,6 @@ class Sender:
             use_dns_cache=False,
             keepalive_timeout=_KEEP_ALIVE_S,
             socket_factory=partial(open_checked_socket, private=private),
-            ssl_shutdown_timeout=0,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,

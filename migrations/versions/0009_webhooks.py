@@ -99,10 +99,10 @@ _TABLES: Final = (
     # One row: up to where the log of facts was handed out. It belongs to the cell.
     """
     CREATE TABLE webhook_positions (
-        only BOOLEAN PRIMARY KEY,
+        single BOOLEAN PRIMARY KEY,
         xid BIGINT NOT NULL,
         fact_id BIGINT NOT NULL,
-        CONSTRAINT webhook_positions_only_check CHECK (only)
+        CONSTRAINT webhook_positions_single_check CHECK (single)
     )
     """,
     "INSERT INTO webhook_positions VALUES (true, 0, 0)",
