@@ -82,6 +82,10 @@ class Courier:
             while await self._start() or self._flights:
                 await asyncio.wait(self._flights, return_when=asyncio.FIRST_COMPLETED)
                 await self._note()
+        except Exception:
+            # It rests until the lease is over, lest it be tried again and again.
+            self._leased = None
+            raise
         finally:
             await self._end()
         return self._told
@@ -168,6 +172,6 @@ class Courier:
             self._tools.slots.give_extra_back(self._first.reseller)
         self._extra = 0
         if self._leased is not None:
-            # Also when this ends by an error or for good: else it would rest until the lease ends.
+            # Also when this worker ends: the next takes it up at once.
             async with asyncio.timeout(_RELEASE_TIMEOUT_S):
                 await release_endpoint(self._tools.engine, self._leased)

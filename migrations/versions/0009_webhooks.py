@@ -130,7 +130,7 @@ _GRANTS: Final = (
     """,
     "GRANT DELETE ON webhook_endpoints TO onsale_recorder",
     "GRANT INSERT, UPDATE, DELETE ON webhook_deliveries TO onsale_recorder",
-    "GRANT INSERT, DELETE ON webhook_attempts TO onsale_recorder",
+    "GRANT INSERT, UPDATE, DELETE ON webhook_attempts TO onsale_recorder",
     "GRANT SELECT, UPDATE ON webhook_positions TO onsale_recorder",
     "GRANT SELECT ON webhook_positions TO onsale_auditor",
 )
