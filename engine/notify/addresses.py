@@ -64,49 +64,55 @@ _LOOK_UPS_MAX: Final = 64
 
 
 class AddressRefusedError(OSError):
-    """An address that must not be told; the message says why."""
+    """An address that must not be told."""
+
+    def __init__(self) -> None:
+        """Say so, and no more: what is inside our own network is nobody's business."""
+        super().__init__("its address is not on the public Internet")
 
 
-def check_url(text: str, *, private: bool) -> None:
-    """Refuse a URL that no endpoint may have.
+def find_url_fault(text: str, *, private: bool) -> str | None:
+    """Return why no endpoint may have this URL; None: it may.
 
     `private` lets loopback pass, and `http` to it: for tests and development only.
-
-    Raises:
-        AddressRefusedError: it is refused.
     """
     url = _read_url(text)
+    if isinstance(url, str):
+        return url
     host = url.host or ""
     address = _literal(host)
     is_own = private and (host == "localhost" or (address is not None and address.is_loopback))
-    if url.scheme != "https" and not (is_own and url.scheme == "http"):
-        raise AddressRefusedError("must begin with https://")
-    if address is not None:
-        check_address(address, private=private)
-    elif not is_own and ("." not in host.strip(".") or _is_internal(host)):
-        raise AddressRefusedError("its host is no name on the Internet")
-    if not is_own:
-        _check_port(url)
+    if is_own and url.scheme in {"http", "https"}:
+        return None
+    if url.scheme != "https":
+        return "must begin with https://"
+    if address is not None and not is_allowed(address, private=private):
+        return "must have an address on the public Internet"
+    if address is None and ("." not in host.strip(".") or _is_internal(host)):
+        return "must have a host's name on the public Internet"
+    return _find_port_fault(url.port or 0)
 
 
-def check_address(address: Address, *, private: bool) -> None:
-    """Refuse an IP address that is not on the Internet.
+def _find_port_fault(port: int) -> str | None:
+    if port != _HTTPS_PORT and (port < _PORT_MIN or port in _PORTS_REFUSED):
+        return f"must be at port 443, or at one from {_PORT_MIN} on; {port} is refused"
+    return None
 
-    Raises:
-        AddressRefusedError: it is refused.
-    """
+
+def is_allowed(address: Address, *, private: bool) -> bool:
+    """Tell whether an IP address is on the Internet, or loopback where that passes."""
     if private and address.is_loopback:
-        return
+        return True
     if isinstance(address, ipaddress.IPv4Address):
-        is_public = not any(address in network for network in _NETWORKS_REFUSED)
-    else:
-        is_public = (
-            address.scope_id is None
-            and address in _INTERNET
-            and not any(address in network for network in _WITHIN_REFUSED)
-        )
-    if not is_public:
-        raise AddressRefusedError("its address is not on the public Internet")
+        return not any(address in network for network in _NETWORKS_REFUSED)
+    is_global = address.scope_id is None and address in _INTERNET
+    return is_global and not any(address in network for network in _WITHIN_REFUSED)
+
+
+def _check(where: str, *, private: bool) -> None:
+    address = _literal(where)
+    if address is None or not is_allowed(address, private=private):
+        raise AddressRefusedError
 
 
 def open_checked_socket(info: _SocketInfo, *, private: bool) -> socket.socket:
@@ -116,12 +122,9 @@ def open_checked_socket(info: _SocketInfo, *, private: bool) -> socket.socket:
         AddressRefusedError: it is refused.
     """
     family, kind, protocol, _, where = info
-    address = _literal(where[0])
-    if address is None:
-        raise AddressRefusedError("it did not resolve to an address")
-    check_address(address, private=private)
+    _check(where[0], private=private)
     opened = socket.socket(family, kind, protocol)
-    opened.setblocking(False)
+    opened.setblocking(False)  # noqa: FBT003 - the library's
     return opened
 
 
@@ -150,10 +153,7 @@ class CheckedResolver(AbstractResolver):
         found = await self.look_up(host, port, family)
         results: list[ResolveResult] = []
         for kind, where in found:
-            address = _literal(where)
-            if address is None:
-                raise AddressRefusedError("it did not resolve to an address")
-            check_address(address, private=self._private)
+            _check(where, private=self._private)
             results.append(
                 ResolveResult(
                     hostname=host,
@@ -182,30 +182,23 @@ class CheckedResolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_url(text: str) -> URL:
+def _read_url(text: str) -> URL | str:
+    """Return a URL, or why it is none that two parsers would read alike."""
     if len(text) > URL_CHARACTERS_MAX:
-        raise AddressRefusedError(f"must have at most {URL_CHARACTERS_MAX} characters")
-    # Parsers differ in what they make of the rest, and a backslash is a slash to some.
+        return f"must have at most {URL_CHARACTERS_MAX} characters"
+    # A backslash is a slash to some, and white space is cut out by others.
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-        raise AddressRefusedError("must be visible ASCII without a backslash")
+        return "must be visible ASCII without a backslash"
     try:
         url = URL(text)
         port = url.port
     except ValueError:
-        raise AddressRefusedError("is no URL") from None
+        return "must be a URL"
     if not url.host or port is None:
-        raise AddressRefusedError("is no URL of a host")
-    if url.user is not None or url.password is not None or "@" in url.raw_authority:
-        raise AddressRefusedError("must not contain a user or a password")
-    if url.raw_fragment or "#" in text:
-        raise AddressRefusedError("must not have a fragment")
+        return "must be a URL with a host"
+    if "@" in url.raw_authority or "#" in text:
+        return "must have neither a user, a password nor a fragment"
     return url
-
-
-def _check_port(url: URL) -> None:
-    port = url.port or 0
-    if port != _HTTPS_PORT and (port < _PORT_MIN or port in _PORTS_REFUSED):
-        raise AddressRefusedError(f"must be at port 443, or at one from 1024 on; {port} is refused")
 
 
 def _is_internal(host: str) -> bool:

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct, structs
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.facts.answers import tell_fact
 from engine.facts.log import Fact
@@ -21,13 +21,13 @@ from engine.notify.due import Due, read_due
 from engine.notify.leases import Leased, release_endpoint
 from engine.notify.results import Result, discard, write_results
 from engine.notify.schedule import Dice
+from engine.notify.secrets import open_secrets
 from engine.notify.sending import Sender, Sent
-from engine.notify.signing import Secrets, read_secrets, sign_headers
+from engine.notify.signing import Secrets, sign_headers
 from engine.notify.slots import AT_ONCE_MAX, Slots
 from engine.platform.ids import Ids, entity_hex
 from engine.platform.sealing import Sealer
 
-SECRETS_PLACE: Final = "webhook_endpoints.secrets"
 TURN_MESSAGES: Final = 500
 """After so many it is somebody else's turn."""
 _RELEASE_TIMEOUT_S: Final = 2.0
@@ -66,6 +66,7 @@ class Courier:
         self._first = leased
         self._waiting: deque[Due] = deque()
         self._flights: dict[asyncio.Task[Sent], tuple[Due, datetime]] = {}
+        self._opened: tuple[bytes, Secrets] | None = None
         self._window = 1
         self._extra = 0
         self._told = 0
@@ -81,6 +82,10 @@ class Courier:
             while await self._start() or self._flights:
                 await asyncio.wait(self._flights, return_when=asyncio.FIRST_COMPLETED)
                 await self._note()
+        except Exception:
+            # It rests until the lease is over, lest it be tried again and again.
+            self._leased = None
+            raise
         finally:
             await self._end()
         return self._told
@@ -114,13 +119,22 @@ class Courier:
 
     async def _send(self, leased: Leased, due: Due, fact: Fact) -> None:
         tools = self._tools
-        secrets = await _open_secrets(tools, leased)
+        secrets = await self._open(leased)
         answer = tell_fact(fact, tools.ids)
         body, now = _encode(answer), tools.clock()
         headers = sign_headers(secrets, answer.id, now, body)
         flight = asyncio.create_task(tools.sender.send(leased.url, headers, body))
         self._flights[flight] = due, now
         self._told += 1
+
+    async def _open(self, leased: Leased) -> Secrets:
+        if self._opened is None or self._opened[0] != leased.secrets_sealed:
+            async with self._tools.engine.connect() as connection:
+                secrets = await open_secrets(
+                    connection, self._tools.sealer, leased.reseller, leased.secrets_sealed
+                )
+            self._opened = leased.secrets_sealed, secrets
+        return self._opened[1]
 
     async def _note(self) -> None:
         """Write down what has come back, together with what comes back in the meantime next."""
@@ -158,32 +172,6 @@ class Courier:
             self._tools.slots.give_extra_back(self._first.reseller)
         self._extra = 0
         if self._leased is not None:
-            # Also when this ends by an error or for good: else it would rest until the lease ends.
+            # Also when this worker ends: the next takes it up at once.
             async with asyncio.timeout(_RELEASE_TIMEOUT_S):
                 await release_endpoint(self._tools.engine, self._leased)
-
-
-async def _open_secrets(tools: Tools, leased: Leased) -> Secrets:
-    # The data key is remembered by the sealer: PostgreSQL is asked the first time only.
-    async with tools.engine.connect() as connection:
-        return await open_secrets(connection, tools.sealer, leased.reseller, leased.secrets_sealed)
-
-
-async def open_secrets(
-    connection: AsyncConnection, sealer: Sealer, reseller: int, sealed: bytes
-) -> Secrets:
-    """Return an endpoint's secrets.
-
-    Raises:
-        SealError: they don't open.
-    """
-    return read_secrets(await sealer.open(connection, reseller, SECRETS_PLACE, sealed))
-
-
-async def seal_secrets(
-    connection: AsyncConnection, sealer: Sealer, reseller: int, secrets: Secrets
-) -> bytes:
-    """Return an endpoint's secrets as they are stored."""
-    # `until` is a moment, which the text has in UTC.
-    text = msgspec.json.encode([structs.asdict(secret) for secret in secrets]).decode()
-    return await sealer.seal(connection, reseller, SECRETS_PLACE, text)

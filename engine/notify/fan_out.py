@@ -28,10 +28,10 @@ _POSITION: Final = text(
 _AFTER: Final = f"(f.xid, f.id) > ({_XID.format(':xid')}, CAST(:fact_id AS BIGINT))"
 # No further than the oldest transaction that may still add to the log.
 _NEXT: Final = text(
-    "SELECT CAST(CAST(xid AS TEXT) AS BIGINT) AS xid, id, count(*) OVER () AS count FROM ("  # noqa: S608
+    "SELECT CAST(CAST(span.xid AS TEXT) AS BIGINT) AS xid, span.id, count(*) OVER () AS size FROM ("  # noqa: S608
     f" SELECT f.xid, f.id FROM facts AS f WHERE {_AFTER}"
     " AND f.xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY f.xid, f.id LIMIT :most)"
-    " AS some ORDER BY some.xid DESC, some.id DESC LIMIT 1"
+    " AS span ORDER BY span.xid DESC, span.id DESC LIMIT 1"
 )
 _RANGE: Final = (
     f"{_AFTER} AND (f.xid, f.id) <= ({_XID.format(':last_xid')}, CAST(:last_id AS BIGINT))"
@@ -67,14 +67,14 @@ async def fan_out(engine: AsyncEngine, now: datetime, *, most: int = FACTS_AT_ON
         position = (await connection.execute(_POSITION)).one_or_none()
         if position is None:
             return 0
-        begin = {"xid": position.xid, "fact_id": position.fact_id}
+        begin = {"xid": str(position.xid), "fact_id": position.fact_id}
         last = (await connection.execute(_NEXT, {**begin, "most": most})).one_or_none()
         if last is None:
             return 0
-        span = {**begin, "last_xid": last.xid, "last_id": last.id}
+        span = {**begin, "last_xid": str(last.xid), "last_id": last.id}
         endpoints = (await connection.execute(_LOCK, span)).scalars().all()
         if endpoints:
             moments = {"now": now, "give_up_at": now + GIVE_UP_AFTER}
             await connection.execute(_DELIVER, {**span, **moments})
         await connection.execute(_MOVE, {"last_xid": last.xid, "last_id": last.id})
-        return last.count
+        return int(last.size)

@@ -81,7 +81,7 @@ class Verdict(Struct, frozen=True):
 _ENABLED: Final = EndpointStatus.ENABLED
 
 
-def judge(
+def judge(  # noqa: PLR0913 - all that it rests on
     standing: Standing,
     sent: Sent,
     *,

@@ -19,7 +19,7 @@ from msgspec import Struct
 from engine.notify.addresses import (
     AddressRefusedError,
     CheckedResolver,
-    check_url,
+    find_url_fault,
     open_checked_socket,
 )
 
@@ -36,7 +36,6 @@ _HEADERS: Final = {
     "Accept": "*/*",
     "Accept-Encoding": "identity",
 }
-_ERROR_CHARACTERS_MAX: Final = 300
 
 
 class Sent(Struct, frozen=True):
@@ -77,7 +76,6 @@ class Sender:
             use_dns_cache=False,
             keepalive_timeout=_KEEP_ALIVE_S,
             socket_factory=partial(open_checked_socket, private=private),
-            ssl_shutdown_timeout=0,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -97,23 +95,17 @@ class Sender:
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         """Send a message. Whatever the other side does is a value: this raises nothing of it."""
         began = monotonic()
+        fault = find_url_fault(url, private=self._private)
+        if fault is not None:
+            return Sent(None, 0, f"not sent: the URL {fault}")
         try:
-            check_url(url, private=self._private)
             async with asyncio.timeout(_TOTAL_TIMEOUT_S):
                 return await self._post(url, headers, body, began)
         except TimeoutError:
             error = "no answer in time"
-        except AddressRefusedError as refused:
-            error = (
-                f"not sent: the URL {refused}"
-                if str(refused).startswith("must")
-                else (f"not sent: {refused}")
-            )
-        except aiohttp.ClientConnectorCertificateError:
-            error = "its certificate is not valid"
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as failed:
             error = _told(failed)
-        return Sent(None, _ms_since(began), error[:_ERROR_CHARACTERS_MAX])
+        return Sent(None, _ms_since(began), error)
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes, began: float) -> Sent:
         response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
@@ -123,13 +115,12 @@ class Sender:
         finally:
             # Sent back for the next message only if all of the answer was read.
             response.close() if not response.content.at_eof() else response.release()
-        sent = Sent(
+        return Sent(
             status=response.status,
             duration_ms=duration_ms,
             response=beginning,
             retry_after=response.headers.get("Retry-After"),
         )
-        return sent
 
 
 async def _read_beginning(response: aiohttp.ClientResponse) -> str:
@@ -146,20 +137,24 @@ async def _read_beginning(response: aiohttp.ClientResponse) -> str:
     return bytes(found).decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
-def _told(failed: Exception) -> str:
+_ERRORS: Final[tuple[tuple[type[BaseException], str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, "its name does not resolve"),
+    (aiohttp.ClientConnectorCertificateError, "its certificate is not valid"),
+    (aiohttp.ClientSSLError, "TLS failed"),
+    (ssl.SSLError, "TLS failed"),
+    (aiohttp.ClientConnectorError, "no connection to be had"),
+    (aiohttp.ServerDisconnectedError, "it closed the connection without an answer"),
+    (ConnectionError, "it closed the connection without an answer"),
+)
+
+
+def _told(failed: BaseException) -> str:
     """Return an error in a few words, without what is private of this side."""
-    cause = getattr(failed, "os_error", None) or failed
-    if isinstance(cause, AddressRefusedError):
-        return f"not sent: {cause}"
-    if isinstance(failed, aiohttp.ClientConnectorDNSError):
-        return "its name does not resolve"
-    if isinstance(failed, aiohttp.ClientSSLError | ssl.SSLError):
-        return "TLS failed"
-    if isinstance(failed, aiohttp.ClientConnectorError):
-        return "no connection to be had"
-    if isinstance(failed, aiohttp.ServerDisconnectedError | ConnectionError):
-        return "it closed the connection without an answer"
-    return "its answer is not HTTP"
+    causes = [failed, getattr(failed, "os_error", None), failed.__cause__, failed.__context__]
+    if any(isinstance(cause, AddressRefusedError) for cause in causes):
+        return f"not sent: {AddressRefusedError()}"
+    words = (words for kind, words in _ERRORS if isinstance(failed, kind))
+    return next(words, "its answer is not HTTP")
 
 
 def _ms_since(began: float) -> int:

@@ -76,6 +76,10 @@ class Prefix(StrEnum):
     INVITATION = "inv"
     ENDPOINT = "whe"
     DELIVERY = "whd"
+    ENDPOINT = "whe"
+    DELIVERY = "whd"
+    FACT = "fct"
+    CURSOR = "cur"
 
 
 def new_entity_id() -> EntityId:
@@ -155,6 +159,24 @@ class Ids:
     def ticket(self, ticket: bytes) -> str:
         """Return the outside form of a ticket id."""
         return self._heads[Prefix.TICKET] + ticket.hex()
+
+    def delivery(self, endpoint: int, fact: int) -> str:
+        """Return the outside form of a delivery's id: which fact, told to which endpoint."""
+        return f"{self._heads[Prefix.DELIVERY]}{endpoint:016x}{fact:016x}"
+
+    def parse_delivery(self, text: str) -> tuple[EntityId, int]:
+        """Read a delivery's id: its endpoint, and its fact.
+
+        Raises:
+            IdError: not a delivery's id, or another region's.
+        """
+        digits = self._hex(Prefix.DELIVERY, text, 2 * _ENTITY_HEX_DIGITS)
+        endpoint = int(digits[:_ENTITY_HEX_DIGITS], 16)
+        fact = int(digits[_ENTITY_HEX_DIGITS:], 16)
+        if not (0 < endpoint < 2**63 and 0 < fact < 2**63):
+            msg = f"{text!r} is out of range"
+            raise IdError(msg)
+        return EntityId(endpoint), fact
 
     def cursor(self, reseller: int, xid: int, fact: int) -> str:
         """Return the outside form of a place in a reseller's log of facts."""

@@ -99,10 +99,10 @@ _TABLES: Final = (
     # One row: up to where the log of facts was handed out. It belongs to the cell.
     """
     CREATE TABLE webhook_positions (
-        only BOOLEAN PRIMARY KEY,
+        single BOOLEAN PRIMARY KEY,
         xid BIGINT NOT NULL,
         fact_id BIGINT NOT NULL,
-        CONSTRAINT webhook_positions_only_check CHECK (only)
+        CONSTRAINT webhook_positions_single_check CHECK (single)
     )
     """,
     "INSERT INTO webhook_positions VALUES (true, 0, 0)",
@@ -130,7 +130,7 @@ _GRANTS: Final = (
     """,
     "GRANT DELETE ON webhook_endpoints TO onsale_recorder",
     "GRANT INSERT, UPDATE, DELETE ON webhook_deliveries TO onsale_recorder",
-    "GRANT INSERT, DELETE ON webhook_attempts TO onsale_recorder",
+    "GRANT INSERT, UPDATE, DELETE ON webhook_attempts TO onsale_recorder",
     "GRANT SELECT, UPDATE ON webhook_positions TO onsale_recorder",
     "GRANT SELECT ON webhook_positions TO onsale_auditor",
 )

@@ -115,9 +115,9 @@ webhook_attempts: Final = Table(
 webhook_positions: Final = Table(
     "webhook_positions",
     metadata,
-    Column("only", Boolean, primary_key=True, autoincrement=False),
+    Column("single", Boolean, primary_key=True, autoincrement=False),
     required("xid", BigInteger),
     required("fact_id", BigInteger),
-    CheckConstraint("only", name="only"),
+    CheckConstraint("single", name="single"),
 )
 """One row: up to where the cell's log of facts was handed out to endpoints."""
