@@ -16,6 +16,7 @@ from msgspec import Struct
 from api import (
     availability,
     batches,
+    buyers,
     health,
     holds,
     house,
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
+            buyers.router,
             trail.router,
         ],
     )

@@ -36,6 +36,7 @@ class ProblemKind(Enum):
     NOT_FOUND = "not-found", 404, "There is nothing at this address"
     SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
     HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"
+    BUYER_NOT_FOUND = "buyer-not-found", 404, "No such buyer"
     ORDER_NOT_FOUND = "order-not-found", 404, "No such order"
     NO_QUEUE = "no-queue", 404, "The show has no waiting room"
     METHOD_NOT_ALLOWED = "method-not-allowed", 405, "The method is not allowed here"

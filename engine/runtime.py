@@ -20,6 +20,7 @@ from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
+from engine.sales.buyers import BuyersOffice
 from engine.sales.confirmations import Confirmations
 from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
@@ -61,6 +62,7 @@ class Serving(Struct, frozen=True):
     gates: Gates
     plans: PlanBook
     sealer: Sealer
+    buyers_office: BuyersOffice
 
 
 class Working(Struct, frozen=True):
@@ -111,6 +113,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             confirm_timeout_ms=settings.confirm_timeout_ms,
         )
         secret = settings.secret.encode()
+        sealer = Sealer(settings.list_sealing_keys(), secret)
         waiting_room = WaitingRoom(
             ids=ids,
             redis=redis,
@@ -138,7 +141,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
-            sealer=Sealer(settings.list_sealing_keys(), secret),
+            sealer=sealer,
+            buyers_office=BuyersOffice(app_engine, redis, sealer),
         )
 
 

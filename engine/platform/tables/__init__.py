@@ -5,6 +5,10 @@ columns mean is said here once. Money is in minor units of the row's (or its ord
 Every table with a `reseller_id` has forced row-level security.
 """
 
+from engine.platform.tables.buyers import (
+    buyer_erasures,
+    buyers,
+)
 from engine.platform.tables.columns import metadata
 from engine.platform.tables.sealing import (
     data_keys,
@@ -45,6 +49,8 @@ __all__ = (
     "api_keys",
     "area_blocks",
     "area_sales",
+    "buyer_erasures",
+    "buyers",
     "conflicts",
     "data_keys",
     "fee_schedules",
