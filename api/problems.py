@@ -38,6 +38,7 @@ class ProblemKind(Enum):
     NOT_FOUND = "not-found", 404, "There is nothing at this address"
     SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
     HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"
+    BUYER_NOT_FOUND = "buyer-not-found", 404, "No such buyer"
     ORDER_NOT_FOUND = "order-not-found", 404, "No such order"
     KEY_NOT_FOUND = "key-not-found", 404, "No such API key"
     NO_ACCOUNT = "no-account", 404, "The reseller has no account"

@@ -22,6 +22,7 @@ from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
+from engine.sales.buyers import BuyersOffice
 from engine.sales.confirmations import Confirmations
 from engine.sales.house_office import HouseOffice
 from engine.sales.recorder import Recorder
@@ -69,6 +70,7 @@ class Serving(Struct, frozen=True):
     plans: PlanBook
     live: LiveSeats
     watch_tokens: WatchTokens
+    buyers_office: BuyersOffice
 
 
 class Working(Struct, frozen=True):
@@ -157,6 +159,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             plans=PlanBook(app_engine),
             live=live,
             watch_tokens=WatchTokens(settings.queue_keys(), region=settings.region),
+            buyers_office=BuyersOffice(app_engine, redis, sealer),
         )
 
 

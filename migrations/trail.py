@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy import text
 
 # A column of such a name is shown as a digest, as every BYTEA one is.
-_HIDDEN: Final = "(^|_)(secret|secrets|hash|password|token|sealed|digest)$"
+_HIDDEN: Final = "(^|_)(secrets?|hash(es)?|password|token|sealed|digests?)$"
 
 _COLUMNS: Final = text(
     "SELECT attname::text, atttypid = 'bytea'::regtype OR attname ~ :hidden AS digested,"

@@ -20,6 +20,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
 
+_NARROW_BUYER_BYTES: Final = 8
+_WIDE_BUYER_BYTES: Final = 12
+
+
 class RecordError(ValueError):
     """A packed record is not of a format that this version reads."""
 
@@ -261,3 +265,16 @@ def pack_buyer(held: int, bought: int, deadline_ms: int) -> bytes:
     return (
         held.to_bytes(size, "big") + bought.to_bytes(size, "big") + deadline_ms.to_bytes(6, "big")
     )
+
+
+def unpack_buyer(packed: bytes) -> tuple[int, int, int]:
+    """Read a value of the `buyers` hash: held, bought, and the holds' deadline in ms.
+
+    Raises:
+        RecordError: not of a known form.
+    """
+    size = {_NARROW_BUYER_BYTES: 1, _WIDE_BUYER_BYTES: 3}.get(len(packed))
+    if size is None:
+        msg = f"a buyer of {len(packed)} bytes"
+        raise RecordError(msg)
+    return _int(packed, 0, size), _int(packed, size, size), _int(packed, 2 * size, 6)

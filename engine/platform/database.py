@@ -88,6 +88,8 @@ def create_engine(settings: Settings, role: str, *, connections_max: int = 8) ->
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_recycle=_POOL_RECYCLE_S,
+        # Errors name the statement, and get into logs: never what it was told.
+        hide_parameters=True,
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
@@ -131,6 +133,7 @@ async def connect_once(
         driver_url(database_url),
         connect_args=_connect_args(role, command_timeout_s),
         poolclass=NullPool,
+        hide_parameters=True,
     )
     try:
         async with engine.connect() as connection:

@@ -3,7 +3,7 @@
 Envelope encryption. A *data key* belongs to one reseller and lies in PostgreSQL, wrapped with a
 *sealing key* from `ONSALE_SEALING_KEYS`; so a sealing key is rotated by wrapping some thousand
 data keys anew, and a reseller's data are shredded by dropping theirs. What is sealed is bound to
-its reseller and its place (`table.column`): moved elsewhere it does not open.
+its reseller and its place (`table.column`), not to its row: moved elsewhere it does not open.
 
 AES-256-GCM (NIST SP 800-38D) by `cryptography`, with random nonces of 96 bits: a data key is good
 for 2**32 values.
@@ -14,7 +14,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,6 +29,7 @@ _OF_CELL: Final = 2
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
 _VERSION_BYTES: Final = 4
+_VERSION_MAX: Final = 2**31 - 1
 _NAME_BYTES: Final = 4
 _DIGEST_BYTES: Final = 16
 _REMEMBERED_MAX: Final = 4096
@@ -38,6 +39,13 @@ _key = data_keys.c
 
 class SealError(RuntimeError):
     """Sealed bytes don't open: altered, moved, or their key is not in the settings any more."""
+
+
+class _DataKey(NamedTuple):
+    """A data key, and the row that it was unwrapped from."""
+
+    wrapped: bytes
+    key: AESGCM
 
 
 class Sealer:
@@ -54,7 +62,7 @@ class Sealer:
         }
         self._first = next(iter(self._sealing_keys))
         self._digest_key = blake2b(secret, digest_size=_KEY_BYTES, person=b"sealed digest").digest()
-        self._data_keys: OrderedDict[tuple[int, int], AESGCM] = OrderedDict()
+        self._data_keys: OrderedDict[tuple[int, int], _DataKey] = OrderedDict()
 
     @property
     def sealing_key(self) -> str:
@@ -82,18 +90,24 @@ class Sealer:
             SealError: it does not open.
         """
         version = int.from_bytes(sealed[1 : 1 + _VERSION_BYTES], "big")
-        if sealed[:1] != bytes([_OF_RESELLER]):
+        if sealed[:1] != bytes([_OF_RESELLER]) or version > _VERSION_MAX:
             raise SealError(place)
-        key = self._data_keys.get((reseller, version))
-        if key is None:
-            query = select(_key.sealing_key, _key.wrapped).where(
-                _key.reseller_id == reseller, _key.version == version
-            )
-            row = (await connection.execute(query)).one_or_none()
-            if row is None:
-                raise SealError(place)
-            key = self._unwrap(reseller, version, row.sealing_key, row.wrapped)
-        return _decrypt(key, sealed[1 + _VERSION_BYTES :], _bound_to(reseller, place), place)
+        content, bound = sealed[1 + _VERSION_BYTES :], _bound_to(reseller, place)
+        known = self._recall(reseller, version)
+        if known is not None:
+            try:
+                return _decrypt(known.key, content, bound, place)
+            except SealError:
+                # It may be one that was never committed, and another took its place.
+                self._data_keys.pop((reseller, version), None)
+        query = select(_key.sealing_key, _key.wrapped).where(
+            _key.reseller_id == reseller, _key.version == version
+        )
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise SealError(place)
+        key = self._unwrap(reseller, version, row.sealing_key, row.wrapped)
+        return _decrypt(key, content, bound, place)
 
     def seal_for_cell(self, place: str, text: str) -> bytes:
         """Return a text that belongs to no reseller as it may be stored."""
@@ -128,6 +142,24 @@ class Sealer:
         bound = _bound_to(reseller, f"data_keys.{version}")
         return nonce + self._sealing_keys[self._first].encrypt(nonce, key, bound)
 
+    def unwrap(self, reseller: int, version: int, name: str, wrapped: bytes) -> bytes:
+        """Return the data key that `wrap` was given, under the sealing key of this name.
+
+        Raises:
+            SealError: it does not open.
+        """
+        place = f"data_keys.{version}"
+        sealing_key = {key.hex(): one for key, one in self._sealing_keys.items()}.get(name)
+        if sealing_key is None:
+            msg = f"the sealing key {name} is not in ONSALE_SEALING_KEYS"
+            raise SealError(msg)
+        try:
+            return sealing_key.decrypt(
+                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], _bound_to(reseller, place)
+            )
+        except (InvalidTag, ValueError):
+            raise SealError(place) from None
+
     async def _newest(self, connection: AsyncConnection, reseller: int) -> tuple[int, AESGCM]:
         query = (
             select(_key.version, _key.sealing_key, _key.wrapped)
@@ -141,32 +173,35 @@ class Sealer:
                 reseller_id=reseller,
                 version=1,
                 sealing_key=self.sealing_key,
-                wrapped=self.wrap(reseller, 1, os.urandom(_KEY_BYTES)),
+                wrapped=self.wrap(reseller, 1, new_data_key()),
             )
             # Two at once: the second waits here for the first's, and takes it.
             await connection.execute(first.on_conflict_do_nothing())
             row = (await connection.execute(query)).one()
-        known = self._data_keys.get((reseller, row.version))
-        return row.version, known or self._unwrap(
-            reseller, row.version, row.sealing_key, row.wrapped
-        )
+        known = self._recall(reseller, row.version)
+        # The row decides: what is remembered may come from a transaction that was rolled back.
+        if known is not None and known.wrapped == row.wrapped:
+            return row.version, known.key
+        return row.version, self._unwrap(reseller, row.version, row.sealing_key, row.wrapped)
+
+    def _recall(self, reseller: int, version: int) -> _DataKey | None:
+        known = self._data_keys.get((reseller, version))
+        if known is not None:
+            self._data_keys.move_to_end((reseller, version))
+        return known
 
     def _unwrap(self, reseller: int, version: int, name: str, wrapped: bytes) -> AESGCM:
-        place = f"data_keys.{version}"
-        sealing_key = self._sealing_keys.get(bytes.fromhex(name))
-        if sealing_key is None:
-            msg = f"the sealing key {name} is not in ONSALE_SEALING_KEYS"
-            raise SealError(msg)
-        try:
-            key = sealing_key.decrypt(
-                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], _bound_to(reseller, place)
-            )
-        except InvalidTag:
-            raise SealError(place) from None
-        self._data_keys[reseller, version] = unwrapped = AESGCM(key)
+        unwrapped = AESGCM(self.unwrap(reseller, version, name, wrapped))
+        self._data_keys[reseller, version] = _DataKey(wrapped, unwrapped)
+        self._data_keys.move_to_end((reseller, version))
         while len(self._data_keys) > _REMEMBERED_MAX:
             self._data_keys.popitem(last=False)
         return unwrapped
+
+
+def new_data_key() -> bytes:
+    """Return a fresh data key."""
+    return os.urandom(_KEY_BYTES)
 
 
 def _bound_to(reseller: int, place: str) -> bytes:

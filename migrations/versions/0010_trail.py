@@ -1,4 +1,4 @@
-"""The audit trail: every change, by whom and from where, chained by hashes.
+"""Buyers, and the audit trail: every change, by whom and from where, chained by hashes.
 
 Revision ID: 0010
 Revises: 0009
@@ -141,7 +141,7 @@ _TEXTS: Final = (
 # Arguments: the reseller's column, the key's, those of noise, of digests, the withheld, the listed.
 # The entry itself is made when the transaction commits: so the lock of the chain's head comes after
 # every other, is held for no call in between, and nobody waits in a ring.
-_NOTE: Final = """
+_NOTE: Final = r"""
 CREATE FUNCTION note_change() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
@@ -149,13 +149,19 @@ DECLARE
     keys CONSTANT TEXT[] := string_to_array(TG_ARGV[1], ',');
     listed CONSTANT TEXT := TG_ARGV[5];
     of_row CONSTANT TEXT[] := keys || of_reseller || string_to_array(listed, ',');
-    hidden CONSTANT TEXT[] :=
+    hidden TEXT[] :=
         keys || string_to_array(TG_ARGV[2], ',') || ARRAY[of_reseller, listed];
     digested CONSTANT TEXT[] := string_to_array(TG_ARGV[3], ',');
     withheld CONSTANT TEXT[] := string_to_array(TG_ARGV[4], ',');
     rows_before JSONB[];
     rows_after JSONB[];
 BEGIN
+    -- The same texts under another key: `./onsale reseal`, which is the owner.
+    IF current_setting('onsale.resealing', true) = 'on'
+        AND current_setting('role', true) = 'onsale_owner' THEN
+        hidden := hidden || ARRAY(
+            SELECT name FROM unnest(digested) AS each(name) WHERE name LIKE '%\_sealed');
+    END IF;
     IF TG_OP = 'INSERT' THEN
         SELECT array_agg(NULL::jsonb), array_agg(to_jsonb(n)) INTO rows_before, rows_after
         FROM new_rows AS n;
@@ -261,6 +267,59 @@ DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION append_trail()
 # Outside a transaction that set it, the setting reads '' once it has been set: NULLIF.
 _TENANT: Final = "reseller_id = NULLIF(current_setting('onsale.reseller_id', true), '')::bigint"
 
+_BUYERS: Final = (
+    """
+    CREATE TABLE buyers (
+        reseller_id BIGINT NOT NULL REFERENCES resellers,
+        buyer_digest BYTEA NOT NULL,
+        buyer_sealed BYTEA NOT NULL,
+        name_sealed BYTEA,
+        email_sealed BYTEA,
+        email_digest BYTEA,
+        phone_sealed BYTEA,
+        created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        changed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        PRIMARY KEY (reseller_id, buyer_digest)
+    )
+    """,
+    "CREATE INDEX ON buyers (reseller_id, email_digest)",
+    """
+    CREATE TABLE buyer_erasures (
+        reseller_id BIGINT NOT NULL REFERENCES resellers,
+        buyer_digest BYTEA NOT NULL,
+        buyer_sealed BYTEA NOT NULL,
+        asked_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        PRIMARY KEY (reseller_id, buyer_digest)
+    )
+    """,
+    "CREATE INDEX ON orders (reseller_id, buyer)",
+    "GRANT SELECT ON buyers, buyer_erasures TO onsale_app, onsale_recorder, onsale_auditor",
+    "GRANT INSERT, UPDATE, DELETE ON buyers, buyer_erasures TO onsale_app",
+    "GRANT DELETE ON buyer_erasures TO onsale_recorder",
+    # A sale can't be changed but by a return, and by this: the reference of a buyer who is to be
+    # forgotten, in orders of shows that are over, becomes another, which nothing leads to.
+    """
+    CREATE FUNCTION forget_buyer(given TEXT) RETURNS BIGINT
+    LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+        WITH over AS MATERIALIZED (
+            SELECT id, 'erased-' || gen_random_uuid() AS pseudonym FROM shows
+            WHERE reseller_id = NULLIF(current_setting('onsale.reseller_id', true), '')::bigint
+                AND starts_at < now() - interval '1 day'
+                AND id IN (SELECT show_id FROM orders WHERE buyer = given AND reseller_id =
+                    NULLIF(current_setting('onsale.reseller_id', true), '')::bigint)
+        ), forgotten AS (
+            UPDATE orders SET buyer = pseudonym FROM over
+            WHERE show_id = over.id AND buyer = given AND reseller_id =
+                NULLIF(current_setting('onsale.reseller_id', true), '')::bigint
+            RETURNING 1
+        )
+        SELECT count(*) FROM forgotten
+    $$
+    """,
+    "REVOKE EXECUTE ON FUNCTION forget_buyer(TEXT) FROM PUBLIC",
+    "GRANT EXECUTE ON FUNCTION forget_buyer(TEXT) TO onsale_app, onsale_recorder",
+)
+
 _KEPT: Final[dict[str, dict[str, Any]]] = {
     "resellers": {},
     "shows": {"noise": ("epoch", "inventory_version", "return_no")},
@@ -275,33 +334,44 @@ _KEPT: Final[dict[str, dict[str, Any]]] = {
     "api_keys": {"noise": ("last_used_at",)},
     # Sales are told by the journal; what becomes of one afterwards is told here.
     "orders": {"keys": ("show_id", "id"), "events": ("UPDATE",), "withheld": ("buyer",)},
-    # Of 0006, 0007 and 0009.
-    "accounts": {},
-    "users": {},
+    "accounts": {"noise": ("changed_at",)},
+    "users": {"noise": ("totp_step",)},
+    "sessions": {},
     "invitations": {},
-    "oauth_clients": {"noise": ("last_used_at",)},
-    "webhook_endpoints": {},
+    "oauth_clients": {},
+    "oauth_grants": {},
+    "webhook_endpoints": {
+        "noise": (
+            *("since", "changed_at", "due_at", "rests_until", "leased_until", "lease"),
+            *("failures", "failing_since", "delivered_at"),
+        )
+    },
+    "buyers": {"noise": ("changed_at",)},
+    "buyer_erasures": {},
 }
 
 
+_TENANT_TABLES: Final = ("trail_entries", "trail_heads", "buyers", "buyer_erasures")
+
+
 def upgrade() -> None:
-    """Make the chains, what writes them, and the triggers of the tables that they tell of."""
-    for statement in (*_TABLES, *_TEXTS, _NOTE, _APPEND, _WHEN_IT_COMMITS):
+    """Make the buyers, the chains, what writes them, and the triggers of what they tell of."""
+    for statement in (*_TABLES, *_TEXTS, _NOTE, _APPEND, _WHEN_IT_COMMITS, *_BUYERS):
         op.execute(statement)
-    for table in ("trail_entries", "trail_heads"):
+    for table in _TENANT_TABLES:
         for statement in (
             (
                 f"CREATE POLICY tenant ON {table} TO onsale_app"
                 f" USING ({_TENANT}) WITH CHECK ({_TENANT})"
             ),
-            f"CREATE POLICY recorder ON {table} FOR SELECT TO onsale_recorder USING (true)",
+            f"CREATE POLICY recorder ON {table} TO onsale_recorder USING (true)",
             f"CREATE POLICY auditor ON {table} FOR SELECT TO onsale_auditor USING (true)",
             f"CREATE POLICY owner ON {table} TO onsale_owner USING (true) WITH CHECK (true)",
         ):
             op.execute(statement)
     # Drafts are nobody's to see: the triggers, which are the owner's, put them in and take them.
     op.execute("CREATE POLICY owner ON trail_drafts TO onsale_owner USING (true) WITH CHECK (true)")
-    for table in ("trail_entries", "trail_heads", "trail_drafts"):
+    for table in (*_TENANT_TABLES, "trail_drafts"):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     for table, options in _KEPT.items():
@@ -312,7 +382,9 @@ def downgrade() -> None:
     """Drop them: what was done is told nowhere any more."""
     for table in _KEPT:
         forget_trail_of(table)
-    op.execute("DROP TABLE trail_drafts, trail_heads, trail_entries")
+    op.execute("DROP INDEX orders_reseller_id_buyer_idx")
+    op.execute("DROP FUNCTION forget_buyer(text)")
+    op.execute("DROP TABLE buyer_erasures, buyers, trail_drafts, trail_heads, trail_entries")
     op.execute(
         "DROP FUNCTION append_trail(), note_change(), trail_key(jsonb, text[]),"
         " trail_columns(jsonb, jsonb, text[], text[], text[]), trail_value(text, jsonb),"

@@ -13,6 +13,10 @@ from engine.platform.tables.accounts import (
     sessions,
     users,
 )
+from engine.platform.tables.buyers import (
+    buyer_erasures,
+    buyers,
+)
 from engine.platform.tables.columns import metadata
 from engine.platform.tables.facts import (
     fact_horizons,
@@ -65,6 +69,8 @@ __all__ = (
     "api_keys",
     "area_blocks",
     "area_sales",
+    "buyer_erasures",
+    "buyers",
     "conflicts",
     "data_keys",
     "fact_horizons",

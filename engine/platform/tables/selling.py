@@ -154,6 +154,7 @@ orders: Final = Table(
     CheckConstraint("status IN ('confirmed', 'conflict', 'refunded', 'returned')", name="status"),
     CheckConstraint("total = face_value + fee + tax - discount", name="total"),
     Index(None, "show_id", "epoch", "position"),
+    Index(None, "reseller_id", "buyer"),
 )
 
 order_lines: Final = Table(
