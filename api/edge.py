@@ -133,6 +133,9 @@ class _Answer:
         self, start: HTTPResponseStartEvent, body: bytes, *, whole: bool
     ) -> bytes:
         headers = dict(start["headers"])
+        # The one header that may come more than once.
+        cookies = [pair for pair in start["headers"] if pair[0] == b"set-cookie"]
+        headers.pop(b"set-cookie", None)
         compressible = b"json" in headers.get(b"content-type", b"")
         if compressible and b"content-encoding" not in headers and len(body) >= BYTES_MIN and whole:
             if self._gzip:
@@ -151,7 +154,7 @@ class _Answer:
             headers.setdefault(name, value)
         headers[b"x-request-id"] = self._request_id
         headers.update(_notes(self._scope))
-        start["headers"] = list(headers.items())
+        start["headers"] = [*headers.items(), *cookies]
         return body
 
 
