@@ -20,6 +20,8 @@ from api import (
     holds,
     house,
     keys,
+    oauth,
+    oauth_clients,
     purchases,
     queues,
     seats,
@@ -65,7 +67,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
             app.state[CREDENTIALS] = Credentials(
-                partial(authenticate, runtime.app_engine), region=given.region
+                partial(authenticate, runtime.app_engine),
+                region=given.region,
+                recognise=runtime.access_tokens.recognise,
             )
             yield
 
@@ -81,10 +85,11 @@ def create_app(settings: Settings | None = None) -> Litestar:
             purchases.router,
             batches.router,
             keys.router,
+            oauth_clients.router,
         ],
     )
     return Litestar(
-        route_handlers=[health.router, queues.router, guarded],
+        route_handlers=[health.router, oauth.router, queues.router, guarded],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,
