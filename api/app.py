@@ -24,6 +24,8 @@ from api import (
     invitations,
     keys,
     live,
+    oauth,
+    oauth_clients,
     purchases,
     queues,
     regions,
@@ -81,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
                 partial(authenticate, runtime.app_engine),
                 region=given.region,
                 other_regions=runtime.cells.others,
+                recognise=runtime.access_tokens.recognise,
             )
             app.state[LIMITS] = Limits(given.key_rate_max, given.address_rate_max)
             yield
@@ -97,6 +100,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             purchases.router,
             batches.router,
             keys.router,
+            oauth_clients.router,
             buyers.router,
             trail.router,
             live.router,
@@ -109,6 +113,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             health.router,
             regions.router,
             queues.router,
+            oauth.router,
             sign_up.router,
             invitations.router,
             guarded,

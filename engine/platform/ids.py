@@ -71,6 +71,8 @@ class Prefix(StrEnum):
     TICKET = "tkt"
     FACT = "fct"
     CURSOR = "cur"
+    OAUTH_CLIENT = "oac"
+    OAUTH_GRANT = "ogr"
     USER = "usr"
     SESSION = "ses"
     INVITATION = "inv"

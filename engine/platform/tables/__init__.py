@@ -18,6 +18,14 @@ from engine.platform.tables.buyers import (
     buyers,
 )
 from engine.platform.tables.columns import metadata
+from engine.platform.tables.credentials import (
+    ended_tokens,
+    oauth_clients,
+    oauth_codes,
+    oauth_grants,
+    refresh_tokens,
+    signing_keys,
+)
 from engine.platform.tables.facts import (
     fact_horizons,
     facts,
@@ -73,6 +81,7 @@ __all__ = (
     "buyers",
     "conflicts",
     "data_keys",
+    "ended_tokens",
     "fact_horizons",
     "facts",
     "fee_schedules",
@@ -82,6 +91,9 @@ __all__ = (
     "mailed_tokens",
     "manifests",
     "metadata",
+    "oauth_clients",
+    "oauth_codes",
+    "oauth_grants",
     "order_lines",
     "orders",
     "outgoing_mails",
@@ -90,12 +102,14 @@ __all__ = (
     "queues",
     "recorder_positions",
     "recoveries",
+    "refresh_tokens",
     "refund_requests",
     "resellers",
     "returns",
     "seat_blocks",
     "sessions",
     "shows",
+    "signing_keys",
     "stranded_facts",
     "tickets",
     "told_shows",
