@@ -78,10 +78,6 @@ class Prefix(StrEnum):
     INVITATION = "inv"
     ENDPOINT = "whe"
     DELIVERY = "whd"
-    ENDPOINT = "whe"
-    DELIVERY = "whd"
-    FACT = "fct"
-    CURSOR = "cur"
 
 
 def new_entity_id() -> EntityId:
@@ -198,24 +194,6 @@ class Ids:
             msg = "no such cursor was ever handed out"
             raise IdError(msg)
         return int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
-
-    def delivery(self, endpoint: int, fact: int) -> str:
-        """Return the outside form of a delivery's id: which fact, told to which endpoint."""
-        return f"{self._heads[Prefix.DELIVERY]}{endpoint:016x}{fact:016x}"
-
-    def parse_delivery(self, text: str) -> tuple[EntityId, int]:
-        """Read a delivery's id: its endpoint, and its fact.
-
-        Raises:
-            IdError: not a delivery's id, or another region's.
-        """
-        digits = self._hex(Prefix.DELIVERY, text, 2 * _ENTITY_HEX_DIGITS)
-        endpoint = int(digits[:_ENTITY_HEX_DIGITS], 16)
-        fact = int(digits[_ENTITY_HEX_DIGITS:], 16)
-        if not (0 < endpoint < 2**63 and 0 < fact < 2**63):
-            msg = f"{text!r} is out of range"
-            raise IdError(msg)
-        return EntityId(endpoint), fact
 
     def derive_hold(self, reseller: int, show: int, idempotency_key: str) -> HoldId:
         """Return the id of the hold that this reseller's key makes on this show."""

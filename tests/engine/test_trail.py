@@ -16,7 +16,8 @@ from engine.platform.ids import EntityId
 from engine.platform.settings import APP_ROLE
 from engine.platform.tables import area_blocks, queues, resellers, seat_blocks
 from engine.sales.returns import take_back
-from engine.tenancy.resellers import authenticate, create_reseller
+from engine.tenancy.keys import authenticate
+from engine.tenancy.resellers import create_reseller
 from engine.tenancy.trail import (
     Anchor,
     Broken,
