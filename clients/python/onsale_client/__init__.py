@@ -23,6 +23,15 @@ from onsale_client.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from onsale_client.models import (
+    Availability,
+    Fact,
+    Hold,
+    Order,
+    Seat,
+    Show,
+    WebhookEndpoint,
+)
 from onsale_client.repeating import Repeats
 from onsale_client.synchronous import Onsale
 from onsale_client.webhooks import SignatureError, read_webhook
@@ -31,20 +40,27 @@ from onsale_client.wire import API_VERSION, Request, Response
 __all__ = (
     "API_VERSION",
     "AsyncOnsale",
+    "Availability",
+    "Fact",
     "ForbiddenError",
+    "Hold",
     "InvalidRequestError",
     "NoAnswerError",
     "NotFoundError",
     "Onsale",
     "OnsaleError",
+    "Order",
     "OverError",
     "ProblemError",
     "RefusedError",
     "Repeats",
     "Request",
     "Response",
+    "Seat",
+    "Show",
     "SignatureError",
     "UnauthorizedError",
     "UnavailableError",
+    "WebhookEndpoint",
     "read_webhook",
 )

@@ -19,10 +19,13 @@ from onsale_client.models import (
     Hold,
     ListedShow,
     Order,
+    Ping,
     Seat,
     SeatPage,
     Show,
     ShowPage,
+    WebhookEndpoint,
+    WebhookEndpointPage,
 )
 from onsale_client.repeating import Course, Repeats
 from onsale_client.wire import (
@@ -94,6 +97,7 @@ class AsyncOnsale:
         self.holds = AsyncHolds(self)
         self.orders = AsyncOrders(self)
         self.facts = AsyncFacts(self)
+        self.webhooks = AsyncWebhooks(self)
 
     async def __aenter__(self) -> Self:
         """Return itself."""
@@ -356,3 +360,35 @@ class AsyncFacts(_Noun):
             if len(page.facts) < limit or page.next_cursor in {None, after}:
                 return
             after = page.next_cursor
+
+
+class AsyncWebhooks(_Noun):
+    """Who is told of facts."""
+
+    async def create(
+        self,
+        url: str,
+        *,
+        types: Sequence[str] | None = None,
+        description: str = "",
+        key: str | None = None,
+    ) -> WebhookEndpoint:
+        """Have facts told to a URL: those of these types, or all. It has its secrets."""
+        body = calls.given({"url": url, "description": description, "types": types})
+        path = path_of("webhook-endpoints")
+        call = Call("POST", path, WebhookEndpoint, body=body, key=key or uuid4().hex)
+        return await self._onsale.send(call)
+
+    async def all(self) -> list[WebhookEndpoint]:
+        """Return your endpoints, without their secrets."""
+        call = Call("GET", path_of("webhook-endpoints"), WebhookEndpointPage)
+        return (await self._onsale.send(call)).endpoints
+
+    async def ping(self, endpoint: str) -> Ping:
+        """Send a test event at once, and return what became of it."""
+        path = path_of("webhook-endpoints", endpoint, "ping")
+        return await self._onsale.send(Call("POST", path, Ping, key=uuid4().hex))
+
+    async def delete(self, endpoint: str) -> None:
+        """Tell this endpoint nothing any more."""
+        await self._onsale.send(Call[None]("DELETE", path_of("webhook-endpoints", endpoint), None))

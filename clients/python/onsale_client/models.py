@@ -218,3 +218,44 @@ class FactPage(Struct, frozen=True):
 
     facts: list[Fact]
     next_cursor: str | None
+
+
+class WebhookSecret(Struct, frozen=True):
+    """What verifies an endpoint's webhooks; `until` is None of the newest."""
+
+    secret: str
+    public_key: str
+    until: datetime | None
+
+
+class WebhookEndpoint(Struct, frozen=True):
+    """Where facts are told; its secrets are there when it was just made."""
+
+    endpoint: str
+    url: str
+    description: str
+    types: list[str] | None
+    status: str
+    reason: str | None
+    secrets: list[WebhookSecret] = []
+
+    @property
+    def secret(self) -> str:
+        """The newest secret: what `read_webhook` takes."""
+        return self.secrets[0].secret
+
+
+class WebhookEndpointPage(Struct, frozen=True):
+    """All endpoints."""
+
+    endpoints: list[WebhookEndpoint]
+
+
+class Ping(Struct, frozen=True):
+    """What became of a test event."""
+
+    delivered: bool
+    status: int | None
+    error: str | None
+    duration_ms: int
+    response: str

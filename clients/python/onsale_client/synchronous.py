@@ -18,10 +18,13 @@ from onsale_client.models import (
     Hold,
     ListedShow,
     Order,
+    Ping,
     Seat,
     SeatPage,
     Show,
     ShowPage,
+    WebhookEndpoint,
+    WebhookEndpointPage,
 )
 from onsale_client.repeating import Course, Repeats
 from onsale_client.wire import (
@@ -93,6 +96,7 @@ class Onsale:
         self.holds = Holds(self)
         self.orders = Orders(self)
         self.facts = Facts(self)
+        self.webhooks = Webhooks(self)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -355,3 +359,35 @@ class Facts(_Noun):
             if len(page.facts) < limit or page.next_cursor in {None, after}:
                 return
             after = page.next_cursor
+
+
+class Webhooks(_Noun):
+    """Who is told of facts."""
+
+    def create(
+        self,
+        url: str,
+        *,
+        types: Sequence[str] | None = None,
+        description: str = "",
+        key: str | None = None,
+    ) -> WebhookEndpoint:
+        """Have facts told to a URL: those of these types, or all. It has its secrets."""
+        body = calls.given({"url": url, "description": description, "types": types})
+        path = path_of("webhook-endpoints")
+        call = Call("POST", path, WebhookEndpoint, body=body, key=key or uuid4().hex)
+        return self._onsale.send(call)
+
+    def all(self) -> list[WebhookEndpoint]:
+        """Return your endpoints, without their secrets."""
+        call = Call("GET", path_of("webhook-endpoints"), WebhookEndpointPage)
+        return (self._onsale.send(call)).endpoints
+
+    def ping(self, endpoint: str) -> Ping:
+        """Send a test event at once, and return what became of it."""
+        path = path_of("webhook-endpoints", endpoint, "ping")
+        return self._onsale.send(Call("POST", path, Ping, key=uuid4().hex))
+
+    def delete(self, endpoint: str) -> None:
+        """Tell this endpoint nothing any more."""
+        self._onsale.send(Call[None]("DELETE", path_of("webhook-endpoints", endpoint), None))
