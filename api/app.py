@@ -14,11 +14,13 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from api import (
+    accounts,
     availability,
     batches,
     health,
     holds,
     house,
+    invitations,
     keys,
     oauth,
     oauth_clients,
@@ -26,6 +28,8 @@ from api import (
     queues,
     seats,
     shows,
+    sign_up,
+    users,
 )
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, require_scope
@@ -86,10 +90,19 @@ def create_app(settings: Settings | None = None) -> Litestar:
             batches.router,
             keys.router,
             oauth_clients.router,
+            accounts.router,
+            users.router,
         ],
     )
     return Litestar(
-        route_handlers=[health.router, oauth.router, queues.router, guarded],
+        route_handlers=[
+            health.router,
+            oauth.router,
+            queues.router,
+            sign_up.router,
+            invitations.router,
+            guarded,
+        ],
         lifespan=[lifespan],
         exception_handlers={
             ProblemError: _tell_problem,

@@ -130,6 +130,9 @@ class _Answer:
         self, start: HTTPResponseStartEvent, body: bytes, *, whole: bool
     ) -> bytes:
         headers = dict(start["headers"])
+        # The one header that may come more than once.
+        cookies = [pair for pair in start["headers"] if pair[0] == b"set-cookie"]
+        headers.pop(b"set-cookie", None)
         compressible = b"json" in headers.get(b"content-type", b"")
         if compressible and b"content-encoding" not in headers and len(body) >= BYTES_MIN and whole:
             if self._gzip:
@@ -147,7 +150,7 @@ class _Answer:
         for name, value in (NO_STORE, *SECURITY_HEADERS):
             headers.setdefault(name, value)
         headers[b"x-request-id"] = self._request_id
-        start["headers"] = list(headers.items())
+        start["headers"] = [*headers.items(), *cookies]
         return body
 
 

@@ -121,6 +121,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         sealer = Sealer(settings.list_sealing_keys(), secret)
         access_tokens = AccessTokens(app_engine, sealer, ids, settings.site_address())
         stack.push_async_callback(access_tokens.stop)
+        door = open_door(app_engine, sealer, region=settings.region, site=settings.site_address())
+        stack.push_async_callback(door.errands.close)
         waiting_room = WaitingRoom(
             ids=ids,
             redis=redis,
@@ -137,9 +139,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             sealer=sealer,
             redis=redis,
             app_engine=app_engine,
-            door=open_door(
-                app_engine, sealer, region=settings.region, site=settings.site_address()
-            ),
+            door=door,
             access_tokens=access_tokens,
             client_guesses=Throttle(free=_CLIENT_GUESSES),
             book=book,

@@ -8,6 +8,7 @@ from api.app import create_app, in_front
 from api.fastlane.app import FastLane
 from engine.platform.settings import Settings
 from web.engine_room import EngineRoom
+from web.people_router import people_router
 from web.queue_page import ROOM, queue_router
 
 
@@ -19,6 +20,7 @@ def compose(settings: Settings | None = None) -> Litestar:
     application = create_app(settings)
     application.state[ROOM] = EngineRoom(application.state)
     application.register(queue_router())
+    application.register(people_router())
     return application
 
 

@@ -1,13 +1,11 @@
 """One visit to the page: what a browser sent, read so that nothing it can send is an error."""
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final
-from urllib.parse import parse_qsl, quote
-
-from litestar import Request
+from typing import Final
+from urllib.parse import quote
 
 from engine.waitingroom.tokens import MAX_AGE_S
+from web.browser import Browser, PageRequest
 from web.room import CameFrom
 
 COOKIE: Final = "onsale-queue"
@@ -15,46 +13,36 @@ COOKIE_AGE_S: Final = int(MAX_AGE_S)
 """A token that is older is refused."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~:-]{1,512}")
-_FIELDS_MAX: Final = 20
-_VALUE_CHARACTERS_MAX: Final = 4096
 _RETRY_S_MAX: Final = 60
 
-PageRequest = Request[Any, Any, Any]
 
-
-class Visit:
+class Visit(Browser):
     """What was asked for."""
 
     def __init__(self, request: PageRequest, show: str, form: bytes = b"") -> None:
         """Take the request, the show that its path names, and the form that came with it."""
-        self._headers = request.scope["headers"]
+        super().__init__(request, form)
         self._scheme = request.scope["scheme"]
-        self._query = _fields(request.scope["query_string"])
         self.show = show
-        self.form = _fields(form)
         client = request.scope["client"]
         # Proxies may add a line instead of prolonging one.
-        forwarded = ", ".join(self._lines(b"x-forwarded-for"))
+        forwarded = ", ".join(self.lines(b"x-forwarded-for"))
         self.came_from = CameFrom(client[0] if client else "", forwarded)
 
     @property
     def token(self) -> str | None:
         """The token that the browser kept, if it looks like one."""
-        for cookie in (self._header(b"cookie") or "").split(";"):
-            name, _, value = cookie.strip().partition("=")
-            if name == COOKIE and _TOKEN.fullmatch(value):
-                return value
-        return None
+        return self.cookie(COOKIE, _TOKEN)
 
     @property
     def return_text(self) -> str | None:
         """Where the seller's link wants people to go on to."""
-        return self._query.get("return")
+        return self.query.get("return")
 
     @property
     def identity(self) -> str | None:
         """What the reseller signed for who it is: from the link, later from the form."""
-        return self.form.get("identity") or self._query.get("identity")
+        return self.form.get("identity") or self.query.get("identity")
 
     @property
     def wants_another(self) -> bool:
@@ -64,7 +52,7 @@ class Visit:
     @property
     def retry_after_s(self) -> int | None:
         """After how long a pass that was not ready yet is asked for again."""
-        given = self._query.get("retry", "")
+        given = self.query.get("retry", "")
         if not re.fullmatch(r"[0-9]{1,3}", given):
             return None
         return min(max(int(given), 1), _RETRY_S_MAX)
@@ -80,15 +68,6 @@ class Visit:
         path = f"/queue/{quote(self.show, safe='')}{tail}"
         return f"{path}?{query}" if query else path
 
-    @property
-    def comes_from_elsewhere(self) -> bool:
-        """Whether a form was sent from another site's page (what old browsers say less clearly)."""
-        site = self._header(b"sec-fetch-site")
-        if site is not None:
-            return site not in ("same-origin", "none")
-        origin = self._header(b"origin")
-        return origin is not None and origin.partition("://")[2] != self._header(b"host")
-
     def keep(self, token: str) -> dict[str, str]:
         """Return the header that lets the browser keep a token for this show's page alone."""
         return {"Set-Cookie": f"{COOKIE}={token}; Max-Age={COOKIE_AGE_S}; {self._cookie_scope}"}
@@ -100,27 +79,6 @@ class Visit:
     @property
     def _cookie_scope(self) -> str:
         # A proxy may have taken the TLS off; the browser itself tells what it sees, in Origin.
-        seen = (self._scheme, self._header(b"x-forwarded-proto"), self._header(b"origin") or "")
+        seen = (self._scheme, self.header(b"x-forwarded-proto"), self.header(b"origin") or "")
         secure = "; Secure" if any((one or "").startswith("https") for one in seen) else ""
         return f"Path=/queue/{quote(self.show, safe='')}; HttpOnly; SameSite=Lax{secure}"
-
-    def _header(self, name: bytes) -> str | None:
-        return next(self._lines(name), None)
-
-    def _lines(self, name: bytes) -> Iterator[str]:
-        return (
-            value.decode("latin-1").strip() for header, value in self._headers if header == name
-        )
-
-
-def _fields(encoded: bytes) -> dict[str, str]:
-    """Read a query or a form; of names that come twice the first, of far too many nothing."""
-    try:
-        pairs = parse_qsl(encoded.decode("latin-1"), max_num_fields=_FIELDS_MAX)
-    except ValueError:
-        return {}
-    fields: dict[str, str] = {}
-    for name, value in pairs:
-        if len(value) <= _VALUE_CHARACTERS_MAX:
-            fields.setdefault(name, value)
-    return fields

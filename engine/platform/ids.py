@@ -153,6 +153,15 @@ class Ids:
         digest = blake2b(scope, key=self._id_key, person=b"show", digest_size=8).digest()
         return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
 
+    def derive_reseller(self, idempotency_key: str, body: int) -> EntityId:
+        """Return the id of the reseller that signs up under this key with this body.
+
+        `body` is its fingerprint: keys of strangers have nothing that tells them apart.
+        """
+        scope = body.to_bytes(FINGERPRINT_BYTES, "big") + idempotency_key.encode()
+        digest = blake2b(scope, key=self._id_key, person=b"reseller", digest_size=8).digest()
+        return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
+
     def parse_hold(self, reseller: int, show: int, text: str) -> HoldId:
         """Read a hold id and check that this reseller could have made it on this show.
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.platform.sealing import Sealer
+from engine.tenancy.errands import Errands
 from engine.tenancy.passwords import Passwords
 from engine.tenancy.throttle import Throttle
 
@@ -41,6 +42,7 @@ class Door(Struct, frozen=True):
     """Sign-ups by where they come from."""
     mails: Throttle
     """Mails that strangers can have sent, by whom they go to."""
+    errands: Errands
 
     def digest_email(self, email: str) -> bytes:
         """Return what stands for an address in look-ups, whatever was typed."""
@@ -59,6 +61,7 @@ def open_door(app: AsyncEngine, sealer: Sealer, *, region: str, site: str) -> Do
         sources=Throttle(free=_GUESSES_FROM_ADDRESS),
         sign_ups=Throttle(free=_SIGN_UPS_FROM_ADDRESS, window_s=_HOUR_S, pause_max_s=_HOUR_S / 2),
         mails=Throttle(free=_MAILS_TO_ADDRESS, window_s=_HOUR_S, pause_max_s=_HOUR_S / 2),
+        errands=Errands(),
     )
 
 

@@ -11,7 +11,20 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    LargeBinary,
+    Select,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.platform.database import (
@@ -34,7 +47,7 @@ COOKIE: Final = "onsale_session"
 SESSION_AGE_MAX: Final = timedelta(hours=12)
 SESSIONS_OF_USER_MAX: Final = 20
 
-TOTP_PLACE: Final = "users.totp"
+TOTP_PLACE: Final = "users.totp_sealed"
 RECOVERY_PLACE: Final = "users.recovery_code"
 
 _TOKEN_BYTES: Final = 32
@@ -284,7 +297,9 @@ async def use_code(door: Door, connection: AsyncConnection, user: UserRow, code:
         digest = door.sealer.digest(user.id, RECOVERY_PLACE, recovery)
         used = (
             update(users)
-            .where(_user.id == user.id, _user.recovery_digests.any(digest))
+            .where(
+                _user.id == user.id, literal(digest, LargeBinary) == any_(_user.recovery_digests)
+            )
             .values(recovery_digests=func.array_remove(_user.recovery_digests, digest))
         )
         return (await connection.execute(used)).rowcount == 1
