@@ -22,6 +22,8 @@ from api import (
     house,
     invitations,
     keys,
+    oauth,
+    oauth_clients,
     purchases,
     queues,
     seats,
@@ -69,7 +71,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
         async with open_serving(given) as runtime:
             app.state[RUNTIME] = runtime
             app.state[CREDENTIALS] = Credentials(
-                partial(authenticate, runtime.app_engine), region=given.region
+                partial(authenticate, runtime.app_engine),
+                region=given.region,
+                recognise=runtime.access_tokens.recognise,
             )
             yield
 
@@ -85,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             purchases.router,
             batches.router,
             keys.router,
+            oauth_clients.router,
             accounts.router,
             users.router,
         ],
@@ -92,6 +97,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
     return Litestar(
         route_handlers=[
             health.router,
+            oauth.router,
             queues.router,
             sign_up.router,
             invitations.router,

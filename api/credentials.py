@@ -19,10 +19,14 @@ from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.tenancy.key_text import parse_key
+from engine.tenancy.oauth_tokens import looks_like_token
 from engine.tenancy.principals import Principal, Recognised, Scope
 
 FRESH_S: Final = 30
 """A key that was revoked is refused everywhere after this long."""
+
+TOKEN_FRESH_S: Final = 10
+"""What ends access tokens is read every 20 seconds at the latest: together no more than that."""
 
 _GRACE_S: Final = 900
 _RETRY_S: Final = 2
@@ -35,8 +39,8 @@ _KEY_CHARACTERS_MAX: Final = 128
 _BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 _REALM: Final = 'Bearer realm="onsale"'
-_SEND_KEY: Final = "Send your API key in the header `Authorization: Bearer <key>`."
-_BAD_KEY: Final = "This API key is not known, or has ended."
+_SEND_KEY: Final = "Send an API key or an access token: `Authorization: Bearer <credential>`."
+_BAD_KEY: Final = "This API key or access token is not known, or has ended."
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -61,8 +65,14 @@ class Credentials:
         clock: Callable[[], float] = time.monotonic,
         *,
         region: str,
+        recognise: Callable[[str], Awaitable[Recognised | None]] | None = None,
     ) -> None:
-        """Take what tells whose key a text is, a clock in seconds, and whose keys are looked up."""
+        """Take what tells whose key a text is, a clock in seconds, and whose keys are looked up.
+
+        `recognise` tells whom an access token stands for; without it there are none.
+        """
+        self._recognise = recognise
+        self._tokens: OrderedDict[bytes, _Known] = OrderedDict()
         self._authenticate = authenticate
         self._region = region
         self._clock = clock
@@ -75,7 +85,8 @@ class Credentials:
         """Return whose key an Authorization header has, if that was asked lately; None: ask."""
         if authorization is None or authorization[:7] != "Bearer ":
             return None
-        known = self._known.get(_digest(authorization[7:].encode()))
+        digest = _digest(authorization[7:].encode())
+        known = self._known.get(digest) or self._tokens.get(digest)
         return known.principal if known is not None and self._clock() < known.fresh_until else None
 
     async def identify(self, authorization: str | None) -> Principal:
@@ -88,7 +99,9 @@ class Credentials:
         match = _BEARER.fullmatch(authorization or "")
         if match is None:
             raise _unauthorized(_SEND_KEY)
-        principal = await self.principal(match[1])
+        text = match[1]
+        is_token = looks_like_token(text)
+        principal = await (self.bearer(text) if is_token else self.principal(text))
         if principal is None:
             raise _unauthorized(_BAD_KEY, error="invalid_token")
         return principal
@@ -122,6 +135,22 @@ class Credentials:
             return known.principal
         self._remember(digest, found)
         return found and found.principal
+
+    async def bearer(self, token: str) -> Principal | None:
+        """Return whom an access token stands for, None if it is not good.
+
+        Raises:
+            StoreUnavailableError: PostgreSQL can't be asked, and was not lately.
+        """
+        found = None if self._recognise is None else await self._recognise(token)
+        if found is None or found.ends_in_s is None:
+            return None
+        now = self._clock()
+        until = now + min(found.ends_in_s, TOKEN_FRESH_S)
+        self._tokens[_digest(token.encode())] = _Known(found.principal, until, until)
+        while len(self._tokens) > _REMEMBERED_MAX:
+            self._tokens.popitem(last=False)
+        return found.principal
 
     async def _look_up(self, digest: bytes, key: str, *, is_known: bool) -> Recognised | None:
         """Ask PostgreSQL, once for all who ask about the same key at the same time.

@@ -37,6 +37,7 @@ class ProblemKind(Enum):
     SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
     HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"
     ORDER_NOT_FOUND = "order-not-found", 404, "No such order"
+    OAUTH_CLIENT_NOT_FOUND = "oauth-client-not-found", 404, "No such OAuth client"
     KEY_NOT_FOUND = "key-not-found", 404, "No such API key"
     NO_ACCOUNT = "no-account", 404, "The reseller has no account"
     USER_NOT_FOUND = "user-not-found", 404, "No such user"

@@ -26,6 +26,8 @@ from engine.sales.recorder import Recorder
 from engine.sales.returns import ReturnsOffice
 from engine.sales.terms import LedgerTerms
 from engine.tenancy.door import Door, open_door
+from engine.tenancy.oauth_tokens import AccessTokens
+from engine.tenancy.throttle import Throttle
 from engine.waitingroom.gates import JoinGate, load_gate
 from engine.waitingroom.identities import IdentityDigests
 from engine.waitingroom.limits import JoinLimits
@@ -33,6 +35,7 @@ from engine.waitingroom.room import WaitingRoom
 from engine.waitingroom.tokens import QueueTokens
 
 _REDIS_CONNECTIONS_MAX = 64
+_CLIENT_GUESSES = 10
 # Four recorders, the tasks' looks, and eight recoveries with a lease and a transaction each.
 _WORKER_CONNECTIONS_MAX = 26
 
@@ -56,6 +59,9 @@ class Serving(Struct, frozen=True):
     redis: Store
     app_engine: AsyncEngine
     door: Door
+    access_tokens: AccessTokens
+    client_guesses: Throttle
+    """Wrong secrets of OAuth clients, by client and by where they come from."""
     book: ShowBook
     box_office: BoxOffice
     house_office: HouseOffice
@@ -113,6 +119,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         )
         secret = settings.secret.encode()
         sealer = Sealer(settings.list_sealing_keys(), secret)
+        access_tokens = AccessTokens(app_engine, sealer, ids, settings.site_address())
+        stack.push_async_callback(access_tokens.stop)
         door = open_door(app_engine, sealer, region=settings.region, site=settings.site_address())
         stack.push_async_callback(door.errands.close)
         waiting_room = WaitingRoom(
@@ -132,6 +140,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             redis=redis,
             app_engine=app_engine,
             door=door,
+            access_tokens=access_tokens,
+            client_guesses=Throttle(free=_CLIENT_GUESSES),
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),

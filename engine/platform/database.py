@@ -18,6 +18,9 @@ RESELLER_SETTING: Final = "onsale.reseller_id"
 KEY_HASH_SETTING: Final = "onsale.key_hash"
 """The session variable that lets one API key's row be seen before its reseller is known."""
 
+OAUTH_CLIENT_SETTING: Final = "onsale.oauth_client"
+"""The session variable that lets one OAuth client's row be seen before its reseller is known."""
+
 SECRET_DIGEST_SETTING: Final = "onsale.secret_digest"  # noqa: S105 - the name of one
 """The session variable that lets the row of one mail address, session, invitation or mailed token
 be seen before its reseller is known."""

@@ -48,6 +48,8 @@ class Prefix(StrEnum):
     HOLD = "hld"
     ORDER = "ord"
     TICKET = "tkt"
+    OAUTH_CLIENT = "oac"
+    OAUTH_GRANT = "ogr"
     USER = "usr"
     SESSION = "ses"
     INVITATION = "inv"

@@ -14,6 +14,14 @@ from engine.platform.tables.accounts import (
     users,
 )
 from engine.platform.tables.columns import metadata
+from engine.platform.tables.credentials import (
+    ended_tokens,
+    oauth_clients,
+    oauth_codes,
+    oauth_grants,
+    refresh_tokens,
+    signing_keys,
+)
 from engine.platform.tables.sealing import (
     data_keys,
 )
@@ -51,6 +59,7 @@ __all__ = (
     "area_sales",
     "conflicts",
     "data_keys",
+    "ended_tokens",
     "fee_schedules",
     "idempotency_keys",
     "invitations",
@@ -58,6 +67,9 @@ __all__ = (
     "mailed_tokens",
     "manifests",
     "metadata",
+    "oauth_clients",
+    "oauth_codes",
+    "oauth_grants",
     "order_lines",
     "orders",
     "outgoing_mails",
@@ -66,12 +78,14 @@ __all__ = (
     "queues",
     "recorder_positions",
     "recoveries",
+    "refresh_tokens",
     "refund_requests",
     "resellers",
     "returns",
     "seat_blocks",
     "sessions",
     "shows",
+    "signing_keys",
     "stranded_facts",
     "tickets",
     "users",
