@@ -26,7 +26,7 @@ PUBLISHED_BEFORE_S: Final = 120
 """So long a key is known before it signs, to processes and to whoever keeps the key set."""
 
 _CURVE: Final = "P-256"
-_PLACE: Final = "signing_keys.private_key"
+_PLACE: Final = "signing_keys.private_key_sealed"
 _LEEWAY_S: Final = 60
 
 _key = signing_keys.c
