@@ -94,7 +94,7 @@ class Forgotten(Struct, frozen=True):
 def read_email(given: str) -> str | None:
     """Return a mail address as it is kept, None if it can't be one. Asks no name server."""
     try:
-        return validate_email(given.strip(), check_deliverability=False).normalized
+        return validate_email(given, check_deliverability=False).normalized
     except (EmailNotValidError, UnicodeError):
         return None
 
