@@ -50,7 +50,8 @@ def plan_cells(
     addresses = {
         region: address_of(host, port.number) for region, port in zip(chosen, ports, strict=True)
     }
-    homes = [_home_of(data, region) if regions else data for region in chosen]
+    is_one = len(chosen) == 1
+    homes = [_home_of(data, one, is_one=is_one) if regions else data for one in chosen]
     for home, region in zip(homes, chosen, strict=True):
         _note(home, region)
     return [
@@ -69,15 +70,19 @@ def _environment(given: Mapping[str, str], region: str, others: str) -> dict[str
     return {**given, variable("region"): region, variable("cells"): told}
 
 
-def _home_of(data: Path, region: str) -> Path:
-    """Return a region's folder: `data` itself if it is its, or nobody's yet, else one below it."""
+def _home_of(data: Path, region: str, *, is_one: bool) -> Path:
+    """Return a region's folder: one below `data`, or that itself if it is the region's.
+
+    So is one that is nobody's yet, for a cell that runs alone.
+    """
     own = _region_of(data)
     below = data / CELLS / region
-    return data if own == region or (own is None and not below.exists()) else below
+    is_free = own is None and is_one and not below.exists()
+    return data if own == region or is_free else below
 
 
 def _region_of(data: Path) -> str | None:
-    """Return whose data these are; None: there are none. Older ones do not say: they are `dev`'s."""
+    """Return whose data these are, `dev`'s if they do not say; None: there are none."""
     file = data / _FILE
     if file.exists():
         return file.read_text(encoding="ascii").strip()
@@ -109,8 +114,8 @@ def tell_cells(cells: Sequence[tuple[Settings, str, Path]]) -> list[str]:
     rows = [("cell", "address", "data")]
     rows += [(settings.region, address, str(folder)) for settings, address, folder in cells]
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
         for row in rows
     ]
+    return [f"  {line.rstrip()}" for line in lines]

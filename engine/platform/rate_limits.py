@@ -28,6 +28,8 @@ _KEY_BYTES: Final = 16
 _SLOT_BYTES: Final = 8
 _ADDRESSES_REMEMBERED: Final = 4096
 _V6_PREFIX_BYTES: Final = 8
+_ROUNDING_S: Final = 1e-6
+"""Sums of intervals are not exact: the last of a burst must not be refused for that."""
 
 
 class Buckets:
@@ -43,7 +45,7 @@ class Buckets:
             msg = "a limit needs a rate of 0 or more, and a burst and a table of 1 or more"
             raise ValueError(msg)
         self._interval_s = 1 / per_s if per_s else 0.0
-        self._tolerance_s = self._interval_s * (burst - 1)
+        self._tolerance_s = self._interval_s * (burst - 1) + _ROUNDING_S
         self._full_at_s = array("d", bytes(8 * slots))
         self._hash = blake2b(key=secrets.token_bytes(_KEY_BYTES), digest_size=_SLOT_BYTES)
 
@@ -90,7 +92,7 @@ class OwnBuckets:
             msg = "a limit needs a rate of 0 or more, and a burst and room for 1 or more"
             raise ValueError(msg)
         self._interval_s = 1 / per_s if per_s else 0.0
-        self._tolerance_s = self._interval_s * (burst - 1)
+        self._tolerance_s = self._interval_s * (burst - 1) + _ROUNDING_S
         self._owners_max = owners_max
         self._full_at_s: dict[int, float] = {}
 

@@ -28,13 +28,15 @@ P99_RATIO_MOST: Final = 3.0
 ANSWERED_RATIO_LEAST: Final = 0.9
 FLOOD_TIMES: Final = 10
 
-_STARTING_S: Final = 1.0
-_LONGER_S: Final = 3
+_STARTING_S: Final = 2.0
+_LONGER_S: Final = 4
 _SETTLE_S: Final = 1.5
 """Longer than the process remembers who had work."""
 
 
-class _Sizes(Struct, frozen=True, kw_only=True):
+class Sizes(Struct, frozen=True, kw_only=True):
+    """How much is sent."""
+
     steady_per_s: float
     steady_connections: int = 8
     flood_connections: int = FLOOD_TIMES * CONNECTIONS
@@ -42,8 +44,8 @@ class _Sizes(Struct, frozen=True, kw_only=True):
     seconds: int
 
 
-_FULL: Final = _Sizes(steady_per_s=200, flood_requests=150_000, seconds=5)
-_QUICK: Final = _Sizes(steady_per_s=50, flood_connections=128, flood_requests=20_000, seconds=2)
+_FULL: Final = Sizes(steady_per_s=200, flood_requests=150_000, seconds=5)
+_QUICK: Final = Sizes(steady_per_s=50, flood_connections=128, flood_requests=20_000, seconds=2)
 
 
 class _Steady(Struct, frozen=True):
@@ -55,9 +57,13 @@ class _Steady(Struct, frozen=True):
     p99_ms: float
 
 
-def measure(bench: HttpBench) -> Figure:
-    """Return the p99 of the steady one's answers, beside what it is without a flood."""
-    sizes = _FULL if bench.size == FULL else _QUICK
+def measure(bench: HttpBench, sizes: Sizes | None = None) -> Figure:
+    """Return the p99 of the steady one's answers, beside what it is without a flood.
+
+    Raises:
+        BenchError: the flood ended too early, or nothing was held.
+    """
+    sizes = sizes or (_FULL if bench.size == FULL else _QUICK)
     with open_course(bench) as course:
         fight = _Fight(bench, course, sizes)
         rounds = alternate(bench.rounds, fight.flooded, fight.alone)
@@ -90,7 +96,7 @@ def measure(bench: HttpBench) -> Figure:
 class _Fight:
     """Two resellers at one process."""
 
-    def __init__(self, bench: HttpBench, course: Course, sizes: _Sizes) -> None:
+    def __init__(self, bench: HttpBench, course: Course, sizes: Sizes) -> None:
         self._bench = bench
         self._course = course
         self._sizes = sizes
