@@ -39,6 +39,7 @@ _ACKED_AT: Final = 120
 _ALIGN: Final = 4
 _RECEIVE_BYTES: Final = 256 * 1024
 _TIMEOUT_S: Final = 2.0
+_AT_ONCE: Final = struct.pack("=ii", 1, 0)
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 
 Peer = bytes
@@ -99,6 +100,8 @@ def _cut_off_one(file: int, wanted: set[Peer]) -> None:
         if connection.family in {socket.AF_INET, socket.AF_INET6}:
             host, port = connection.getpeername()[:2]
             if peer_of(f"[{host}]:{port}") in wanted:
+                # Without lingering: the system need not keep for them what they do not read.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                 connection.shutdown(socket.SHUT_RDWR)
 
 
