@@ -65,7 +65,8 @@ async def watch_show(visit: Visit, credentials: Credentials) -> None:
         ended = asyncio.get_running_loop().create_future()
         gone = asyncio.ensure_future(visit.exchange.client_disconnect())
         transport = visit.exchange.response_stream(200, _HEADERS)
-        watcher = Watcher(transport, peer_of(visit.scope.client), ended, until_s)
+        port = int(visit.scope.server.rpartition(":")[2])
+        watcher = Watcher(transport, (peer_of(visit.scope.client), port), ended, until_s)
         gone.add_done_callback(lambda _: watcher.end())
         try:
             await live.watch(visit.runtime.live, show, block, watcher, last)

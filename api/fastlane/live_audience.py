@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from api.fastlane.unread import Peer, bytes_on_wire, cut_off, read_acknowledged
+from api.fastlane.unread import Peer, bytes_on_wire
 from api.live_answers import tell_beat, tell_frame, tell_gone, tell_picture
 from api.server import Stream
 from engine.inventory.facts import StreamId
@@ -27,36 +27,37 @@ STALLED_S: Final = 10.0
 
 _JITTER: Final = 0.25
 _SENT_AT_ONCE: Final = 512
-_LOOK_S: Final = 5.0
-_LOOK_BYTES: Final = 64 * 1024
 
 
 class Watcher:
     """One stream."""
 
     __slots__ = (
-        *("acknowledged", "ended", "ends_at", "file", "last", "looked_at", "looked_sent"),
-        *("moved_at", "peer", "sent", "transport", "unread"),
+        *("acknowledged", "ended", "ends_at", "last", "moved_at", "peer", "port", "sent"),
+        *("sent_before", "transport"),
     )
 
     def __init__(
-        self, transport: Stream, peer: Peer, ended: asyncio.Future[None], until_s: float
+        self,
+        transport: Stream,
+        ends: tuple[Peer, int],
+        ended: asyncio.Future[None],
+        until_s: float,
     ) -> None:
-        """Take what it is sent by, who is there, and how long it may last."""
+        """Take what it is sent by, who is there at which port, and how long it may last."""
         self.transport = transport
-        self.peer = peer
+        self.peer, self.port = ends
         self.ended = ended
         now = time.monotonic()
         lasts_s = STREAM_S * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         self.ends_at = now + min(lasts_s, until_s)
         self.last: StreamId | None = None
         """Where it was cut off, as long as nobody knows what came since."""
-        self.file: int | None = None
         self.sent = 0
+        self.sent_before: int | None = None
+        """What was acknowledged of other answers, as a negative number; None: unknown."""
         self.acknowledged = 0
-        self.unread = 0
-        self.looked_at = self.moved_at = now
-        self.looked_sent = 0
+        self.moved_at = now
 
     def send(self, content: bytes) -> None:
         """Send something."""
@@ -68,41 +69,15 @@ class Watcher:
         if not self.ended.done():
             self.ended.set_result(None)
 
-    def wants_a_look(self, now: float) -> bool:
-        """Tell whether enough was sent, or enough time has passed, to ask what was read."""
-        more = self.sent - self.looked_sent
-        return more > _LOOK_BYTES or (
-            (more > 0 or self.unread > 0) and now - self.looked_at > _LOOK_S
-        )
-
-    def found(self, file: int, now: float) -> None:
-        """Note its connection: what is counted begins here, up to one picture late."""
-        acknowledged = read_acknowledged(file, self.peer)
-        if acknowledged is not None:
-            self.file, self.acknowledged = file, acknowledged
-            self.looked_sent, self.looked_at, self.moved_at = self.sent, now, now
-
-    def look(self, now: float) -> bool:
-        """Ask what was read; return whether it reads fast enough."""
-        if self.file is None:
-            return True
-        acknowledged = read_acknowledged(self.file, self.peer)
-        if acknowledged is None:
-            self.file = None  # its connection has another number, or is gone
-            return True
-        read = acknowledged - self.acknowledged
-        more = self.sent - self.looked_sent
-        self.acknowledged, self.looked_sent, self.looked_at = acknowledged, self.sent, now
-        self.unread = max(self.unread + more - read, 0)
-        if read > 0 or not self.unread:
+    def reads(self, acknowledged: int, now: float) -> bool:
+        """Return whether it reads fast enough, by what its client has acknowledged so far."""
+        if self.sent_before is None:
+            self.sent_before = min(self.sent - acknowledged, 0)
+        unread = self.sent - acknowledged - self.sent_before
+        if unread <= 0 or acknowledged != self.acknowledged:
             self.moved_at = now
-        return self.unread <= UNREAD_BYTES_MAX and now - self.moved_at <= STALLED_S
-
-    def cut_off(self) -> None:
-        """End its connection: what it has not read would be kept for it."""
-        if self.file is not None:
-            cut_off(self.file, self.peer)
-        self.end()
+        self.acknowledged = acknowledged
+        return unread <= UNREAD_BYTES_MAX and now - self.moved_at <= STALLED_S
 
 
 class Part:
@@ -136,8 +111,10 @@ class Part:
 
 async def send_to(watchers: Iterable[Watcher], content: bytes) -> None:
     """Send the same to all these."""
+    size = bytes_on_wire(content)
     for n, watcher in enumerate(watchers, 1):
-        watcher.send(content)
+        watcher.transport.send_bytes(content)
+        watcher.sent += size
         if n % _SENT_AT_ONCE == 0:
             await asyncio.sleep(0)
 

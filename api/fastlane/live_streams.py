@@ -8,7 +8,7 @@ import structlog
 
 from api.fastlane.live_audience import Audience, Watcher
 from api.fastlane.streams import Streams
-from api.fastlane.unread import CAN_BE_TOLD, find_connections
+from api.fastlane.unread import cut_off, read_acknowledged
 from api.problems import ProblemError, ProblemKind
 from engine.inventory.facts import StreamId
 from engine.inventory.live import LiveSeats
@@ -20,8 +20,8 @@ SHOWS_MAX: Final = 1024
 PARTS_MAX: Final = 4096
 """Of all shows: what changes is written once for each."""
 
-_UNTOLD_BYTES_MAX: Final = 1024 * 1024
-_SWEEP_S: Final = 0.5
+_BLIND_BYTES_MAX: Final = 1024 * 1024
+_SWEEP_S: Final = 2.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -35,6 +35,7 @@ class Live:
         self._watchers: set[Watcher] = set()
         self._streams: Streams | None = None
         self._sweeper: asyncio.Task[None] | None = None
+        self._is_blind = False
 
     def streams(self, settings: Settings) -> Streams:
         """Return what counts them."""
@@ -89,26 +90,42 @@ class Live:
             await asyncio.sleep(_SWEEP_S)
             now = time.monotonic()
             try:
-                self._look(now)
+                for watcher in list(self._watchers):
+                    if now >= watcher.ends_at:
+                        watcher.end()
                 for audience in list(self._audiences.values()):
                     await audience.beat(now)
+                await self._look()
             except Exception:  # noqa: BLE001 - told; the next sweep may go well
                 _log.exception("live seats: a sweep failed")
 
-    def _look(self, now: float) -> None:
-        self._find_files(now)
-        for watcher in list(self._watchers):
-            if now >= watcher.ends_at:
-                watcher.end()
-            elif watcher.wants_a_look(now) and not watcher.look(now):
-                _log.info("live seats: cut off who does not read", unread=watcher.unread)
-                watcher.cut_off()
-            elif watcher.file is None and watcher.sent > _UNTOLD_BYTES_MAX:
-                watcher.end()  # nobody can tell what was read: it comes back
+    async def _look(self) -> None:
+        """Cut off who does not read: what was sent to them would be kept for them."""
+        for port in {watcher.port for watcher in self._watchers}:
+            try:
+                acknowledged = await asyncio.to_thread(read_acknowledged, port)
+            except OSError as error:
+                self._look_blindly(error)
+                continue
+            now = time.monotonic()
+            slow = [
+                one
+                for one in self._watchers
+                if one.port == port
+                and (read := acknowledged.get(one.peer)) is not None
+                and not one.reads(read, now)
+            ]
+            if slow:
+                _log.info("live seats: cut off who does not read", watchers=len(slow))
+                await asyncio.to_thread(cut_off, {one.peer for one in slow})
+                for one in slow:
+                    one.end()
 
-    def _find_files(self, now: float) -> None:
-        unknown = {one.peer: one for one in self._watchers if one.file is None}
-        if unknown and CAN_BE_TOLD:
-            known = [one.file for one in self._watchers if one.file is not None]
-            for peer, file in find_connections(unknown, known).items():
-                unknown[peer].found(file, now)
+    def _look_blindly(self, error: OSError) -> None:
+        """Let streams end early where nobody can tell what is read of them: they come back."""
+        if not self._is_blind:
+            _log.warning("live seats: what is read can't be told", error=repr(error))
+        self._is_blind = True
+        for watcher in self._watchers:
+            if watcher.sent > _BLIND_BYTES_MAX:
+                watcher.end()

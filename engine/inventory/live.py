@@ -21,6 +21,7 @@ from engine.inventory.commands import Recovering
 from engine.inventory.facts import StreamId
 from engine.inventory.live_frames import Frame, GapError, History, Picture, read_frames
 from engine.inventory.shows import Show
+from engine.platform.cpu_demand import CpuDemand
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store, StreamEntries
@@ -34,8 +35,8 @@ FRAME_S_MAX: Final = 0.3
 STALE_S: Final = 3.0
 """After so long without an answer watchers are told that nobody knows."""
 
-_BUSY: Final = 0.85
-_IDLE: Final = 0.6
+_BUSY: Final = 0.8
+_IDLE: Final = 0.5
 _SLOWER: Final = 1.25
 _FASTER: Final = 0.9
 _SMOOTHING: Final = 0.3
@@ -88,36 +89,34 @@ class LiveShow:
 
 
 class Pace:
-    """How long a turn lasts: longer when this process has little CPU left, within bounds."""
+    """How long a turn lasts: longer when a thread of this process is short of CPU, within bounds.
+
+    Sending is not done when it returns: the server's own thread writes what it was given, and what
+    it can't write in time waits there, before every other answer.
+    """
 
     def __init__(
-        self,
-        clock: Callable[[], float] = time.monotonic,
-        cpu_clock: Callable[[], float] = time.process_time,
+        self, demand: Callable[[], float], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin with the shortest."""
+        """Begin with the shortest; `demand` is the share of the time since it was asked last."""
         self.turn_s = FRAME_S
+        self._demand = demand
         self._clock = clock
-        self._cpu_clock = cpu_clock
         self._began_at = clock()
-        self._cpu_at = cpu_clock()
         self._share = 0.0
 
-    def next_pause_s(self) -> float:
-        """Return how long to rest until the next turn, which begins with that."""
-        now, cpu = self._clock(), self._cpu_clock()
-        took_s = max(now - self._began_at, 1e-6)
-        share = (cpu - self._cpu_at) / took_s
-        self._share += _SMOOTHING * (share - self._share)
+    def begin(self) -> None:
+        """Begin a turn."""
+        self._began_at = self._clock()
+
+    def end(self) -> float:
+        """End it; return how long to rest until the next."""
+        self._share += _SMOOTHING * (self._demand() - self._share)
         if self._share > _BUSY:
             self.turn_s = min(self.turn_s * _SLOWER, FRAME_S_MAX)
         elif self._share < _IDLE:
             self.turn_s = max(self.turn_s * _FASTER, FRAME_S)
-        return max(self.turn_s - took_s, 0.0)
-
-    def begin(self) -> None:
-        """Begin a turn."""
-        self._began_at, self._cpu_at = self._clock(), self._cpu_clock()
+        return max(self.turn_s - (self._clock() - self._began_at), 0.0)
 
 
 Reading = Callable[[Show], Awaitable[InventoryState | Recovering]]
@@ -155,14 +154,14 @@ class LiveSeats:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        pace = Pace()
+        pace = Pace(CpuDemand().share)
         while self._followed:
             pace.begin()
             try:
                 await self._turn()
             except Exception:  # noqa: BLE001 - told; the watchers depend on the next turn
                 _log.exception("live seats: a turn failed")
-            await asyncio.sleep(pace.next_pause_s())
+            await asyncio.sleep(pace.end())
 
     async def _turn(self) -> None:
         """Read what is new; a server that does not answer holds up its own shows only."""

@@ -1,8 +1,8 @@
 """`live`: from the script that decided a change to the watcher who is told of it.
 
-So many people watch all of a show while it sells at a steady rate: holds, releases, purchases. What
+So many watch all of a show while it sells at a steady rate: holds, releases, purchases. What
 each delta took is counted from its own time, which the script wrote on the store's clock, to the
-moment at which the last byte of the frame that tells it was read: the same machine's clock. Watchers
+moment at which the last byte of the frame that tells it was read: one machine has one clock. They
 are raw sockets of a process of their own; the first few keep what they are told, and what they then
 know must be what the store has. The control is one watcher alone.
 """
@@ -44,6 +44,7 @@ _SETTLE_S: Final = 3.0
 _OPEN_WITHIN_S: Final = 120.0
 _ANSWER_WITHIN_S: Final = 60.0
 _WARM_UP_S: Final = 2.0
+_LAST_FRAMES_S: Final = 1.0
 _DELTAS_READ: Final = 20_000
 _REDIS_TIMEOUT_S: Final = 30
 _PERCENT_OF_ALL: Final = (50, 99)
@@ -129,13 +130,14 @@ class _Run:
                     watching.ask("going")
                     spent = self._cpu()
                     time.sleep(seconds)
+                    watching.ask("counted")
                     spent = {part: used - spent[part] for part, used in self._cpu().items()}
                 finally:
                     stop.set()
                 sales = selling.result()
-            time.sleep(1.0)
+            time.sleep(_LAST_FRAMES_S)
             seen = watching.stop()
-        return self._told(seen, spent, per_connection, sales.statuses, seconds)
+        return self._told(seen, spent, per_connection, sales.statuses)
 
     def _told(
         self,
@@ -143,7 +145,6 @@ class _Run:
         spent: Mapping[str, float],
         per_connection: float,
         sales: dict[str, int],
-        seconds: float,
     ) -> Watched:
         decided = self._decided()
         self._check(seen, sales)
@@ -151,14 +152,14 @@ class _Run:
         p50, p99 = (percentile(times, percent) for percent in _PERCENT_OF_ALL)
         deliveries = sum(count for *_, count in seen.deltas)
         api_s = spent.get("api", 0.0)
-        frames = len({at for at, *_ in seen.deltas})
-        self._say(f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {frames / seconds:.1f} frames a second")
+        frames_per_s = len({at for at, *_ in seen.deltas}) / seen.wall_s
+        self._say(f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {frames_per_s:.1f} frames a second")
         return Watched(
             watchers=self._watchers,
             p50_ms=p50,
             p99_ms=p99,
             deliveries=deliveries,
-            frames_per_s=round(frames / seconds, 2),
+            frames_per_s=round(frames_per_s, 2),
             deliveries_per_cpu_s=round(deliveries / api_s) if api_s else 0,
             bytes_per_connection=round(per_connection),
             dropped=seen.dropped,
@@ -182,7 +183,8 @@ class _Run:
 
     def _decided(self) -> list[tuple[str, int]]:
         """Return each delta's sequence and time, in their order."""
-        key = "{%s}:deltas" % self._show.id.rpartition("_")[2]
+        digits = self._show.id.rpartition("_")[2]
+        key = f"{{{digits}}}:deltas"
         url = self._course.site.settings.redis_url
         with redis.Redis.from_url(url, socket_timeout=_REDIS_TIMEOUT_S) as store:
             listed: Any = store.xrange(key, count=_DELTAS_READ)

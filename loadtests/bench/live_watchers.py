@@ -1,7 +1,8 @@
 """Thousands of watchers of live seats in one process: raw sockets, nothing decoded while it counts.
 
-`python -m loadtests.bench.live_watchers` reads a `Task` as a line of JSON, says `ready` when each
-watcher has its snapshot, `going` after a line that says so, and its `Seen` after the next line.
+`python -m loadtests.bench.live_watchers` reads a `Task` as a line of JSON and says `ready` when
+each watcher has its snapshot. After the next line it counts and says `going`, after another it
+counts no more and says `counted`, and after the last it tells its `Seen`.
 The first few watchers keep what they are told, so that it can be compared with the truth.
 """
 
@@ -43,13 +44,15 @@ class Task(Struct, frozen=True):
 
 
 class Seen(Struct, frozen=True):
-    """What the watchers were told since they were going."""
+    """What the watchers were told while it counted."""
 
     deltas: list[tuple[str, int, int]]
     """Sequence, ms since 1970, and to how many watchers that delta had come at that ms."""
     dropped: int
+    """Until the end."""
     bytes: int
     cpu_s: float
+    wall_s: float
     kept: list[str]
     """All that the first few were told, from the snapshot on."""
 
@@ -78,7 +81,8 @@ class Watchers:
         self._ready = 0
         self._bytes = 0
         self._kept: list[list[bytes]] = [[] for _ in range(min(KEPT, task.watchers))]
-        self._cpu_s = 0.0
+        self._cpu_s = self._wall_s = 0.0
+        self._counts = False
 
     def open(self) -> None:
         """Connect, and wait until each has its snapshot."""
@@ -96,15 +100,18 @@ class Watchers:
 
     def begin(self) -> None:
         """Count from now on."""
-        self._deltas.clear()
-        self._bytes = 0
-        self._cpu_s = time.process_time()
+        self._counts = True
+        self._cpu_s, self._wall_s = time.process_time(), time.monotonic()
+
+    def end(self) -> None:
+        """Count no more, and read on."""
+        self._counts = False
+        self._cpu_s = time.process_time() - self._cpu_s
+        self._wall_s = time.monotonic() - self._wall_s
 
     def read(self) -> None:
         """Read what has come."""
         for file, _ in self._epoll.poll(_WAIT_S):
-            if file == 0:
-                return
             watcher = self._by_file[file]
             try:
                 data = watcher.connection.recv(_READ_BYTES)
@@ -127,7 +134,8 @@ class Watchers:
             deltas=deltas,
             dropped=self._dropped,
             bytes=self._bytes,
-            cpu_s=time.process_time() - self._cpu_s,
+            cpu_s=self._cpu_s,
+            wall_s=self._wall_s,
             kept=[b"".join(kept).decode() for kept in self._kept],
         )
 
@@ -145,7 +153,6 @@ class Watchers:
         self._epoll.register(connection.fileno(), select.EPOLLIN)
 
     def _take(self, watcher: _Watcher, data: bytes) -> None:
-        self._bytes += len(data)
         if watcher.kept is not None:
             watcher.kept.append(data)
         if watcher.part:
@@ -157,7 +164,10 @@ class Watchers:
         if not watcher.is_ready and b"\nevent: snapshot\n" in data:
             watcher.is_ready = True
             self._ready += 1
+        if not self._counts:
+            return
         now_ms = time.time_ns() // _MS
+        self._bytes += len(data)
         for event in data.split(_ID)[1:]:
             at, _, rest = event.partition(b"\n")
             if rest.startswith(_DELTA[1:]):
@@ -180,12 +190,12 @@ def _main() -> None:
     _say("ready")
     asked = select.poll()
     asked.register(0, select.POLLIN)
-    for word in ("going", ""):
+    for word, act in (("going", watchers.begin), ("counted", watchers.end), ("", None)):
         while not asked.poll(0):
             watchers.read()
         sys.stdin.buffer.readline()
-        if word:
-            watchers.begin()
+        if act is not None:
+            act()
             _say(word)
     _say(msgspec.json.encode(watchers.seen()).decode())
 

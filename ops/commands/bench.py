@@ -40,7 +40,7 @@ _WIDTH_OF_FILES: Final = 160
     help=f"Who watch a show live, in `live`.  [default: {FULL.watchers}]",
 )
 @click.option("--list", "as_list", is_flag=True, help="Only list the measurements.")
-def command(
+def command(  # noqa: PLR0913 - the options
     *,
     names: Sequence[str],
     as_json: bool,
