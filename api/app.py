@@ -16,6 +16,7 @@ from msgspec import Struct
 from api import (
     availability,
     batches,
+    facts,
     health,
     holds,
     house,
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
+            facts.router,
         ],
     )
     return Litestar(

@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.plans import PlanBook
+from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
@@ -59,6 +60,7 @@ class Serving(Struct, frozen=True):
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
+    facts: FactsReader
 
 
 class Working(Struct, frozen=True):
@@ -135,6 +137,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
+            facts=FactsReader(app_engine),
         )
 
 
