@@ -18,6 +18,7 @@ from api import (
     availability,
     batches,
     buyers,
+    facts,
     health,
     holds,
     house,
@@ -106,6 +107,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             live.router,
             accounts.router,
             users.router,
+            facts.router,
         ],
     )
     return Litestar(

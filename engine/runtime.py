@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.plans import PlanBook
+from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
 from engine.inventory.live import LiveSeats
@@ -77,6 +78,7 @@ class Serving(Struct, frozen=True):
     live: LiveSeats
     watch_tokens: WatchTokens
     buyers_office: BuyersOffice
+    facts: FactsReader
 
 
 class Working(Struct, frozen=True):
@@ -170,6 +172,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             live=live,
             watch_tokens=WatchTokens(settings.queue_keys(), region=settings.region),
             buyers_office=BuyersOffice(app_engine, redis, sealer),
+            facts=FactsReader(app_engine),
         )
 
 

@@ -11,6 +11,7 @@ from arq.worker import Worker, async_check_health
 from engine.platform.settings import Settings
 from engine.runtime import Working
 from workers.erasures import forget_buyers
+from workers.facts import forget_old_facts
 from workers.idempotency import forget_old_keys
 
 _JOBS_AT_ONCE: Final = 8
@@ -44,6 +45,7 @@ async def run_jobs(working: Working) -> None:
         cron_jobs=[
             cron(forget_old_keys, minute=17, timeout=300),
             cron(forget_buyers, minute=41, timeout=300),
+            cron(forget_old_facts, minute=47, timeout=300),
         ],
         redis_pool=queue,
         ctx={"working": working},

@@ -6,6 +6,7 @@ from typing import Final
 from engine.runtime import Working
 from workers.admission import run_admission
 from workers.durability import watch_durability
+from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
 from workers.metrics import run_metrics
 from workers.recorder import run_recorder
@@ -17,8 +18,10 @@ from workers.trimming import run_trimming
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
     "durability": watch_durability,
+    "expiries": run_expiries,
     "jobs": run_jobs,
     "metrics": run_metrics,
+    "milestones": run_milestones,
     "recorder": run_recorder,
     "recovery": run_recovery,
     "returning": run_returning,

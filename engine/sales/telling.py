@@ -42,7 +42,7 @@ def tell_places(sale: Sale) -> str:
     """Return what `seats.sold` tells of an order."""
     return pack_data(
         PlacesTold(
-            seats=tuple([place.label for _, place in sale.seats]),
+            seats=tuple([place.label for _, place in sorted(sale.seats)]),
             areas={place.slug: count for _, count, place in sale.areas},
         )
     )

@@ -76,6 +76,11 @@ _UPGRADE: Final = (
         FOREIGN KEY (show_id, reseller_id) REFERENCES shows (id, reseller_id)
     )
     """,
+    # Of sales that have begun before, it is no news.
+    """
+    INSERT INTO told_shows (show_id, reseller_id, on_sale)
+    SELECT id, reseller_id, true FROM shows WHERE opens_at <= now()
+    """,
     *_protect("told_shows", recorder="SELECT, INSERT, UPDATE"),
     "GRANT SELECT ON told_shows TO onsale_app",
 )

@@ -1,0 +1,168 @@
+"""Tells when a show's sale begins, and when all of a show is sold, by the ledger.
+
+What was told of a show stands in its row of `told_shows`, which whoever tells has locked: so two
+workers tell it once.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from msgspec import Struct
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.facts.log import NewFact, add_facts
+from engine.facts.types import FactType, ShowOnSale, ShowSoldOut
+from engine.inventory.ledgered import read_standing
+from engine.inventory.shows import ShowBook
+from engine.platform.ids import Ids, Prefix
+
+_AT_ONCE: Final = 500
+
+_BEGIN: Final = text(
+    "INSERT INTO told_shows (show_id, reseller_id) SELECT id, reseller_id FROM shows"
+    " WHERE id = ANY(CAST(:shows AS BIGINT[])) ON CONFLICT DO NOTHING"
+)
+_LOCK: Final = text(
+    "SELECT show_id, reseller_id, on_sale, sold_out FROM told_shows"
+    " WHERE show_id = ANY(CAST(:shows AS BIGINT[])) ORDER BY show_id FOR UPDATE"
+)
+_OPENED: Final = text(
+    "SELECT id, opens_at FROM shows LEFT JOIN told_shows ON show_id = id"
+    " WHERE state = 'on_sale' AND epoch > 0 AND opens_at <= now()"
+    " AND (closes_at IS NULL OR closes_at > now())"
+    " AND NOT coalesce(on_sale, false) ORDER BY opens_at LIMIT :most"
+)
+_TELL_ON_SALE: Final = text(
+    "UPDATE told_shows SET on_sale = true WHERE show_id = ANY(CAST(:shows AS BIGINT[]))"
+)
+_SELLING: Final = text(
+    "SELECT shows.id, shows.inventory_version, shows.return_no, shows.max_per_hold,"
+    " positions.epoch, positions.seq FROM shows"
+    " JOIN recorder_positions AS positions ON positions.show_id = shows.id"
+    " WHERE shows.state = 'on_sale' AND shows.starts_at > now()"
+)
+_TELL_SOLD_OUT: Final = text("UPDATE told_shows SET sold_out = :sold_out WHERE show_id = :show")
+# What the house withholds of an area is what of it is not sold, at most.
+_BLOCKED_PLACES: Final = text(
+    "SELECT coalesce(sum(least(count, coalesce(capacity - sold, count))), 0) FROM area_blocks"
+    " LEFT JOIN area_sales USING (show_id, area_index) WHERE show_id = :show"
+)
+
+
+async def tell_on_sale(engine: AsyncEngine, ids: Ids) -> int:
+    """Tell of every show whose sale has begun and of which that was not told; return how many.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
+    """
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_OPENED, {"most": _AT_ONCE})).all()
+    opened: dict[int, datetime] = {row.id: row.opens_at for row in rows}
+    if not opened:
+        return 0
+    async with engine.begin() as connection:
+        await connection.execute(_BEGIN, {"shows": sorted(opened)})
+    async with engine.begin() as connection:
+        found = await _lock(connection, opened.keys())
+        untold = [row for row in found if not row.on_sale]
+        await connection.execute(_TELL_ON_SALE, {"shows": [row.show_id for row in untold]})
+        for row in untold:
+            opens_at = opened[row.show_id].astimezone(UTC)
+            data = ShowOnSale(opens_at=opens_at)
+            named = ids.entity(Prefix.SHOW, row.show_id)
+            new = NewFact(FactType.SHOW_ON_SALE, named, data, row.show_id, opens_at)
+            await add_facts(connection, row.reseller_id, [new])
+    return len(untold)
+
+
+async def _lock(connection: AsyncConnection, shows: Collection[int]) -> list[Row[Any]]:
+    found = await connection.execute(_LOCK, {"shows": sorted(shows)})
+    return list(found.all())
+
+
+class _Looked(Struct, frozen=True):
+    """What a show was when its places were counted, and from which sale on to count again."""
+
+    changes: tuple[int, int, int]
+    """Inventory version, return number, and the epoch that is recorded."""
+    next_seq: int | None
+    """None: no further sale changes that it is sold out."""
+
+    def stands(self, changes: tuple[int, int, int], seq: int) -> bool:
+        """Tell whether another count would come to the same."""
+        return self.changes == changes and (self.next_seq is None or seq < self.next_seq)
+
+
+class SoldOutWatch:
+    """Watches for shows of which nothing is left, for one process.
+
+    To count a show's places is work: after a count, a show is left alone until so many more orders
+    are recorded that nothing may be left, or something came back.
+    """
+
+    def __init__(self, engine: AsyncEngine, book: ShowBook, ids: Ids) -> None:
+        """Take an engine of the recorder's role, what is known of shows, and their names."""
+        self._engine = engine
+        self._book = book
+        self._ids = ids
+        self._looked: dict[int, _Looked] = {}
+        self._capacities: dict[int, int] = {}
+
+    async def tell(self) -> int:
+        """Tell which shows are sold out and were not before; return how many.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
+        """
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(_SELLING)).all()
+        selling = {row.id for row in rows}
+        self._looked = {show: seen for show, seen in self._looked.items() if show in selling}
+        self._capacities = {show: n for show, n in self._capacities.items() if show in selling}
+        told = 0
+        for row in rows:
+            changes = row.inventory_version, row.return_no, row.epoch
+            seen = self._looked.get(row.id)
+            if seen is not None and seen.stands(changes, row.seq):
+                continue
+            left, is_news = await self._count(row.id)
+            told += is_news
+            orders_least = -(-left // row.max_per_hold)
+            next_seq = row.seq + orders_least if left > 0 else None
+            self._looked[row.id] = _Looked(changes, next_seq)
+        return told
+
+    async def _count(self, show: int) -> tuple[int, bool]:
+        """Return how many places are left, and whether that there are none was told now."""
+        capacity = await self._capacity(show)
+        async with self._engine.begin() as connection:
+            await connection.execute(_BEGIN, {"shows": [show]})
+        async with self._engine.begin() as connection:
+            [row] = await _lock(connection, [show])
+            standing = await read_standing(connection, show, 0)
+            blocked = (await connection.execute(_BLOCKED_PLACES, {"show": show})).scalar_one()
+            sold = standing.seats_sold + standing.places_sold
+            blocked = standing.seats_blocked + int(blocked)
+            left = capacity - sold - blocked
+            sold_out = left <= 0 < sold
+            if sold_out == row.sold_out:
+                return left, False
+            await connection.execute(_TELL_SOLD_OUT, {"show": show, "sold_out": sold_out})
+            if sold_out:
+                new = self._news(show, ShowSoldOut(sold=sold, blocked=blocked))
+                await add_facts(connection, row.reseller_id, [new])
+        return left, sold_out
+
+    def _news(self, show: int, data: ShowSoldOut) -> NewFact:
+        named = self._ids.entity(Prefix.SHOW, show)
+        return NewFact(FactType.SHOW_SOLD_OUT, named, data, show, datetime.now(UTC))
+
+    async def _capacity(self, show: int) -> int:
+        if show not in self._capacities:
+            async with self._engine.connect() as connection:
+                manifest = (await self._book.read(connection, show)).manifest
+            places = sum(area.capacity for area in manifest.areas)
+            self._capacities[show] = manifest.seat_count + places
+        return self._capacities[show]

@@ -1,0 +1,65 @@
+"""Tells what no request and no sale tells: ends of holds, beginnings of sales, shows sold out."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from engine.facts.log import prune_facts
+from engine.inventory.expiries import ExpiredHolds
+from engine.inventory.shows import ShowBook
+from engine.inventory.tending import tended_shows
+from engine.platform.ids import Ids
+from engine.runtime import Working
+from engine.sales.milestones import SoldOutWatch, tell_on_sale
+
+_PAUSE_S: Final = 1.0
+_KEPT_DAYS: Final = 30
+_FACTS_A_STATEMENT: Final = 5000
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+async def run_expiries(working: Working) -> None:
+    """Tell of expired holds until cancelled.
+
+    A store that fails ends it; whoever started it starts it again.
+    """
+    expired = ExpiredHolds(working.redis, working.recorder_engine, _ids(working))
+    while True:
+        shows = await tended_shows(working.recorder_engine)
+        if not await expired.tell([show.id for show in shows]):
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def run_milestones(working: Working) -> None:
+    """Tell of sales that begin and of shows that are sold out, until cancelled.
+
+    A store that fails ends it; whoever started it starts it again.
+    """
+    ids = _ids(working)
+    watch = SoldOutWatch(working.recorder_engine, ShowBook(), ids)
+    while True:
+        await tell_on_sale(working.recorder_engine, ids)
+        await watch.tell()
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def forget_old_facts(ctx: dict[str, Any]) -> int:
+    """Delete facts that were recorded more than 30 days ago; return how many. A job of ARQ's."""
+    working: Working = ctx["working"]
+    before = datetime.now(UTC) - timedelta(days=_KEPT_DAYS)
+    forgotten = 0
+    while True:
+        async with working.recorder_engine.begin() as connection:
+            deleted = await prune_facts(connection, before, _FACTS_A_STATEMENT)
+        forgotten += deleted
+        if deleted < _FACTS_A_STATEMENT:
+            _log.info("facts forgotten", count=forgotten)
+            return forgotten
+
+
+def _ids(working: Working) -> Ids:
+    settings = working.settings
+    return Ids(settings.region, settings.secret.encode())
