@@ -23,6 +23,7 @@ from api import (
     queues,
     seats,
     shows,
+    webhooks,
 )
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, require_scope
@@ -77,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             holds.router,
             purchases.router,
             batches.router,
+            webhooks.router,
         ],
     )
     return Litestar(

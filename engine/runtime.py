@@ -12,11 +12,16 @@ from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
+from engine.notify.deliveries import Deliveries
+from engine.notify.endpoints import Endpoints
+from engine.notify.pinging import Pinger
+from engine.notify.sending import Sender
 from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
 from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_url import is_cluster_url
+from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
 from engine.sales.confirmations import Confirmations
@@ -33,6 +38,8 @@ from engine.waitingroom.tokens import QueueTokens
 _REDIS_CONNECTIONS_MAX = 64
 # Four recorders, the tasks' looks, and eight recoveries with a lease and a transaction each.
 _WORKER_CONNECTIONS_MAX = 26
+# Of their own: what is told to others must not keep sales from being recorded.
+_WEBHOOK_CONNECTIONS_MAX = 6
 
 
 class Gates(Struct, frozen=True):
@@ -43,6 +50,14 @@ class Gates(Struct, frozen=True):
     digests: IdentityDigests
     secret: bytes
     """What resellers' identity keys derive from."""
+
+
+class Webhooks(Struct, frozen=True):
+    """Who is told of facts, what became of it, and a test event."""
+
+    endpoints: Endpoints
+    deliveries: Deliveries
+    pinger: Pinger
 
 
 class Serving(Struct, frozen=True):
@@ -59,6 +74,8 @@ class Serving(Struct, frozen=True):
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
+    sealer: Sealer
+    webhooks: Webhooks
 
 
 class Working(Struct, frozen=True):
@@ -70,6 +87,8 @@ class Working(Struct, frozen=True):
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
+    sealer: Sealer
+    webhook_engine: AsyncEngine
 
 
 @asynccontextmanager
@@ -118,6 +137,11 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(waiting_room.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
+        sealer = Sealer(settings.list_sealing_keys(), secret)
+        may_be_private = settings.webhook_private == "on"
+        sender = Sender(private=may_be_private)
+        stack.push_async_callback(sender.close)
+        endpoints = Endpoints(app_engine, sealer, private=may_be_private)
         yield Serving(
             settings=settings,
             ids=ids,
@@ -135,6 +159,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
+            sealer=sealer,
+            webhooks=Webhooks(
+                endpoints=endpoints,
+                deliveries=Deliveries(app_engine),
+                pinger=Pinger(endpoints, sender, ids),
+            ),
         )
 
 
@@ -148,6 +178,10 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         stack.push_async_callback(subscriber.aclose)
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
+        webhook_engine = create_engine(
+            settings, RECORDER_ROLE, connections_max=_WEBHOOK_CONNECTIONS_MAX
+        )
+        stack.push_async_callback(webhook_engine.dispose)
         book = ShowBook()
         recorder = Recorder(
             engine,
@@ -166,6 +200,8 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             recorder_engine=engine,
             recorder=recorder,
             recoverer=Recoverer(redis, engine, book, drain),
+            sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
+            webhook_engine=webhook_engine,
         )
 
 

@@ -11,6 +11,7 @@ from arq.worker import Worker, async_check_health
 from engine.platform.settings import Settings
 from engine.runtime import Working
 from workers.idempotency import forget_old_keys
+from workers.webhooks import forget_old_deliveries
 
 _JOBS_AT_ONCE: Final = 8
 _JOB_S_MAX: Final = 60
@@ -40,7 +41,10 @@ async def run_jobs(working: Working) -> None:
     # ARQ bounds the connecting only.
     queue.connection_pool.connection_kwargs["socket_timeout"] = _ANSWER_TIMEOUT_S
     worker = Worker(
-        cron_jobs=[cron(forget_old_keys, minute=17, timeout=300)],
+        cron_jobs=[
+            cron(forget_old_keys, minute=17, timeout=300),
+            cron(forget_old_deliveries, minute=47, timeout=300),
+        ],
         redis_pool=queue,
         ctx={"working": working},
         handle_signals=False,

@@ -53,6 +53,7 @@ class Prefix(StrEnum):
     TICKET = "tkt"
     ENDPOINT = "whe"
     DELIVERY = "whd"
+    PING = "png"
     FACT = "fct"
     CURSOR = "cur"
 

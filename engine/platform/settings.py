@@ -98,6 +98,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What a captcha knows this site by, if `join_gate` is one."""
     join_gate_site_key: str = ""
     """What a captcha's widget knows this site by; it is told to who must solve one."""
+    webhook_private: Literal["off", "on"] = "off"
+    """`on`: webhooks may go to this machine, and by plain HTTP. For tests and development only."""
     metrics_port: int = 0
     """Where a worker serves its metrics, on this machine only; 0: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

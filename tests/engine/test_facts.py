@@ -1,30 +1,21 @@
 """The log of facts: nothing is missed, nothing is told twice, nothing that was not committed."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.facts.log import (
-    START,
     Cursor,
-    CursorExpiredError,
     Fact,
     NewFact,
     Page,
     Wanted,
     add_facts,
-    current_cursor,
-    prune_facts,
-    read_facts,
     read_page,
 )
-from engine.facts.types import FactType, HoldExpired, ShowOnSale
+from engine.facts.types import FactType, HoldExpired
 from engine.platform.database import tenant_transaction
 from ops.stack import Stack
 from tests.engine.ledger_world import World, open_world

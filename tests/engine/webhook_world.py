@@ -169,9 +169,7 @@ class Desk(Struct):
         assert isinstance(made, Endpoint), made
         return made
 
-    async def happen(
-        self, *objects: str, kind: FactType = FactType.SHOW_CANCELLED
-    ) -> list[str]:
+    async def happen(self, *objects: str, kind: FactType = FactType.SHOW_CANCELLED) -> list[str]:
         """Let something happen to objects, fresh ones unless named; return the facts' ids."""
         ids: list[str] = []
         for thing in objects or (f"thing-{next(_numbers)}",):
