@@ -16,6 +16,7 @@ from msgspec import Struct
 from api import (
     availability,
     batches,
+    facts,
     health,
     holds,
     house,
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             purchases.router,
             batches.router,
             webhooks.router,
+            facts.router,
         ],
     )
     return Litestar(

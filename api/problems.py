@@ -62,6 +62,7 @@ class ProblemKind(Enum):
     TOO_MANY_ENDPOINTS = "too-many-endpoints", 409, "No more webhook endpoints"
     HOLD_RELEASED = "hold-released", 410, "The hold was released"
     HOLD_EXPIRED = "hold-expired", 410, "The hold has expired"
+    CURSOR_EXPIRED = "cursor-expired", 410, "What the cursor points at is not kept any more"
     PASS_ENDED = "pass-ended", 410, "The pass is over"
     BODY_TOO_LARGE = "body-too-large", 413, "The body is too large"
     URL_TOO_LONG = "url-too-long", 414, "The address is too long"

@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.plans import PlanBook
+from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
 from engine.inventory.recovery import Recoverer
@@ -76,6 +77,7 @@ class Serving(Struct, frozen=True):
     plans: PlanBook
     sealer: Sealer
     webhooks: Webhooks
+    facts: FactsReader
 
 
 class Working(Struct, frozen=True):
@@ -150,7 +152,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine),
-            returns_office=ReturnsOffice(redis, app_engine, box_office),
+            returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
@@ -165,6 +167,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 deliveries=Deliveries(app_engine),
                 pinger=Pinger(endpoints, sender, ids),
             ),
+            facts=FactsReader(app_engine),
         )
 
 
@@ -183,10 +186,12 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         )
         stack.push_async_callback(webhook_engine.dispose)
         book = ShowBook()
+        ids = Ids(settings.region, settings.secret.encode())
         recorder = Recorder(
             engine,
             redis,
             LedgerTerms(engine, book),
+            ids,
             notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
         )
 
@@ -199,9 +204,9 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             subscriber=subscriber,
             recorder_engine=engine,
             recorder=recorder,
-            recoverer=Recoverer(redis, engine, book, drain),
             sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
             webhook_engine=webhook_engine,
+            recoverer=Recoverer(redis, engine, book, drain, ids),
         )
 
 

@@ -53,7 +53,8 @@ hold: the show must be recovered. An answer is one of
   a record                   held or purchased: the value in holds, see includes/records.lua
   msgpack {word, ...}        every other
 
-Facts: seats_sold to sales, one per purchase; seat and area changes to deltas, one per batch.
+Facts: seats_sold to sales, one per purchase; seat and area changes to deltas, one per batch, with
+the ids of the holds that expired.
 --]]
 --- include read_meta
 --- include read_time
@@ -112,6 +113,7 @@ local batch = {
   changed_buyers = {},
   areas = {},
   changed_areas = {},
+  expired = {}, -- ids of holds, in the order of their ends
   inconsistent = false,
 }
 local keys_used, changed_keys = {}, {}
@@ -677,10 +679,15 @@ if deciders then
   end
 end
 
-if seat_deltas_count > 0 or #area_deltas > 0 or made_count > 0 then
+local expired = table.concat(batch.expired)
+if seat_deltas_count > 0 or #area_deltas > 0 or made_count > 0 or expired ~= '' then
+  local fields = {}
+  if expired ~= '' then
+    fields[1], fields[2] = 'e', expired
+  end
   redis.call(
     'XADD', key_of.deltas, 'MAXLEN', '~', DELTAS_KEPT, stream_id,
-    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made })
+    'd', cmsgpack.pack({ 2, now, seat_deltas, area_deltas, made }), unpack(fields)
   )
 end
 call_in_chunks('BITFIELD', key_of.seats, seat_writes, 4)

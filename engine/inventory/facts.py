@@ -4,11 +4,12 @@ A fact is past tense: it has happened. `seats_sold` goes to the `sales` stream, 
 changes of seats go to the `deltas` stream, for live maps. Stream ids are `<epoch>-<n>`.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from engine.platform.ids import HoldId
+from engine.platform.ids import HOLD_BYTES, HoldId
 
 FORMAT: Final = 1
 
@@ -96,6 +97,13 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     """Index, and how many of its places are open, held, sold and blocked now."""
     made: tuple[int, ...]
     """The first 4 bytes of the id of each hold that was made, as a number."""
+
+
+def read_expired(fields: Mapping[bytes, bytes]) -> list[HoldId]:
+    """Return the holds that expired with an entry of the `deltas` stream, in that order."""
+    packed = fields.get(b"e", b"")
+    starts = range(0, len(packed) - len(packed) % HOLD_BYTES, HOLD_BYTES)
+    return [HoldId(packed[start : start + HOLD_BYTES]) for start in starts]
 
 
 read_delta: Final = msgspec.msgpack.Decoder(Delta).decode

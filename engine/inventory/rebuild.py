@@ -65,6 +65,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     keys: dict[bytes, bytes]
     holds_kept: int
     holds_voided: int
+    holds_ended: tuple[bytes, ...] = ()
+    """Those of the voided that were not purchased."""
 
 
 class ContradictionError(RuntimeError):
@@ -139,6 +141,7 @@ def rebuild(
     )
 
     kept = voided = 0
+    ended: list[bytes] = []
     for hold, record in survivors.items():
         if hold in records:
             continue
@@ -160,6 +163,8 @@ def rebuild(
                 HoldState.EXPIRED, deadline + KEPT_AFTER_DEADLINE_MS, record.fingerprint
             )
             voided += 1
+            if record.sale is None:
+                ended.append(hold)
 
     return Inventory(
         seats=bytes(places.seats),
@@ -182,6 +187,7 @@ def rebuild(
         keys=keys,
         holds_kept=kept,
         holds_voided=voided,
+        holds_ended=tuple(ended),
     )
 
 

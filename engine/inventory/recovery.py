@@ -11,8 +11,9 @@ A show that lost nothing is opened as it stands instead of being written anew: s
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,8 @@ from sqlalchemy import bindparam, func, insert, select, text, true, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.facts.log import NewFact, add_facts
+from engine.facts.types import FactType, HoldExpired, ShowRecovered
 from engine.inventory.claims import Claimed
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import ShowKeys, show_keys, staged
@@ -38,12 +41,13 @@ from engine.inventory.rebuild import Inventory, rebuild
 from engine.inventory.records import HoldRecord, RecordError, Tombstone, unpack_record
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show, ShowBook
-from engine.platform.ids import entity_hex, new_entity_id
+from engine.platform.ids import Ids, Prefix, entity_hex, new_entity_id
 from engine.platform.metrics import RECOVERIES
 from engine.platform.redis import Store
 from engine.platform.tables import recoveries, shows
 
 _STAGED_S: Final = 3600
+_FIRST_EPOCH: Final = 1
 _RAISE: Final = (
     update(shows)
     .where(shows.c.id == bindparam("show"))
@@ -98,16 +102,19 @@ class SupersededError(RuntimeError):
 class Recoverer:
     """Recovers shows, one call each; holds no state of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the composition root has opened
         self,
         redis: Store,
         engine: AsyncEngine,
         book: ShowBook,
         drain: Drain,
+        ids: Ids,
         *,
         lease_s: float = _LEASE_S,
     ) -> None:
         """Take the inventory store, the ledger as the recorder sees it, and how to drain.
+
+        `ids` says what shows and holds are called in what is told of them.
 
         `lease_s` is for how long a recovery keeps others from the same show at the most.
         """
@@ -116,6 +123,7 @@ class Recoverer:
         self._engine = engine
         self._book = book
         self._drain = drain
+        self._ids = ids
 
     async def recover(self, show: int, reason: str, *, anew: bool = False) -> Recovered | None:
         """Bring a show back; None if another process is at it.
@@ -151,24 +159,44 @@ class Recoverer:
             # Its return number goes into the store with what it opens on. A return holds this same
             # row while it takes its number and commits: so it is in both, or comes after both.
             current = await self._book.read(connection, show)
-            kept, voided = claimed.live_holds, 0
+            inventory: Inventory | None = None
             if survivors is not None or not await self._stands(connection, current, claimed, epoch):
                 if survivors is None:
                     survivors = await self._survivors(keys)
-                kept, voided = await self._build(connection, current, claimed, epoch, survivors)
+                inventory = await self._build(connection, current, claimed, epoch, survivors)
             recovered = Recovered(
                 epoch=epoch,
                 facts_drained=drained,
-                holds_kept=kept,
-                holds_voided=voided,
+                holds_kept=inventory.holds_kept if inventory else claimed.live_holds,
+                holds_voided=inventory.holds_voided if inventory else 0,
                 took_ms=round((time.monotonic() - began) * 1000),
             )
             row = {"id": new_entity_id(), "show_id": show, "reseller_id": current.reseller}
             row |= {"reason": reason, **_fields(recovered)}
             await connection.execute(_REMEMBER, row)
+            if epoch > _FIRST_EPOCH:
+                told = self._told(show, recovered, inventory.holds_ended if inventory else ())
+                await add_facts(connection, current.reseller, told)
         RECOVERIES.inc()
         _log.info("show opened", show=entity_hex(show), reason=reason, **_fields(recovered))
         return recovered
+
+    def _told(self, show: int, recovered: Recovered, ended: Collection[bytes]) -> list[NewFact]:
+        now = datetime.now(UTC)
+        data = ShowRecovered(
+            epoch=recovered.epoch,
+            holds_kept=recovered.holds_kept,
+            holds_ended=len(ended),
+        )
+        named = self._ids.entity(Prefix.SHOW, show)
+        expired = HoldExpired(reason="recovery")
+        return [
+            NewFact(FactType.SHOW_RECOVERED, named, data, show, now),
+            *(
+                NewFact(FactType.HOLD_EXPIRED, self._ids.hold(hold), expired, show, now)
+                for hold in ended
+            ),
+        ]
 
     @asynccontextmanager
     async def _only_one(self, show: int) -> AsyncGenerator[bool]:
@@ -251,8 +279,8 @@ class Recoverer:
         claimed: Claimed,
         epoch: int,
         survivors: dict[bytes, HoldRecord | Tombstone],
-    ) -> tuple[int, int]:
-        """Open a show with what it must hold; return how many holds were kept, and how many not."""
+    ) -> Inventory:
+        """Open a show with what it must hold; return that."""
         inventory = await asyncio.to_thread(
             rebuild,
             show.manifest,
@@ -263,7 +291,7 @@ class Recoverer:
         )
         await self._stage(show.keys, epoch, inventory)
         await self._open(show, epoch)
-        return inventory.holds_kept, inventory.holds_voided
+        return inventory
 
     async def _stage(self, keys: ShowKeys, epoch: int, inventory: Inventory) -> None:
         """Build the next content beside the live keys; it expires if nobody opens it."""

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from engine.inventory.backlog import RecordedNotes
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
-from engine.platform.ids import entity_hex
+from engine.platform.ids import Ids, entity_hex
 from engine.platform.metrics import CONFLICTS, STRANDED_FACTS
 from engine.platform.redis import Store
 from engine.sales.judging import (
@@ -110,19 +110,24 @@ class _Draft(Struct, frozen=True):
 class Recorder:
     """Records shows, one call each. May be shared by tasks and run in many processes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the composition root has opened
         self,
         engine: AsyncEngine,
         redis: Store,
         terms: TermsSource,
+        ids: Ids,
         *,
         publish: Publish | None = None,
         notes: RecordedNotes | None = None,
     ) -> None:
-        """Take an engine of the recorder's role, the inventory store, and what shows sell on."""
+        """Take an engine of the recorder's role, the inventory store, and what shows sell on.
+
+        `ids` says what orders are called in what is told of them.
+        """
         self._engine = engine
         self._redis = redis
         self._terms = terms
+        self._ids = ids
         self._publish: Publish = publish or redis.spublish
         self._positions = Positions(engine)
         self._notes = notes or RecordedNotes(redis)
@@ -308,7 +313,7 @@ class Recorder:
             position = max([lock.position, *(entry.id for entry in fresh)])
             if drain and last:
                 position = max(position, start_of(lock.show_epoch))
-            newly_stranded = await add_batch(connection, batch, rows, position)
+            newly_stranded = await add_batch(connection, self._ids, batch, rows, position)
             recent = await self._positions.refused_until(connection, show, lock.position)
         refused = batch.refused()
         self._positions.moved(show, position, recent, refused)

@@ -12,13 +12,17 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.facts.log import add_facts
+from engine.facts.types import FactType
 from engine.inventory.facts import StreamId
 from engine.ledger.journal import EntryKind
+from engine.platform.ids import Ids
 from engine.platform.tables import area_sales, conflicts, refund_requests, stranded_facts
 from engine.platform.unnest import columns_of, insert_rows, parameters
 from engine.sales.judging import Conflict, JudgedBatch, LedgerState, Sale, Stranded
 from engine.sales.refunds import RefundRequest, refunds_of
 from engine.sales.rows import LINES, PLACES, POSTED, QUOTES, SOLD, Rows
+from engine.sales.telling import REFERENCE, failures_of
 
 _CONFLICTS: Final = (
     *("order_id", "conflict_no", "reseller_id", "show_id", "seat_index", "area_index"),
@@ -72,13 +76,26 @@ _ADD_AND_MOVE: Final = text(
     " new_postings AS ("
     "INSERT INTO postings (reseller_id, entry_id, posting_no, account, currency, amount)"
     " SELECT CAST(:reseller AS BIGINT), entry_id, posting_no, account, currency, amount"
-    f" FROM sold JOIN {POSTED.sql} USING (quote) WHERE entry_id IS NOT NULL)"
+    f" FROM sold JOIN {POSTED.sql} USING (quote) WHERE entry_id IS NOT NULL),"
+    " new_facts AS ("
+    "INSERT INTO facts (reseller_id, show_id, type, object, data, occurred_at)"
+    f" SELECT {_OF_SHOW}, of_order.type, :named || encode(uuid_send(id), 'hex'), of_order.data,"
+    " sold_at FROM sold"
+    # Read once for each quote, not for each order.
+    f" JOIN (SELECT quote, CAST(told AS JSONB) AS price FROM {QUOTES.sql} OFFSET 0) AS prices"
+    " USING (quote) CROSS JOIN LATERAL (VALUES"
+    f" ('{FactType.ORDER_CONFIRMED}',"
+    f" price || jsonb_build_object('{REFERENCE}', payment_reference)),"
+    f" ('{FactType.SEATS_SOLD}', CAST(sold.told AS JSONB))) AS of_order(type, data)"
+    " WHERE entry_id IS NOT NULL)"
     " UPDATE recorder_positions"
     " SET epoch = CAST(:to_epoch AS BIGINT), seq = CAST(:to_seq AS BIGINT), updated_at = now()"
     " WHERE show_id = CAST(:show AS BIGINT)"
 )
 _ADD_CONFLICTS: Final = insert_rows(conflicts, _CONFLICTS)
-_ADD_STRANDED: Final = insert_rows(stranded_facts, _STRANDED, "ON CONFLICT DO NOTHING")
+_ADD_STRANDED: Final = insert_rows(
+    stranded_facts, _STRANDED, "ON CONFLICT DO NOTHING RETURNING hold_id"
+)
 _ADD_REFUNDS: Final = insert_rows(refund_requests, _REFUNDS, "ON CONFLICT DO NOTHING")
 # The last fence for places sold by count: the table's check refuses one too many.
 _SELL_AREAS: Final = insert_rows(
@@ -121,9 +138,9 @@ async def read_state(
 
 
 async def add_batch(
-    connection: AsyncConnection, batch: JudgedBatch, rows: Rows, position: StreamId
+    connection: AsyncConnection, ids: Ids, batch: JudgedBatch, rows: Rows, position: StreamId
 ) -> int:
-    """Add what was judged, and move the show's position: in the caller's transaction.
+    """Add what was judged, tell it, and move the show's position: in the caller's transaction.
 
     Returns how many facts were stranded now, and not already at an earlier recovery.
 
@@ -135,21 +152,23 @@ async def add_batch(
     if batch.area_counts:
         columns = columns_of(_AREAS, _area_rows(show, reseller, batch))
         await connection.execute(_SELL_AREAS, parameters(area_sales, columns))
-    moved = {"to_epoch": position.epoch, "to_seq": position.n}
+    moved = {"to_epoch": position.epoch, "to_seq": position.n, "named": ids.order(show, b"")}
     await connection.execute(_ADD_AND_MOVE, rows.parameters() | moved)
     if batch.conflicts:
         columns = columns_of(_CONFLICTS, _conflict_rows(show, reseller, batch.conflicts))
         await connection.execute(_ADD_CONFLICTS, parameters(conflicts, columns))
-    stranded = 0
+    stranded: list[UUID | None] = []
     if batch.stranded:
         columns = columns_of(_STRANDED, _stranded_rows(show, reseller, batch.stranded))
         added = await connection.execute(_ADD_STRANDED, parameters(stranded_facts, columns))
-        stranded = added.rowcount
+        stranded = list(added.scalars())
     refunds = tuple(refunds_of(batch))
     if refunds:
         columns = columns_of(_REFUNDS, _refund_rows(show, reseller, refunds))
         await connection.execute(_ADD_REFUNDS, parameters(refund_requests, columns))
-    return stranded
+    failed = failures_of(ids, show, batch, [hold.bytes for hold in stranded if hold is not None])
+    await add_facts(connection, reseller, failed)
+    return len(stranded)
 
 
 def _area_rows(show: int, reseller: int, batch: JudgedBatch) -> Iterator[Sequence[Any]]:

@@ -8,23 +8,28 @@ puts returns in an order, each before or after a recovery's reading, and keeps t
 the few statements that they are.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.facts.log import NewFact, add_facts
+from engine.facts.types import FactType, OrderCancelled, PlacesTold
 from engine.inventory.commands import Overloaded, Unavailable
 from engine.inventory.returning import Delivery, deliver_returns
 from engine.inventory.shows import Show
 from engine.ledger.journal import EntryKind, entry_id
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import HoldId
+from engine.platform.ids import HoldId, Ids
 from engine.platform.redis import Store
 from engine.platform.turns import Turns
 from engine.sales.box_office import BoxOffice
@@ -45,9 +50,12 @@ _TAKE_BACK: Final = text(
     "UPDATE orders SET status = :returned"
     " WHERE id = :order AND show_id = :show AND status = :confirmed"
 )
-_STATUS: Final = text("SELECT status FROM orders WHERE id = :order AND show_id = :show")
+_LOOK: Final = text(
+    "SELECT status, reseller_id, currency, total FROM orders WHERE id = :order AND show_id = :show"
+)
 _FREE: Final = text(
     "UPDATE tickets SET status = 'returned' WHERE order_id = :order AND status = 'active'"
+    " RETURNING label, seat_index"
 )
 _REVERSE: Final = text(
     "WITH entry AS ("
@@ -85,7 +93,7 @@ class NotConfirmed(Struct, frozen=True):
     status: OrderState
 
 
-async def take_back(connection: AsyncConnection, show: int, order: bytes) -> str | None:
+async def take_back(connection: AsyncConnection, ids: Ids, show: int, order: bytes) -> str | None:
     """Take a confirmed order back, in the caller's transaction, which sees its reseller's rows.
 
     Returns what the order's status is now, `returned` also when it was before; None if the ledger
@@ -95,16 +103,16 @@ async def take_back(connection: AsyncConnection, show: int, order: bytes) -> str
         sqlalchemy.exc.DBAPIError: the ledger refused it, or the show was locked for too long.
     """
     named = {"order": UUID(bytes=order), "show": show}
-    status: str | None = (await connection.execute(_STATUS, named)).scalar_one_or_none()
-    if status != OrderStatus.CONFIRMED:
-        return status
+    found = (await connection.execute(_LOOK, named)).one_or_none()
+    if found is None or found.status != OrderStatus.CONFIRMED:
+        return None if found is None else str(found.status)
     await connection.execute(_BOUND_THE_WAIT)
     await connection.execute(_LOCK_SHOW, {"show": show})
     words = {"returned": OrderStatus.RETURNED, "confirmed": OrderStatus.CONFIRMED}
     if not (await connection.execute(_TAKE_BACK, named | words)).rowcount:
         return OrderStatus.RETURNED  # by somebody who had the row just before
     of_order = {"order": named["order"]}
-    await connection.execute(_FREE, of_order)
+    freed = (await connection.execute(_FREE, of_order)).all()
     entries = {
         "entry": entry_id(order, EntryKind.RETURN),
         "sale": entry_id(order, EntryKind.SALE),
@@ -114,7 +122,23 @@ async def take_back(connection: AsyncConnection, show: int, order: bytes) -> str
     await connection.execute(_OWE, of_order | {"reason": RefundReason.RETURNED})
     await connection.execute(_NUMBER, named)
     await connection.execute(_FREE_PLACES, named)
+    told = _told(ids.order(show, order), show, found, freed)
+    await add_facts(connection, found.reseller_id, told)
     return OrderStatus.RETURNED
+
+
+def _told(order: str, show: int, found: Row[Any], freed: Sequence[Row[Any]]) -> list[NewFact]:
+    now = datetime.now(UTC)
+    seats = sorted((row.seat_index, row.label) for row in freed if row.seat_index is not None)
+    places = PlacesTold(
+        seats=tuple(label for _, label in seats),
+        areas=dict(Counter(row.label for row in freed if row.seat_index is None)),
+    )
+    cancelled = OrderCancelled(reason="returned", currency=found.currency, total=found.total)
+    return [
+        NewFact(FactType.ORDER_CANCELLED, order, cancelled, show, now),
+        NewFact(FactType.SEATS_RETURNED, order, places, show, now),
+    ]
 
 
 class ReturnsOffice:
@@ -123,8 +147,9 @@ class ReturnsOffice:
     It may raise `StoreUnavailableError`, when a store that it needs can't be asked.
     """
 
-    def __init__(self, redis: Store, app: AsyncEngine, box_office: BoxOffice) -> None:
+    def __init__(self, redis: Store, app: AsyncEngine, box_office: BoxOffice, ids: Ids) -> None:
         """Take what the composition root has opened."""
+        self._ids = ids
         self._redis = redis
         self._app = app
         self._box_office = box_office
@@ -156,7 +181,7 @@ class ReturnsOffice:
 
     async def _take_back(self, show: Show, order: HoldId) -> str | None:
         async with tenant_transaction(self._app, show.reseller) as connection:
-            return await take_back(connection, show.id, order)
+            return await take_back(connection, self._ids, show.id, order)
 
     async def _deliver(self, show: Show) -> None:
         open_ledger = partial(tenant_transaction, self._app, show.reseller)

@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Integer
+from sqlalchemy import Integer, Text
 
 from engine.ledger.journal import EntryKind, entry_id, sale_postings
 from engine.platform.tables import journal_entries, order_lines, orders, postings, tickets
 from engine.platform.unnest import Columns, Unnested, columns_of, types_of
 from engine.sales.judging import JudgedBatch, OrderStatus, Sale
 from engine.sales.pricing import Quote
+from engine.sales.telling import tell_places, tell_price
 from engine.sales.tickets import area_ticket_id, seat_ticket_id
 
 _QUOTE: Final = {"quote": Integer()}
@@ -26,6 +27,7 @@ SOLD: Final = Unnested(
     "sold",
     {
         "entry_id": journal_entries.c.id.type,  # NULL: a conflict, for which no money moves
+        "told": Text(),  # of its places
         **_QUOTE,
         **types_of(
             orders,
@@ -38,7 +40,9 @@ SOLD: Final = Unnested(
 )
 QUOTES: Final = Unnested(
     "quotes",
-    _QUOTE | types_of(orders, ("currency", "face_value", "fee", "tax", "discount", "total")),
+    _QUOTE
+    | types_of(orders, ("currency", "face_value", "fee", "tax", "discount", "total"))
+    | {"told": Text()},
 )
 LINES: Final = Unnested(
     "lines",
@@ -96,6 +100,7 @@ def rows_of(show: int, reseller: int, batch: JudgedBatch) -> Rows:
             *(entry_id(sale.fact.hold, EntryKind.SALE) for sale in batch.confirmed),
             *(None for _ in lost),
         ],
+        "told": [*map(tell_places, batch.confirmed), *(None for _ in lost)],
         "quote": [numbers[id(sale.quote)] for sale in sales],
         "id": [fact.hold.hex() for fact in facts],
         "buyer": [fact.buyer for fact in facts],
@@ -129,7 +134,7 @@ def _quote_rows(quotes: Iterable[tuple[int, Quote]]) -> Iterator[Sequence[Any]]:
         charge = quote.charge
         yield (
             *(number, quote.currency, charge.face_value, charge.fee, charge.tax),
-            *(charge.discount, charge.total),
+            *(charge.discount, charge.total, tell_price(quote)),
         )
 
 

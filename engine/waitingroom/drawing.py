@@ -48,7 +48,7 @@ async def draw_places(
         draw = draw_of(queue.show_text, queue.secret, queue.count, queue.beacon_value)
         # Of all places: seconds of work for a million.
         digest = await asyncio.to_thread(draw.digest)
-        drawn = await note_draw(engine, queue.show, queue.epoch, datetime.now(UTC), digest)
+        drawn = await note_draw(engine, queue, datetime.now(UTC), digest)
         _log.info("places drawn", show=entity_hex(queue.show), count=queue.count, done=drawn)
 
 

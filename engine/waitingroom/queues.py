@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.facts.log import NewFact, add_facts
+from engine.facts.types import FactType, QueueDrawRevealed
 from engine.inventory.keys import QueueKeys, queue_keys
 from engine.inventory.shows import Show
 from engine.platform.database import VISITED_SHOW_SETTING, local_transaction, tenant_transaction
@@ -319,11 +321,18 @@ async def note_count(
     )
 
 
-async def note_draw(
-    engine: AsyncEngine, show: int, epoch: int, drawn_at: datetime, digest: bytes
-) -> bool:
-    """Commit that places are drawn."""
-    return await _change(engine, show, epoch, drawn_at=drawn_at, digest=digest)
+async def note_draw(engine: AsyncEngine, queue: Queue, drawn_at: datetime, digest: bytes) -> bool:
+    """Commit that places are drawn, and tell it."""
+    data = QueueDrawRevealed(count=queue.count or 0, digest=digest.hex())
+    told = NewFact(
+        FactType.QUEUE_DRAW_REVEALED, queue.show_text, data, queue.show, occurred_at=drawn_at
+    )
+    values = {"drawn_at": drawn_at, "digest": digest}
+    async with engine.begin() as connection:
+        noted = await _change_within(connection, queue.show, queue.epoch, values)
+        if noted:
+            await add_facts(connection, queue.reseller, [told])
+    return noted
 
 
 async def note_beacon(engine: AsyncEngine, show: int, epoch: int, value: bytes) -> bool:
@@ -334,15 +343,25 @@ async def note_beacon(engine: AsyncEngine, show: int, epoch: int, value: bytes) 
 async def _change(
     engine: AsyncEngine, show: int, in_epoch: int, *, same_version: bool = False, **values: object
 ) -> bool:
-    if not same_version:
-        values["version"] = queues.c.version + 1
     async with engine.begin() as connection:
-        await connection.execute(_BOUND_THE_WAIT)
-        changed = await connection.execute(
-            update(queues)
-            .where(queues.c.show_id == show, queues.c.epoch == in_epoch)
-            .values(**values)
-        )
+        return await _change_within(connection, show, in_epoch, values, same_version=same_version)
+
+
+async def _change_within(
+    connection: AsyncConnection,
+    show: int,
+    in_epoch: int,
+    values: Mapping[str, object],
+    *,
+    same_version: bool = False,
+) -> bool:
+    version = {} if same_version else {"version": queues.c.version + 1}
+    await connection.execute(_BOUND_THE_WAIT)
+    changed = await connection.execute(
+        update(queues)
+        .where(queues.c.show_id == show, queues.c.epoch == in_epoch)
+        .values(**values, **version)
+    )
     return changed.rowcount == 1
 
 

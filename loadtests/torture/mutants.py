@@ -88,7 +88,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
         changes=(
             Change(
                 _RECORDER,
-                "            newly_stranded = await add_batch(connection, batch, rows, position)\n"
+                "            newly_stranded = await add_batch("
+                "connection, self._ids, batch, rows, position)\n"
                 "            recent = await self._positions.refused_until("
                 "connection, show, lock.position)\n",
                 "            from sqlalchemy import text\n"
@@ -99,7 +100,8 @@ MUTANTS: Final[Mapping[str, Mutant]] = {
                 "connection, show, lock.position)\n"
                 "        await asyncio.sleep(0.2)\n"
                 "        async with self._engine.begin() as later:\n"
-                "            newly_stranded = await add_batch(later, batch, rows, position)\n",
+                "            newly_stranded = await add_batch("
+                "later, self._ids, batch, rows, position)\n",
             ),
         ),
         faults=("kill-worker",),

@@ -52,6 +52,9 @@ local function end_hold(view, id, record, state)
   put_record(view, id, {
     state = state, deadline = record.deadline + KEPT_AFTER_DEADLINE_MS, fp = record.fp,
   })
+  if state == EXPIRED then
+    view.expired[#view.expired + 1] = id
+  end
   return true
 end
 

@@ -12,7 +12,7 @@ from engine.platform.database import create_engine
 from engine.platform.redis import connect_redis
 from engine.platform.settings import RECORDER_ROLE, load_settings
 from engine.sales.recorder import Recorder
-from tests.engine.ledger_world import HallTerms
+from tests.engine.ledger_world import IDS, HallTerms
 
 
 async def _hang(_channel: str, _message: bytes) -> None:
@@ -24,7 +24,7 @@ async def _record(show: int, reseller: int, *, hang: bool) -> None:
     redis = connect_redis(settings.redis_url, answer_timeout_ms=2000, connections_max=4)
     engine = create_engine(settings, RECORDER_ROLE)
     publish = _hang if hang else None
-    recorder = Recorder(engine, redis, HallTerms(reseller), publish=publish)
+    recorder = Recorder(engine, redis, HallTerms(reseller), IDS, publish=publish)
     await recorder.record(show)
 
 

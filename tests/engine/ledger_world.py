@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from engine.inventory.facts import SeatsSold, write_sale
 from engine.inventory.keys import show_keys
 from engine.platform.database import create_engine
-from engine.platform.ids import HoldId, new_entity_id
+from engine.platform.ids import HoldId, Ids, new_entity_id
 from engine.platform.redis import Store, connect_redis
 from engine.platform.settings import (
     APP_ROLE,
@@ -33,6 +33,7 @@ SOLD_AT_MS = 1_767_225_600_000
 PRICES = {"vip": 10_000, "std": 4_550, "floor": 6_000}
 FEES = FeeSchedule(fee_bps=350, fee_fixed=79)
 TAX_BPS = 700
+IDS = Ids("dev", bytes(16))
 AREA_CAPACITY = 10
 
 _keys = count(1)
@@ -172,7 +173,7 @@ class TestedShow(Struct, frozen=True):
         """Return a recorder of this show."""
         world = self.world
         terms = self.hall_terms(prices)
-        return Recorder(world.recorder_engine, world.redis, terms, publish=publish)
+        return Recorder(world.recorder_engine, world.redis, terms, IDS, publish=publish)
 
     async def orders(self) -> dict[bytes, str]:
         """Return the status of every order."""

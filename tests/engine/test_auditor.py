@@ -25,6 +25,7 @@ from loadtests.auditor.report import audit_as_json
 from ops.places import ROOT
 from ops.stack import Stack
 from tests.engine.auditor_ground import GRACE_S, PAUSE_S, TTL_MS, Ground, open_ground
+from tests.engine.ledger_world import IDS
 
 
 @pytest.fixture
@@ -319,7 +320,7 @@ async def _keep_the_fee(ground: Ground) -> None:
 
 async def _return_without_the_store(ground: Ground) -> None:
     async with tenant_transaction(ground.serving.app_engine, ground.show.reseller) as connection:
-        assert await take_back(connection, ground.show.id, ground.orders[0]) == "returned"
+        assert await take_back(connection, IDS, ground.show.id, ground.orders[0]) == "returned"
 
 
 async def _keep_a_returned_record(ground: Ground) -> None:

@@ -11,7 +11,7 @@ from engine.inventory.keys import show_keys
 from engine.platform.redis import Store
 from engine.sales.recorder import Recorder
 from ops.stack import Stack
-from tests.engine.ledger_world import TestedShow, World, open_world
+from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ async def _recorded(show: TestedShow) -> int:
 
 def _recorder(show: TestedShow, notes: RecordedNotes) -> Recorder:
     world = show.world
-    return Recorder(world.recorder_engine, world.redis, show.hall_terms(), notes=notes)
+    return Recorder(world.recorder_engine, world.redis, show.hall_terms(), IDS, notes=notes)
 
 
 async def test_the_store_hears_of_what_is_recorded_in_steps(show: TestedShow) -> None:

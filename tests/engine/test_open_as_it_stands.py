@@ -16,6 +16,7 @@ from engine.sales.returns import take_back
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
+from tests.engine.ledger_world import IDS
 
 SEATS_SOLD = 6
 
@@ -140,7 +141,7 @@ async def test_a_return_that_only_the_ledger_has_is_built_in(ground: Ground) -> 
     """Its seats are on sale again, which nobody would ever tell the store."""
     show = ground.show
     async with tenant_transaction(ground.serving.app_engine, show.reseller) as connection:
-        assert await take_back(connection, show.id, ground.orders[0]) == "returned"
+        assert await take_back(connection, IDS, show.id, ground.orders[0]) == "returned"
     await _recover(ground)
     assert await _sold(ground) == SEATS_SOLD - 4
     assert await ground.raw.hget(ground.key("meta"), "return_no") == b"1"

@@ -15,7 +15,7 @@ from engine.sales.position import start_of
 from engine.sales.recorder import FACTS_MAX, Recorder, Turn
 from engine.sales.terms import Terms
 from ops.stack import Stack
-from tests.engine.ledger_world import AREA_CAPACITY, TestedShow, World, open_world
+from tests.engine.ledger_world import AREA_CAPACITY, IDS, TestedShow, World, open_world
 
 
 @pytest.fixture(scope="module")
@@ -374,7 +374,7 @@ async def test_a_batch_that_was_read_ahead_in_vain_is_given_up(show: TestedShow)
         raise ZeroDivisionError
 
     store = cast("Store", HangsAfterOneRead())
-    breaks = Recorder(show.world.recorder_engine, store, show.hall_terms(), publish=publish)
+    breaks = Recorder(show.world.recorder_engine, store, show.hall_terms(), IDS, publish=publish)
     with pytest.raises(ZeroDivisionError):
         await breaks.record(show.id)
     assert reads == 2
@@ -396,7 +396,7 @@ async def test_a_show_that_another_recorder_has_is_left_before_its_sales_are_pri
             raise AssertionError(show, price_versions)
 
     world = show.world
-    idle = Recorder(world.recorder_engine, world.redis, NoTerms())
+    idle = Recorder(world.recorder_engine, world.redis, NoTerms(), IDS)
     async with world.owner.begin() as other:
         row = "INSERT INTO recorder_positions VALUES (:show, :reseller, 0, -1)"
         await other.execute(text(row), {"show": show.id, "reseller": show.reseller})

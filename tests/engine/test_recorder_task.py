@@ -29,7 +29,7 @@ from engine.sales.recorder import Recorder
 from engine.sales.terms import LedgerTerms, Terms
 from ops.places import ROOT
 from ops.stack import Stack
-from tests.engine.ledger_world import TestedShow, World, open_world
+from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 from workers.idempotency import forget_old_keys
 from workers.jobs import is_alive, queue_settings, run_jobs
 from workers.recorder import run_recorder
@@ -76,7 +76,7 @@ class _TermsOfSome:
 def _recording(working: Working, *tested: TestedShow) -> Working:
     """Return a worker that records these shows of the hall."""
     terms = _TermsOfSome(*tested)
-    recorder = Recorder(working.recorder_engine, working.redis, terms)
+    recorder = Recorder(working.recorder_engine, working.redis, terms, IDS)
     return msgspec.structs.replace(working, recorder=recorder)
 
 

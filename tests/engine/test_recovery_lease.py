@@ -11,6 +11,7 @@ from engine.platform.database import create_engine
 from engine.platform.settings import RECORDER_ROLE
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
+from tests.engine.ledger_world import IDS
 
 _PATIENCE_S = 10
 
@@ -35,7 +36,7 @@ async def test_a_recovery_that_hangs_gives_way_and_what_it_still_does_is_refused
         await goes_on.wait()
         return 0
 
-    hanging = Recoverer(working.redis, working.recorder_engine, ShowBook(), drain, lease_s=0.5)
+    hanging = Recoverer(working.redis, working.recorder_engine, ShowBook(), drain, IDS, lease_s=0.5)
     late = asyncio.create_task(hanging.recover(show, "hangs", anew=True))
     async with asyncio.timeout(_PATIENCE_S):
         await hangs.wait()
@@ -54,7 +55,7 @@ async def test_a_lease_leaves_no_trace_in_the_connection_that_had_it(ground: Gro
     """It goes back to a pool, where it may be idle for long, and others may have the show."""
     engine = create_engine(ground.settings, RECORDER_ROLE, connections_max=2)
     try:
-        brief = Recoverer(ground.working.redis, engine, ShowBook(), _drain_nothing)
+        brief = Recoverer(ground.working.redis, engine, ShowBook(), _drain_nothing, IDS)
         assert await brief.recover(ground.show.id, "brief") is not None
         async with engine.connect() as one, engine.connect() as two:
             for connection in (one, two):

@@ -27,6 +27,7 @@ from engine.sales.returns import NotConfirmed, ReturnsOffice, take_back
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
+from tests.engine.ledger_world import IDS
 from workers.returning import run_returning
 
 _PATIENCE_S = 10
@@ -53,7 +54,7 @@ async def _take_back(ground: Ground, order: bytes) -> object:
 async def _take_back_in_ledger(ground: Ground, order: bytes) -> str | None:
     """Do what a process does that dies right after its commit."""
     async with tenant_transaction(ground.serving.app_engine, ground.show.reseller) as connection:
-        return await take_back(connection, ground.show.id, order)
+        return await take_back(connection, IDS, ground.show.id, order)
 
 
 async def _tell(ground: Ground, *, rested: bool) -> Delivery:
@@ -165,7 +166,7 @@ async def test_a_sale_that_is_recorded_while_it_is_asked_back_is_taken_back(
             return await ground.serving.box_office.order(show, hold)
 
     serving = ground.serving
-    office = ReturnsOffice(serving.redis, serving.app_engine, cast("BoxOffice", Late()))
+    office = ReturnsOffice(serving.redis, serving.app_engine, cast("BoxOffice", Late()), IDS)
     taken = await office.take_back(ground.show, HoldId(order))
     assert isinstance(taken, OrderView)
     assert taken.status is OrderState.RETURNED
@@ -317,7 +318,9 @@ async def test_a_return_during_a_recovery_comes_after_it(ground: Ground) -> None
     """It waits for the row that the recovery has, so it is not in what is opened, and applied."""
     book = _SlowBook()
     working = ground.working
-    recoverer = Recoverer(working.redis, working.recorder_engine, book, partial(_record, ground))
+    recoverer = Recoverer(
+        working.redis, working.recorder_engine, book, partial(_record, ground), IDS
+    )
     recovery = asyncio.create_task(recoverer.recover(ground.show.id, "slow"))
     async with asyncio.timeout(_PATIENCE_S):
         await book.reads.wait()
@@ -337,7 +340,7 @@ async def test_a_recovery_during_a_return_has_it_whole(ground: Ground) -> None:
     app, show = ground.serving.app_engine, ground.show
     async with asyncio.timeout(_PATIENCE_S):
         async with tenant_transaction(app, show.reseller) as connection:
-            assert await take_back(connection, show.id, ground.orders[2]) == "returned"
+            assert await take_back(connection, IDS, show.id, ground.orders[2]) == "returned"
             recovery = asyncio.create_task(ground.working.recoverer.recover(show.id, "waits"))
             await asyncio.sleep(0.1)
             assert not recovery.done()

@@ -36,7 +36,7 @@ from engine.platform.tables import (
 from engine.sales.returns import take_back
 from engine.tenancy.resellers import authenticate, create_reseller, issue_key, revoke_key
 from ops.stack import Stack
-from tests.engine.ledger_world import TestedShow, World, open_world
+from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 
 _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
 _APP_MAY_INSERT = {
@@ -98,7 +98,7 @@ async def show(world: World) -> TestedShow:
     given_back = await show.sell([9])
     await show.recorder().record(show.id)
     async with tenant_transaction(world.app, show.reseller) as connection:
-        assert await take_back(connection, show.id, given_back) == "returned"
+        assert await take_back(connection, IDS, show.id, given_back) == "returned"
     of_show = {"show_id": show.id, "reseller_id": show.reseller}
     async with world.owner.begin() as connection:
         await connection.execute(insert(seat_blocks).values(seat_index=5, reason="kill", **of_show))

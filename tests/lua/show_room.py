@@ -24,7 +24,7 @@ from engine.inventory.commands import (
     pack_batch,
     pack_command,
 )
-from engine.inventory.facts import SeatsSold, StreamId, read_delta, read_sale
+from engine.inventory.facts import SeatsSold, StreamId, read_delta, read_expired, read_sale
 from engine.inventory.keys import ShowKeys, show_keys, staged
 from engine.inventory.manifest import Area, Manifest, PriceLevel
 from engine.inventory.rebuild import Inventory
@@ -107,6 +107,7 @@ class Delta(Struct, frozen=True):
     seats: tuple[tuple[int, int], ...]
     areas: tuple[tuple[int, AreaCounts], ...]
     made: tuple[int, ...]
+    expired: tuple[bytes, ...]
 
 
 class Contents(Struct, frozen=True, kw_only=True):
@@ -443,7 +444,7 @@ class ShowRoom:
                 name.decode(): value.decode() for name, value in meta.items() if name != b"misses"
             },
             sales=[(StreamId.parse(at), read_sale(fields)) for at, fields in sales],
-            deltas=[_delta(at, fields[b"d"]) for at, fields in deltas],
+            deltas=[_delta(at, fields) for at, fields in deltas],
         )
 
 
@@ -501,8 +502,8 @@ def _buyer(packed: bytes) -> tuple[int, int, int]:
     )
 
 
-def _delta(at: bytes, packed: bytes) -> Delta:
-    delta = read_delta(packed)
+def _delta(at: bytes, fields: dict[bytes, bytes]) -> Delta:
+    delta = read_delta(fields[b"d"])
     changes = iter(delta.seats)
     return Delta(
         at=StreamId.parse(at),
@@ -510,4 +511,5 @@ def _delta(at: bytes, packed: bytes) -> Delta:
         seats=tuple(zip(changes, changes, strict=True)),
         areas=tuple((index, AreaCounts(*counts)) for index, *counts in delta.areas),
         made=delta.made,
+        expired=tuple(read_expired(fields)),
     )

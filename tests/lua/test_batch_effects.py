@@ -53,7 +53,9 @@ def test_every_batch_ends_the_oldest_overdue_holds_first_and_32_at_most(room: Sh
     assert ended == {hold_id(n) for n in range(1, 33)}
     assert found.seats.count("h") == 8
     assert len(found.deltas[-1].seats) == 32
+    assert found.deltas[-1].expired == tuple(hold_id(n) for n in range(1, 33))
     room.batch()
+    assert room.read().deltas[-1].expired == tuple(hold_id(n) for n in range(33, 41))
     assert _live(room) == 0
     assert room.read().seats == HALL.layout
 
@@ -199,6 +201,17 @@ def test_a_refused_replacement_keeps_the_old_seats_for_their_holder(room: ShowRo
         before.areas,
         before.records,
     )
+
+
+def test_a_hold_that_expired_is_told_even_if_its_seat_is_taken_at_once(room: ShowRoom) -> None:
+    """The seat stays held, so that no change of it is told; one that was released is not told."""
+    assert isinstance(room.hold(1, seats=(1,)), Held)
+    assert isinstance(room.hold(2, seats=(2,), buyer="bob"), Held)
+    room.ask(Release(hold_id(2)))
+    room.set_time(START_MS + MINUTE_MS)
+    assert isinstance(room.hold(3, seats=(1,), buyer="cem"), Held)
+    delta = room.read().deltas[-1]
+    assert (delta.seats, delta.expired) == ((), (hold_id(1),))
 
 
 def test_a_refusal_writes_no_fact(room: ShowRoom) -> None:

@@ -158,6 +158,7 @@ class InventoryMachine(RuleBasedStateMachine):
     mirror_at: StreamId
     mirror: list[str]
     mirror_areas: dict[int, AreaCounts]
+    mirror_expired: set[bytes]
 
     @initialize(
         hall=st.sampled_from(HALLS),
@@ -361,6 +362,8 @@ class InventoryMachine(RuleBasedStateMachine):
                     assert self.mirror[position] != chr(state), "a delta that changes nothing"
                     self.mirror[position] = chr(state)
                 self.mirror_areas.update(delta.areas)
+                self.mirror_expired.update(delta.expired)
+        assert _expired(found) <= self.mirror_expired
         assert "".join(self.mirror) == found.seats
         assert self.mirror_areas == found.areas
 
@@ -369,6 +372,7 @@ class InventoryMachine(RuleBasedStateMachine):
         self.mirror_at = found.deltas[-1].at
         self.mirror = list(found.seats)
         self.mirror_areas = found.areas
+        self.mirror_expired = _expired(found)
 
     def _move_time(self, now_ms: int) -> None:
         self.now_ms = now_ms
@@ -378,6 +382,15 @@ class InventoryMachine(RuleBasedStateMachine):
         """Remove the show."""
         if hasattr(self, "room"):
             self.room.close()
+
+
+def _expired(found: Contents) -> set[bytes]:
+    """Return the holds that have expired and are remembered."""
+    return {
+        hold
+        for hold, record in found.records.items()
+        if isinstance(record, Tombstone) and record.state is HoldState.EXPIRED
+    }
 
 
 def rebuilt(
