@@ -35,6 +35,7 @@ from api import (
     sign_up,
     trail,
     users,
+    webhooks,
 )
 from api.acting import note_visitor
 from api.context import RUNTIME, runtime_of
@@ -107,6 +108,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             live.router,
             accounts.router,
             users.router,
+            webhooks.router,
             facts.router,
         ],
     )

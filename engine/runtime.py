@@ -15,6 +15,10 @@ from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
 from engine.platform.cells import Cells
+from engine.notify.deliveries import Deliveries
+from engine.notify.endpoints import Endpoints
+from engine.notify.pinging import Pinger
+from engine.notify.sending import Sender
 from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
@@ -43,6 +47,8 @@ _REDIS_CONNECTIONS_MAX = 64
 _CLIENT_GUESSES = 10
 # Four recorders, the tasks' looks, and eight recoveries with a lease and a transaction each.
 _WORKER_CONNECTIONS_MAX = 26
+# Of their own: what is told to others must not keep sales from being recorded.
+_WEBHOOK_CONNECTIONS_MAX = 6
 
 
 class Gates(Struct, frozen=True):
@@ -53,6 +59,14 @@ class Gates(Struct, frozen=True):
     digests: IdentityDigests
     secret: bytes
     """What resellers' identity keys derive from."""
+
+
+class Webhooks(Struct, frozen=True):
+    """Who is told of facts, what became of it, and a test event."""
+
+    endpoints: Endpoints
+    deliveries: Deliveries
+    pinger: Pinger
 
 
 class Serving(Struct, frozen=True):
@@ -78,6 +92,7 @@ class Serving(Struct, frozen=True):
     live: LiveSeats
     watch_tokens: WatchTokens
     buyers_office: BuyersOffice
+    webhooks: Webhooks
     facts: FactsReader
 
 
@@ -91,6 +106,7 @@ class Working(Struct, frozen=True):
     recorder: Recorder
     recoverer: Recoverer
     sealer: Sealer
+    webhook_engine: AsyncEngine
 
 
 @asynccontextmanager
@@ -147,6 +163,10 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
+        may_be_private = settings.webhook_private == "on"
+        sender = Sender(private=may_be_private)
+        stack.push_async_callback(sender.close)
+        endpoints = Endpoints(app_engine, sealer, private=may_be_private)
         yield Serving(
             settings=settings,
             cells=cells,
@@ -172,6 +192,11 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             live=live,
             watch_tokens=WatchTokens(settings.queue_keys(), region=settings.region),
             buyers_office=BuyersOffice(app_engine, redis, sealer),
+            webhooks=Webhooks(
+                endpoints=endpoints,
+                deliveries=Deliveries(app_engine),
+                pinger=Pinger(endpoints, sender, ids),
+            ),
             facts=FactsReader(app_engine),
         )
 
@@ -186,6 +211,10 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
         stack.push_async_callback(subscriber.aclose)
         engine = create_engine(settings, RECORDER_ROLE, connections_max=_WORKER_CONNECTIONS_MAX)
         stack.push_async_callback(engine.dispose)
+        webhook_engine = create_engine(
+            settings, RECORDER_ROLE, connections_max=_WEBHOOK_CONNECTIONS_MAX
+        )
+        stack.push_async_callback(webhook_engine.dispose)
         book = ShowBook()
         ids = Ids(settings.region, settings.secret.encode())
         recorder = Recorder(
@@ -205,8 +234,9 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             subscriber=subscriber,
             recorder_engine=engine,
             recorder=recorder,
-            recoverer=Recoverer(redis, engine, book, drain, ids),
             sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
+            webhook_engine=webhook_engine,
+            recoverer=Recoverer(redis, engine, book, drain, ids),
         )
 
 

@@ -13,6 +13,7 @@ from engine.runtime import Working
 from workers.erasures import forget_buyers
 from workers.facts import forget_old_facts
 from workers.idempotency import forget_old_keys
+from workers.webhooks import forget_old_deliveries
 
 _JOBS_AT_ONCE: Final = 8
 _JOB_S_MAX: Final = 60
@@ -46,6 +47,7 @@ async def run_jobs(working: Working) -> None:
             cron(forget_old_keys, minute=17, timeout=300),
             cron(forget_buyers, minute=41, timeout=300),
             cron(forget_old_facts, minute=47, timeout=300),
+            cron(forget_old_deliveries, minute=47, timeout=300),
         ],
         redis_pool=queue,
         ctx={"working": working},

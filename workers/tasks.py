@@ -14,6 +14,7 @@ from workers.recovery import run_recovery
 from workers.returning import run_returning
 from workers.sweeper import run_sweeper
 from workers.trimming import run_trimming
+from workers.webhooks import run_webhooks
 
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
@@ -27,4 +28,5 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "returning": run_returning,
     "sweeper": run_sweeper,
     "trimming": run_trimming,
+    "webhooks": run_webhooks,
 }

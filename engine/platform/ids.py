@@ -69,6 +69,9 @@ class Prefix(StrEnum):
     HOLD = "hld"
     ORDER = "ord"
     TICKET = "tkt"
+    ENDPOINT = "whe"
+    DELIVERY = "whd"
+    PING = "png"
     FACT = "fct"
     CURSOR = "cur"
     OAUTH_CLIENT = "oac"
@@ -76,8 +79,6 @@ class Prefix(StrEnum):
     USER = "usr"
     SESSION = "ses"
     INVITATION = "inv"
-    ENDPOINT = "whe"
-    DELIVERY = "whd"
 
 
 def new_entity_id() -> EntityId:

@@ -116,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Of them, those to one address."""
     live_watchers_of_reseller_max: int = 12_288
     """Of them, those of one reseller's shows."""
+    webhook_private: Literal["off", "on"] = "off"
+    """`on`: webhooks may go to this machine, and by plain HTTP. For tests and development only."""
     metrics_port: int = 0
     """Where a worker serves its metrics, on this machine only; 0: nowhere."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -79,7 +79,7 @@ _TABLES: Final = (
     CREATE INDEX webhook_deliveries_endpoint_id_object_fact_id_idx
     ON webhook_deliveries (endpoint_id, object, fact_id) WHERE state = 'pending'
     """,
-    "CREATE INDEX webhook_deliveries_created_at_idx ON webhook_deliveries (created_at)",
+    "CREATE INDEX webhook_deliveries_give_up_at_idx ON webhook_deliveries (give_up_at)",
     """
     CREATE TABLE webhook_attempts (
         endpoint_id BIGINT NOT NULL,

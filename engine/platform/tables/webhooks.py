@@ -92,7 +92,7 @@ webhook_deliveries: Final = Table(
     CheckConstraint("state IN ('pending', 'delivered', 'failed', 'discarded')", name="state"),
     Index(None, "endpoint_id", "next_at", "fact_id", postgresql_where=_PENDING),
     Index(None, "endpoint_id", "object", "fact_id", postgresql_where=_PENDING),
-    Index(None, "created_at"),
+    Index(None, "give_up_at"),
 )
 
 webhook_attempts: Final = Table(
