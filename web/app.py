@@ -9,6 +9,7 @@ from api.fastlane.app import FastLane
 from engine.platform.settings import Settings
 from web.engine_room import EngineRoom
 from web.queue_page import ROOM, queue_router
+from web.reference import reference_router
 
 
 def compose(settings: Settings | None = None) -> Litestar:
@@ -19,6 +20,7 @@ def compose(settings: Settings | None = None) -> Litestar:
     application = create_app(settings)
     application.state[ROOM] = EngineRoom(application.state)
     application.register(queue_router())
+    application.register(reference_router())
     return application
 
 

@@ -34,7 +34,7 @@ from api.fastlane.versioned import OlderVersions, asked_version, reply_to_two_ve
 from api.problems import ProblemError, ProblemKind
 from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
-from api.versions import HEADER, Versions
+from api.versions import HEADER, Versions, is_dated
 from engine.platform.logs import configure_logs
 from engine.runtime import Serving
 from engine.tenancy.principals import Scope
@@ -190,7 +190,7 @@ class FastLane:
 
     async def _serve_rest(self, scope: RequestScope, exchange: Exchange) -> None:
         """Pass a request on to Litestar, as of the version that it names."""
-        if scope.path.startswith("/v1"):
+        if is_dated(scope.path):
             try:
                 version = asked_version(scope.headers)
             except ProblemError as problem:
