@@ -26,7 +26,7 @@ from litestar.types import (
 from api.compressing import BYTES_MIN, accepts_gzip, gzipped
 from api.documents import deprecation_of
 from api.problems import MEDIA_TYPE, ProblemError, ProblemKind
-from api.versions import CURRENT, HEADER
+from api.versions import CURRENT, HEADER, is_dated
 
 ADDRESS_BYTES_MAX: Final = 8192
 CHUNK_TIMEOUT_S: Final = 20
@@ -76,6 +76,7 @@ class Edge:
         try:
             _check_address(scope)
             _check_length(scope)
+            _check_host(scope)
             soon = _impatient(receive, self._chunk_timeout_s, self._body_timeout_s)
             await self._app(scope, soon, answer.send)
         except ProblemError as problem:
@@ -161,7 +162,7 @@ class _Answer:
 def _notes(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers that say of which version an answer is, and that its call is to go."""
     told: list[tuple[bytes, bytes]] = []
-    if scope.get("path", "").startswith("/v1"):
+    if is_dated(scope.get("path", "")):
         told.append((HEADER.encode(), CURRENT.encode()))
     # Where Litestar notes which route it found.
     deprecation = deprecation_of(scope.get("route_handler"))
@@ -209,6 +210,12 @@ def _check_length(scope: HTTPScope) -> None:
             ProblemKind.MALFORMED_REQUEST,
             "Content-Length and Transfer-Encoding contradict each other: send one of them.",
         )
+
+
+def _check_host(scope: HTTPScope) -> None:
+    """Refuse two hosts (RFC 9112, 3.2): whoever stands in front may have gone by the other one."""
+    if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+        raise ProblemError(ProblemKind.MALFORMED_REQUEST, "The header host came more than once.")
 
 
 def _given(scope: Scope, name: bytes) -> bytes | None:

@@ -17,6 +17,8 @@ from api.problems import Fault, ProblemError, ProblemKind
 HEADER: Final = "onsale-version"
 CURRENT: Final = "2026-11-22"
 
+_DATED: Final = re.compile(r"/+v1(?:/|$)")
+
 Translate = Callable[[Any], Any]
 """Takes and returns a JSON value."""
 
@@ -25,6 +27,11 @@ _CHOKED: Final = (
     *(ValueError, LookupError, TypeError, AttributeError),
 )
 _ASKED_CHARACTERS_MAX: Final = 40
+
+
+def is_dated(path: str) -> bool:
+    """Tell whether an address is one of those that have versions."""
+    return _DATED.match(path) is not None
 
 
 class Change(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from engine.platform.settings import Settings
 from web.engine_room import EngineRoom
 from web.people_router import people_router
 from web.queue_page import ROOM, queue_router
+from web.reference import reference_router
 
 
 def compose(settings: Settings | None = None) -> Litestar:
@@ -21,6 +22,7 @@ def compose(settings: Settings | None = None) -> Litestar:
     application.state[ROOM] = EngineRoom(application.state)
     application.register(queue_router())
     application.register(people_router())
+    application.register(reference_router())
     return application
 
 

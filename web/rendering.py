@@ -41,8 +41,12 @@ def render(
     **given: Any,  # noqa: ANN401 - whatever the template shows
 ) -> Response[bytes]:
     """Return a page. Browsers hold a form's redirect to `form-action`, hence `form_origin`."""
-    page = _templates.get_template(template).render(given, asset=asset_address)
-    return html(page.encode(), status, headers=headers, form_origin=form_origin)
+    return html(written(template, **given), status, headers=headers, form_origin=form_origin)
+
+
+def written(template: str, **given: Any) -> bytes:  # noqa: ANN401 - whatever the template shows
+    """Return a page's text."""
+    return _templates.get_template(template).render(given, asset=asset_address).encode()
 
 
 def html(
@@ -57,7 +61,7 @@ def html(
     return Response(
         page,
         status_code=status,
-        media_type="text/html; charset=utf-8",
+        media_type="text/html",  # Litestar adds the charset
         headers={
             "Content-Security-Policy": _POLICY + actions,
             # With `no-referrer` browsers send no Origin with a form: it is what forms are held to.

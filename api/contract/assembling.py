@@ -14,7 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct
 
-from api.contract.examples import examples_of, suggest
+from api.contract.examples import examples_of
 from api.contract.facts import fact_schemas, fact_types, webhooks
 from api.contract.parameters import describe_parameters
 from api.contract.problems import header_references, problem_components, problem_responses
@@ -85,9 +85,7 @@ def assemble(app: Litestar) -> Json:
         "servers": [{"url": "/", "description": "The cell that serves this document."}],
         "tags": _tags(paths),
         "paths": _sorted(paths),
-        "webhooks": webhooks(
-            lambda schema, name: suggest(schema, components["schemas"], name),
-        ),
+        "webhooks": webhooks(components["schemas"]),
         "components": components,
     }
     _drop_unused(document)

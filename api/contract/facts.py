@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from api.contract.examples import suggest
 from engine.facts.answers import FactAnswer
 from engine.facts.types import DATA_OF_TYPE, TYPES_WITHOUT_SOURCE, FactType
 
@@ -30,9 +31,9 @@ def fact_schemas() -> Json:
     return {schema_name(kind): _schema(kind) for kind in FactType}
 
 
-def webhooks(suggest: Any) -> Json:  # noqa: ANN401 - makes an example of a schema
+def webhooks(schemas: Json) -> Json:
     """Return the document's section of what is sent to endpoints."""
-    return {kind.value: {"post": _operation(kind, suggest)} for kind in FactType}
+    return {kind.value: {"post": _operation(kind, schemas)} for kind in FactType}
 
 
 def schema_name(kind: FactType) -> str:
@@ -67,19 +68,19 @@ def _words(kind: FactType) -> str:
     )
 
 
-def _operation(kind: FactType, suggest: Any) -> Json:  # noqa: ANN401 - makes an example of a schema
+def _operation(kind: FactType, schemas: Json) -> Json:
     data = {"$ref": f"#/components/schemas/{DATA_OF_TYPE[kind].__name__}"}
-    show = suggest({"type": "string"}, "show")
+    show = suggest({"type": "string"}, schemas, "show")
     noun = kind.value.partition(".")[0]
     about = {"hold": "hold", "order": "order", "seats": "order", "show": "show"}.get(noun, noun)
     example = {
-        "id": suggest({"type": "string"}, "fact"),
+        "id": suggest({"type": "string"}, schemas, "fact"),
         "type": kind.value,
         "sequence": 1234,
-        "occurred_at": suggest({"type": "string", "format": "date-time"}, ""),
+        "occurred_at": suggest({"type": "string", "format": "date-time"}, schemas, ""),
         "show": show,
-        "object": suggest({"type": "string"}, about),
-        "data": suggest(data, ""),
+        "object": suggest({"type": "string"}, schemas, about),
+        "data": suggest(data, schemas),
     }
     return {
         "tags": ["webhooks"],

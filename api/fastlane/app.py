@@ -37,7 +37,7 @@ from api.limits import LIMITS, Limits
 from api.problems import ProblemError, ProblemKind
 from api.process import settle_process
 from api.server import Behind, Exchange, RequestScope
-from api.versions import HEADER, Versions
+from api.versions import HEADER, Versions, is_dated
 from engine.platform.logs import configure_logs
 from engine.runtime import Serving
 from engine.tenancy.principals import Principal, Scope
@@ -205,7 +205,7 @@ class FastLane:
 
     async def _serve_rest(self, scope: RequestScope, exchange: Exchange) -> None:
         """Pass a request on to Litestar, as of the version that it names."""
-        if scope.path.startswith("/v1"):
+        if is_dated(scope.path):
             try:
                 version = asked_version(scope.headers)
             except ProblemError as problem:

@@ -35,7 +35,7 @@ _ONCE: Final = frozenset(
     {
         *("authorization", "idempotency-key", "queue-token"),
         *("content-type", "content-length", "transfer-encoding"),
-        VERSION_HEADER,
+        *(VERSION_HEADER, "host"),
     }
 )
 """Where one reader would take the first and another the last."""

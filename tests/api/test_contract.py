@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -115,7 +115,7 @@ def _fast_routes() -> Iterator[tuple[str, str, Any]]:
     hold = EXAMPLES_BY_NAME["hold"]
     for path, methods in _DOCUMENT["paths"].items():
         for method in methods:
-            found = fastlane._find_route(
+            found = fastlane._find_route(  # pyright: ignore[reportPrivateUsage]
                 method.upper(), path.format_map(_Ids({"show": show, "hold": hold}))
             )
             if found is not None:
@@ -142,11 +142,12 @@ def test_the_fast_lane_asks_for_the_scopes_that_are_documented() -> None:
 
 
 def _leaves(table: Any) -> Iterator[Any]:  # noqa: ANN401 - tables within tables
-    if isinstance(table, dict):
-        for inner in (value for name, value in table.items() if name != "HEAD"):
-            yield from _leaves(inner)
-    else:
+    if not isinstance(table, dict):
         yield table
+        return
+    for name, inner in cast("Json", table).items():
+        if name != "HEAD":
+            yield from _leaves(inner)
 
 
 def test_streams_say_what_they_tell() -> None:
@@ -252,12 +253,14 @@ def _validator(schema: Json) -> Draft202012Validator:
 def _examples(node: Any, where: str = "") -> Iterator[tuple[str, Json, Any]]:  # noqa: ANN401 - JSON
     """Yield the examples of all media types, each with its schema."""
     if isinstance(node, list):
-        for n, item in enumerate(node):
+        for n, item in enumerate(cast("list[Any]", node)):
             yield from _examples(item, f"{where}/{n}")
     elif isinstance(node, dict):
-        if "schema" in node and isinstance(node.get("examples"), dict):
-            for title, example in node["examples"].items():
-                yield f"{where} {title}", node["schema"], _resolved(example)["value"]
-        for key, value in node.items():
+        members = cast("Json", node)
+        examples = members.get("examples")
+        if "schema" in members and isinstance(examples, dict):
+            for title, example in cast("Json", examples).items():
+                yield f"{where} {title}", members["schema"], _resolved(example)["value"]
+        for key, value in members.items():
             if key != "examples":
                 yield from _examples(value, f"{where}/{key}")

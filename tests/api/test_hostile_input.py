@@ -4,15 +4,10 @@ import re
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from schemathesis import GenerationMode, openapi
 
-from api.app import create_app
 from tests.api.front_desk import FrontDesk, ShowDesk, problem, show_body
 
 _JSON = b"Content-Type: application/json"
@@ -272,64 +267,175 @@ def test_a_plan_of_nothing_but_brackets_is_refused(desk: FrontDesk) -> None:
         assert problem(refused) in {"invalid-request", "malformed-json"}
 
 
-_DOCUMENT: dict[str, Any] = create_app().openapi_schema.to_schema()
-_SCHEMA: Any = openapi.from_dict(_DOCUMENT)
-# The first request of a worker is slow; so is filtering what schemathesis makes.
-_UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-_OPERATIONS = [
-    (path, method)
-    for path, methods in _DOCUMENT["paths"].items()
-    for method in methods
-    # A stream of events lasts for minutes; test_waiting_room.py has what is unfit for one.
-    if path.startswith("/v1") and not path.endswith("/events")
-]
+def _talk(desk: FrontDesk, raw: bytes) -> tuple[list[int], bytes]:
+    """Send bytes as they are; return all statuses and all that came within a second or so."""
+    url = urlsplit(str(desk.http.base_url))
+    answer = b""
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(raw)
+        connection.settimeout(1.0)
+        try:
+            while part := connection.recv(65536):
+                answer += part
+        except TimeoutError:
+            answer += b"<still open>"
+        except ConnectionError:
+            answer += b"<cut>"
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)], answer
 
 
-def _can_be_unfit(path: str, method: str) -> bool:
-    """Tell whether there is more to be wrong than an id, which may be any text."""
-    operation = _DOCUMENT["paths"][path][method]
-    parameters = operation.get("parameters", [])
-    return (
-        operation.get("security") != [{}]
-        or "requestBody" in operation
-        or any(parameter["in"] != "path" for parameter in parameters)
-    )
+def _head(desk: FrontDesk, line: bytes, *headers: bytes) -> bytes:
+    given = [b"Host: onsale", b"Authorization: Bearer " + desk.key.encode(), *headers]
+    return b"\r\n".join([line, *given, b"", b""])
 
 
-_WAYS = [
-    pytest.param(path, method, mode, id=f"{path}-{method}-{mode.value}")
-    for path, method in _OPERATIONS
-    for mode in GenerationMode
-    if mode is GenerationMode.POSITIVE or _can_be_unfit(path, method)
-]
+_HOLD = b'{"buyer":"smuggler","seats":["B-1"]}'
+_CHUNKED_HOLD = b"%x\r\n%b\r\n0\r\n\r\n" % (len(_HOLD), _HOLD)
+_CHUNKED = b"Transfer-Encoding: chunked"
+_LENGTH = b"Content-Length: %d" % len(_HOLD)
+_REFUSED_FRAMING: dict[str, tuple[list[bytes], bytes]] = {
+    "two lengths": ([_LENGTH, b"Content-Length: 3"], _HOLD),
+    "a list of lengths": ([_LENGTH + b", 3"], _HOLD),
+    "a length with a sign": ([b"Content-Length: +36"], _HOLD),
+    "a negative length": ([b"Content-Length: -1"], _HOLD),
+    "a length in hex": ([b"Content-Length: 0x24"], _HOLD),
+    "a length that no integer holds": ([b"Content-Length: " + b"9" * 30], _HOLD),
+    "an unknown coding": ([b"Transfer-Encoding: xchunked"], _CHUNKED_HOLD),
+    "chunked and another after it": ([b"Transfer-Encoding: chunked, identity"], _CHUNKED_HOLD),
+    "chunked, then another header": ([_CHUNKED, b"Transfer-Encoding: identity"], _CHUNKED_HOLD),
+    "identity with a length": ([b"Transfer-Encoding: identity", _LENGTH], _HOLD),
+    "a tab before the coding": ([b"Transfer-Encoding: \x0bchunked"], _CHUNKED_HOLD),
+    "a space before the colon": ([b"Transfer-Encoding : chunked"], _CHUNKED_HOLD),
+    "a folded line": ([b"X-A: b\r\n c", _LENGTH], _HOLD),
+    "a folded coding": ([b"Transfer-Encoding:\r\n chunked"], _CHUNKED_HOLD),
+    "a bare CR": ([b"X-A: b\rc", _LENGTH], _HOLD),
+    "a NUL in a value": ([b"X-A: b\0c", _LENGTH], _HOLD),
+    "a NUL in a name": ([b"X\0A: b", _LENGTH], _HOLD),
+    "a name out of grammar": ([b"X[A]: b", _LENGTH], _HOLD),
+    "two hosts": ([b"Host: other.example", _LENGTH], _HOLD),
+    "a negative chunk": ([_CHUNKED], b"-1\r\n" + _HOLD + b"\r\n0\r\n\r\n"),
+    "a chunk in 0x": ([_CHUNKED], b"0x24\r\n" + _HOLD + b"\r\n0\r\n\r\n"),
+    "a chunk that no integer holds": ([_CHUNKED], b"f" * 18 + b"\r\n" + _HOLD + b"\r\n0\r\n\r\n"),
+    "a chunk that is too short": ([_CHUNKED], b"5\r\n" + _HOLD + b"\r\n0\r\n\r\n"),
+    "a bare LF after a chunk's extension": (
+        [_CHUNKED],
+        b"%x;\n%b\r\n0\r\n\r\n" % (len(_HOLD), _HOLD),
+    ),
+    "trailers": ([_CHUNKED], _CHUNKED_HOLD[:-2] + b"Content-Length: 5\r\n\r\n"),
+}
 
 
-@pytest.mark.parametrize(("path", "method", "mode"), _WAYS)
-def test_requests_made_from_the_document_meet_no_500(
-    show: ShowDesk, path: str, method: str, mode: GenerationMode
+_WITH_AN_END = {"two hosts", "trailers"}
+"""What is refused for another reason than that nobody knows where it ends."""
+
+
+@pytest.mark.parametrize("name", _REFUSED_FRAMING)
+@pytest.mark.parametrize("path", ["holds", "blocks"])
+def test_a_request_whose_end_can_be_read_in_two_ways_is_refused(
+    desk: FrontDesk, path: str, name: str
 ) -> None:
-    """Generated requests, fit and unfit, half of them for a show that is there."""
-    operation = _SCHEMA[path][method.upper()]
+    """400, nothing done, and what follows on the connection is answered to nobody."""
+    headers, content = _REFUSED_FRAMING[name]
+    show = desk.new_show()
+    line = f"POST {show.path}/{path} HTTP/1.1".encode()
+    smuggled = _head(desk, b"GET /health/live HTTP/1.1")
+    sent = _head(desk, line, _JSON, _KEY, *headers) + content + smuggled
+    statuses, told = _talk(desk, sent)
+    assert statuses[:1] == [400], told
+    assert b"alive" not in told or name in _WITH_AN_END
+    total = desk.get(f"{show.path}/availability").json()["total"]
+    assert (total["held"], total["blocked"]) == (0, 0)
 
-    @settings(
-        max_examples=25,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=_UNHURRIED,
-    )
-    @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans())
-    def ask(case: Any, *, real: bool) -> None:  # noqa: ANN401 -- schemathesis' own
-        if real and "show" in case.path_parameters:
-            case.path_parameters["show"] = show.id
-        response = case.call(
-            base_url=str(show.desk.http.base_url),
-            headers={"Authorization": f"Bearer {show.desk.key}"},
-            timeout=20,
-        )
-        assert response.status_code < 500, response.content
-        kind = response.headers.get("content-type", [""])[0]
-        if response.status_code >= 400:
-            assert kind == "application/problem+json", response.content
 
-    ask()
+@pytest.mark.parametrize("path", ["holds", "batch", "blocks"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_length_and_coding_the_coding_counts_and_the_connection_ends(
+    desk: FrontDesk, path: str, order: int
+) -> None:
+    """As RFC 9112, 6.3 has it: what follows is no request."""
+    show = desk.new_show()
+    both = [b"Content-Length: 4", _CHUNKED][::order]
+    line = f"POST {show.path}/{path} HTTP/1.1".encode()
+    smuggled = _head(desk, b"GET /health/live HTTP/1.1")
+    statuses, told = _talk(desk, _head(desk, line, _JSON, _KEY, *both) + _CHUNKED_HOLD + smuggled)
+    assert len(statuses) == 1, told
+    assert statuses[0] < 500
+    assert b"alive" not in told
+    assert b"<still open>" not in told
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"GET /v1/shows HTTP/3.7", 400),
+        (b"GET  /v1/shows HTTP/1.1", 400),
+        (b"GET /v1/shows\0 HTTP/1.1", 400),
+        (b"GET http://other.example/v1/shows HTTP/1.1", 200),
+        (b"GET https://other.example:443/v1/shows HTTP/1.1", 200),
+        (b"GET http://other.example/v1/nothing HTTP/1.1", 404),
+        (b"GET /v1/shows#fragment HTTP/1.1", 200),
+        (b"GET /health/../v1/shows HTTP/1.1", 404),
+        (b"GET /%2e%2e/v1/shows HTTP/1.1", 404),
+        (b"get /v1/shows HTTP/1.1", 405),
+        (b"CONNECT onsale:443 HTTP/1.1", 405),
+        (b"G" * 5000 + b" /v1/shows HTTP/1.1", 405),
+        (b"GET /" + b"a" * 100_000 + b" HTTP/1.1", 414),
+    ],
+)
+def test_weird_request_lines(desk: FrontDesk, line: bytes, status: int) -> None:
+    """In absolute form, of another protocol, out of grammar, far too long."""
+    statuses, told = _talk(desk, _head(desk, line, b"Connection: close"))
+    assert statuses == [status], told[:300]
+
+
+@pytest.mark.parametrize(
+    "headers", [[b"X-Long: " + b"x" * 1_000_000], [b"X-%d: 1" % n for n in range(2000)]]
+)
+def test_too_many_headers_are_refused(desk: FrontDesk, headers: list[bytes]) -> None:
+    """431, by the server."""
+    statuses, told = _talk(desk, _head(desk, b"GET /v1/shows HTTP/1.1", *headers))
+    assert statuses == [431], told[:300]
+
+
+def test_an_override_of_the_method_means_nothing(show: ShowDesk) -> None:
+    """What stands in front may have let a GET pass."""
+    for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
+        answer = show.desk.get(show.path, {name: "DELETE"})
+        assert answer.status_code == 200
+
+
+def test_of_a_member_that_comes_twice_the_last_counts(desk: FrontDesk) -> None:
+    """As docs/API.md says; and the two are not one request with the first."""
+    show = desk.new_show()
+    head = f"POST {show.path}/holds".encode()
+    twice = b'{"buyer":"first","buyer":"last","seats":["B-1"]}'
+    status, told = _send(desk, head, _JSON, _KEY, body=twice)
+    assert status == 201
+    assert b'"buyer":"last"' in told
+    status, told = _send(desk, head, _JSON, _KEY, body=b'{"buyer":"first","seats":["B-1"]}')
+    assert (status, b"key-reused" in told) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("Caf\u00e9", 201),
+        ("\u6771\u4eac\u516c\u6f14 \U0001f3ab", 201),
+        ("\u05e9\u05dc\u05d5\u05dd", 201),
+        ("a\u0000b", 422),
+        ("a\u001bb", 422),
+        ("a\u0085b", 422),
+        ("", 422),
+        (" ", 422),
+        ("\u3000", 422),
+        ("x" * 201, 422),
+    ],
+)
+def test_names_of_all_scripts_are_kept_as_they_are_and_controls_refused(
+    desk: FrontDesk, name: str, status: int
+) -> None:
+    """What comes back is what was sent, letter by letter."""
+    answer = desk.post("/v1/shows", show_body(name=name))
+    assert answer.status_code == status, answer.text
+    if status == 201:
+        assert answer.json()["name"] == name

@@ -13,8 +13,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis import GenerationMode, openapi
-from schemathesis.checks import CHECKS
+from schemathesis import GenerationMode, checks, openapi
 
 from api.problems import MEDIA_TYPE, ProblemKind
 from ops.contract.files import made
@@ -26,6 +25,7 @@ from tests.api.walked_world import CannotMakeError, Party, never_made
 _EXAMPLES = int(os.environ.get("ONSALE_FUZZ_EXAMPLES", "12"))
 _DOCUMENT: dict[str, Any] = made()
 _SCHEMA: Any = openapi.from_dict(_DOCUMENT)
+_CHECKS: Any = checks.CHECKS  # its types are partly unknown
 # The first request of a worker is slow; so is filtering what schemathesis makes.
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 _NAMED = (
@@ -35,7 +35,7 @@ _NAMED = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-_JUDGED = [check for check in CHECKS.get_all() if check.__name__ in _NAMED]
+_JUDGED: list[Any] = [check for check in _CHECKS.get_all() if check.__name__ in _NAMED]
 _STANDARD = {"type", "title", "status", "detail", "errors"}
 _UNAVAILABLE = 503
 
@@ -96,9 +96,8 @@ def test_every_answer_is_one_that_the_document_has(
     )
     @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans())
     def ask(case: Any, *, real: bool) -> None:  # noqa: ANN401 -- schemathesis' own
-        for name in case.path_parameters or {}:
-            if real:
-                case.path_parameters[name] = ids[name]
+        for name in ids if real else ():
+            case.path_parameters[name] = ids[name]
         response = case.call(
             base_url=str(reseller.desk.http.base_url),
             headers={"Authorization": f"Bearer {reseller.desk.key}"},

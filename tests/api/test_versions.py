@@ -54,7 +54,7 @@ def test_every_answer_says_its_version(show: ShowDesk) -> None:
 def test_a_version_that_is_not_there_is_refused(show: ShowDesk, asked: str) -> None:
     """By both lanes, with those that are there."""
     for path in _paths(show):
-        refused = show.desk.http.get(path, headers={_VERSION: asked.encode()})
+        refused = show.desk.http.get(path, headers=[(_VERSION.encode(), asked.encode())])
         assert (refused.status_code, problem(refused)) == (400, "unknown-version"), path
         assert refused.json()["versions"] == [CURRENT]
         assert len(refused.content) < 1000

@@ -7,7 +7,7 @@ sent, or if the reseller names it in a `PUT`. Else say in `MAKERS` how one is ma
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from msgspec import Struct, field
@@ -122,9 +122,9 @@ def example_body(document: Json, path: str, method: str) -> Any:  # noqa: ANN401
 def replaced(value: Any, ids: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
     """Return a body in which the ids of the examples are others."""
     if isinstance(value, dict):
-        return {name: replaced(item, ids) for name, item in value.items()}
+        return {name: replaced(item, ids) for name, item in cast("Json", value).items()}
     if isinstance(value, list):
-        return [replaced(item, ids) for item in value]
+        return [replaced(item, ids) for item in cast("list[Any]", value)]
     return ids.get(value, value) if isinstance(value, str) else value
 
 
