@@ -14,11 +14,11 @@ from engine.inventory.live import LiveSeats
 from engine.inventory.recovery import Recoverer
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
-from engine.platform.cells import Cells
 from engine.notify.deliveries import Deliveries
 from engine.notify.endpoints import Endpoints
 from engine.notify.pinging import Pinger
 from engine.notify.sending import Sender
+from engine.platform.cells import Cells
 from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
 from engine.platform.redis import Store, connect_redis, subscribe_redis
