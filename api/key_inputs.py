@@ -41,7 +41,7 @@ class KeyChangeBody(Body, frozen=True, kw_only=True):
     name: Name | UnsetType = UNSET
 
 
-class RotateBody(Body, frozen=True, kw_only=True):
+class RotateKeyBody(Body, frozen=True, kw_only=True):
     """How to put a new credential in the place of one."""
 
     overlap_s: Annotated[

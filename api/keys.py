@@ -13,7 +13,7 @@ from msgspec import UNSET
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
 from api.key_answers import IssuedKeyAnswer, KeyAnswer, KeyPage, tell_issued, tell_key
-from api.key_inputs import KeyBody, KeyChangeBody, RotateBody
+from api.key_inputs import KeyBody, KeyChangeBody, RotateKeyBody
 from api.key_outcomes import KeyRefused, key_not_found, problem_of_key
 from api.problems import Fault, ProblemKind, invalid
 from api.reading import check_query, read_body
@@ -125,7 +125,7 @@ async def change(request: ApiRequest, key: FromPath[str]) -> KeyAnswer:
     summary="Rotate an API key",
     operation_class=describe(
         scope=Scope.KEYS_MANAGE,
-        body=RotateBody,
+        body=RotateKeyBody,
         key="honoured",
         problems=(
             *_OF_KEY,
@@ -140,7 +140,7 @@ async def rotate(request: ApiRequest, key: FromPath[str]) -> Response[IssuedKeyA
     """Make a key with the same name and scopes; the old one goes on for `overlap_s`."""
     check_query(request)
     named = _parse(request, key)
-    body = await read_body(request, RotateBody)
+    body = await read_body(request, RotateKeyBody)
 
     async def make() -> tuple[IssuedKey, Key] | KeyRefused:
         runtime = runtime_of(request)
