@@ -24,5 +24,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole platform: servers, API and worker."""
-    with Stack(tmp_path_factory.mktemp("stack"), environment=OTHER_CELLS) as stack:
+    with Stack(
+        tmp_path_factory.mktemp("stack"), environment=OTHER_CELLS | {"ONSALE_WEBHOOK_PRIVATE": "on"}
+    ) as stack:
         yield stack
