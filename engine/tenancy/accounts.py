@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sealing import Sealer
-from engine.platform.tables import accounts, resellers
+from engine.platform.tables import accounts, resellers, users
 from engine.tenancy.door import Door
 from engine.tenancy.legal import (
     Legal,
@@ -22,6 +22,7 @@ from engine.tenancy.legal import (
     clean_legal,
     legal_faults,
 )
+from engine.tenancy.principals import Role
 from engine.tenancy.users import tell_owners
 
 _account = accounts.c
@@ -156,6 +157,16 @@ async def read_account(
         created_at=row.created_at,
         changed_at=row.changed_at,
     )
+
+
+async def has_owner(connection: AsyncConnection, reseller: EntityId) -> bool:
+    """Tell whether a reseller's account has an owner who can sign in."""
+    query = select(users.c.id).where(
+        users.c.reseller_id == reseller,
+        users.c.role == Role.OWNER,
+        users.c.confirmed_at.is_not(None),
+    )
+    return (await connection.execute(query.limit(1))).first() is not None
 
 
 async def set_status(owner: AsyncEngine, reseller: EntityId, status: Status) -> bool:
