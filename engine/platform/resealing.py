@@ -41,8 +41,9 @@ _Seal = Callable[[AsyncConnection, Row[Any]], Awaitable[bytes]]
 _SUFFIX: Final = "_sealed"
 _ROWS_AT_ONCE: Final = 200
 _LOCK: Final = 0x7265736561  # "resea"
-# Longer than any transaction: one that began before there was a newer key may still use the older.
-_STILL_USED: Final = text("interval '1 hour'")
+# Longer than any transaction, and than answers are kept: one that began before there was a newer
+# key may still use the older, and a kept answer may be sealed without being a sealed column.
+_STILL_USED: Final = text("interval '3 days'")
 _RESEALING: Final = text("SELECT set_config('onsale.resealing', 'on', true)")
 
 _key = data_keys.c

@@ -307,12 +307,12 @@ async def count_entries(world: World, reseller: int) -> int:
 
 
 async def age_keys(world: World, reseller: int) -> None:
-    """Let two hours pass."""
+    """Let four days pass."""
     async with world.owner.begin() as connection:
         await connection.execute(
             update(data_keys)
             .where(data_keys.c.reseller_id == reseller)
-            .values(created_at=data_keys.c.created_at - text("interval '2 hours'"))
+            .values(created_at=data_keys.c.created_at - text("interval '4 days'"))
         )
 
 

@@ -20,6 +20,8 @@ from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, OWNER_ROLE, RECORDE
 from engine.platform.tables import (
     api_keys,
     area_blocks,
+    buyer_erasures,
+    buyers,
     data_keys,
     idempotency_keys,
     manifests,
@@ -38,6 +40,7 @@ from tests.engine.ledger_world import TestedShow, World, open_world
 
 _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
 _APP_MAY_INSERT = {
+    *("buyer_erasures", "buyers"),
     *("api_keys", "area_blocks", "data_keys", "idempotency_keys", "manifests"),
     *("price_versions", "queues", "seat_blocks", "shows"),
     # By a return.
@@ -125,6 +128,12 @@ async def show(world: World) -> TestedShow:
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"
             )
         )
+        for table in (buyers, buyer_erasures):
+            await connection.execute(
+                insert(table).values(
+                    reseller_id=show.reseller, buyer_digest=b"d", buyer_sealed=b"s"
+                )
+            )
     return show
 
 
@@ -195,13 +204,15 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (APP_ROLE, "UPDATE"): {
             *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks"),
         },
-        (APP_ROLE, "DELETE"): {"area_blocks", "idempotency_keys", "seat_blocks"},
+        (APP_ROLE, "DELETE"): {
+            *("area_blocks", "buyer_erasures", "buyers", "idempotency_keys", "seat_blocks"),
+        },
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
         },
         (RECORDER_ROLE, "UPDATE"): {"area_sales", "recorder_positions"},
-        (RECORDER_ROLE, "DELETE"): {"idempotency_keys"},
+        (RECORDER_ROLE, "DELETE"): {"buyer_erasures", "idempotency_keys"},
     }
     columns = text(
         "SELECT grantee, table_name::text, column_name::text"
