@@ -14,6 +14,7 @@ from msgspec import Struct
 from sqlalchemy import (
     Column,
     ColumnElement,
+    MetaData,
     Row,
     Table,
     and_,
@@ -75,11 +76,11 @@ class SealedColumn(Struct, frozen=True):
         return "reseller_id" in self.table.c
 
 
-def sealed_columns() -> list[SealedColumn]:
+def sealed_columns(tables: MetaData = metadata) -> list[SealedColumn]:
     """Return every sealed column there is."""
     return [
         SealedColumn(table, column)
-        for table in metadata.sorted_tables
+        for table in tables.sorted_tables
         for column in table.c
         if column.name.endswith(_SUFFIX)
     ]
@@ -135,10 +136,16 @@ async def wrap_anew(owner: AsyncEngine, sealer: Sealer, progress: Progress) -> i
             return done
 
 
-async def seal_cell_anew(owner: AsyncEngine, sealer: Sealer, progress: Progress) -> int:
-    """Seal with the first sealing key what is no reseller's; return how many texts were not."""
+async def seal_cell_anew(
+    owner: AsyncEngine, sealer: Sealer, progress: Progress, tables: MetaData = metadata
+) -> int:
+    """Seal with the first sealing key what is no reseller's; return how many texts were not.
+
+    Raises:
+        SealError: a text does not open.
+    """
     done = 0
-    for one in sealed_columns():
+    for one in sealed_columns(tables):
         if one.is_of_reseller:
             continue
         stale = func.substring(one.column, 2, 4) != bytes.fromhex(sealer.sealing_key)
