@@ -8,7 +8,7 @@ from litestar.handlers import BaseRouteHandler
 from api.context import runtime_of
 from api.fastlane.call import address_behind
 from engine.platform.acting import ACTING, Actor, ActorKind
-from engine.platform.ids import Ids
+from engine.platform.ids import EntityId, Ids
 from engine.tenancy.principals import Principal, PrincipalKind
 
 _KINDS: Final = {PrincipalKind.KEY: ActorKind.KEY, PrincipalKind.TOKEN: ActorKind.TOKEN}
@@ -18,6 +18,13 @@ _CREDENTIALS: Final = {ActorKind.KEY: "key", ActorKind.TOKEN: "oac"}
 async def note_visitor(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Note that somebody acts who has shown nothing yet: the guard of every route."""
     ACTING.set(Actor(ActorKind.VISITOR, address=address_of(connection)))
+
+
+def note_user(connection: ASGIConnection[Any, Any, Any, Any], user: EntityId) -> None:
+    """Note that a person acts who has logged in: by a session, not by a credential."""
+    region = runtime_of(connection).ids.region
+    name = f"usr_{region}_{user:016x}"
+    ACTING.set(Actor(ActorKind.USER, name, address_of(connection)))
 
 
 def note_principal(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal) -> None:

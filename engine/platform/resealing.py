@@ -14,6 +14,7 @@ from msgspec import Struct
 from sqlalchemy import (
     Column,
     ColumnElement,
+    MetaData,
     Row,
     Table,
     and_,
@@ -41,8 +42,9 @@ _Seal = Callable[[AsyncConnection, Row[Any]], Awaitable[bytes]]
 _SUFFIX: Final = "_sealed"
 _ROWS_AT_ONCE: Final = 200
 _LOCK: Final = 0x7265736561  # "resea"
-# Longer than any transaction: one that began before there was a newer key may still use the older.
-_STILL_USED: Final = text("interval '1 hour'")
+# Longer than any transaction, and than answers are kept: one that began before there was a newer
+# key may still use the older, and a kept answer may be sealed without being a sealed column.
+_STILL_USED: Final = text("interval '3 days'")
 _RESEALING: Final = text("SELECT set_config('onsale.resealing', 'on', true)")
 
 _key = data_keys.c
@@ -74,11 +76,11 @@ class SealedColumn(Struct, frozen=True):
         return "reseller_id" in self.table.c
 
 
-def sealed_columns() -> list[SealedColumn]:
+def sealed_columns(tables: MetaData = metadata) -> list[SealedColumn]:
     """Return every sealed column there is."""
     return [
         SealedColumn(table, column)
-        for table in metadata.sorted_tables
+        for table in tables.sorted_tables
         for column in table.c
         if column.name.endswith(_SUFFIX)
     ]
@@ -134,10 +136,16 @@ async def wrap_anew(owner: AsyncEngine, sealer: Sealer, progress: Progress) -> i
             return done
 
 
-async def seal_cell_anew(owner: AsyncEngine, sealer: Sealer, progress: Progress) -> int:
-    """Seal with the first sealing key what is no reseller's; return how many texts were not."""
+async def seal_cell_anew(
+    owner: AsyncEngine, sealer: Sealer, progress: Progress, tables: MetaData = metadata
+) -> int:
+    """Seal with the first sealing key what is no reseller's; return how many texts were not.
+
+    Raises:
+        SealError: a text does not open.
+    """
     done = 0
-    for one in sealed_columns():
+    for one in sealed_columns(tables):
         if one.is_of_reseller:
             continue
         stale = func.substring(one.column, 2, 4) != bytes.fromhex(sealer.sealing_key)

@@ -107,7 +107,7 @@ _TEXTS: Final = (
     CREATE FUNCTION trail_value(name TEXT, value JSONB) RETURNS JSONB
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT CASE
-            WHEN name ~ '(^|_)id$' AND jsonb_typeof(value) = 'number'
+            WHEN name ~ '(^|_)id$|^(sandbox_of|replaced_by|acts_for)$' AND jsonb_typeof(value) = 'number'
             THEN to_jsonb(lpad(to_hex(value::bigint), 16, '0'))
             ELSE value END
     $$
@@ -294,7 +294,11 @@ _BUYERS: Final = (
     """,
     "CREATE INDEX ON orders (reseller_id, buyer)",
     "GRANT SELECT ON buyers, buyer_erasures TO onsale_app, onsale_recorder, onsale_auditor",
-    "GRANT INSERT, UPDATE, DELETE ON buyers, buyer_erasures TO onsale_app",
+    "GRANT INSERT, DELETE ON buyers, buyer_erasures TO onsale_app",
+    """
+    GRANT UPDATE (name_sealed, email_sealed, email_digest, phone_sealed, changed_at)
+    ON buyers TO onsale_app
+    """,
     "GRANT DELETE ON buyer_erasures TO onsale_recorder",
     # A sale can't be changed but by a return, and by this: the reference of a buyer who is to be
     # forgotten, in orders of shows that are over, becomes another, which nothing leads to.

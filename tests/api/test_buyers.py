@@ -60,7 +60,7 @@ def test_what_no_order_can_name_is_nobody(desk: FrontDesk, buyer: str) -> None:
         ({"name": ""}, "/name"),
         ({"name": "\u0007"}, "/name"),
         ({"phone": "call me"}, "/phone"),
-        ({"nome": "x"}, "/nome"),
+        ({"nick": "x"}, "/nick"),
     ],
 )
 def test_a_contact_that_does_not_fit_is_refused(

@@ -20,6 +20,8 @@ from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, OWNER_ROLE, RECORDE
 from engine.platform.tables import (
     api_keys,
     area_blocks,
+    buyer_erasures,
+    buyers,
     data_keys,
     fact_horizons,
     idempotency_keys,
@@ -41,6 +43,7 @@ from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 
 _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
 _APP_MAY_INSERT = {
+    *("buyer_erasures", "buyers"),
     *("api_keys", "area_blocks", "data_keys", "idempotency_keys", "manifests"),
     *("price_versions", "queues", "seat_blocks", "shows"),
     "facts",
@@ -167,6 +170,12 @@ async def show(world: World) -> TestedShow:
         )
         for table, row in _an_account(show.reseller).items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
+        for table in (buyers, buyer_erasures):
+            await connection.execute(
+                insert(table).values(
+                    reseller_id=show.reseller, buyer_digest=b"d", buyer_sealed=b"s"
+                )
+            )
     return show
 
 
@@ -238,7 +247,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks"),
         },
         (APP_ROLE, "DELETE"): {
-            *("area_blocks", "idempotency_keys", "seat_blocks"),
+            *("area_blocks", "buyer_erasures", "buyers", "idempotency_keys", "seat_blocks"),
             *("sessions", "invitations", "mailed_tokens"),
         },
         (RECORDER_ROLE, "INSERT"): {
@@ -249,7 +258,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "UPDATE"): {
             *("area_sales", "fact_horizons", "recorder_positions", "told_shows"),
         },
-        (RECORDER_ROLE, "DELETE"): {"facts", "idempotency_keys"},
+        (RECORDER_ROLE, "DELETE"): {"buyer_erasures", "facts", "idempotency_keys"},
     }
     columns = text(
         "SELECT grantee, table_name::text, column_name::text"
