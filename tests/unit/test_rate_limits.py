@@ -258,4 +258,4 @@ async def test_who_has_no_work_any_more_is_forgotten() -> None:
     busy.under_way -= 1
     now_s += 10
     await asyncio.sleep(0.03)
-    assert shares._of == {}
+    assert len(shares) == 0
