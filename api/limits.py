@@ -39,7 +39,7 @@ class Limits:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take the requests a second by one credential and from one address; 0: any number."""
-        self.shares = shares or Shares()
+        self.shares = Shares() if shares is None else shares
         self._clock = clock
         self._per_key_s = per_key_s
         self._per_address_s = per_address_s

@@ -70,6 +70,10 @@ class Shares:
         self._forgot_s = 0.0
         self._look: asyncio.TimerHandle | None = None
 
+    def __len__(self) -> int:
+        """Return how many resellers have work, or had a moment ago."""
+        return len(self._of)
+
     def begin(self, reseller: EntityId) -> Share:
         """Count a call as under way, until `under_way` of what is returned is lessened again.
 

@@ -128,6 +128,7 @@ def test_the_worker_goes_on_after_a_measurement_that_failed(servers: Stack) -> N
     site = Site(
         base_url="",
         api_key="",
+        new_key=str,
         settings=servers.settings,
         processes=dict,
         pause_worker=lambda: said.append("pause"),
