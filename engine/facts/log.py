@@ -69,12 +69,13 @@ _PRUNE: Final = text(
     " old AS (SELECT xid, id FROM (SELECT *, bool_and(recorded_at < :before)"
     " OVER (ORDER BY xid, id) AS is_old FROM first) AS judged WHERE is_old),"
     " gone AS (DELETE FROM facts USING old WHERE facts.xid = old.xid AND facts.id = old.id"
-    " RETURNING facts.reseller_id, facts.xid, facts.id),"
-    " moved AS (INSERT INTO fact_horizons (reseller_id, xid, id)"
-    " SELECT DISTINCT ON (reseller_id) reseller_id, xid, id FROM gone"
+    " RETURNING facts.reseller_id, facts.xid, facts.id, facts.recorded_at),"
+    " moved AS (INSERT INTO fact_horizons AS known (reseller_id, xid, id, forgotten_until)"
+    " SELECT DISTINCT ON (reseller_id) reseller_id, xid, id,"
+    " max(recorded_at) OVER (PARTITION BY reseller_id) FROM gone"
     " ORDER BY reseller_id, xid DESC, id DESC"
-    " ON CONFLICT (reseller_id) DO UPDATE"
-    " SET xid = excluded.xid, id = excluded.id, pruned_at = now())"
+    " ON CONFLICT (reseller_id) DO UPDATE SET xid = excluded.xid, id = excluded.id,"
+    " forgotten_until = greatest(known.forgotten_until, excluded.forgotten_until))"
     " SELECT count(*) FROM gone"
 )
 

@@ -173,6 +173,41 @@ _RULES: Final = (
         ),
     ),
     _Rule(
+        "facts-differ",
+        # What was recorded before the log's oldest fact can't be held against it.
+        text(
+            "WITH told AS (SELECT f.show_id, right(f.object, 32) AS hex,"
+            " count(*) FILTER (WHERE f.type = 'order.confirmed') AS confirmed,"
+            " count(*) FILTER (WHERE f.type = 'seats.sold') AS sold,"
+            " count(*) FILTER (WHERE f.type = 'order.cancelled') AS cancelled,"
+            " count(*) FILTER (WHERE f.type = 'seats.returned') AS returned,"
+            " count(*) FILTER (WHERE f.type = 'order.failed') AS failed FROM facts f"
+            " WHERE f.show_id = ANY(:shows) AND f.type IN ('order.confirmed', 'seats.sold',"
+            " 'order.cancelled', 'seats.returned', 'order.failed') AND f.reseller_id IN"
+            " (SELECT reseller_id FROM shows WHERE id = ANY(:shows)) GROUP BY 1, 2),"
+            " known AS (SELECT o.show_id, replace(o.id::text, '-', '') AS hex, o.status,"
+            " o.recorded_at > coalesce(h.forgotten_until, '-infinity') AS is_kept,"
+            " coalesce(r.at > coalesce(h.forgotten_until, '-infinity'), false) AS return_is_kept"
+            " FROM orders o LEFT JOIN returns r ON r.order_id = o.id"
+            " LEFT JOIN fact_horizons h ON h.reseller_id = o.reseller_id"
+            " WHERE o.show_id = ANY(:shows)),"
+            " both_sides AS (SELECT show_id, hex, status, is_kept, return_is_kept,"
+            " coalesce(confirmed, 0) AS confirmed, coalesce(sold, 0) AS sold,"
+            " coalesce(cancelled, 0) AS cancelled, coalesce(returned, 0) AS returned,"
+            " coalesce(failed, 0) AS failed FROM known FULL JOIN told USING (show_id, hex))"
+            " SELECT show_id, 'order ' || hex, 'it is ' || coalesce(status, 'not in the ledger')"
+            " || ', and was told to be confirmed ' || confirmed || ', sold ' || sold"
+            " || ', cancelled ' || cancelled || ', returned ' || returned || ', failed ' || failed"
+            " || ' times' FROM both_sides"
+            " WHERE greatest(confirmed, sold, cancelled, returned) > 1"
+            " OR (coalesce(status, 'conflict') = 'conflict' AND confirmed + sold > 0)"
+            " OR (is_kept AND status = 'conflict' AND failed = 0)"
+            " OR (is_kept AND status <> 'conflict' AND (confirmed <> 1 OR sold <> 1))"
+            " OR (status = 'confirmed' AND cancelled + returned > 0)"
+            " OR (return_is_kept AND (cancelled <> 1 OR returned <> 1))"
+        ),
+    ),
+    _Rule(
         "row-of-another",
         text(
             "SELECT o.show_id, kind || ' of order ' || o.id, 'reseller ' || x.reseller_id"

@@ -58,9 +58,14 @@ _UPGRADE: Final = (
         reseller_id BIGINT NOT NULL REFERENCES resellers,
         xid XID8 NOT NULL,
         id BIGINT NOT NULL,
-        pruned_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        forgotten_until TIMESTAMPTZ NOT NULL,
         PRIMARY KEY (reseller_id)
     )
+    """,
+    # Nothing was told of what was recorded before.
+    """
+    INSERT INTO fact_horizons (reseller_id, xid, id, forgotten_until)
+    SELECT id, '0', 0, now() FROM resellers
     """,
     *_protect("fact_horizons", recorder="SELECT, INSERT, UPDATE"),
     "GRANT SELECT ON fact_horizons TO onsale_app",

@@ -329,7 +329,35 @@ async def _keep_a_returned_record(ground: Ground) -> None:
     await ground.raw.hset(ground.key("holds"), ground.orders[0], before)
 
 
+async def _untell_an_order(ground: Ground) -> None:
+    await ground.sql("DELETE FROM facts WHERE show_id = :show AND type = 'order.confirmed'")
+
+
+async def _tell_an_order_twice(ground: Ground) -> None:
+    await ground.sql(
+        "INSERT INTO facts (reseller_id, type, show_id, object, data, occurred_at)"
+        " SELECT reseller_id, type, show_id, object, data, occurred_at FROM facts"
+        " WHERE show_id = :show AND type = 'seats.sold'"
+    )
+
+
+async def _tell_of_no_order(ground: Ground) -> None:
+    await ground.sql(
+        "UPDATE facts SET object = 'ord_dev_' || repeat('0', 48)"
+        " WHERE show_id = :show AND type = 'order.confirmed'"
+    )
+
+
+async def _tell_of_no_return(ground: Ground) -> None:
+    await _take_back(ground)
+    await ground.sql("DELETE FROM facts WHERE show_id = :show AND type = 'seats.returned'")
+
+
 _TAMPERING: Final[dict[Tampering, str]] = {
+    _untell_an_order: "facts-differ",
+    _tell_an_order_twice: "facts-differ",
+    _tell_of_no_order: "facts-differ",
+    _tell_of_no_return: "facts-differ",
     _flip_an_open_seat: "seat-without-record",
     _open_a_sold_seat: "record-without-seat",
     _overwrite_a_separator: "layout",

@@ -96,6 +96,18 @@ async def recorded_once(show: TestedShow) -> None:
     balance = await show.balance()
     assert balance["reseller_payable"] == -30_000
     assert sum(balance.values()) == 0
+    assert await told(show) == {"order.confirmed": 2, "seats.sold": 2, "order.failed": 1}
+
+
+async def told(show: TestedShow) -> dict[str, int]:
+    """Return how many facts of each type were told of different orders."""
+    rows = await show.world.rows(
+        "SELECT type, count(*) AS facts, count(DISTINCT object) AS orders FROM facts"
+        " WHERE show_id = :show GROUP BY type",
+        show=show.id,
+    )
+    assert all(row["facts"] == row["orders"] for row in rows)
+    return {row["type"]: row["facts"] for row in rows}
 
 
 async def test_killed_before_it_wrote_anything(servers: Stack, show: TestedShow) -> None:
@@ -107,6 +119,7 @@ async def test_killed_before_it_wrote_anything(servers: Stack, show: TestedShow)
             await until_it_waits_for_a_lock(show.world)
     await until_its_backends_are_gone(show.world)
     assert await show.orders() == {}
+    assert await told(show) == {}
     assert (await show.recorder().record(show.id)).count == 3
     await recorded_once(show)
 
@@ -138,6 +151,7 @@ async def test_killed_within_its_transaction(servers: Stack, show: TestedShow) -
         await other.rollback()
     await until_its_backends_are_gone(show.world)
     assert await show.orders() == {}
+    assert await told(show) == {}
     assert (await recorder.record(show.id)).count == 3
     await recorded_once(show)
 

@@ -161,8 +161,8 @@ async def show(world: World) -> TestedShow:
         )
         await connection.execute(insert(queues).values(**_A_QUEUE, **of_show))
         await connection.execute(insert(told_shows).values(**of_show))
-        horizon = {"reseller_id": show.reseller, "xid": text("'1'::xid8"), "id": 1}
-        await connection.execute(insert(fact_horizons).values(**horizon))
+        horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
+        await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(
             insert(data_keys).values(
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"

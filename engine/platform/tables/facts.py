@@ -70,7 +70,7 @@ fact_horizons: Final = Table(
     reseller_column(),
     required("xid", Xid8),
     required("id", BigInteger),
-    moment("pruned_at"),
+    required("forgotten_until", TIME),  # the latest `recorded_at` of those that were
     PrimaryKeyConstraint("reseller_id"),
     of_reseller(),
 )
