@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Page
@@ -33,7 +35,29 @@ def desk(stack: Stack) -> Iterator[FrontDesk]:
         yield desk
 
 
-def test_the_example_of_the_guide_follows_a_show(desk: FrontDesk, person: Page) -> None:
+class _Shop(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>Shop</title>")
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[str]:
+    """Another origin. Of this machine too: a page from elsewhere may not reach its servers."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Shop) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join(timeout=5)
+
+
+def test_the_example_of_the_guide_follows_a_show(desk: FrontDesk, person: Page, shop: str) -> None:
     """Held, sold, and held again after the stream was cut off."""
     show = desk.new_show()
     show.availability()
@@ -42,7 +66,7 @@ def test_the_example_of_the_guide_follows_a_show(desk: FrontDesk, person: Page) 
     token = desk.post(f"{show.path}/live/tokens", {}).json()
     example = _EXAMPLE.search((ROOT / "docs" / "LIVE.md").read_text())
     assert example is not None
-    person.goto("about:blank")
+    person.goto(shop)
     person.evaluate(_WATCH, [example[1], f"{desk.http.base_url}{token['url']}"])
 
     def shows(label: str, state: str) -> None:
