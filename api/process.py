@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 from typing import Final
 
 import structlog
@@ -15,6 +16,7 @@ def settle_process() -> None:
     """Set up this process; call it once all is open, before the first request."""
     _collect_seldom()
     _preempt_nobody()
+    _open_many_files()
 
 
 def _collect_seldom() -> None:
@@ -41,3 +43,12 @@ def _preempt_nobody() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except OSError as error:
         _log.warning("no batch scheduling: answers will be slower", error=repr(error))
+
+
+def _open_many_files() -> None:
+    """Let this process have as many connections as it may: each watcher of live seats is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # as where no limit is none that a process may ask for
+        _log.warning("the limit on open files stays as it is", error=repr(error))

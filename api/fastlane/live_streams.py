@@ -21,7 +21,8 @@ PARTS_MAX: Final = 4096
 """Of all shows: what changes is written once for each."""
 
 _BLIND_BYTES_MAX: Final = 1024 * 1024
-_SWEEP_S: Final = 2.0
+_SWEEP_S: Final = 1.0
+_LOOK_S: Final = 4.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -86,6 +87,7 @@ class Live:
 
     async def _sweep(self) -> None:
         """End streams that are over, or are not read; let the others know that they live."""
+        looked_at = time.monotonic()
         while self._watchers:
             await asyncio.sleep(_SWEEP_S)
             now = time.monotonic()
@@ -95,7 +97,9 @@ class Live:
                         watcher.end()
                 for audience in list(self._audiences.values()):
                     await audience.beat(now)
-                await self._look()
+                if now - looked_at >= _LOOK_S:
+                    looked_at = now
+                    await self._look()
             except Exception:  # noqa: BLE001 - told; the next sweep may go well
                 _log.exception("live seats: a sweep failed")
 

@@ -30,12 +30,16 @@ FRAME_S: Final = 0.1
 """At most ten frames a second."""
 
 FRAME_S_MAX: Final = 0.3
-"""Not fewer than three either, however short of CPU: what is told must stay news."""
+"""Not fewer than three either where CPU is short: what is told must stay news."""
+
+STARVED_FRAME_S_MAX: Final = 1.0
+"""Where a thread does not get along at all any more: holds come first."""
 
 STALE_S: Final = 3.0
 """After so long without an answer watchers are told that nobody knows."""
 
 _BUSY: Final = 0.8
+_STARVED: Final = 0.95
 _IDLE: Final = 0.5
 _SLOWER: Final = 1.25
 _FASTER: Final = 0.9
@@ -113,7 +117,8 @@ class Pace:
         """End it; return how long to rest until the next."""
         self._share += _SMOOTHING * (self._demand() - self._share)
         if self._share > _BUSY:
-            self.turn_s = min(self.turn_s * _SLOWER, FRAME_S_MAX)
+            most_s = STARVED_FRAME_S_MAX if self._share > _STARVED else FRAME_S_MAX
+            self.turn_s = min(self.turn_s * _SLOWER, most_s)
         elif self._share < _IDLE:
             self.turn_s = max(self.turn_s * _FASTER, FRAME_S)
         return max(self.turn_s - (self._clock() - self._began_at), 0.0)

@@ -40,6 +40,7 @@ _SEATS_MAX: Final = 20_000
 _HOLDS_PER_S: Final = 100.0
 _ADDRESSES: Final = 20
 _WATCHING_S: Final = 20.0
+_CONTROL_S: Final = 5.0
 _SETTLE_S: Final = 3.0
 _OPEN_WITHIN_S: Final = 120.0
 _ANSWER_WITHIN_S: Final = 60.0
@@ -83,7 +84,7 @@ def measure(bench: HttpBench) -> Figure:
     count = bench.size.watchers
     seconds = min(_WATCHING_S, bench.size.watching_s)
     with open_course(bench, **LIMITS) as course:
-        alone = _Run(bench, course, 1).watch(seconds)
+        alone = _Run(bench, course, 1).watch(min(seconds, _CONTROL_S))
         all_told = _Run(bench, course, count).watch(seconds)
         course.audit()
         settings = course.settings
