@@ -347,7 +347,7 @@ async def test_who_hangs_or_drips_is_given_fifteen_seconds(desk: Desk) -> None:
 
 
 async def test_fifty_that_hang_hold_up_nobody(desk: Desk, receiver: Receiver) -> None:
-    """One that is well gets a hundred facts while they hang, also with hardly more slots than they."""
+    """One that is well gets a hundred facts while they hang, with hardly more slots than they."""
     async with AsyncExitStack() as stack:
         hanging = Receiver()
         hanging.behave = _hangs
@@ -417,17 +417,17 @@ async def test_a_dead_workers_endpoints_are_taken_up(desk: Desk, receiver: Recei
 async def test_who_lost_their_lease_writes_nothing(desk: Desk, receiver: Receiver) -> None:
     """A worker that slept too long finds its endpoint taken; the other's word counts."""
     endpoint = await desk.new_endpoint(receiver)
-    release = asyncio.Event()
+    reached, release = asyncio.Event(), asyncio.Event()
 
     async def late(_r: Receiver, _m: Message, writer: asyncio.StreamWriter) -> None:
+        reached.set()
         await release.wait()
         await answer(writer, 500)
 
     receiver.behave = late
     [fact] = await desk.happen()
     asleep = asyncio.create_task(desk.worker().settle())
-    while not receiver.messages:
-        await asyncio.sleep(0.01)
+    await reached.wait()
     desk.clock.advance(seconds=61)
     receiver.behave = well
     await desk.worker().settle()
@@ -533,4 +533,6 @@ async def test_old_and_deleted_deliveries_are_forgotten(desk: Desk, receiver: Re
     assert await desk.states(endpoint)
     await prune_deliveries(engine, desk.clock() + timedelta(minutes=5))
     assert not await desk.states(endpoint)
-    assert not await desk.world.rows("SELECT FROM webhook_endpoints WHERE id = :e", e=endpoint.id)
+    assert not await desk.world.rows(
+        "SELECT id FROM webhook_endpoints WHERE id = :e", e=endpoint.id
+    )
