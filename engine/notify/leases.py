@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.notify.judging import EndpointStatus, Reason, Standing
 from engine.platform.ids import EntityId
 
-LEASE: Final = timedelta(seconds=60)
-"""Longer than any attempt takes; each result that is written begins it anew."""
+LEASE: Final = timedelta(seconds=30)
+"""Twice what any attempt takes; each result that is written begins it anew."""
 
 _COLUMNS: Final = (
     "e.id, e.reseller_id, e.url, e.secrets_sealed, e.lease, e.status, e.reason, e.failures,"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.database import (
     KEY_HASH_SETTING,
@@ -34,6 +35,9 @@ from engine.platform.tables import (
     seat_blocks,
     shows,
     told_shows,
+    webhook_attempts,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 from engine.sales.returns import take_back
 from engine.tenancy.keys import NewKey, UnknownKey, add_key, authenticate, revoke_key
@@ -47,6 +51,7 @@ _APP_MAY_INSERT = {
     *("api_keys", "area_blocks", "data_keys", "idempotency_keys", "manifests"),
     *("price_versions", "queues", "seat_blocks", "shows"),
     "facts",
+    *("webhook_endpoints", "webhook_deliveries"),
     # By a return.
     *("journal_entries", "postings", "refund_requests", "returns"),
     # By people: see tests/engine/test_accounts.py.
@@ -61,7 +66,7 @@ _APP_ALSO_HAS = {
     "queues": {"visitor"},
     "tickets": {"takes_back_only"},
 }
-_OF_EVERYBODY = {"alembic_version", "fee_schedules"}
+_OF_EVERYBODY = {"alembic_version", "fee_schedules", "webhook_positions"}
 # Triggers alone read and write it, as the owner.
 _OF_THE_OWNER = {"trail_drafts"}
 
@@ -87,6 +92,16 @@ _RULES_OF_A_QUEUE = {
 _COURSE_OF_A_QUEUE = {
     *("beacon", "beacon_value", "count", "closed_at", "drawn_at", "digest", "epoch"),
     *("numbers_ceiling", "serving_ceiling", "skipped", "version"),
+}
+
+
+_RULES_OF_AN_ENDPOINT = {
+    *("url", "description", "types", "status", "reason", "secrets_sealed", "since"),
+    *("changed_at", "due_at", "rests_until", "failures", "failing_since"),
+}
+_COURSE_OF_AN_ENDPOINT = {
+    *("status", "reason", "changed_at", "due_at", "rests_until", "leased_until", "lease"),
+    *("failures", "failing_since", "delivered_at"),
 }
 
 
@@ -176,7 +191,42 @@ async def show(world: World) -> TestedShow:
                     reseller_id=show.reseller, buyer_digest=b"d", buyer_sealed=b"s"
                 )
             )
+    async with world.owner.begin() as connection:
+        await add_webhook(connection, show.reseller)
     return show
+
+
+async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
+    """Add an endpoint that is told nothing, with a delivery and its attempt."""
+    now, endpoint = datetime.now(UTC), new_entity_id()
+    await connection.execute(
+        insert(webhook_endpoints).values(
+            id=endpoint,
+            reseller_id=reseller,
+            url="https://shop.example.com/",
+            description="",
+            status="disabled",
+            secrets_sealed=b"",
+            since=0,
+            created_at=now,
+            changed_at=now,
+        )
+    )
+    of_fact = {"endpoint_id": endpoint, "reseller_id": reseller, "fact_id": 1}
+    await connection.execute(
+        insert(webhook_deliveries).values(
+            fact_xid=1,
+            type="order.confirmed",
+            object="ord",
+            state="failed",
+            give_up_at=now,
+            created_at=now,
+            **of_fact,
+        )
+    )
+    await connection.execute(
+        insert(webhook_attempts).values(number=1, at=now, duration_ms=1, response="", **of_fact)
+    )
 
 
 async def test_every_table_with_a_reseller_has_forced_row_level_security(world: World) -> None:
@@ -253,17 +303,22 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
-            *("fact_horizons", "facts", "told_shows"),
+            *("fact_horizons", "facts", "told_shows", "webhook_deliveries", "webhook_attempts"),
         },
         (RECORDER_ROLE, "UPDATE"): {
             *("area_sales", "fact_horizons", "recorder_positions", "told_shows"),
+            *("webhook_deliveries", "webhook_attempts", "webhook_positions"),
+        },
+        (RECORDER_ROLE, "DELETE"): {
+            *("facts", "idempotency_keys"),
+            *("webhook_endpoints", "webhook_deliveries", "webhook_attempts"),
         },
         (RECORDER_ROLE, "DELETE"): {"buyer_erasures", "facts", "idempotency_keys"},
     }
     columns = text(
         "SELECT grantee, table_name::text, column_name::text"
         " FROM information_schema.column_privileges"
-        " WHERE table_name IN ('shows', 'orders', 'tickets', 'queues')"
+        " WHERE table_name IN ('shows', 'orders', 'tickets', 'queues', 'webhook_endpoints')"
         " AND privilege_type = 'UPDATE'"
         " AND grantee LIKE 'onsale%' AND grantee <> 'onsale_owner'"
     )
@@ -276,6 +331,8 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             (RECORDER_ROLE, "shows", "epoch"),
             *((APP_ROLE, "queues", name) for name in _RULES_OF_A_QUEUE),
             *((RECORDER_ROLE, "queues", name) for name in _COURSE_OF_A_QUEUE),
+            *((APP_ROLE, "webhook_endpoints", name) for name in _RULES_OF_AN_ENDPOINT),
+            *((RECORDER_ROLE, "webhook_endpoints", name) for name in _COURSE_OF_AN_ENDPOINT),
         }
 
 

@@ -17,7 +17,7 @@ from engine.notify.addresses import (
 from engine.notify.sending import Sender
 
 REFUSED = (
-    *("0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1"),
+    *("0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.1", "100.127.255.255", "127.0.0.1"),  # noqa: S104 - to be refused
     *("127.255.255.254", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.8"),
     *("192.0.2.1", "192.168.1.1", "198.18.0.1", "198.51.100.7", "203.0.113.7", "224.0.0.1"),
     *("239.255.255.250", "240.0.0.1", "255.255.255.255", "168.63.129.16", "192.88.99.1"),
@@ -172,7 +172,7 @@ async def test_the_socket_itself_is_checked() -> None:
     sender = Sender(private=False, resolver=Careless(["127.0.0.1"]))
     sent = await sender.send(f"https://shop.example.com:{port}/", {}, b"{}")
     assert sent.error == "not sent: its address is not on the public Internet"
-    server.setblocking(False)
+    server.setblocking(False)  # noqa: FBT003 - the library's
     with pytest.raises(BlockingIOError):
         server.accept()
     server.close()
