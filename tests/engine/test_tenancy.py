@@ -52,6 +52,7 @@ _APP_MAY_INSERT = {
     *("price_versions", "queues", "seat_blocks", "shows"),
     "facts",
     *("webhook_endpoints", "webhook_deliveries"),
+    *("oauth_clients", "oauth_grants", "oauth_codes", "refresh_tokens"),
     # By a return.
     *("journal_entries", "postings", "refund_requests", "returns"),
     # By people: see tests/engine/test_accounts.py.
@@ -63,10 +64,13 @@ _APP_ALSO_HAS = {
     **{name: {"by_digest"} for name in ("users", "sessions", "invitations", "mailed_tokens")},
     "api_keys": {"key_holder"},
     "orders": {"takes_back_only"},
+    "oauth_clients": {"named"},
     "queues": {"visitor"},
     "tickets": {"takes_back_only"},
 }
-_OF_EVERYBODY = {"alembic_version", "fee_schedules", "webhook_positions"}
+# They name nobody, and every process reads all of them.
+_OF_TOKENS = {"signing_keys", "ended_tokens"}
+_OF_EVERYBODY = {"alembic_version", "fee_schedules", "webhook_positions"} | _OF_TOKENS
 # Triggers alone read and write it, as the owner.
 _OF_THE_OWNER = {"trail_drafts"}
 
@@ -103,6 +107,41 @@ _COURSE_OF_AN_ENDPOINT = {
     *("status", "reason", "changed_at", "due_at", "rests_until", "leased_until", "lease"),
     *("failures", "failing_since", "delivered_at"),
 }
+
+
+def _tokens(reseller: int) -> dict[str, dict[str, Any]]:
+    """Return a row for each table of OAuth, in the order of their foreign keys."""
+    of, client = {"reseller_id": reseller}, new_entity_id()
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    scopes: dict[str, list[str]] = {"scopes": []}
+    of_grant = {"grant_id": client, "expires_at": later, **of}
+    return {
+        "oauth_clients": {
+            "id": client,
+            "name": "shop",
+            "grant_types": [],
+            "redirect_uris": [],
+            **scopes,
+            **of,
+        },
+        "oauth_grants": {
+            "id": client,
+            "client_id": client,
+            "user_id": client,
+            "account_id": reseller,
+            "acts_for": reseller,
+            "signed_in_at": later,
+            **scopes,
+            **of,
+        },
+        "oauth_codes": {
+            "code_hash": client.to_bytes(8, "big"),
+            "redirect_uri": "https://shop.example",
+            "challenge": "c",
+            **of_grant,
+        },
+        "refresh_tokens": {"token_hash": client.to_bytes(8, "big"), **of_grant},
+    }
 
 
 def _an_account(reseller: int) -> dict[str, dict[str, Any]]:
@@ -183,7 +222,7 @@ async def show(world: World) -> TestedShow:
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"
             )
         )
-        for table, row in _an_account(show.reseller).items():
+        for table, row in (_an_account(show.reseller) | _tokens(show.reseller)).items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
         for table in (buyers, buyer_erasures):
             await connection.execute(
@@ -292,13 +331,14 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         if row["privilege"] != "SELECT"
     }
     assert writes == {
-        (APP_ROLE, "INSERT"): _APP_MAY_INSERT,
+        (APP_ROLE, "INSERT"): _APP_MAY_INSERT | _OF_TOKENS,
         (APP_ROLE, "UPDATE"): {
             *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks"),
         },
         (APP_ROLE, "DELETE"): {
             *("area_blocks", "buyer_erasures", "buyers", "idempotency_keys", "seat_blocks"),
             *("sessions", "invitations", "mailed_tokens"),
+            *("oauth_codes", "refresh_tokens", "ended_tokens"),
         },
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
@@ -310,10 +350,9 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("webhook_deliveries", "webhook_attempts", "webhook_positions"),
         },
         (RECORDER_ROLE, "DELETE"): {
-            *("facts", "idempotency_keys"),
+            *("buyer_erasures", "facts", "idempotency_keys"),
             *("webhook_endpoints", "webhook_deliveries", "webhook_attempts"),
         },
-        (RECORDER_ROLE, "DELETE"): {"buyer_erasures", "facts", "idempotency_keys"},
     }
     columns = text(
         "SELECT grantee, table_name::text, column_name::text"
