@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 
 from api.problems import ProblemError
 from engine.platform.errors import StoreUnavailableError, is_outage
-from web import joining, security, sign_in
+from web import consent, joining, security, sign_in
 from web.browser import PageRequest
 from web.pages import FORM_BYTES_MAX, Page, PageVisit
 
@@ -80,6 +80,8 @@ def people_router() -> Router:
             joining.accept,
             joining.ask_reset,
             joining.reset,
+            consent.ask,
+            consent.decide,
             security.look,
             security.set_password,
             security.begin,

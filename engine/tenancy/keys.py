@@ -268,6 +268,12 @@ async def standing(connection: AsyncConnection, reseller: EntityId) -> Mode | No
     return None if found is None else Mode(found)
 
 
+async def standing_of(app: AsyncEngine, reseller: EntityId) -> Mode | None:
+    """Do the same in a transaction of its own."""
+    async with tenant_transaction(app, reseller) as connection:
+        return await standing(connection, reseller)
+
+
 def known_scopes(stored: list[str]) -> frozenset[Scope]:
     """Read scopes as they are stored; those that a later version knows mean nothing here."""
     return frozenset(Scope(scope) for scope in stored if scope in EVERY_SCOPE)

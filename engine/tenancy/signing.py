@@ -112,6 +112,13 @@ async def drop_other_keys(connection: AsyncConnection, kid: str) -> int:
     return dropped.rowcount
 
 
+async def forget_old_keys(connection: AsyncConnection, sealer: Sealer) -> int:
+    """Forget the keys that are not published any more."""
+    listed = [key.kid for key in (await load_keys(connection, sealer)).listed]
+    dropped = await connection.execute(delete(signing_keys).where(_key.kid.not_in(listed)))
+    return dropped.rowcount
+
+
 def _open(sealer: Sealer, row: Any) -> SigningKey | None:  # noqa: ANN401 - a row
     try:
         written = sealer.open_for_cell(_PLACE, row.private_key_sealed)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -150,7 +150,7 @@ def sent_back(response: httpx.Response, to: str = CALLBACK) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def open_desk(stack: Stack) -> AsyncIterator[OAuthDesk]:
+async def open_desk(stack: Stack) -> AsyncGenerator[OAuthDesk]:
     """Make an account that an operator has approved."""
     owner = create_engine(stack.settings, OWNER_ROLE)
     async with open_account_ground(stack.settings) as ground:

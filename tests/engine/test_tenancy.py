@@ -46,16 +46,20 @@ _APP_MAY_INSERT = {
     # By people: see tests/engine/test_accounts.py.
     *("accounts", "users", "sessions", "invitations", "mailed_tokens", "outgoing_mails"),
     "resellers",
+    *("oauth_clients", "oauth_grants", "oauth_codes", "refresh_tokens"),
+    *("ended_tokens", "signing_keys"),
 }
 _APP_ALSO_HAS = {
     "resellers": {"signs_up_only"},
     **{name: {"by_digest"} for name in ("users", "sessions", "invitations", "mailed_tokens")},
     "api_keys": {"key_holder"},
+    "oauth_clients": {"named"},
     "orders": {"takes_back_only"},
     "queues": {"visitor"},
     "tickets": {"takes_back_only"},
 }
-_OF_EVERYBODY = {"alembic_version", "fee_schedules"}
+# The last two name no reseller's data: sealed keys of the cell, and random ids of what has ended.
+_OF_EVERYBODY = {"alembic_version", "fee_schedules", "signing_keys", "ended_tokens"}
 
 
 _A_QUEUE: dict[str, Any] = {
@@ -110,6 +114,41 @@ def _an_account(reseller: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def _a_grant(reseller: int) -> dict[str, dict[str, Any]]:
+    """Return a row for each table of OAuth."""
+    of, later = {"reseller_id": reseller}, datetime(2099, 1, 1, tzinfo=UTC)
+    client, grant = new_entity_id(), new_entity_id()
+    secret = grant.to_bytes(8, "big")
+    of_grant = {"grant_id": grant, "expires_at": later, **of}
+    return {
+        "oauth_clients": {
+            "id": client,
+            "name": "app",
+            "grant_types": [],
+            "redirect_uris": [],
+            "scopes": [],
+            **of,
+        },
+        "oauth_grants": {
+            "id": grant,
+            "client_id": client,
+            "user_id": 1,
+            "account_id": reseller,
+            "acts_for": reseller,
+            "scopes": [],
+            "signed_in_at": later,
+            **of,
+        },
+        "oauth_codes": {
+            "code_hash": secret,
+            "redirect_uri": "https://a.example/",
+            "challenge": "c",
+            **of_grant,
+        },
+        "refresh_tokens": {"token_hash": secret, **of_grant},
+    }
+
+
 @pytest.fixture(scope="module")
 async def world(servers: Stack) -> AsyncIterator[World]:
     """Both stores, in every role."""
@@ -157,7 +196,8 @@ async def show(world: World) -> TestedShow:
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"
             )
         )
-        for table, row in _an_account(show.reseller).items():
+        rows = _an_account(show.reseller) | _a_grant(show.reseller)
+        for table, row in rows.items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
     return show
 
@@ -229,6 +269,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (APP_ROLE, "DELETE"): {
             *("area_blocks", "idempotency_keys", "seat_blocks"),
             *("sessions", "invitations", "mailed_tokens"),
+            *("oauth_codes", "refresh_tokens", "ended_tokens"),
         },
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
@@ -306,7 +347,7 @@ async def test_nothing_of_another_reseller_can_be_changed(show: TestedShow) -> N
         assert len((await connection.execute(select(seat_blocks))).all()) == 1
 
 
-@pytest.mark.parametrize("name", sorted(_APP_MAY_INSERT - {"resellers"}))
+@pytest.mark.parametrize("name", sorted(_APP_MAY_INSERT - _OF_EVERYBODY - {"resellers"}))
 async def test_nothing_can_be_inserted_for_another_reseller(show: TestedShow, name: str) -> None:
     """The policy's WITH CHECK refuses it, in every table that takes inserts."""
     world = show.world
