@@ -274,7 +274,8 @@ def _strict(content: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is none.
     """
-    read = json.loads(content, object_pairs_hook=_once, parse_constant=_refuse)
+    # Decoded first: of bytes this reader would guess the encoding.
+    read = json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_refuse)
     if not isinstance(read, dict):
         msg = "no object"
         raise ValueError(msg)  # noqa: TRY004 - one error for whatever does not fit

@@ -92,7 +92,7 @@ async def test_hundreds_of_forged_tokens_are_refused(stack: Stack, ground: Groun
         never = "/v1/shows/shw_dev_0123456789abcdef/availability"
         for n, (told, forged) in enumerate(listed):
             assert await ground.tokens.recognise(forged) is None, told
-            headers = {"Authorization": b"Bearer " + forged.encode()}
+            headers = {b"Authorization": b"Bearer " + forged.encode()}
             answer = await http.get(("/v1/shows", never)[n % 2], headers=headers)
             # Very long headers are refused before anybody looks at them.
             assert answer.status_code in {401, 431, 400}, told

@@ -3,14 +3,14 @@
 import re
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import pyotp
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
+from pyotp.totp import TOTP
 
 from engine.tenancy.invitations import Invitation, invite
 from engine.tenancy.mails import MailKind
@@ -97,7 +97,7 @@ def test_a_second_factor_is_set_up_asked_for_and_taken_away(
     """With the app's codes, and one for recovery."""
     sign_in(plain_person, account)
     plain_person.get_by_role("button", name="Turn it on").click()
-    app = pyotp.TOTP(plain_person.locator(".secret").inner_text())
+    app = TOTP(plain_person.locator(".secret").inner_text())
     plain_person.get_by_label("Code").fill(app.at(time.time() - 30))
     plain_person.get_by_role("button", name="Turn it on").click()
     expect(plain_person.locator(".codes li")).to_have_count(10)
@@ -287,15 +287,15 @@ def test_five_hundred_log_ins_at_once_are_all_answered(account: Account) -> None
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_fit_a_phone(
-    account: Account, new_context: object, pictures: Path, scheme: str
+    account: Account, new_context: Callable[..., BrowserContext], pictures: Path, scheme: str
 ) -> None:
     """Nothing is cut off sideways; fields have names; a picture of each to look at."""
-    context = new_context(  # type: ignore[operator]
+    context = new_context(
         color_scheme=scheme,
         viewport={"width": PHONE_WIDTH_PX, "height": 700},
         java_script_enabled=True,
     )
-    page: Page = context.new_page()
+    page = context.new_page()
 
     def look(name: str) -> None:
         page.screenshot(path=str(pictures / f"{name}-{scheme}.png"), full_page=True)
@@ -313,7 +313,7 @@ def test_the_pages_fit_a_phone(
     look("security")
     page.get_by_role("button", name="Turn it on").click()
     look("second-factor")
-    app = pyotp.TOTP(page.locator(".secret").inner_text())
+    app = TOTP(page.locator(".secret").inner_text())
     page.get_by_label("Code").fill(app.at(time.time() - 30))
     page.get_by_role("button", name="Turn it on").click()
     look("recovery-codes")
