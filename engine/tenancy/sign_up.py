@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.database import RESELLER_SETTING, tenant_transaction
 from engine.platform.ids import FINGERPRINT_BYTES, EntityId, Ids, new_entity_id
+from engine.platform.sealing import SealError
 from engine.platform.tables import idempotency_keys, resellers, users
 from engine.tenancy.accounts import Status, add_account
 from engine.tenancy.door import Door
@@ -216,7 +217,10 @@ async def _answered_before(door: Door, reseller: EntityId, asked: Asked) -> Sign
         body = (await connection.execute(query)).scalar_one_or_none()
         if body is None:
             return None
-        told = await door.sealer.open(connection, reseller, _ANSWER_PLACE, body)
+        try:
+            told = await door.sealer.open(connection, reseller, _ANSWER_PLACE, body)
+        except SealError:  # its key was rotated away: as forgotten as after two days
+            return None
     return msgspec.json.decode(told, type=SignedUp)
 
 

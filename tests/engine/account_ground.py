@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -98,7 +98,7 @@ class AccountGround:
 
 
 @asynccontextmanager
-async def open_account_ground(settings: Settings) -> AsyncIterator[AccountGround]:
+async def open_account_ground(settings: Settings) -> AsyncGenerator[AccountGround]:
     """Open a door with throttles of its own, which are generous to where one comes from."""
     app = create_engine(settings, APP_ROLE)
     sealer = Sealer(settings.list_sealing_keys(), settings.secret.encode())

@@ -97,7 +97,7 @@ async def test_nothing_sensitive_of_an_account_is_stored_open(
         for table in list(tables):
             rows = (await connection.execute(text(f"SELECT * FROM {table}"))).all()  # noqa: S608
             whole = b"\n".join(
-                bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+                value if isinstance(value, bytes) else str(value).encode()
                 for row in rows
                 for value in row
             )

@@ -5,10 +5,10 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 
-import pyotp
 import pytest
 from argon2 import PasswordHasher
 from msgspec import structs
+from pyotp.totp import TOTP
 from sqlalchemy import text
 
 from engine.platform.database import create_engine, tenant_transaction
@@ -69,12 +69,12 @@ async def ground(servers: Stack) -> AsyncIterator[AccountGround]:
         yield opened
 
 
-async def with_second_factor(ground: AccountGround, email: str) -> tuple[pyotp.TOTP, list[str]]:
+async def with_second_factor(ground: AccountGround, email: str) -> tuple[TOTP, list[str]]:
     """Give somebody a second factor; return their app and their recovery codes."""
     signed_in = await ground.signed_in(email)
     enrolment = await enrol(ground.door, signed_in)
     assert isinstance(enrolment, Enrolment)
-    app = pyotp.TOTP(enrolment.secret)
+    app = TOTP(enrolment.secret)
     # One step back is taken too; so the next two are still free for the test.
     enrolled = await confirm_enrolment(ground.door, signed_in, app.at(time.time() - 30))
     assert isinstance(enrolled, Enrolled)
