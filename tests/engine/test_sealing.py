@@ -181,7 +181,7 @@ async def test_the_memory_of_data_keys_is_bounded_and_keeps_what_is_used(
     monkeypatch.setattr("engine.platform.sealing._REMEMBERED_MAX", 3)
     first = await world.new_reseller()
     sealed = await seal(world, sealer, first)
-    remembered: Any = sealer._data_keys  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    remembered: Any = sealer._data_keys  # pyright: ignore[reportPrivateUsage]
     unwrapped = remembered[first, 1]
     for _ in range(5):
         await seal(world, sealer, await world.new_reseller())
