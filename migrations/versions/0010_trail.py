@@ -107,7 +107,8 @@ _TEXTS: Final = (
     CREATE FUNCTION trail_value(name TEXT, value JSONB) RETURNS JSONB
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT CASE
-            WHEN name ~ '(^|_)id$|^(sandbox_of|replaced_by|acts_for)$' AND jsonb_typeof(value) = 'number'
+            WHEN name ~ '(^|_)id$|^(sandbox_of|replaced_by|acts_for)$'
+                AND jsonb_typeof(value) = 'number'
             THEN to_jsonb(lpad(to_hex(value::bigint), 16, '0'))
             ELSE value END
     $$

@@ -16,6 +16,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform import resealing
 from engine.platform.database import tenant_transaction
@@ -290,3 +291,23 @@ async def test_a_key_that_is_still_needed_is_not_dropped(world: World, sealer: S
     await age_keys(world, reseller)
     assert await drop_data_keys(world.owner) == 1  # version 2, which sealed nothing yet
     assert await versions(world, reseller) == {1}
+
+
+async def test_a_row_that_was_written_after_it_was_read_stays(world: World) -> None:
+    """The new text is not overwritten with the old one under another key."""
+    reseller = await world.new_reseller()
+    await settle_foreign_keys(world)
+    office = await keep_buyers(world, Sealer([_OLD], _SECRET), reseller, 1)
+    await add_data_keys(world.owner, Sealer([_OLD], _SECRET))
+
+    class Overtaken(Sealer):
+        async def open(
+            self, connection: AsyncConnection, reseller: int, place: str, sealed: bytes
+        ) -> str:
+            await office.keep(EntityId(reseller), "b-0", Contact(name="Grace"))
+            return await super().open(connection, reseller, place, sealed)
+
+    await seal_data_anew(world.owner, Overtaken([_OLD], _SECRET), quiet)
+    known = await office.find(EntityId(reseller), "b-0")
+    assert known is not None
+    assert known.contact == Contact(name="Grace")

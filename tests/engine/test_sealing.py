@@ -181,12 +181,13 @@ async def test_the_memory_of_data_keys_is_bounded_and_keeps_what_is_used(
     monkeypatch.setattr("engine.platform.sealing._REMEMBERED_MAX", 3)
     first = await world.new_reseller()
     sealed = await seal(world, sealer, first)
+    remembered: Any = sealer._data_keys  # pyright: ignore[reportPrivateUsage]
+    unwrapped = remembered[first, 1]
     for _ in range(5):
         await seal(world, sealer, await world.new_reseller())
         assert await unseal(world, sealer, first, sealed) == "Ada"
-    remembered: Any = sealer._data_keys  # pyright: ignore[reportPrivateUsage]
     assert len(remembered) == 3
-    assert (first, 1) in remembered
+    assert remembered[first, 1] is unwrapped  # never forgotten, and unwrapped again
 
 
 def test_digests_differ_by_reseller_place_text_and_secret(sealer: Sealer) -> None:
