@@ -132,10 +132,12 @@ def _struct_schemas(types: list[Any]) -> Json:
     _, schemas = msgspec.json.schema_components(
         distinct, ref_template="#/components/schemas/{name}"
     )
-    for kind in distinct:
-        if kind.__name__ not in schemas:
-            msg = f"two structs are called {kind.__name__}: call one of them otherwise"
-            raise ValueError(msg)
+    doubled = {
+        f"{kind.__module__}.{kind.__name__}" for kind in distinct if kind.__name__ not in schemas
+    }
+    if doubled:
+        msg = f"of structs with the same name, call one otherwise: {', '.join(sorted(doubled))}"
+        raise ValueError(msg)
     return schemas
 
 
@@ -146,7 +148,7 @@ def _operation(path: str, drawn: Json, handler: HTTPRouteHandler, components: Js
         "tags": tags,
         "summary": drawn.get("summary", handler.handler_name),
         "description": drawn.get("description", ""),
-        "operationId": _operation_id(tags, handler),
+        "operationId": _operation_id(handler),
         "parameters": describe_parameters(path, drawn.get("parameters", [])),
     }
     if drawn.get("requestBody"):
@@ -165,9 +167,10 @@ def _operation(path: str, drawn: Json, handler: HTTPRouteHandler, components: Js
     return operation
 
 
-def _operation_id(tags: list[str], handler: HTTPRouteHandler) -> str:
-    tag = re.sub(r"\W+", "_", tags[0]) + "_" if tags else ""
-    return f"{tag}{handler.fn.__name__}"
+def _operation_id(handler: HTTPRouteHandler) -> str:
+    """Return what generated clients call an operation by: unique, as a function in its module is."""
+    module = handler.fn.__module__.rpartition(".")[2]
+    return f"{module}_{handler.fn.__name__}"
 
 
 def _request_body(described: type[ScopedOperation], schemas: Json) -> Json:

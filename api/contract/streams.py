@@ -4,10 +4,11 @@ OpenAPI 3.1 has no words for server-sent events: a stream's body is text, and wh
 stands beside it as `x-events`, which the page at `/docs` shows.
 """
 
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from api.contract.examples import suggest
 from api.queue_answers import PositionAnswer, ServingAnswer
@@ -21,6 +22,52 @@ class Event(Struct, frozen=True):
     data: type[Struct]
 
 
+class LiveArea(Struct, frozen=True):
+    """An area's places by state."""
+
+    area: str
+    open: int
+    held: int
+    sold: int
+    blocked: int
+
+
+class LiveSnapshot(Struct, frozen=True):
+    """How the seats stand: what was told before is void.
+
+    `states` is base64 of two bits a position of `ranges` (each from the first to before the last),
+    the first in the lowest bits of the first byte: 0 open, 1 held, 2 sold, 3 blocked or no seat.
+    """
+
+    epoch: int
+    sequence: str
+    inventory_version: int
+    as_of: datetime
+    ranges: list[tuple[int, int]]
+    states: str
+    areas: list[LiveArea]
+    labels: list[str] | UnsetType = UNSET
+
+
+class LiveDelta(Struct, frozen=True):
+    """What has changed since the event before: the positions that are so now."""
+
+    sequence: str
+    inventory_version: int
+    as_of: datetime
+    open: list[int] | UnsetType = UNSET
+    held: list[int] | UnsetType = UNSET
+    sold: list[int] | UnsetType = UNSET
+    blocked: list[int] | UnsetType = UNSET
+    areas: list[LiveArea] | UnsetType = UNSET
+
+
+class LiveGone(Struct, frozen=True):
+    """Nobody knows for now; a snapshot follows on the same stream."""
+
+    reason: Literal["recovering", "unavailable"]
+
+
 STREAMS: Final[dict[str, tuple[Event, ...]]] = {
     "/v1/shows/{show}/queue/events": (
         Event("serving", "At first, and whenever the line has moved.", ServingAnswer),
@@ -30,6 +77,11 @@ STREAMS: Final[dict[str, tuple[Event, ...]]] = {
         Event("position", "With a token: where its number stands.", PositionAnswer),
         Event("next", "With a token: its turn comes within a minute or so.", PositionAnswer),
         Event("admitted", "With a token: claim the pass.", PositionAnswer),
+    ),
+    "/v1/shows/{show}/live": (
+        Event("snapshot", "At first, and whenever deltas would leave a hole.", LiveSnapshot),
+        Event("delta", "At most ten times a second.", LiveDelta),
+        Event("gone", "While the show is being recovered, or a store is away.", LiveGone),
     ),
 }
 """By path. A stream that is not here is described by its words alone."""

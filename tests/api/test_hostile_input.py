@@ -419,7 +419,7 @@ def test_of_a_member_that_comes_twice_the_last_counts(desk: FrontDesk) -> None:
 @pytest.mark.parametrize(
     ("name", "status"),
     [
-        ("Caf\u00e9", 201),
+        ("Op\u00e9ra", 201),
         ("\u6771\u4eac\u516c\u6f14 \U0001f3ab", 201),
         ("\u05e9\u05dc\u05d5\u05dd", 201),
         ("a\u0000b", 422),

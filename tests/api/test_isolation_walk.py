@@ -17,6 +17,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import text
 
+from api.contract.words import EXAMPLES_BY_NAME
 from engine.platform.database import create_engine
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.platform.tables import metadata
@@ -25,7 +26,14 @@ from ops.stack import Stack
 from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk, problem
 from tests.api.stand_in_app import NO_SCOPES
-from tests.api.walked_world import Party, filled, never_made, open_line
+from tests.api.walked_world import (
+    MAKERS,
+    CannotMakeError,
+    Party,
+    filled,
+    never_made,
+    open_line,
+)
 
 _DOCUMENT: dict[str, Any] = made()
 _OPERATIONS = [(method, path) for path, methods in _DOCUMENT["paths"].items() for method in methods]
@@ -49,15 +57,28 @@ def parties(stand_in: Stack) -> Iterator[tuple[Party, Party]]:
         walker, walked = (Party(desk, _DOCUMENT) for desk in desks)
         for party in (walker, walked):
             for _, path in _WITH_IDS:
-                party.ids_for(path)
+                _fill(party, path)
         yield walker, walked
+
+
+def _fill(party: Party, path: str) -> None:
+    """Make a path's ids; where nobody knows how, one test says so, and the others go on."""
+    try:
+        party.ids_for(path)
+    except CannotMakeError:
+        for name in re.findall(r"\{(\w+)\}", path):
+            place = path[: path.index(f"{{{name}}}")] if name not in MAKERS else name
+            if place not in party.ids:
+                party.unmade.add(name)
+                party.ids[place] = never_made(str(EXAMPLES_BY_NAME.get(name, "unknown")))
 
 
 def test_the_walk_can_make_every_id(parties: tuple[Party, Party]) -> None:
     """A route whose ids it can't make has not been walked."""
     for _, path in [*_WITH_IDS, *_PUBLIC_WITH_IDS]:
         for party in parties:
-            assert all(party.ids_for(path).values())
+            party.ids_for(path)
+            assert not party.unmade, f"say how in MAKERS of walked_world.py: {party.unmade}"
 
 
 def test_what_is_anothers_is_answered_as_what_never_was(

@@ -6,6 +6,7 @@ sent, or if the reseller names it in a `PUT`. Else say in `MAKERS` how one is ma
 
 import re
 import secrets
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -19,6 +20,9 @@ _ID = re.compile(r"([a-z]{3}_[a-z0-9]{2,8}_)([0-9a-f]+)")
 _RULES: Json = {"opens_at": "2020-01-01T00:00:00Z", "rate": 20, "checkout_max": 50}
 
 
+_THERE_WITHIN_S = 15
+
+
 class CannotMakeError(AssertionError):
     """The walk does not know how one of these ids is made."""
 
@@ -29,6 +33,7 @@ class Party(Struct):
     desk: FrontDesk
     document: Json
     ids: dict[str, str] = field(default_factory=dict[str, str])
+    unmade: set[str] = field(default_factory=set[str])
 
     def ids_for(self, path: str) -> dict[str, str]:
         """Return an id for each place of a path, made when it is first asked for.
@@ -64,7 +69,22 @@ class Party(Struct):
             if put.is_success:
                 return named
             raise CannotMakeError(_help(name, f"PUT {item} answers {put.status_code} {put.text}"))
+        if "get" in methods:
+            return self._first(name, collection, here)
         raise CannotMakeError(_help(name, f"nothing is made at {collection}"))
+
+    def _first(self, name: str, collection: str, here: str) -> str:
+        """Return what a list begins with, once there is anything in it."""
+        deadline = time.monotonic() + _THERE_WITHIN_S
+        while True:
+            listed = self.desk.get(here)
+            members = listed.json().values() if listed.is_success else ()
+            for items in members:
+                if isinstance(items, list) and items:
+                    return cast("list[Json]", items)[0][name]
+            if time.monotonic() > deadline:
+                raise CannotMakeError(_help(name, f"{collection} is empty: {listed.text[:300]}"))
+            time.sleep(0.2)
 
     def ask(
         self, method: str, path: str, address: str, known: dict[str, str] | None = None
@@ -174,7 +194,24 @@ def _studio() -> Json:
     }
 
 
-MAKERS: dict[str, Callable[[Party], str]] = {"show": _show, "hold": _hold, "order": _order}
+def _delivery(party: Party) -> str:
+    """Sell something once there is an endpoint, so that there is a fact to be delivered."""
+    path = "/v1/webhook-endpoints/{endpoint}/deliveries"
+    ids = party.ids_for(path)
+    show = ShowDesk(party.desk, party.ids_for("/v1/shows/{show}")["show"])
+    assert show.purchase(show.held("A-1-3", buyer="b-3")).status_code in {201, 202}
+    found = party._first("delivery", path, filled(path, ids))  # pyright: ignore[reportPrivateUsage]
+    # It is attempted again and again else, and the walk looks for what changes.
+    party.desk.http.patch(f"/v1/webhook-endpoints/{ids['endpoint']}", json={"enabled": False})
+    return found
+
+
+MAKERS: dict[str, Callable[[Party], str]] = {
+    "show": _show,
+    "hold": _hold,
+    "order": _order,
+    "delivery": _delivery,
+}
 """How an id is made that has no collection to post to, or needs more than an example."""
 
 

@@ -1,12 +1,16 @@
 """What breaks clients and what does not: a row for each rule of the comparer, both ways."""
 
 import copy
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ops.contract.comparing import compare
+from ops.places import ROOT
 
 Json = dict[str, Any]
 Edit = Callable[[Json], object]
@@ -289,3 +293,21 @@ def test_an_addition_is_told(edit: Edit) -> None:
         _HARMLESS["a component of another name"],
         _HARMLESS["the body may be left out"],
     }
+
+
+def test_the_command_says_what_is_so() -> None:
+    """0 and a sentence while the document is the code's; as JSON too."""
+    for words in ((), ("--json",)):
+        done = subprocess.run(
+            [sys.executable, "-m", "ops", "contract", "check", *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        if words:
+            assert json.loads(done.stdout)["breaks"] is False
+        else:
+            assert "breaks nobody" in done.stdout
