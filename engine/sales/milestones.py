@@ -1,7 +1,8 @@
 """Tells when a show's sale begins, and when all of a show is sold, by the ledger.
 
 What was told of a show stands in its row of `told_shows`, which whoever tells has locked: so two
-workers tell it once.
+workers tell it once. The show's own row keeps others from telling of it meanwhile; what is locked
+just now is for the next look.
 """
 
 from collections.abc import Collection
@@ -25,8 +26,9 @@ _BEGIN: Final = text(
     " WHERE id = ANY(CAST(:shows AS BIGINT[])) ON CONFLICT DO NOTHING"
 )
 _LOCK: Final = text(
-    "SELECT show_id, reseller_id, on_sale, sold_out FROM told_shows"
-    " WHERE show_id = ANY(CAST(:shows AS BIGINT[])) ORDER BY show_id FOR UPDATE"
+    "SELECT show_id, told_shows.reseller_id, on_sale, sold_out FROM told_shows"
+    " JOIN shows ON shows.id = show_id WHERE show_id = ANY(CAST(:shows AS BIGINT[]))"
+    " FOR UPDATE OF told_shows SKIP LOCKED FOR SHARE OF shows SKIP LOCKED"
 )
 _OPENED: Final = text(
     "SELECT id, opens_at FROM shows LEFT JOIN told_shows ON show_id = id"
@@ -127,20 +129,28 @@ class SoldOutWatch:
             seen = self._looked.get(row.id)
             if seen is not None and seen.stands(changes, row.seq):
                 continue
-            left, is_news = await self._count(row.id)
+            counted = await self._count(row.id)
+            if counted is None:
+                continue
+            left, is_news = counted
             told += is_news
             orders_least = -(-left // row.max_per_hold)
             next_seq = row.seq + orders_least if left > 0 else None
             self._looked[row.id] = _Looked(changes, next_seq)
         return told
 
-    async def _count(self, show: int) -> tuple[int, bool]:
-        """Return how many places are left, and whether that there are none was told now."""
+    async def _count(self, show: int) -> tuple[int, bool] | None:
+        """Return how many places are left, and whether that there are none was told now.
+
+        None if somebody changes the show just now.
+        """
         capacity = await self._capacity(show)
         async with self._engine.begin() as connection:
             await connection.execute(_BEGIN, {"shows": [show]})
         async with self._engine.begin() as connection:
-            [row] = await _lock(connection, [show])
+            row = next(iter(await _lock(connection, [show])), None)
+            if row is None:
+                return None
             standing = await read_standing(connection, show, 0)
             blocked = (await connection.execute(_BLOCKED_PLACES, {"show": show})).scalar_one()
             sold = standing.seats_sold + standing.places_sold

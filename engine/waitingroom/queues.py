@@ -60,6 +60,7 @@ _SALE_OPENS: Final = (
     select(shows.c.opens_at).where(shows.c.id == queues.c.show_id).scalar_subquery()
 )
 _NOTHING: Final = text("'null'::jsonb")
+_LOCK_SHOW: Final = text("SELECT id FROM shows WHERE id = :show FOR NO KEY UPDATE")
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 
 
@@ -329,6 +330,9 @@ async def note_draw(engine: AsyncEngine, queue: Queue, drawn_at: datetime, diges
     )
     values = {"drawn_at": drawn_at, "digest": digest}
     async with engine.begin() as connection:
+        await connection.execute(_BOUND_THE_WAIT)
+        # First of all, as by everyone who tells of the show.
+        await connection.execute(_LOCK_SHOW, {"show": queue.show})
         noted = await _change_within(connection, queue.show, queue.epoch, values)
         if noted:
             await add_facts(connection, queue.reseller, [told])
