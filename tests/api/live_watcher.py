@@ -1,7 +1,7 @@
 """Somebody who watches live seats over HTTP, and knows what they were told."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,13 +69,13 @@ class LiveWatcher:
 @contextmanager
 def watching(
     base_url: str, path: str, headers: Mapping[str, str] | None = None, *, within_s: float = 10
-) -> Iterator[LiveWatcher]:
+) -> Generator[LiveWatcher]:
     """Watch; no event may be longer in coming than this."""
     timeout = httpx.Timeout(10, read=within_s)
     with (
         httpx.Client(base_url=base_url, timeout=timeout) as client,
         client.stream("GET", path, headers=headers) as response,
     ):
-        if response.status_code != httpx.codes.OK:
+        if response.is_error:
             response.read()
         yield LiveWatcher(response)

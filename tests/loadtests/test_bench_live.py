@@ -37,7 +37,11 @@ def test_what_a_watcher_was_not_told_fails_the_measurement(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However fast all else came."""
-    monkeypatch.setattr(live, "told_states", lambda kept: told_states(kept).replace("s", "o", 1))
+
+    def mistaken(kept: str) -> str:
+        return told_states(kept).replace("s", "o", 1)
+
+    monkeypatch.setattr(live, "told_states", mistaken)
     with pytest.raises(BenchError, match="something else"):
         live.measure(_bench())
 
