@@ -4,8 +4,8 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 
-import aiohttp
 import pytest
+from aiohttp.abc import ResolveResult
 
 from engine.notify.addresses import (
     AddressRefusedError,
@@ -155,12 +155,10 @@ class Careless(Rebinding):
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[aiohttp.abc.ResolveResult]:
+    ) -> list[ResolveResult]:
         """Return it unchecked."""
         return [
-            aiohttp.abc.ResolveResult(
-                hostname=host, host=where, port=port, family=kind, proto=0, flags=0
-            )
+            ResolveResult(hostname=host, host=where, port=port, family=kind, proto=0, flags=0)
             for kind, where in await self.look_up(host, port, family)
         ]
 

@@ -117,10 +117,11 @@ def test_retry_after_is_read_within_bounds(text: str | None, seconds: float | No
     assert (None if read is None else read.total_seconds()) == seconds
 
 
-def tried(standing: Standing, sent: Sent, **more: object) -> tuple[Standing, Verdict]:
+def tried(
+    standing: Standing, sent: Sent, *, attempts: int = 1, now: datetime = NOW
+) -> tuple[Standing, Verdict]:
     """Judge an attempt."""
-    given = {"attempts": 1, "give_up_at": END, "now": NOW, "dice": Highest(), **more}
-    return judge(standing, sent, **given)  # type: ignore[arg-type]
+    return judge(standing, sent, attempts=attempts, give_up_at=END, now=now, dice=Highest())
 
 
 WELL = Standing(status=EndpointStatus.ENABLED)
