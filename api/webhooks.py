@@ -184,7 +184,9 @@ async def show_secret(request: ApiRequest, endpoint: FromPath[str]) -> Response[
     "/{endpoint:str}/rotate-secret",
     summary="Make fresh secrets",
     status_code=HTTP_200_OK,
-    operation_class=describe(scope=_SCOPE, body=RotateSecretBody, key="honoured", problems=_UNKNOWN),
+    operation_class=describe(
+        scope=_SCOPE, body=RotateSecretBody, key="honoured", problems=_UNKNOWN
+    ),
 )
 async def rotate_secret(request: ApiRequest, endpoint: FromPath[str]) -> Response[SecretPage]:
     """Sign with fresh secrets and, for the overlap, with those before too.
