@@ -124,7 +124,7 @@ def authorize_address(client: str, challenge: str, **changes: str | None) -> str
         "redirect_uri": CALLBACK,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
-        "state": "s t&a=te",
+        "state": "my state&more=1",
     } | changes
     told = {name: value for name, value in parameters.items() if value is not None}
     return f"/oauth/authorize?{urlencode(told)}"
