@@ -168,7 +168,7 @@ def _operation(path: str, drawn: Json, handler: HTTPRouteHandler, components: Js
 
 
 def _operation_id(handler: HTTPRouteHandler) -> str:
-    """Return what generated clients call an operation by: unique, as a function in its module is."""
+    """Return what generated clients call an operation by: unique, as a function in a module is."""
     module = handler.fn.__module__.rpartition(".")[2]
     return f"{module}_{handler.fn.__name__}"
 
