@@ -7,7 +7,7 @@ reference into the orders of shows that are over (decision 31).
 
 import unicodedata
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from engine.platform.tables import buyer_erasures, buyers, orders, shows, ticket
 PAGE_MAX: Final = 200
 _SHOWS_AT_ONCE: Final = 500
 _ERASURES_AT_ONCE: Final = 100
+_RECORDED_WITHIN: Final = timedelta(days=1)
 
 _buyer = buyers.c
 _FORGET: Final = select(func.forget_buyer(bindparam("buyer")))
@@ -176,10 +177,7 @@ class BuyersOffice:
                 select(buyer_erasures.c.asked_at).where(*self._erasure(reseller, buyer))
             )
             found = await _orders(connection, reseller, buyer, after, limit)
-            open_shows = await connection.scalars(
-                select(shows.c.id).where(shows.c.reseller_id == reseller, ~_IS_OVER)
-            )
-            named = open_shows.all()
+            named = await _open_shows(connection, reseller)
         return BuyerExport(
             known=known,
             asked_to_forget_at=asked,
@@ -190,8 +188,10 @@ class BuyersOffice:
     async def forget(self, reseller: EntityId, buyer: str) -> Forgotten:
         """Drop a buyer's contact data, and the reference from orders of shows that are over.
 
-        The others follow when theirs are: `finish_erasures` sees to it.
+        The others follow when theirs are: `finish_erasures` sees to it. So do those that are not
+        in the ledger yet. Raises as `redis` does, too.
         """
+        is_buying = await self._is_buying(reseller, buyer)
         async with tenant_transaction(self._app, reseller) as connection:
             dropped = await connection.execute(
                 delete(buyers).where(
@@ -201,7 +201,7 @@ class BuyersOffice:
             )
             changed = await connection.scalar(_FORGET, {"buyer": buyer}) or 0
             left = await _count_orders(connection, reseller, buyer)
-            if left:
+            if left or is_buying:
                 place = "buyer_erasures.buyer_sealed"
                 pending = insert(buyer_erasures).values(
                     reseller_id=reseller,
@@ -240,8 +240,27 @@ class BuyersOffice:
             changed_at=row.changed_at,
         )
 
+    async def _is_buying(self, reseller: EntityId, buyer: str) -> bool:
+        """Tell whether somebody holds or has bought places of a show that is not over.
+
+        Asked before the ledger is: what it does not have yet is seen here.
+        """
+        async with tenant_transaction(self._app, reseller) as connection:
+            named = await _open_shows(connection, reseller)
+        return any(held or bought for _, held, bought, _ in await self._places(named, buyer))
+
     async def _holds(self, named: Sequence[int], buyer: str) -> list[BuyersHold]:
-        held: list[BuyersHold] = []
+        return [
+            BuyersHold(show, held, until_ms)
+            for show, held, _, until_ms in await self._places(named, buyer)
+            if held
+        ]
+
+    async def _places(
+        self, named: Sequence[int], buyer: str
+    ) -> list[tuple[EntityId, int, int, int]]:
+        """Return of which shows somebody has places: held, bought, and the holds' deadline."""
+        found: list[tuple[EntityId, int, int, int]] = []
         for start in range(0, len(named), _SHOWS_AT_ONCE):
             some = named[start : start + _SHOWS_AT_ONCE]
             pipeline = self._redis.pipeline(transaction=False)
@@ -250,10 +269,9 @@ class BuyersOffice:
             for show, [packed] in zip(
                 some, await pipeline.execute(raise_on_error=True), strict=True
             ):
-                count, _, until_ms = unpack_buyer(packed) if packed else (0, 0, 0)
-                if count:
-                    held.append(BuyersHold(EntityId(show), count, until_ms))
-        return held
+                if packed:
+                    found.append((EntityId(show), *unpack_buyer(packed)))
+        return found
 
     def _digest(self, reseller: EntityId, buyer: str) -> bytes:
         return self._sealer.digest(reseller, "buyers.buyer_digest", buyer)
@@ -302,8 +320,11 @@ async def _finish_erasure(engine: AsyncEngine, sealer: Sealer, row: Row[Any]) ->
         buyer = await sealer.open(
             connection, reseller, "buyer_erasures.buyer_sealed", row.buyer_sealed
         )
-        await connection.execute(_FORGET, {"buyer": buyer})
+        changed = await connection.scalar(_FORGET, {"buyer": buyer})
         if await _count_orders(connection, reseller, buyer):
+            return False
+        # None yet: what was bought before they were to be forgotten may still be recorded.
+        if not changed and datetime.now(UTC) - row.asked_at < _RECORDED_WITHIN:
             return False
         await connection.execute(
             delete(buyer_erasures).where(
@@ -312,6 +333,11 @@ async def _finish_erasure(engine: AsyncEngine, sealer: Sealer, row: Row[Any]) ->
             )
         )
     return True
+
+
+async def _open_shows(connection: AsyncConnection, reseller: int) -> Sequence[int]:
+    query = select(shows.c.id).where(shows.c.reseller_id == reseller, ~_IS_OVER)
+    return (await connection.scalars(query)).all()
 
 
 async def _count_orders(connection: AsyncConnection, reseller: int, buyer: str) -> int:

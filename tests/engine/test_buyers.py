@@ -1,11 +1,14 @@
 """A buyer's contact data are sealed, found, exported, and forgotten; the books stay."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from engine.inventory.keys import show_keys
+from engine.inventory.records import pack_buyer
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sealing import Sealer
@@ -188,6 +191,25 @@ async def test_who_is_forgotten_is_named_by_nothing(
     for marker in ("b-4711", "Lovelace", "ada@example"):
         for form in shown(marker):
             assert form not in stored
+
+
+async def test_a_purchase_that_is_not_recorded_yet_is_forgotten_too(
+    office: BuyersOffice, sealer: Sealer, show: TestedShow
+) -> None:
+    """The ledger is behind: who is to be forgotten must not stand in it for good."""
+    reseller = EntityId(show.reseller)
+    await show.sell([1], buyer="b-4711")
+    raw: Any = show.world.raw
+    await raw.hset(show_keys(show.id).buyers, "b-4711", pack_buyer(0, 1, 0))
+    done = await office.forget(reseller, "b-4711")
+    assert (done.orders_changed, done.orders_left) == (0, 0)
+    await finish_erasures(show.world.recorder_engine, sealer)
+    await show.recorder().record(show.id)
+    assert await buyers_of(show) == ["b-4711"]
+    await end(show)
+    await finish_erasures(show.world.recorder_engine, sealer)
+    [buyer] = await buyers_of(show)
+    assert buyer.startswith("erased-")
 
 
 async def test_a_show_of_last_night_is_not_over_yet(office: BuyersOffice, show: TestedShow) -> None:
