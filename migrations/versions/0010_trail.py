@@ -265,6 +265,10 @@ CREATE CONSTRAINT TRIGGER append AFTER INSERT ON trail_drafts
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION append_trail()
 """
 
+# Who may name a trigger's function hangs it on a temporary table of their own, and has it tell of
+# what never happened, in anybody's chain. Triggers that are there need no such right.
+_OWNERS_ALONE: Final = "REVOKE EXECUTE ON FUNCTION note_change(), append_trail() FROM PUBLIC"
+
 # Outside a transaction that set it, the setting reads '' once it has been set: NULLIF.
 _TENANT: Final = "reseller_id = NULLIF(current_setting('onsale.reseller_id', true), '')::bigint"
 
@@ -361,7 +365,7 @@ _TENANT_TABLES: Final = ("trail_entries", "trail_heads", "buyers", "buyer_erasur
 
 def upgrade() -> None:
     """Make the buyers, the chains, what writes them, and the triggers of what they tell of."""
-    for statement in (*_TABLES, *_TEXTS, _NOTE, _APPEND, _WHEN_IT_COMMITS, *_BUYERS):
+    for statement in (*_TABLES, *_TEXTS, _NOTE, _APPEND, _WHEN_IT_COMMITS, _OWNERS_ALONE, *_BUYERS):
         op.execute(statement)
     for table in _TENANT_TABLES:
         for statement in (

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from engine.platform.database import connect_once
+from engine.platform.database import connect_once, tenant_transaction
 from engine.platform.ids import EntityId
 from engine.tenancy.trail import Anchor, Broken, Sound, TrailEntry
 from ops.stack import Stack
@@ -156,3 +157,18 @@ async def test_a_chain_made_anew_is_found_by_an_anchor(chain: TestedShow) -> Non
     found = await verdict(chain, anchor)
     assert isinstance(found, Broken)
     assert found.no == anchor.no
+
+
+async def test_nobody_can_have_an_entry_made_of_what_never_happened(show: TestedShow) -> None:
+    """A trigger's function is its owner's to use: hung on a table of one's own it would forge."""
+    for function in ("note_change('reseller_id', 'id', '', '', '', '')", "append_trail()"):
+        forges = (
+            "CREATE TRIGGER forges AFTER INSERT ON api_keys REFERENCING NEW TABLE AS new_rows"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION {function}"
+        )
+        async with tenant_transaction(show.world.app, show.reseller) as connection:
+            own = "CREATE TEMP TABLE api_keys (id BIGINT, reseller_id BIGINT) ON COMMIT DROP"
+            await connection.execute(text(own))
+            with pytest.raises(DBAPIError, match="permission denied for function"):
+                await connection.execute(text(forges))
+            await connection.rollback()
