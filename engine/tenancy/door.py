@@ -1,6 +1,8 @@
 """What somebody passes on the way in: the store, the sealer, the passwords, and the throttles."""
 
+import time
 import unicodedata
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -19,10 +21,12 @@ EMAIL_PLACE: Final = "users.email"
 """Where addresses are digested for, in whatever table."""
 
 _PASSWORD_GUESSES: Final = 10
+_CODE_GUESSES: Final = 10
 _GUESSES_FROM_ADDRESS: Final = 100
 _SIGN_UPS_FROM_ADDRESS: Final = 30
 _MAILS_TO_ADDRESS: Final = 5
 _HOUR_S: Final = 3600
+_DAY_S: Final = 24 * _HOUR_S
 
 
 class Door(Struct, frozen=True):
@@ -35,7 +39,9 @@ class Door(Struct, frozen=True):
     """The address of this cell's pages, which links in mails begin with."""
     passwords: Passwords
     guesses: Throttle
-    """By account: passwords, and codes of the second factor."""
+    """By account: passwords."""
+    codes: Throttle
+    """By account: codes of the second factor."""
     sources: Throttle
     """Log-ins by where they come from."""
     sign_ups: Throttle
@@ -58,11 +64,21 @@ def open_door(app: AsyncEngine, sealer: Sealer, *, region: str, site: str) -> Do
         site=site,
         passwords=Passwords(),
         guesses=Throttle(free=_PASSWORD_GUESSES),
+        codes=throttle_codes(),
         sources=Throttle(free=_GUESSES_FROM_ADDRESS),
         sign_ups=Throttle(free=_SIGN_UPS_FROM_ADDRESS, window_s=_HOUR_S, pause_max_s=_HOUR_S / 2),
         mails=Throttle(free=_MAILS_TO_ADDRESS, window_s=_HOUR_S, pause_max_s=_HOUR_S / 2),
         errands=Errands(),
     )
+
+
+def throttle_codes(clock: Callable[[], float] = time.monotonic) -> Throttle:
+    """Return what slows down guesses of six digits, by a clock in seconds.
+
+    Three codes of a million are good at a time, so a day's guesses have to be few: ten free ones
+    every quarter of an hour would find one by luck in some months.
+    """
+    return Throttle(free=_CODE_GUESSES, window_s=_DAY_S, pause_max_s=_HOUR_S, clock=clock)
 
 
 def read_email(text: str) -> str | None:

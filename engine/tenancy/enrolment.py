@@ -101,7 +101,7 @@ async def drop_second_factor(
 ) -> Dropped | Refused | Throttled:
     """Take a user's second factor away, by a code of it or for recovery."""
     key = b"code" + signed_in.user.to_bytes(8, "big")
-    wait_s = door.guesses.take(key)
+    wait_s = door.codes.take(key)
     if wait_s is not None:
         return Throttled(wait_s)
     async with tenant_transaction(door.app, signed_in.reseller) as connection:
@@ -113,5 +113,5 @@ async def drop_second_factor(
             .where(_user.id == user.id)
             .values(totp_sealed=None, totp_confirmed_at=None, recovery_digests=[])
         )
-    door.guesses.forget(key)
+    door.codes.forget(key)
     return Dropped()

@@ -40,6 +40,7 @@ from engine.tenancy.door import Door, hash_token
 from engine.tenancy.passwords import PasswordsBusyError
 from engine.tenancy.principals import Role
 from engine.tenancy.second_factor import recovery_form, totp_step
+from engine.tenancy.throttle import Throttle
 
 COOKIE: Final = "onsale_session"
 """The cookie that a session's secret is in; `__Host-` stands before it where there is TLS."""
@@ -165,7 +166,7 @@ async def log_in(
 ) -> LoggedIn | SecondFactorRequired | Refused | Throttled | Busy:
     """Log somebody in who comes from a source (see `waitingroom.limits.source_of`)."""
     digest = door.digest_email(email)
-    throttled = _throttle(door, digest, source)
+    throttled = _throttle(door, door.guesses, digest, source)
     if throttled is not None:
         return throttled
     found = await _find_user(door.app, digest)
@@ -195,7 +196,7 @@ async def finish_log_in(
     if read is None:
         return Refused()
     key = b"code" + read.user.to_bytes(8, "big")
-    throttled = _throttle(door, key, source)
+    throttled = _throttle(door, door.codes, key, source)
     if throttled is not None:
         return throttled
     async with tenant_transaction(door.app, read.reseller) as connection:
@@ -204,7 +205,7 @@ async def finish_log_in(
             return Refused()
         if not await use_code(door, connection, found, code):
             return Refused()
-        door.guesses.forget(key)
+        door.codes.forget(key)
         door.sources.give_back(source)
         return await begin_session(connection, found)
 
@@ -370,10 +371,10 @@ async def _read_user(
     )
 
 
-def _throttle(door: Door, key: bytes, source: bytes) -> Throttled | None:
+def _throttle(door: Door, guesses: Throttle, key: bytes, source: bytes) -> Throttled | None:
     wait_s = door.sources.take(source)
     if wait_s is None:
-        wait_s = door.guesses.take(key)
+        wait_s = guesses.take(key)
         if wait_s is not None:
             door.sources.give_back(source)
     return None if wait_s is None else Throttled(wait_s)

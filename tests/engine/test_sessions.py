@@ -14,6 +14,7 @@ from sqlalchemy import text
 from engine.platform.database import create_engine, tenant_transaction
 from engine.platform.settings import OWNER_ROLE
 from engine.tenancy.accounts import Status, set_status
+from engine.tenancy.door import throttle_codes
 from engine.tenancy.enrolment import (
     Dropped,
     Enrolled,
@@ -281,6 +282,21 @@ async def test_codes_can_be_guessed_as_slowly_as_passwords(ground: AccountGround
         assert await finish_log_in(ground.door, ticket, "000000", HERE) == Refused()
     ticket = await ticket_of(ground, email)
     assert isinstance(await finish_log_in(ground.door, ticket, app.now(), HERE), Throttled)
+
+
+async def test_codes_are_not_free_again_after_a_quarter_of_an_hour(ground: AccountGround) -> None:
+    """Who has the password has few guesses a day at one of six digits, however patient."""
+    _, email = await ground.account()
+    await with_second_factor(ground, email)
+    now = [1000.0]
+    door = structs.replace(ground.door, codes=throttle_codes(lambda: now[0]))
+    ticket = await ticket_of(ground, email)
+    guesses = 0
+    while now[0] < 1000 + 24 * 3600:
+        outcome = await finish_log_in(door, ticket, "000000", HERE)
+        guesses += outcome == Refused()
+        now[0] += 901 if outcome == Refused() else outcome.retry_after_s  # pyright: ignore[reportAttributeAccessIssue]
+    assert guesses <= 45
 
 
 async def test_a_ticket_is_for_one_user_and_one_password(ground: AccountGround) -> None:
