@@ -27,6 +27,13 @@ def note_user(connection: ASGIConnection[Any, Any, Any, Any], user: EntityId) ->
     ACTING.set(Actor(ActorKind.USER, name, address_of(connection)))
 
 
+def note_client(connection: ASGIConnection[Any, Any, Any, Any], client: EntityId) -> None:
+    """Note that an OAuth client acts by itself, which has shown its secret."""
+    region = runtime_of(connection).ids.region
+    name = f"{_CREDENTIALS[ActorKind.TOKEN]}_{region}_{client:016x}"
+    ACTING.set(Actor(ActorKind.TOKEN, name, address_of(connection)))
+
+
 def note_principal(connection: ASGIConnection[Any, Any, Any, Any], principal: Principal) -> None:
     """Note that a credential's principal acts."""
     ACTING.set(actor_of(principal, runtime_of(connection).ids, address_of(connection)))

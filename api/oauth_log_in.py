@@ -3,6 +3,7 @@
 from hashlib import blake2b
 from http import HTTPStatus
 
+from api.acting import note_client
 from api.context import runtime_of
 from api.fastlane.call import address_behind
 from api.oauth_forms import ErrorCode, FormRequest, OAuthError, invalid_client, read_log_in
@@ -51,6 +52,7 @@ async def log_in_client(request: FormRequest, form: dict[str, str]) -> Client:
     if client is None:
         raise refused
     runtime.client_guesses.give_back(guess)
+    note_client(request, client.id)
     return client
 
 

@@ -471,3 +471,36 @@ async def test_a_token_of_a_person_says_so(
 def test_every_scope_has_words() -> None:
     """None is granted that nobody could read."""
     assert SCOPE_WORDS.keys() == set(Scope)
+
+
+async def test_the_trail_tells_which_person_did_what_on_a_page(
+    desk: OAuthDesk, client: Client, browser: httpx.AsyncClient
+) -> None:
+    """Not just any visitor: they are signed in."""
+    form = await consented(browser, client)
+    assert await refused(desk, form | {"code_verifier": new_verifier()[0]}) == "invalid_grant"
+    page = await browser.get("/security")
+    token = page.text.partition('name="form" value="')[2].partition('"')[0]
+    enrolled = await browser.post("/security/second-factor", data={"form": token})
+    assert enrolled.status_code == 200, enrolled.text
+    answer = await desk.http.get("/v1/trail", headers=bearer(desk.key))
+    entries = answer.json()["entries"]
+    told = [entry for entry in entries if entry["table"] in {"oauth_grants", "users"}][:2]
+    assert [entry["table"] for entry in told] == ["users", "oauth_grants"]
+    user = told[0]["object"]
+    assert [entry["actor"] for entry in told] == [f"user:{user}", f"user:{user}"]
+    assert [entry["address"] for entry in told] == ["127.0.0.1", "127.0.0.1"]
+
+
+async def test_the_trail_tells_which_client_ended_a_grant(
+    desk: OAuthDesk, browser: httpx.AsyncClient
+) -> None:
+    """It has shown its secret: it is no visitor either."""
+    client = await desk.register()
+    tokens = await desk.tokens(**await consented(browser, client))
+    ended = await desk.ask("/oauth/revoke", token=tokens["refresh_token"], **client.log_in())
+    assert ended.status_code == 200
+    answer = await desk.http.get("/v1/trail", headers=bearer(desk.key))
+    newest = answer.json()["entries"][0]
+    assert (newest["table"], newest["action"]) == ("oauth_grants", "changed")
+    assert newest["actor"] == f"token:{client.id}"
