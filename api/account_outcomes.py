@@ -68,7 +68,8 @@ def problem_of_account(  # noqa: C901, PLR0911, PLR0912 - one a kind
         case Throttled(retry_after_s):
             return ProblemError(
                 ProblemKind.TOO_MANY_ATTEMPTS,
-                "There were too many attempts from your network; repeat later.",
+                "There were too many attempts from your network, or mails to this address; "
+                "repeat later.",
                 headers={"Retry-After": str(ceil(retry_after_s))},
             )
         case Busy():

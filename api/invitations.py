@@ -27,7 +27,7 @@ from engine.tenancy.accounts import NoAccount
 from engine.tenancy.invitations import Invitation, IsUser, PersonUnfit, TooManyInvitations
 from engine.tenancy.mailed import TokenUnknown
 from engine.tenancy.principals import Scope
-from engine.tenancy.sessions import Busy
+from engine.tenancy.sessions import Busy, Throttled
 from engine.tenancy.sign_up import AddressTaken
 from engine.tenancy.users import RoleExceeds, User
 
@@ -46,14 +46,15 @@ _PAGE_DEFAULT: Final = 50
             ProblemKind.NO_ACCOUNT,
             ProblemKind.USER_EXISTS,
             ProblemKind.TOO_MANY_INVITATIONS,
+            ProblemKind.TOO_MANY_ATTEMPTS,
         ),
     ),
 )
 async def create(request: ApiRequest) -> InvitationAnswer:
     """Invite somebody to your account, by a mail that is good for 7 days, and once.
 
-    Inviting an address again ends its earlier invitation, so a repetition does no harm. Your
-    credential needs every scope of the role.
+    Inviting an address again ends its earlier invitation, so a repetition does no harm; a few times
+    an hour, then it is too many. Your credential needs every scope of the role.
     """
     check_query(request)
     body = await read_body(request, InvitationBody)
@@ -65,7 +66,7 @@ async def create(request: ApiRequest) -> InvitationAnswer:
     match outcome:
         case Invitation():
             return tell_invitation(outcome, runtime.ids)
-        case NoAccount() | IsUser() | RoleExceeds() | TooManyInvitations():
+        case NoAccount() | IsUser() | RoleExceeds() | TooManyInvitations() | Throttled():
             raise problem_of_account(outcome)
         case _:
             assert_never(outcome)

@@ -47,7 +47,7 @@ class Door(Struct, frozen=True):
     sign_ups: Throttle
     """Sign-ups by where they come from."""
     mails: Throttle
-    """Mails that strangers can have sent, by whom they go to."""
+    """Mails that strangers and those who invite can have sent, by whom they go to."""
     errands: Errands
 
     def digest_email(self, email: str) -> bytes:

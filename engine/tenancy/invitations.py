@@ -24,7 +24,7 @@ from engine.tenancy.mails import MailKind, NewMail, write_mail
 from engine.tenancy.names import name_fault
 from engine.tenancy.passwords import PasswordsBusyError, password_faults
 from engine.tenancy.principals import Role, Scope
-from engine.tenancy.sessions import Busy
+from engine.tenancy.sessions import Busy, Throttled
 from engine.tenancy.sign_up import AddressTaken
 from engine.tenancy.users import (
     RoleExceeds,
@@ -83,11 +83,11 @@ class PersonUnfit(Struct, frozen=True):
 
 async def invite(
     door: Door, reseller: EntityId, email: str, role: Role, *, held: AbstractSet[Scope]
-) -> Invitation | NoAccount | IsUser | RoleExceeds | TooManyInvitations:
+) -> Invitation | NoAccount | IsUser | RoleExceeds | TooManyInvitations | Throttled:
     """Invite an address to an account; an open invitation of the same address ends.
 
     `held` are the scopes of who invites. Whether the address has a log-in with another account is
-    told to nobody but who reads its mail.
+    told to nobody but who reads its mail. Nobody is written to as often as somebody invites.
     """
     missing = missing_scopes(role, held)
     if missing:
@@ -99,6 +99,9 @@ async def invite(
             return account
         if await _is_user(connection, reseller, digest):
             return IsUser()
+        wait_s = door.mails.take(digest)
+        if wait_s is not None:
+            return Throttled(wait_s)
         await connection.execute(
             delete(invitations).where(
                 (_invitation.email_digest == digest) | (_invitation.expires_at < func.now())
