@@ -82,7 +82,7 @@ class PageVisit(Browser):
         )
 
     async def signed_in(self) -> SignedIn | None:
-        """Return whose session it is; what the request changes from now on, they change."""
+        """Return whose session it is; from here on it is they who act."""
         token = self.session_token
         found = None if token is None else await find_session(self.door.app, token)
         if found is not None:
