@@ -167,6 +167,8 @@ class Credentials:
         """
         found = None if self._recognise is None else await self._recognise(token)
         if found is None or found.ends_in_s is None:
+            # Who has one that is over is counted as a stranger: not at its client's cost.
+            self._tokens.pop(_digest(token.encode()), None)
             return None
         now = self._clock()
         until = now + min(found.ends_in_s, TOKEN_FRESH_S)

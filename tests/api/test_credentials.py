@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from api.credentials import FRESH_S, Credentials
+from api.credentials import FRESH_S, TOKEN_FRESH_S, Credentials
 from api.problems import ProblemError, ProblemKind
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId
@@ -129,3 +129,24 @@ async def test_a_flood_of_unknown_keys_does_not_keep_a_known_one_waiting(
     refused = [one for one in told if isinstance(one, ProblemError)]
     assert len(refused) == 300 - 256
     assert all(one.kind is ProblemKind.OVERLOADED for one in refused)
+
+
+async def test_a_token_that_has_ended_is_not_counted_to_its_client(
+    table: KeyTable,
+) -> None:
+    """Else whoever keeps an old one could use the client's requests a second up."""
+    token = f"{'a' * 20}.{'b' * 20}.{'c' * 86}"
+    ends_in_s: list[float | None] = [600.0]
+
+    async def recognise(_: str) -> Recognised | None:
+        left_s = ends_in_s[0]
+        return None if left_s is None else Recognised(OWNER, left_s)
+
+    credentials = Credentials(table.find, table.clock, region="dev", recognise=recognise)
+    authorization = f"Bearer {token}"
+    assert await credentials.identify(authorization) == OWNER
+    ends_in_s[0] = None
+    table.now += TOKEN_FRESH_S
+    with pytest.raises(ProblemError):
+        await credentials.identify(authorization)
+    assert credentials.remembered(authorization) is None
