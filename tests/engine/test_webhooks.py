@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from engine.facts.log import START, Cursor
@@ -557,6 +558,21 @@ async def test_a_range_is_replayed_in_order(desk: Desk, receiver: Receiver) -> N
     assert one == Replayed(1, None)
     await worker.settle()
     assert receiver.ids[-1] == facts[0]
+
+
+async def test_a_replay_of_nothing_waits_for_nobody(desk: Desk, receiver: Receiver) -> None:
+    """And keeps nobody waiting: a long log is looked through before the endpoint is locked."""
+    endpoint = await desk.new_endpoint(receiver)
+    await desk.happen("a", "b")
+    deliveries = Deliveries(desk.world.app)
+    later = desk.clock() + timedelta(days=1)
+    span = Span(START, Cursor(2**63 - 1, 2**63 - 1), later, later + timedelta(days=1))
+    lock = text("SELECT id FROM webhook_endpoints WHERE id = :e FOR UPDATE")
+    async with desk.world.owner.begin() as connection:
+        await connection.execute(lock, {"e": endpoint.id})
+        async with asyncio.timeout(3):
+            replayed = await deliveries.replay_span(desk.reseller, endpoint.id, span, desk.clock())
+    assert replayed == Replayed(0, None)
 
 
 async def test_old_and_deleted_deliveries_are_forgotten(desk: Desk, receiver: Receiver) -> None:
