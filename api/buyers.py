@@ -26,8 +26,8 @@ from engine.sales.buyers import (
     BuyersOrder,
     Contact,
     KnownBuyer,
-    read_email,
 )
+from engine.tenancy.door import read_email
 from engine.tenancy.principals import Scope
 
 _PAGE_DEFAULT: Final = 50

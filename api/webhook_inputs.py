@@ -65,7 +65,7 @@ class EndpointChanges(Body, frozen=True, kw_only=True):
         )
 
 
-class RotateSecretBody(Body, frozen=True, kw_only=True):
+class RotateWebhookSecretBody(Body, frozen=True, kw_only=True):
     """How long the secrets before the fresh ones sign too."""
 
     overlap_s: Annotated[

@@ -24,7 +24,7 @@ from api.webhook_answers import (
     tell_ping,
     tell_secrets,
 )
-from api.webhook_inputs import EndpointBody, EndpointChanges, RotateSecretBody
+from api.webhook_inputs import EndpointBody, EndpointChanges, RotateWebhookSecretBody
 from api.webhook_outcomes import find_endpoint, no_endpoint, now, parse_endpoint, webhooks_of
 from engine.facts.log import Cursor
 from engine.notify.endpoints import (
@@ -185,7 +185,7 @@ async def show_secret(request: ApiRequest, endpoint: FromPath[str]) -> Response[
     summary="Make fresh secrets",
     status_code=HTTP_200_OK,
     operation_class=describe(
-        scope=_SCOPE, body=RotateSecretBody, key="honoured", problems=_UNKNOWN
+        scope=_SCOPE, body=RotateWebhookSecretBody, key="honoured", problems=_UNKNOWN
     ),
 )
 async def rotate_secret(request: ApiRequest, endpoint: FromPath[str]) -> Response[SecretPage]:
@@ -195,7 +195,7 @@ async def rotate_secret(request: ApiRequest, endpoint: FromPath[str]) -> Respons
     """
     check_query(request)
     named = parse_endpoint(request, endpoint)
-    body = await read_body(request, RotateSecretBody)
+    body = await read_body(request, RotateWebhookSecretBody)
     endpoints = webhooks_of(request).endpoints
 
     async def act(_keeper: Keeper) -> tuple[int, SecretPage]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from litestar import Response
 from litestar.datastructures import Cookie
 
+from api.acting import note_user
 from api.context import runtime_of
 from api.sources import source_of_request
 from engine.tenancy.door import Door
@@ -81,9 +82,12 @@ class PageVisit(Browser):
         )
 
     async def signed_in(self) -> SignedIn | None:
-        """Return whose session it is."""
+        """Return whose session it is; from here on it is they who act."""
         token = self.session_token
-        return None if token is None else await find_session(self.door.app, token)
+        found = None if token is None else await find_session(self.door.app, token)
+        if found is not None:
+            note_user(self.request, found.user)
+        return found
 
     def keep_session(self, token: str) -> None:
         """Have the browser keep a session, and forget how it came about."""

@@ -99,6 +99,35 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "plan": _PLAN,
         }
     },
+    "SignUpBody": {
+        "a reseller in Germany": {
+            "legal_name": "Erfurt Tickets GmbH",
+            "address": {"line_1": "Domplatz 1", "postal_code": "99084", "city": "Erfurt"},
+            "country": "DE",
+            "currency": "EUR",
+            "tax_id": "DE136695976",
+            "payout_account": {"iban": "DE89370400440532013000"},
+            "owner_name": "Ada Abendroth",
+            "email": "ada@tickets-erfurt.de",
+            "password": "seven green kettles",
+        }
+    },
+    "AccountChangeBody": {"another name": {"legal_name": "Erfurt Tickets & Events GmbH"}},
+    "ClientBody": {
+        "a system": {
+            "name": "Box office",
+            "kind": "confidential",
+            "grant_types": ["client_credentials"],
+            "scopes": ["shows:read", "holds:write", "orders:write"],
+        },
+        "an app for people": {
+            "name": "Staff app",
+            "kind": "public",
+            "grant_types": ["authorization_code"],
+            "redirect_uris": ["https://staff.tickets-erfurt.de/signed-in"],
+            "scopes": ["shows:read", "orders:read"],
+        },
+    },
     "JoinBody": {"anybody": {}},
     "ClaimBody": {"for a buyer": {"buyer": "b-17"}},
     "QueueBody": {

@@ -24,7 +24,7 @@ OF_ONE_RESELLER: Final = 0.75
 
 _BLIND_BYTES_MAX: Final = 1024 * 1024
 _SWEEP_S: Final = 1.0
-_LOOK_S: Final = 4.0
+_LOOK_S: Final = 10.0
 
 _log = structlog.stdlib.get_logger(__name__)
 

@@ -38,11 +38,11 @@ STARVED_FRAME_S_MAX: Final = 1.0
 STALE_S: Final = 3.0
 """After so long without an answer watchers are told that nobody knows."""
 
-_BUSY: Final = 0.8
+_BUSY: Final = 0.88
 _STARVED: Final = 0.95
-_IDLE: Final = 0.5
-_SLOWER: Final = 1.25
-_FASTER: Final = 0.9
+_IDLE: Final = 0.78
+_SLOWER: Final = 1.1
+_FASTER: Final = 0.94
 _SMOOTHING: Final = 0.3
 _ENTRIES_AT_A_TIME: Final = 2000
 _READS_A_TURN: Final = 4

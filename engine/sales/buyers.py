@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
 from msgspec import Struct
 from sqlalchemy import Row, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -89,14 +88,6 @@ class Forgotten(Struct, frozen=True):
     had_contact: bool
     orders_changed: int
     orders_left: int
-
-
-def read_email(given: str) -> str | None:
-    """Return a mail address as it is kept, None if it can't be one. Asks no name server."""
-    try:
-        return validate_email(given, check_deliverability=False).normalized
-    except (EmailNotValidError, UnicodeError):
-        return None
 
 
 class BuyersOffice:

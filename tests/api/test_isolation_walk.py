@@ -23,8 +23,8 @@ from engine.platform.settings import OWNER_ROLE, Settings
 from engine.platform.tables import metadata
 from ops.contract.files import made
 from ops.stack import Stack
-from tests.api.conftest import new_key
-from tests.api.front_desk import FrontDesk, problem
+from tests.api.front_desk import problem
+from tests.api.people import Account
 from tests.api.stand_in_app import NO_SCOPES
 from tests.api.walked_world import (
     MAKERS,
@@ -41,6 +41,7 @@ _GUARDED = [(m, p) for m, p in _OPERATIONS if _DOCUMENT["paths"][p][m]["security
 _WITH_IDS = [(m, p) for m, p in _GUARDED if "{" in p]
 _LISTS = [(m, p) for m, p in _GUARDED if "{" not in p and m == "get"]
 _PUBLIC_WITH_IDS = [(m, p) for m, p in _OPERATIONS if "{" in p and (m, p) not in _GUARDED]
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 _HEX = re.compile(r"[0-9a-f]{16,}")
 _CHANGES_BY_ITSELF = ("last_used_at",)
 _SETTLED_WITHIN_S = 20
@@ -49,16 +50,16 @@ _SETTLED_WITHIN_S = 20
 @pytest.fixture(scope="module")
 def parties(stand_in: Stack) -> Iterator[tuple[Party, Party]]:
     """A, who walks, and B, whose ids they are; both have one of everything."""
-    desks = [
-        FrontDesk(stand_in.base_url, asyncio.run(new_key(stand_in.settings, name)))
-        for name in ("Walkers", "Walked")
-    ]
-    with desks[0].http, desks[1].http:
-        walker, walked = (Party(desk, _DOCUMENT) for desk in desks)
+    accounts = [Account(stand_in.settings, stand_in.base_url) for _ in range(2)]
+    try:
+        walker, walked = (Party(account.desk(), _DOCUMENT) for account in accounts)
         for party in (walker, walked):
             for _, path in _WITH_IDS:
                 _fill(party, path)
         yield walker, walked
+    finally:
+        for account in accounts:
+            account.close()
 
 
 def _fill(party: Party, path: str) -> None:
@@ -141,6 +142,7 @@ def _normal(answer: httpx.Response, ids: Any) -> tuple[int, str, str]:  # noqa: 
     told = answer.text
     for value in ids:
         told = told.replace(value, "<id>")
+    told = _MOMENT.sub("<moment>", told)
     headers = ",".join(sorted(set(answer.headers) - {"date", "connection"}))
     return answer.status_code, told, headers
 

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 import httpx
@@ -122,8 +123,9 @@ def filled(path: str, ids: dict[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], path)
 
 
+@cache
 def never_made(real: str) -> str:
-    """Return an id of the same form that was never handed out."""
+    """Return an id of the same form that was never handed out, the same one each time."""
     match = _ID.fullmatch(real)
     if match is None:
         return f"never-{secrets.token_hex(6)}"[: max(8, len(real))]

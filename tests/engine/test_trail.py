@@ -18,7 +18,7 @@ from engine.tenancy.keys import authenticate
 from engine.tenancy.resellers import create_reseller
 from engine.tenancy.trail import Sound
 from ops.stack import Stack
-from tests.engine.ledger_world import TestedShow, World, open_world
+from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 from tests.engine.trail_ground import block, entries, last, verdict
 
 _SOMEBODY = Actor(ActorKind.KEY, "key_dev_0000000000000001", "192.0.2.7")
@@ -168,7 +168,7 @@ async def test_sales_are_not_told_and_returns_are(show: TestedShow) -> None:
     await show.recorder().record(show.id)
     assert await entries(show) == before
     async with tenant_transaction(show.world.app, show.reseller) as connection:
-        assert await take_back(connection, show.id, order) == "returned"
+        assert await take_back(connection, IDS, show.id, order) == "returned"
     [entry] = (await entries(show))[len(before) :]
     assert (entry.table, entry.before, entry.after) == (
         "orders",

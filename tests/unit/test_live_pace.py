@@ -40,16 +40,16 @@ def test_an_idle_process_tells_ten_times_a_second(machine: _Machine) -> None:
 def test_a_busy_process_tells_less_often_and_recovers(machine: _Machine) -> None:
     """Within bounds both ways."""
     pace = Pace(lambda: machine.share, lambda: machine.now)
-    machine.share = 0.9
+    machine.share = 0.94
     machine.turns(pace, 50)
     assert pace.turn_s == FRAME_S_MAX
     machine.share = 1.0
     machine.turns(pace, 50)
     assert pace.turn_s == STARVED_FRAME_S_MAX
-    machine.share = 0.9
+    machine.share = 0.94
     machine.turns(pace, 50)
     assert pace.turn_s == FRAME_S_MAX
-    machine.share = 0.65
+    machine.share = 0.83
     machine.turns(pace, 50)
     assert pace.turn_s == FRAME_S_MAX, "it stays as it is between the bounds"
     machine.share = 0.1
