@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from api.times import utc
 from engine.inventory.facts import StreamId
 from engine.inventory.live import Gone
-from engine.inventory.live_blocks import Block
+from engine.inventory.live_blocks import Block, cut_changes
 from engine.inventory.live_frames import Counts, Frame, Picture, pack_states
 from engine.inventory.manifest import Manifest
 
@@ -92,9 +92,8 @@ def tell_frame(
 ) -> bytes | None:
     """Return the event that tells what has changed of a part of a show; None: nothing has."""
     by_state: dict[int, list[int]] = {state: [] for state in b"ohsb"}
-    for position, state in frame.seats.items():
-        if mask is None or mask[position]:
-            by_state[state].append(position)
+    for position, state in cut_changes(block, mask, frame.seats).items():
+        by_state[state].append(position)
     opened, held, sold, blocked = by_state.values()
     areas = _areas(manifest, block, frame.areas)
     if not (opened or held or sold or blocked or areas):

@@ -19,6 +19,8 @@ from engine.platform.settings import Settings
 SHOWS_MAX: Final = 1024
 PARTS_MAX: Final = 4096
 """Of all shows: what changes is written once for each."""
+OF_ONE_RESELLER: Final = 0.75
+"""The share of both that one reseller's shows may have: a crowd of theirs shuts nobody else out."""
 
 _BLIND_BYTES_MAX: Final = 1024 * 1024
 _SWEEP_S: Final = 1.0
@@ -56,9 +58,16 @@ class Live:
             ProblemError: `overloaded`.
         """
         audience = self._audiences.get(show.id)
-        is_new_part = audience is None or block not in audience.parts
-        parts = sum(len(one.parts) for one in self._audiences.values()) if is_new_part else 0
-        if parts >= PARTS_MAX or (audience is None and len(self._audiences) >= SHOWS_MAX):
+        if audience is not None and block in audience.parts:
+            return
+        everybodys = list(self._audiences.values())
+        own = [one for one in everybodys if one.live.show.reseller == show.reseller]
+        is_full = any(
+            sum(len(one.parts) for one in those) >= PARTS_MAX * share
+            or (audience is None and len(those) >= SHOWS_MAX * share)
+            for those, share in ((everybodys, 1.0), (own, OF_ONE_RESELLER))
+        )
+        if is_full:
             raise ProblemError(
                 ProblemKind.OVERLOADED,
                 "Too much is watched here; ask for the availability instead.",

@@ -25,8 +25,12 @@ class Block(Struct, frozen=True):
         return b"".join(bytes(states[start:end]) for start, end in self.ranges)
 
     def mask(self, positions: int) -> bytes | None:
-        """Return a byte a position, 1 where it is of this part; None: all are."""
-        if self.kind == "all":
+        """Return a byte a position, 1 where it is of this part; None: none is needed.
+
+        Of all of a show none is, and of seats by label neither: they are few, and there may be
+        thousands of such parts, each of which would be as large as the show.
+        """
+        if self.kind in {"all", "seats"}:
             return None
         mask = bytearray(positions)
         for start, end in self.ranges:
@@ -72,8 +76,10 @@ def zone(manifest: Manifest, name: str) -> Block | NoSuchBlock:
     return Block("zone", (name,), ranges, ()) if ranges else NoSuchBlock((name,))
 
 
-def cut_changes(mask: bytes | None, seats: Mapping[int, int]) -> Mapping[int, int]:
-    """Return the changes that are in a part."""
+def cut_changes(block: Block, mask: bytes | None, seats: Mapping[int, int]) -> Mapping[int, int]:
+    """Return the changes that are in a part; `mask` is the part's own."""
+    if block.kind == "seats":
+        return {start: seats[start] for start, _ in block.ranges if start in seats}
     if mask is None:
         return seats
     return {position: state for position, state in seats.items() if mask[position]}

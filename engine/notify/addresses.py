@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -17,6 +18,7 @@ from yarl import URL
 URL_CHARACTERS_MAX: Final = 1000
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Name = tuple[str, int, socket.AddressFamily]
 _SocketInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 _NETWORKS_REFUSED: Final = tuple(
@@ -60,7 +62,7 @@ _PORTS_REFUSED: Final = frozenset(
         *(9092, 9200, 9300, 10_250, 10_255, 10_256, 11_211, 15_672, 26_379, 27_017, 27_018),
     }
 )
-_LOOK_UPS_MAX: Final = 64
+_LOOK_UPS_MAX: Final = 256
 
 
 class AddressRefusedError(OSError):
@@ -132,13 +134,14 @@ class CheckedResolver(AbstractResolver):
     """Resolves names to public addresses only, in threads of its own.
 
     A name server that is silent keeps a thread for long: those that everybody shares must not be
-    used up by it.
+    used up by it, and no name has more than one.
     """
 
     def __init__(self, *, private: bool) -> None:
         """Take whether loopback passes."""
         self._private = private
         self._threads = ThreadPoolExecutor(_LOOK_UPS_MAX, thread_name_prefix="webhook-names")
+        self._under_way: dict[_Name, asyncio.Task[list[tuple[int, str]]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -150,7 +153,13 @@ class CheckedResolver(AbstractResolver):
                 of an honest receiver.
             OSError: the name does not resolve.
         """
-        found = await self.look_up(host, port, family)
+        name = host, port, family
+        asking = self._under_way.get(name)
+        if asking is None:
+            asking = self._under_way[name] = asyncio.create_task(self.look_up(*name))
+            asking.add_done_callback(partial(self._end, name))
+        # Who waits no longer leaves the thread with it to whoever asks next.
+        found = await asyncio.shield(asking)
         results: list[ResolveResult] = []
         for kind, where in found:
             _check(where, private=self._private)
@@ -165,6 +174,11 @@ class CheckedResolver(AbstractResolver):
                 )
             )
         return results
+
+    def _end(self, name: _Name, asked: asyncio.Task[list[tuple[int, str]]]) -> None:
+        self._under_way.pop(name, None)
+        if not asked.cancelled():
+            asked.exception()  # nobody may be left to hear it
 
     async def look_up(
         self, host: str, port: int, family: socket.AddressFamily

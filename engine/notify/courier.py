@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -30,6 +31,8 @@ from engine.platform.sealing import Sealer
 
 TURN_MESSAGES: Final = 500
 """After so many it is somebody else's turn."""
+TURN_S: Final = 5.0
+"""As after so long: who answers late, and well, must not keep a slot for hours."""
 _RELEASE_TIMEOUT_S: Final = 2.0
 
 Clock = Callable[[], datetime]
@@ -70,6 +73,7 @@ class Courier:
         self._window = 1
         self._extra = 0
         self._told = 0
+        self._ends_at = monotonic() + TURN_S
 
     async def run(self) -> int:
         """Tell until nothing is due, it is to rest, or its turn is over; return how many went out.
@@ -94,7 +98,7 @@ class Courier:
         """Send what there is room for; tell whether something more may come of it."""
         tools = self._tools
         while self._leased is not None and len(self._flights) < self._room():
-            if self._told >= TURN_MESSAGES or not self._leased.standing.may_be_told(tools.clock()):
+            if self._is_over() or not self._leased.standing.may_be_told(tools.clock()):
                 break
             if not self._waiting:
                 await self._read()
@@ -106,6 +110,9 @@ class Courier:
                 continue
             await self._send(self._leased, due, due.told)
         return bool(self._flights)
+
+    def _is_over(self) -> bool:
+        return self._told >= TURN_MESSAGES or monotonic() >= self._ends_at
 
     async def _read(self) -> None:
         under_way = [due.fact for due, _ in self._flights.values()]
@@ -123,7 +130,9 @@ class Courier:
         answer = tell_fact(fact, tools.ids)
         body, now = _encode(answer), tools.clock()
         headers = sign_headers(secrets, answer.id, now, body)
-        flight = asyncio.create_task(tools.sender.send(leased.url, headers, body))
+        is_doubtful = leased.standing.is_doubtful
+        sending = tools.sender.send(leased.url, headers, body, doubtful=is_doubtful)
+        flight = asyncio.create_task(sending)
         self._flights[flight] = due, now
         self._told += 1
 
@@ -174,4 +183,4 @@ class Courier:
         if self._leased is not None:
             # Also when this worker ends: the next takes it up at once.
             async with asyncio.timeout(_RELEASE_TIMEOUT_S):
-                await release_endpoint(self._tools.engine, self._leased)
+                await release_endpoint(self._tools.engine, self._leased, self._tools.clock())

@@ -24,9 +24,9 @@ _one = webhook_deliveries.c
 _attempt = webhook_attempts.c
 
 _XID: Final = "CAST(CAST(:{} AS TEXT) AS XID8)"
-_LOCK: Final = text(
-    "SELECT id FROM webhook_endpoints WHERE id = :endpoint AND status <> 'deleted' FOR UPDATE"
-)
+_KNOWN: Final = "SELECT id FROM webhook_endpoints WHERE id = :endpoint AND status <> 'deleted'"
+_THERE: Final = text(_KNOWN)
+_LOCK: Final = text(f"{_KNOWN} FOR UPDATE")
 _SETTLED: Final = "f.xid < pg_snapshot_xmin(pg_current_snapshot())"
 _ONE: Final = f"{_SETTLED} AND f.id = CAST(:fact AS BIGINT)"
 _RANGE: Final = (
@@ -34,6 +34,14 @@ _RANGE: Final = (
     f" AND (f.xid, f.id) <= ({_XID.format('last_xid')}, CAST(:last_id AS BIGINT))"
     " AND f.occurred_at >= CAST(:begin AS TIMESTAMPTZ)"
     " AND f.occurred_at < CAST(:end AS TIMESTAMPTZ)"
+)
+# Asked before the lock, which the handing out to all endpoints waits for: a log may be long.
+_ENDS: Final = text(
+    "WITH chosen AS (SELECT f.xid, f.id FROM facts AS f"  # noqa: S608 - our own names
+    f" WHERE {_RANGE} ORDER BY f.xid, f.id LIMIT :most)"
+    " SELECT CAST(CAST(xid AS TEXT) AS BIGINT) AS xid, id FROM ("
+    " (SELECT * FROM chosen ORDER BY xid, id LIMIT 1)"
+    " UNION ALL (SELECT * FROM chosen ORDER BY xid DESC, id DESC LIMIT 1)) AS ends"
 )
 _REPLAY: Final = (
     "WITH chosen AS (SELECT f.xid, f.id, f.reseller_id, f.type, f.object FROM facts AS f"
@@ -186,15 +194,21 @@ class Deliveries:
     ) -> Replayed | UnknownEndpoint:
         """Have the facts of a range told again, those of the endpoint's types."""
         given: dict[str, Any] = {
-            "xid": str(span.after.xid),
-            "id": span.after.id,
-            "last_xid": str(span.through.xid),
-            "last_id": span.through.id,
+            **_bounds(span.after, span.through),
             "begin": span.begin,
             "end": span.end,
-            "all_types": False,
             "most": REPLAYED_AT_ONCE,
         }
+        async with tenant_transaction(self._app, reseller) as connection:
+            there = await connection.execute(_THERE, {"endpoint": endpoint})
+            if there.scalar_one_or_none() is None:
+                return UnknownEndpoint()
+            ends = (await connection.execute(_ENDS, given)).all()
+        if not ends:
+            return Replayed(0, None)
+        first, last = ends
+        given |= _bounds(Cursor(first.xid, first.id - 1), Cursor(last.xid, last.id))
+        given["all_types"] = False
         replayed = await self._replay(reseller, endpoint, now, one=False, given=given)
         return Replayed(0, None) if replayed is None else replayed
 
@@ -220,6 +234,15 @@ class Deliveries:
             await _line_up(connection, here)
             has_more = row.looked_at == given["most"]
             return Replayed(row.told, Cursor(row.xid, row.id) if has_more else None)
+
+
+def _bounds(after: Cursor, through: Cursor) -> dict[str, Any]:
+    return {
+        "xid": str(after.xid),
+        "id": after.id,
+        "last_xid": str(through.xid),
+        "last_id": through.id,
+    }
 
 
 async def _line_up(connection: AsyncConnection, here: dict[str, Any]) -> None:

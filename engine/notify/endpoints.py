@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import case, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.facts.log import current_cursor
@@ -148,7 +148,7 @@ class Endpoints:
                 values |= {"status": EndpointStatus.DISABLED, "reason": Reason.ASKED}
             elif "url" in values:
                 # Another address: what is known of the one before is of no use.
-                values |= await _afresh(connection, endpoint)
+                values |= await _afresh(connection, endpoint, now)
             changed = (
                 update(webhook_endpoints)
                 .where(_one.id == endpoint)
@@ -220,17 +220,18 @@ async def _enabled(
     connection: AsyncConnection, endpoint: EntityId, now: datetime
 ) -> dict[str, Any]:
     """Return what enabling changes: facts of the time between are not told by themselves."""
-    del now
     return {
         "status": EndpointStatus.ENABLED,
         "reason": None,
         "since": (await current_cursor(connection)).xid,
-        **await _afresh(connection, endpoint),
+        **await _afresh(connection, endpoint, now),
     }
 
 
-async def _afresh(connection: AsyncConnection, endpoint: EntityId) -> dict[str, Any]:
-    waits = select(func.min(_delivery.next_at)).where(
+async def _afresh(connection: AsyncConnection, endpoint: EntityId, now: datetime) -> dict[str, Any]:
+    # No earlier than now: it comes behind all that are due already. NULL stays NULL.
+    earliest = func.min(_delivery.next_at)
+    waits = select(case((earliest < now, now), else_=earliest)).where(
         _delivery.endpoint_id == endpoint, _delivery.state == "pending"
     )
     due_at = (await connection.execute(waits)).scalar_one()

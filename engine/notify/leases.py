@@ -40,7 +40,7 @@ _LOCK: Final = text(
 )
 _RELEASE: Final = text(
     "UPDATE webhook_endpoints SET leased_until = NULL, due_at = GREATEST(rests_until,"
-    " (SELECT min(next_at) FROM webhook_deliveries WHERE endpoint_id = :id AND state = 'pending'))"
+    " CAST(:now AS TIMESTAMPTZ), CAST(:due_at AS TIMESTAMPTZ))"
     " WHERE id = :id"
 )
 _IDLE: Final = text(
@@ -81,15 +81,21 @@ async def lock_leased(connection: AsyncConnection, endpoint: Leased) -> Leased |
     return None if row is None else _read(row)
 
 
-async def release_endpoint(engine: AsyncEngine, endpoint: Leased) -> None:
-    """Give a lease back; when the endpoint is due again is reckoned here."""
+async def release_endpoint(engine: AsyncEngine, endpoint: Leased, now: datetime) -> None:
+    """Give a lease back; when the endpoint is due again is reckoned here.
+
+    However long its facts have waited, it comes behind all that are due already.
+    """
     async with engine.begin() as connection:
         if await lock_leased(connection, endpoint) is None:
             return
         # A statement of its own, after the lock: it sees what a fan-out just added.
         due_at = (await connection.execute(_HAS_DUE, {"id": endpoint.id})).scalar_one()
-        statement = _IDLE if due_at is None else _RELEASE
-        await connection.execute(statement, {"id": endpoint.id})
+        if due_at is None:
+            await connection.execute(_IDLE, {"id": endpoint.id})
+        else:
+            given = {"id": endpoint.id, "now": now, "due_at": due_at}
+            await connection.execute(_RELEASE, given)
 
 
 def _read(row: Row[Any]) -> Leased:

@@ -69,30 +69,20 @@ class Sender:
     def __init__(self, *, private: bool, resolver: CheckedResolver | None = None) -> None:
         """Take whether loopback may be told too. To be made inside a running event loop."""
         self._private = private
-        self._resolver = resolver or CheckedResolver(private=private)
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            resolver=self._resolver,
-            use_dns_cache=False,
-            keepalive_timeout=_KEEP_ALIVE_S,
-            socket_factory=partial(open_checked_socket, private=private),
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=_TOTAL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
-            headers=_HEADERS,
-            # What unpacks to more than it weighs stays packed.
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
+        # Doubtful ones have threads for names of their own: theirs may all hang.
+        self._resolvers = [resolver or CheckedResolver(private=private) for _ in range(2)]
+        self._sessions = [_session(one, private=private) for one in self._resolvers]
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
-        await self._resolver.close()
+        for session in self._sessions:
+            await session.close()
+        for resolver in self._resolvers:
+            await resolver.close()
 
-    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
+    async def send(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, doubtful: bool = True
+    ) -> Sent:
         """Send a message. Whatever the other side does is a value: this raises nothing of it."""
         began = monotonic()
         fault = find_url_fault(url, private=self._private)
@@ -100,27 +90,49 @@ class Sender:
             return Sent(None, 0, f"not sent: the URL {fault}")
         try:
             async with asyncio.timeout(_TOTAL_TIMEOUT_S):
-                return await self._post(url, headers, body, began)
+                return await _post(self._sessions[doubtful], url, headers, body, began)
         except TimeoutError:
             error = "no answer in time"
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as failed:
             error = _told(failed)
         return Sent(None, _ms_since(began), error)
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes, began: float) -> Sent:
-        response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
-        try:
-            duration_ms = _ms_since(began)
-            beginning = await _read_beginning(response)
-        finally:
-            # Sent back for the next message only if all of the answer was read.
-            response.close() if not response.content.at_eof() else response.release()
-        return Sent(
-            status=response.status,
-            duration_ms=duration_ms,
-            response=beginning,
-            retry_after=response.headers.get("Retry-After"),
-        )
+
+def _session(resolver: CheckedResolver, *, private: bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        resolver=resolver,
+        use_dns_cache=False,
+        keepalive_timeout=_KEEP_ALIVE_S,
+        socket_factory=partial(open_checked_socket, private=private),
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=_TOTAL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+        headers=_HEADERS,
+        # What unpacks to more than it weighs stays packed.
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+    )
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes, began: float
+) -> Sent:
+    response = await session.post(url, data=body, headers=headers, allow_redirects=False)
+    try:
+        duration_ms = _ms_since(began)
+        beginning = await _read_beginning(response)
+    finally:
+        # Sent back for the next message only if all of the answer was read.
+        response.close() if not response.content.at_eof() else response.release()
+    return Sent(
+        status=response.status,
+        duration_ms=duration_ms,
+        response=beginning,
+        retry_after=response.headers.get("Retry-After"),
+    )
 
 
 async def _read_beginning(response: aiohttp.ClientResponse) -> str:

@@ -19,6 +19,8 @@ class Bounds(Struct, frozen=True):
 
     most: int = 256
     doubtful_most: int = 128
+    well_most: int = 224
+    """Who has yet to prove themselves is not kept waiting by those who have, and are slow."""
     extra_most: int = 192
     """Nobody gets a further slot while so many are in use: the rest is for who has none yet."""
     extra_of_reseller_most: int = 32
@@ -42,7 +44,9 @@ class Slots:
     def free(self, *, doubtful: bool) -> int:
         """Return how many endpoints of a kind may be taken on."""
         left = self._bounds.most - self.in_use
-        return min(left, self._bounds.doubtful_most - self._doubtful) if doubtful else left
+        if doubtful:
+            return min(left, self._bounds.doubtful_most - self._doubtful)
+        return min(left, self._bounds.well_most - self._well)
 
     def take(self, *, doubtful: bool) -> None:
         """Take an endpoint on."""

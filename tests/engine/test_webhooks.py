@@ -11,10 +11,12 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from engine.facts.log import START, Cursor
 from engine.facts.types import FactType
+from engine.notify import courier
 from engine.notify.deliveries import Deliveries, Replayed, Span
 from engine.notify.endpoints import Changes, Endpoint
 from engine.notify.fan_out import fan_out
@@ -375,6 +377,42 @@ async def test_fifty_that_hang_hold_up_nobody(desk: Desk, receiver: Receiver) ->
         await hanging.stop()
 
 
+async def test_slow_ones_with_much_to_hear_take_turns(
+    desk: Desk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They answer well, and late: whoever comes after them waits for a turn, not for all of it."""
+    monkeypatch.setattr(courier, "TURN_S", 0.4, raising=False)
+    slow = Receiver()
+    slow.behave = _answers_late
+    await slow.start()
+    for _ in range(2):
+        await desk.new_endpoint(slow, ("show.cancelled",))
+    await desk.new_endpoint(receiver, ("show.recovered",))
+    await desk.happen("before", kind=FactType.SHOW_RECOVERED)
+    worker = desk.worker(Bounds(most=2, doubtful_most=2))
+    await worker.settle()
+    await desk.happen(*(f"thing-{n}" for n in range(60)))
+    working = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.5)
+    desk.clock.advance(seconds=1)
+    await desk.happen("another", kind=FactType.SHOW_RECOVERED)
+    began = monotonic()
+    while len(receiver.messages) < 2 and monotonic() - began < 5:
+        desk.clock.advance(seconds=0.02)
+        await asyncio.sleep(0.02)
+    working.cancel()
+    await asyncio.wait([working])
+    await slow.stop()
+    assert len(receiver.messages) == 2
+
+
+async def _answers_late(
+    _receiver: Receiver, _message: Message, writer: asyncio.StreamWriter
+) -> None:
+    await asyncio.sleep(0.2)
+    await answer(writer)
+
+
 async def test_an_open_breaker_lets_one_probe_at_a_time_through(
     desk: Desk, receiver: Receiver
 ) -> None:
@@ -449,6 +487,9 @@ async def test_two_workers_tell_each_fact_once(desk: Desk, receiver: Receiver) -
     while len(receiver.messages) + len(other.messages) < 4 * len(facts):
         await asyncio.sleep(0.02)
         assert monotonic() - began < 30
+    for endpoint in endpoints:  # what came is noted a moment later
+        while "pending" in (await desk.states(endpoint)).values():
+            assert monotonic() - began < 30
     for working in workers:
         working.cancel()
     await asyncio.wait(workers)
@@ -517,6 +558,21 @@ async def test_a_range_is_replayed_in_order(desk: Desk, receiver: Receiver) -> N
     assert one == Replayed(1, None)
     await worker.settle()
     assert receiver.ids[-1] == facts[0]
+
+
+async def test_a_replay_of_nothing_waits_for_nobody(desk: Desk, receiver: Receiver) -> None:
+    """And keeps nobody waiting: a long log is looked through before the endpoint is locked."""
+    endpoint = await desk.new_endpoint(receiver)
+    await desk.happen("a", "b")
+    deliveries = Deliveries(desk.world.app)
+    later = desk.clock() + timedelta(days=1)
+    span = Span(START, Cursor(2**63 - 1, 2**63 - 1), later, later + timedelta(days=1))
+    lock = text("SELECT id FROM webhook_endpoints WHERE id = :e FOR UPDATE")
+    async with desk.world.owner.begin() as connection:
+        await connection.execute(lock, {"e": endpoint.id})
+        async with asyncio.timeout(3):
+            replayed = await deliveries.replay_span(desk.reseller, endpoint.id, span, desk.clock())
+    assert replayed == Replayed(0, None)
 
 
 async def test_old_and_deleted_deliveries_are_forgotten(desk: Desk, receiver: Receiver) -> None:

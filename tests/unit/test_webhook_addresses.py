@@ -1,7 +1,9 @@
 """Which addresses webhooks may go to: nothing leads into our own network."""
 
+import asyncio
 import ipaddress
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -175,3 +177,31 @@ async def test_the_socket_itself_is_checked() -> None:
         server.accept()
     server.close()
     await sender.close()
+
+
+async def test_names_that_hang_keep_nobody_from_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many do: who is well asks in threads of their own, and a name has one thread."""
+    over = threading.Event()
+    asked: list[str] = []
+
+    def hang(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if host.startswith("hangs"):
+            over.wait(20)
+            raise socket.gaierror
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 443))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    sender = Sender(private=False)
+    urls = [f"https://hangs-{n % 70}.example.com/" for n in range(140)]
+    hanging = [asyncio.create_task(sender.send(url, {}, b"{}")) for url in urls]
+    try:
+        await asyncio.sleep(0.5)
+        assert len(asked) >= 64
+        sent = await sender.send("https://shop.example.com/", {}, b"{}", doubtful=False)
+        assert sent.error == "not sent: its address is not on the public Internet"
+        assert len(asked) <= 71
+    finally:
+        over.set()
+        await asyncio.gather(*hanging)
+        await sender.close()
