@@ -205,10 +205,10 @@ def _read_url(text: str) -> URL | str:
         return "must be visible ASCII without a backslash"
     try:
         url = URL(text)
-        port = url.port
-    except ValueError:
+        host, port = url.host, url.port
+    except ValueError:  # the host too is read only here: as IDNA it may be none
         return "must be a URL"
-    if not url.host or port is None:
+    if not host or port is None:
         return "must be a URL with a host"
     if "@" in url.raw_authority or "#" in text:
         return "must have neither a user, a password nor a fragment"

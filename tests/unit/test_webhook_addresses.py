@@ -205,3 +205,12 @@ async def test_names_that_hang_keep_nobody_from_theirs(monkeypatch: pytest.Monke
         over.set()
         await asyncio.gather(*hanging)
         await sender.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://xn--/", "https://xn--a.com/", "https://[", "https://a..b/"]
+)
+def test_hosts_that_are_none_are_told_so(url: str) -> None:
+    """And are no fault of this side."""
+    find_url_fault(url, private=False)
+    assert find_url_fault("https://xn--/", private=False) == "must be a URL"
