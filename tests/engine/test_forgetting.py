@@ -78,7 +78,7 @@ async def test_mails_are_kept_for_thirty_days(world: World, working: Working) ->
             )
             for age in (30 * _DAY + _MINUTE, 30 * _DAY - _MINUTE, 0 * _DAY)
         ]
-    assert await forget_old_sign_ins({"working": working}) >= 1
+    await forget_old_sign_ins({"working": working})
     assert await _left(world, outgoing_mails, mails) == [False, True, True]
 
 
@@ -109,7 +109,7 @@ async def test_sessions_invitations_and_mailed_secrets_are_forgotten_when_they_r
                 )
                 for age in (_S, -10 * _MINUTE)
             ]
-    assert await forget_old_sign_ins({"working": working}) >= len(rows)
+    await forget_old_sign_ins({"working": working})
     for table, added in keys.items():
         assert await _left(world, table, added) == [False, True], table.name
     assert await _left(world, users, [user]) == [True]
@@ -171,7 +171,7 @@ async def test_grants_are_forgotten_a_month_after_their_end(world: World, workin
                 await _add(
                     connection, refresh_tokens, token_hash=_hash(), expires_at=_ago(age), **of_this
                 )
-    assert await forget_old_sign_ins({"working": working}) >= 1
+    await forget_old_sign_ins({"working": working})
     kept = [is_kept for *_, is_kept in cases]
     assert await _left(world, oauth_grants, grants) == kept
     for table in (oauth_codes, refresh_tokens):
