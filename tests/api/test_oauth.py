@@ -264,6 +264,7 @@ async def test_nobody_registers_clients_that_may_do_more_than_they(desk: OAuthDe
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
+        *(({"name": name}, "/name") for name in ("\u202eelgooG", "Goo\u200bgle", "Goo\x07gle")),
         ({"redirect_uris": ["http://app.example/"]}, "/redirect_uris/0"),
         ({"redirect_uris": ["https://app.example/#x"]}, "/redirect_uris/0"),
         ({"redirect_uris": ["https://user@app.example/"]}, "/redirect_uris/0"),
