@@ -9,13 +9,12 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from api.inputs import Body
+from api.inputs import Body, name_faults
 from api.problems import Fault
 from engine.tenancy.accounts import LegalChanges
 from engine.tenancy.door import EMAIL_CHARACTERS_MAX, read_email
 from engine.tenancy.legal import Legal, PayoutAccount, PostalAddress, legal_faults
 from engine.tenancy.mailed import TOKEN_CHARACTERS_MAX
-from engine.tenancy.names import name_fault
 from engine.tenancy.passwords import password_faults
 from engine.tenancy.principals import Role
 
@@ -113,7 +112,7 @@ class SignUpBody(Body, frozen=True, kw_only=True):
         """List all that is wrong."""
         return [
             *(Fault(unfit.reason, pointer=unfit.pointer) for unfit in legal_faults(self.legal())),
-            *_name_faults("/owner_name", self.owner_name),
+            *name_faults("/owner_name", self.owner_name),
             *_email_faults(self.email),
             *_password_faults(self.password, self.owner_name, self.email, self.legal_name),
         ]
@@ -165,7 +164,7 @@ class AcceptBody(Body, frozen=True, kw_only=True):
     def faults(self) -> Sequence[Fault]:
         """List what no type can say."""
         return [
-            *_name_faults("/name", self.name),
+            *name_faults("/name", self.name),
             *_password_faults(self.password, self.name),
         ]
 
@@ -174,12 +173,6 @@ class RoleBody(Body, frozen=True, kw_only=True):
     """What to change of a user."""
 
     role: Role | UnsetType = UNSET
-
-
-def _name_faults(pointer: str, name: str) -> Iterator[Fault]:
-    reason = name_fault(name)
-    if reason is not None:
-        yield Fault(reason, pointer=pointer)
 
 
 def _email_faults(email: str) -> Iterator[Fault]:

@@ -20,6 +20,7 @@ from engine.platform.legible import (
     is_legible,
 )
 from engine.sales.wanted import Wanted
+from engine.tenancy.names import name_fault
 
 PLACES_MAX: Final = 1000
 """In one request; far more than a hold may have, so that the show's own limit is what answers."""
@@ -234,6 +235,12 @@ class ShowBody(Body, frozen=True, kw_only=True):
         return years_out_of_bounds(
             {field: getattr(self, field) for field in ("starts_at", "opens_at", "closes_at")}
         )
+
+
+def name_faults(pointer: str, name: str | UnsetType) -> list[Fault]:
+    """List why nobody, and nothing that people are asked to trust, can be named so."""
+    reason = None if name is UNSET else name_fault(name)
+    return [] if reason is None else [Fault(reason, pointer=pointer)]
 
 
 def years_out_of_bounds(moments: Mapping[str, datetime | None]) -> list[Fault]:

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
-from api.inputs import Body, Moment, Name, years_out_of_bounds
+from api.inputs import Body, Moment, Name, name_faults, years_out_of_bounds
 from api.problems import Fault
 from engine.tenancy.principals import Scope
 
@@ -32,13 +32,21 @@ class KeyBody(Body, frozen=True, kw_only=True):
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
-        return [*repeated_scopes(self.scopes), *faults_of_expiry(self.expires_at)]
+        return [
+            *name_faults("/name", self.name),
+            *repeated_scopes(self.scopes),
+            *faults_of_expiry(self.expires_at),
+        ]
 
 
 class KeyChangeBody(Body, frozen=True, kw_only=True):
     """What to change of an API key."""
 
     name: Name | UnsetType = UNSET
+
+    def faults(self) -> Sequence[Fault]:
+        """List what no single field shows."""
+        return name_faults("/name", self.name)
 
 
 class RotateKeyBody(Body, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from api.inputs import Body, Name
+from api.inputs import Body, Name, name_faults
 from api.key_inputs import OVERLAP_S_MAX, Scopes, repeated_scopes
 from api.problems import Fault
 from engine.tenancy.oauth_clients import GrantType
@@ -43,7 +43,11 @@ class ClientBody(Body, frozen=True, kw_only=True):
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
-        faults = [*repeated_scopes(self.scopes), *faults_of_uris(self.redirect_uris)]
+        faults = [
+            *name_faults("/name", self.name),
+            *repeated_scopes(self.scopes),
+            *faults_of_uris(self.redirect_uris),
+        ]
         if len(set(self.grant_types)) < len(self.grant_types):
             faults.append(Fault("names one twice", pointer="/grant_types"))
         if self.kind == "public" and GrantType.CLIENT_CREDENTIALS in self.grant_types:
@@ -65,6 +69,7 @@ class ClientChangeBody(Body, frozen=True, kw_only=True):
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         return [
+            *name_faults("/name", self.name),
             *repeated_scopes(self.scopes or []),
             *faults_of_uris(self.redirect_uris or []),
         ]

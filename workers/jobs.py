@@ -12,6 +12,7 @@ from engine.platform.settings import Settings
 from engine.runtime import Working
 from workers.erasures import forget_buyers
 from workers.facts import forget_old_facts
+from workers.forgetting import forget_old_sign_ins
 from workers.idempotency import forget_old_keys
 from workers.webhooks import forget_old_deliveries
 
@@ -46,6 +47,7 @@ async def run_jobs(working: Working) -> None:
         cron_jobs=[
             cron(forget_old_keys, minute=17, timeout=300),
             cron(forget_buyers, minute=41, timeout=300),
+            cron(forget_old_sign_ins, minute=29, timeout=300),
             cron(forget_old_facts, minute=47, timeout=300),
             cron(forget_old_deliveries, minute=47, timeout=300),
         ],

@@ -12,7 +12,8 @@ from engine.platform.ids import EntityId
 from engine.platform.tables import ended_tokens
 from engine.tenancy.signing import TOKEN_LASTS_S
 
-_KEPT: Final = timedelta(seconds=2 * TOKEN_LASTS_S)
+ENDINGS_KEPT: Final = timedelta(seconds=2 * TOKEN_LASTS_S)
+"""Longer than any token lasts that they end."""
 
 
 async def end_token(app: AsyncEngine, reseller: EntityId, jti: str) -> None:
@@ -22,7 +23,7 @@ async def end_token(app: AsyncEngine, reseller: EntityId, jti: str) -> None:
     """
     async with tenant_transaction(app, reseller) as connection:
         await connection.execute(
-            delete(ended_tokens).where(ended_tokens.c.ended_at < func.now() - _KEPT)
+            delete(ended_tokens).where(ended_tokens.c.ended_at < func.now() - ENDINGS_KEPT)
         )
         ended = insert(ended_tokens).values(kind="token", subject=jti, ended_at=func.now())
         await connection.execute(ended.on_conflict_do_nothing())

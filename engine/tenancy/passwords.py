@@ -7,7 +7,8 @@ A hash takes 32 MiB and some 50 ms of a core. At most two are made at once in a 
 import asyncio
 import secrets
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
@@ -90,7 +91,25 @@ class Passwords:
         self._present_max = at_once_max + waiting_max
         self._patience_s = patience_s
         self._present = 0
+        self._admitted = 0
         self._nobodys = self._hasher.hash(secrets.token_urlsafe())
+
+    @contextmanager
+    def admission(self) -> Generator[None]:
+        """Admit one who has to look something up before a password is checked.
+
+        No more than may be worked on and wait: the rest is sent away before it takes a connection.
+
+        Raises:
+            PasswordsBusyError: as many are admitted.
+        """
+        if self._admitted >= self._present_max:
+            raise PasswordsBusyError
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
 
     async def hash(self, password: str) -> str:
         """Return what may be stored of a password.

@@ -169,15 +169,16 @@ async def log_in(
     throttled = _throttle(door, door.guesses, digest, source)
     if throttled is not None:
         return throttled
-    found = await _find_user(door.app, digest)
     try:
-        # Outside any transaction: it takes long.
-        verified = await door.passwords.verify(
-            None if found is None else found.password_hash, password
-        )
-        if found is None or not verified.is_right:
-            return Refused()
-        renewed = await door.passwords.hash(password) if verified.is_outdated else None
+        with door.passwords.admission():
+            found = await _find_user(door.app, digest)
+            # Outside any transaction: it takes long.
+            verified = await door.passwords.verify(
+                None if found is None else found.password_hash, password
+            )
+            if found is None or not verified.is_right:
+                return Refused()
+            renewed = await door.passwords.hash(password) if verified.is_outdated else None
     except PasswordsBusyError:
         _unthrottle(door, digest, source)
         return Busy()

@@ -86,6 +86,7 @@ _MADE: Final = (
     )
     """,
     "CREATE INDEX oauth_codes_reseller_id_expires_at_idx ON oauth_codes (reseller_id, expires_at)",
+    "CREATE INDEX oauth_codes_grant_id_idx ON oauth_codes (grant_id)",
     """
     CREATE TABLE refresh_tokens (
         token_hash BYTEA PRIMARY KEY,
@@ -101,6 +102,7 @@ _MADE: Final = (
     CREATE INDEX refresh_tokens_reseller_id_expires_at_idx
         ON refresh_tokens (reseller_id, expires_at)
     """,
+    "CREATE INDEX refresh_tokens_grant_id_idx ON refresh_tokens (grant_id)",
     """
     CREATE TABLE signing_keys (
         kid TEXT PRIMARY KEY,
@@ -118,6 +120,7 @@ _MADE: Final = (
     """,
     "CREATE INDEX ended_tokens_ended_at_idx ON ended_tokens (ended_at)",
 )
+_FORGOTTEN: Final = ("oauth_grants", "oauth_codes", "refresh_tokens")
 _GRANTS: Final = (
     "GRANT SELECT, INSERT ON " + ", ".join(_TABLES) + " TO onsale_app",
     """
@@ -129,6 +132,11 @@ _GRANTS: Final = (
     # What an API process makes of them it seals itself: who only has the database forges nothing.
     "GRANT SELECT, INSERT ON signing_keys TO onsale_app",
     "GRANT SELECT, INSERT, UPDATE (ended_at), DELETE ON ended_tokens TO onsale_app",
+    # It forgets what is over, and sees no more of it than that.
+    "GRANT SELECT (id, created_at, ended_at), DELETE ON oauth_grants TO onsale_recorder",
+    "GRANT SELECT (grant_id), DELETE ON oauth_codes TO onsale_recorder",
+    "GRANT SELECT (grant_id, expires_at), DELETE ON refresh_tokens TO onsale_recorder",
+    "GRANT SELECT, DELETE ON ended_tokens TO onsale_recorder",
     f"CREATE POLICY named ON oauth_clients FOR SELECT TO onsale_app USING ({_NAMED})",
 )
 
@@ -188,6 +196,8 @@ def upgrade() -> None:
         op.execute(statement)
     for table in _TABLES:
         _protect(table)
+    for table in _FORGOTTEN:
+        op.execute(f"CREATE POLICY forgets ON {table} FOR DELETE TO onsale_recorder USING (true)")
     for statement in (*_GRANTS, *_ENDINGS):
         op.execute(statement)
 

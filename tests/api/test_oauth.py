@@ -225,6 +225,15 @@ async def test_a_secret_is_rotated_with_overlap(desk: OAuthDesk) -> None:
         assert refused.status_code == 401
 
 
+async def test_no_client_is_renamed_to_what_reads_as_another(desk: OAuthDesk) -> None:
+    """People go by the name that the consent page shows."""
+    path = f"/v1/oauth-clients/{(await desk.register()).id}"
+    for name, status in (("Till 4", 200), ("\u202eelgooG", 422), ("Goo\u200bgle", 422)):
+        answer = await desk.http.patch(path, json={"name": name}, headers=bearer(desk.key))
+        assert answer.status_code == status
+    assert (await desk.http.get(path, headers=bearer(desk.key))).json()["name"] == "Till 4"
+
+
 async def test_a_revoked_client_gets_nothing(desk: OAuthDesk) -> None:
     """And its tokens end."""
     client = await desk.register()
@@ -264,6 +273,7 @@ async def test_nobody_registers_clients_that_may_do_more_than_they(desk: OAuthDe
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
+        *(({"name": name}, "/name") for name in ("\u202eelgooG", "Goo\u200bgle", "Goo\x07gle")),
         ({"redirect_uris": ["http://app.example/"]}, "/redirect_uris/0"),
         ({"redirect_uris": ["https://app.example/#x"]}, "/redirect_uris/0"),
         ({"redirect_uris": ["https://user@app.example/"]}, "/redirect_uris/0"),

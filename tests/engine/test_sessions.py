@@ -12,7 +12,7 @@ from pyotp.totp import TOTP
 from sqlalchemy import text
 
 from engine.platform.database import create_engine, tenant_transaction
-from engine.platform.settings import OWNER_ROLE
+from engine.platform.settings import APP_ROLE, OWNER_ROLE
 from engine.tenancy.accounts import Status, set_status
 from engine.tenancy.door import throttle_codes
 from engine.tenancy.enrolment import (
@@ -216,6 +216,27 @@ async def test_a_flood_of_log_ins_is_told_to_come_again(ground: AccountGround) -
     assert {type(one) for one in outcomes} == {Refused, Busy}
     assert sum(isinstance(one, Refused) for one in outcomes) >= 8
     assert statistics.median(lags) < 0.25
+
+
+async def test_who_is_told_to_come_again_takes_no_connection(
+    ground: AccountGround, servers: Stack
+) -> None:
+    """With every connection in use, who is one too many hears so without waiting for one."""
+    app = create_engine(servers.settings, APP_ROLE, connections_max=1)
+    passwords = Passwords(at_once_max=1, waiting_max=2)
+    door = structs.replace(ground.door, app=app, passwords=passwords)
+
+    async def one() -> object:
+        return await log_in(door, fresh_email(), WRONG, HERE)
+
+    async with app.connect():
+        admitted = [asyncio.create_task(one()) for _ in range(3)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(1):
+            assert [await one() for _ in range(20)] == [Busy()] * 20
+    assert await asyncio.gather(*admitted) == [Refused()] * 3
+    assert await one() == Refused()
+    await app.dispose()
 
 
 async def test_a_hash_of_old_parameters_is_renewed_at_the_next_log_in(

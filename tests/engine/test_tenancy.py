@@ -352,6 +352,8 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "DELETE"): {
             *("buyer_erasures", "facts", "idempotency_keys"),
             *("webhook_endpoints", "webhook_deliveries", "webhook_attempts"),
+            *("sessions", "invitations", "mailed_tokens", "outgoing_mails"),
+            *("oauth_grants", "oauth_codes", "refresh_tokens", "ended_tokens"),
         },
     }
     columns = text(

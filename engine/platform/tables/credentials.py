@@ -89,6 +89,7 @@ oauth_codes: Final = Table(
     of_reseller(),
     _of_grant(),
     Index(None, "reseller_id", "expires_at"),
+    Index(None, "grant_id"),
 )
 
 refresh_tokens: Final = Table(
@@ -103,6 +104,7 @@ refresh_tokens: Final = Table(
     of_reseller(),
     _of_grant(),
     Index(None, "reseller_id", "expires_at"),
+    Index(None, "grant_id"),
 )
 
 # The next two are of the whole cell, and name nobody: every process reads all of them.
