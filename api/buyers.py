@@ -133,7 +133,9 @@ class ForgottenAnswer(Struct, frozen=True, kw_only=True):
     "/{buyer:str}",
     summary="Keep a buyer's contact data",
     status_code=HTTP_200_OK,
-    operation_class=describe(scope=Scope.BUYERS_MANAGE, body=BuyerBody),
+    operation_class=describe(
+        scope=Scope.BUYERS_MANAGE, body=BuyerBody, problems=(ProblemKind.BUYER_NOT_FOUND,)
+    ),
 )
 async def keep_buyer(request: ApiRequest, buyer: FromPath[str]) -> BuyerAnswer:
     """Keep who a buyer is: name, mail address, phone. It is stored encrypted.
@@ -238,7 +240,7 @@ async def export_buyer(
     "/{buyer:str}",
     summary="Forget a buyer",
     status_code=HTTP_200_OK,
-    operation_class=describe(scope=Scope.BUYERS_MANAGE),
+    operation_class=describe(scope=Scope.BUYERS_MANAGE, problems=(ProblemKind.BUYER_NOT_FOUND,)),
 )
 async def forget_buyer(request: ApiRequest, buyer: FromPath[str]) -> ForgottenAnswer:
     """Drop a buyer's contact data, and your name for them from orders of shows that are over.

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
 from litestar import Response, Router, get, post
+from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import (
+    HTTP_200_OK,
+    HTTP_400_BAD_REQUEST,
+    HTTP_401_UNAUTHORIZED,
+    HTTP_429_TOO_MANY_REQUESTS,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 from msgspec import UNSET, Struct, UnsetType
 
 from api.context import runtime_of
@@ -20,6 +27,7 @@ from api.documents import ScopedOperation, describe
 from api.oauth_forms import (
     FORM,
     HANDLERS,
+    ErrorAnswer,
     ErrorCode,
     FormRequest,
     OAuthError,
@@ -29,6 +37,7 @@ from api.oauth_forms import (
 )
 from api.oauth_introspection import Introspection, is_refresh_token, look_at_token
 from api.oauth_log_in import log_in_client
+from api.problems import ProblemKind
 from api.reading import check_query
 from engine.platform.errors import store_failures
 from engine.platform.ids import Prefix
@@ -77,8 +86,23 @@ class Metadata(Struct, frozen=True, kw_only=True):
     authorization_response_iss_parameter_supported: bool
 
 
+_OF_FORMS: Final = (ProblemKind.BODY_TOO_LARGE, ProblemKind.REQUEST_TIMEOUT)
+_ERRORS: Final = {
+    HTTP_400_BAD_REQUEST: ResponseSpec(ErrorAnswer, description="As RFC 6749, 5.2, has it."),
+    HTTP_401_UNAUTHORIZED: ResponseSpec(
+        ErrorAnswer, description="`invalid_client`: there is no such client, or not by this secret."
+    ),
+    HTTP_429_TOO_MANY_REQUESTS: ResponseSpec(
+        ErrorAnswer, description="Too many wrong secrets came for this client."
+    ),
+    HTTP_503_SERVICE_UNAVAILABLE: ResponseSpec(
+        ErrorAnswer, description="`temporarily_unavailable`: repeat in a second."
+    ),
+}
+
+
 def _describe_form(*fields: str, required: tuple[str, ...]) -> type[Operation]:
-    base: type[ScopedOperation] = describe(scope=None)
+    base: type[ScopedOperation] = describe(scope=None, problems=_OF_FORMS)
     schema = Schema(
         type=OpenAPIType.OBJECT,
         properties={field: Schema(type=OpenAPIType.STRING) for field in fields},
@@ -100,6 +124,7 @@ def _describe_form(*fields: str, required: tuple[str, ...]) -> type[Operation]:
     "/oauth/token",
     summary="Get tokens",
     status_code=HTTP_200_OK,
+    responses=_ERRORS,
     operation_class=_describe_form(
         *("grant_type", "client_id", "client_secret", "scope", "code", "redirect_uri"),
         *("code_verifier", "refresh_token"),
@@ -140,6 +165,7 @@ async def give_tokens(request: FormRequest) -> Response[TokenAnswer]:
     "/oauth/revoke",
     summary="End a token",
     status_code=HTTP_200_OK,
+    responses=_ERRORS,
     operation_class=_describe_form(
         *("token", "token_type_hint", "client_id", "client_secret"), required=("token",)
     ),
@@ -171,6 +197,7 @@ async def revoke(request: FormRequest) -> Response[Ended]:
     "/oauth/introspect",
     summary="Look at a token",
     status_code=HTTP_200_OK,
+    responses=_ERRORS,
     operation_class=_describe_form(
         *("token", "token_type_hint", "client_id", "client_secret"), required=("token",)
     ),

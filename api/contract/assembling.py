@@ -162,9 +162,22 @@ def _operation(path: str, drawn: Json, handler: HTTPRouteHandler, components: Js
         if described.deprecation is not None:
             operation["deprecated"] = True
             operation["description"] += f"\n\n{described.deprecation.words()}"
-    operation["responses"] = {**_answers(path, drawn, handler, components["schemas"]), **problems}
+    answers = _answers(path, drawn, handler, components["schemas"])
+    for status in answers.keys() & problems.keys():  # who tells errors in another form, too
+        problem = components["responses"][problems[status]["$ref"].rpartition("/")[2]]
+        problems[status] = _either(answers[status], problem)
+    operation["responses"] = {**answers, **problems}
     operation["security"] = security_of(handler, described)
     return operation
+
+
+def _either(answer: Json, problem: Json) -> Json:
+    """Return a response that has one of two forms."""
+    return {
+        "description": f"{answer['description']} Or: {problem['description']}",
+        "headers": {**problem.get("headers", {}), **answer.get("headers", {})},
+        "content": {**problem["content"], **answer["content"]},
+    }
 
 
 def _operation_id(handler: HTTPRouteHandler) -> str:

@@ -34,6 +34,8 @@ PRICES = {"vip": 10_000, "std": 4_550, "floor": 6_000}
 FEES = FeeSchedule(fee_bps=350, fee_fixed=79)
 TAX_BPS = 700
 IDS = Ids("dev", bytes(16))
+# Of no seats: whoever audits all shows must be able to read it.
+_PLAN = {"name": "Hall", "categories": [], "zones": []}
 AREA_CAPACITY = 10
 
 _keys = count(1)
@@ -95,7 +97,7 @@ class World(Struct, frozen=True):
         async with self.owner.begin() as connection:
             await connection.execute(
                 insert(manifests).values(
-                    id=manifest, reseller_id=reseller, name="Hall", plan={}, seat_count=10_000
+                    id=manifest, reseller_id=reseller, name="Hall", plan=_PLAN, seat_count=10_000
                 )
             )
             await connection.execute(

@@ -295,9 +295,10 @@ def test_the_table_shows_targets_missed_and_met_and_what_stands_behind() -> None
 def test_the_registry_has_the_table_of_the_harness() -> None:
     """Each of its names, and a module that measures it."""
     assert list(MEASUREMENTS) == [
-        *("hold", "hold-ordinary", "hold-sql", "purchase", "sold-out", "batch", "script"),
+        *("hold", "hold-ordinary", "hold-sql", "purchase", "sold-out", "batch", "fairness"),
+        "script",
         *("durable", "record", "memory", "best-available"),
-        *("queue-serving", "queue-join", "queue-memory"),
+        *("queue-serving", "queue-join", "queue-memory", "live"),
         *("recovery", "recovery-many", "migration", "failover"),
     ]
     for measurement in MEASUREMENTS.values():
