@@ -104,6 +104,7 @@ def test_a_key_of_another_cell_is_sent_there_before_any_look_up(
 @pytest.mark.parametrize(
     "key",
     [_key_of("none"), f"onsale_far_live_{SECRET}AAAAAA", "onsale_far_short", "onsale_far_"],
+    ids=["another cell", "a wrong checksum", "short", "nothing"],
 )
 def test_a_key_of_no_known_cell_is_an_unknown_key(desk: FrontDesk, key: str) -> None:
     """Or one that could be no key anywhere."""

@@ -35,7 +35,7 @@ FEES = FeeSchedule(fee_bps=350, fee_fixed=79)
 TAX_BPS = 700
 IDS = Ids("dev", bytes(16))
 # Of no seats: whoever audits all shows must be able to read it.
-_PLAN = {"name": "Hall", "categories": [], "zones": []}
+_PLAN: dict[str, object] = {"name": "Hall", "categories": [], "zones": []}
 AREA_CAPACITY = 10
 
 _keys = count(1)
