@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from msgspec import Struct
 from sqlalchemy import Row, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -19,12 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.inventory.keys import show_keys
 from engine.inventory.records import unpack_buyer
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import EntityId
+from engine.platform.ids import EntityId, entity_hex
 from engine.platform.redis import Store
-from engine.platform.sealing import Sealer
+from engine.platform.sealing import Sealer, SealError
 from engine.platform.tables import buyer_erasures, buyers, orders, shows, tickets
 
 PAGE_MAX: Final = 200
+_log = structlog.stdlib.get_logger(__name__)
+
 _SHOWS_AT_ONCE: Final = 500
 _ERASURES_AT_ONCE: Final = 100
 _RECORDED_WITHIN: Final = timedelta(days=1)
@@ -299,7 +302,11 @@ async def finish_erasures(engine: AsyncEngine, sealer: Sealer) -> int:
         async with engine.connect() as connection:
             rows = (await connection.execute(behind)).all()
         for row in rows:
-            done += await _finish_erasure(engine, sealer, row)
+            try:
+                done += await _finish_erasure(engine, sealer, row)
+            except SealError as error:  # it is there to be looked at; the others' turn comes
+                of = entity_hex(row.reseller_id)
+                _log.error("erasure can't be read", reseller=of, error=repr(error))
         if len(rows) < _ERASURES_AT_ONCE:
             return done
         after = (rows[-1].reseller_id, rows[-1].buyer_digest)

@@ -45,7 +45,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
 
 
 _FULL: Final = Sizes(steady_per_s=200, flood_requests=150_000, seconds=5)
-_QUICK: Final = Sizes(steady_per_s=50, flood_connections=128, flood_requests=20_000, seconds=2)
+_QUICK: Final = Sizes(steady_per_s=50, flood_connections=128, flood_requests=80_000, seconds=2)
 
 
 class _Steady(Struct, frozen=True):

@@ -13,6 +13,14 @@ from tests.browser.conftest import PHONE_WIDTH_PX
 from tests.engine.account_ground import PASSWORD
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A platform behind a proxy, which tells where each browser is."""
+    environment = {"ONSALE_TRUSTED_PROXIES": "1"}
+    with Stack(tmp_path_factory.mktemp("people"), environment=environment) as stack:
+        yield stack
+
+
 @pytest.fixture
 def account(stack: Stack) -> Iterator[Account]:
     """An account of the test's own."""

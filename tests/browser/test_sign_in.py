@@ -24,6 +24,14 @@ from tests.engine.account_ground import HERE, PASSWORD, AccountGround, fresh_ema
 _NEW = "eleven green kettles"
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A platform behind a proxy, which tells where each browser is."""
+    environment = {"ONSALE_TRUSTED_PROXIES": "1"}
+    with Stack(tmp_path_factory.mktemp("people"), environment=environment) as stack:
+        yield stack
+
+
 @pytest.fixture
 def account(stack: Stack) -> Iterator[Account]:
     """An account of the test's own."""
