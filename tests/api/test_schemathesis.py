@@ -3,7 +3,6 @@
 With `ONSALE_FUZZ_EXAMPLES=500` each call gets that many; twelve else.
 """
 
-import asyncio
 import json
 import os
 from collections.abc import Iterator
@@ -18,8 +17,7 @@ from schemathesis import GenerationMode, checks, openapi
 from api.problems import MEDIA_TYPE, ProblemKind
 from ops.contract.files import made
 from ops.stack import Stack
-from tests.api.conftest import new_key
-from tests.api.front_desk import FrontDesk
+from tests.api.people import Account
 from tests.api.walked_world import CannotMakeError, Party, never_made
 
 _EXAMPLES = int(os.environ.get("ONSALE_FUZZ_EXAMPLES", "12"))
@@ -43,13 +41,14 @@ _UNAVAILABLE = 503
 @pytest.fixture(scope="module")
 def reseller(stack: Stack) -> Iterator[Party]:
     """Somebody with a show, a hold, an order, and whatever else can be made."""
-    key = asyncio.run(new_key(stack.settings, "Fuzzed"))
-    desk = FrontDesk(stack.base_url, key)
-    with desk.http:
-        party = Party(desk, _DOCUMENT)
+    account = Account(stack.settings, stack.base_url)
+    try:
+        party = Party(account.desk(), _DOCUMENT)
         for path in _DOCUMENT["paths"]:
             _ids(party, path)  # before anything else takes the places
         yield party
+    finally:
+        account.close()
 
 
 def _operations() -> Iterator[tuple[str, str]]:
