@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
 from api.inputs import Body, Name, too_many_bytes
+from api.paging import no_cursor
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_query, read_body
 from api.times import utc
@@ -190,7 +191,7 @@ async def find_buyers(
     if address is None:
         raise invalid(Fault("is no mail address", parameter="email"))
     if cursor is not None and not _DIGEST.fullmatch(cursor):
-        raise _bad_cursor()
+        raise no_cursor()
     office = runtime_of(request).buyers_office
     with store_failures():
         found, after = await office.find_by_email(
@@ -219,7 +220,7 @@ async def export_buyer(
     runtime = runtime_of(request)
     named = _check_buyer(buyer)
     if cursor is not None and not _DIGEST.fullmatch(cursor):
-        raise _bad_cursor()
+        raise no_cursor()
     after = None if cursor is None else UUID(cursor)
     with store_failures():
         held = await runtime.buyers_office.export(request.user, named, after, _ORDERS_MAX + 1)
@@ -273,10 +274,6 @@ def _check_buyer(buyer: str) -> str:
 
 def _not_found() -> ProblemError:
     return ProblemError(ProblemKind.BUYER_NOT_FOUND, "You hold nothing of a buyer of this name.")
-
-
-def _bad_cursor() -> ProblemError:
-    return invalid(Fault("is no page's next_cursor", parameter="cursor"))
 
 
 def _tell(known: KnownBuyer) -> BuyerAnswer:

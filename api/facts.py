@@ -9,6 +9,7 @@ from litestar.params import QueryParameter
 from api.context import ApiRequest, parse_show, runtime_of
 from api.documents import describe
 from api.fact_answers import FactPage, tell_page
+from api.paging import no_cursor
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_query
 from engine.facts.log import Cursor, CursorExpiredError, Wanted
@@ -90,7 +91,7 @@ def _read_cursor(ids: Ids, reseller: EntityId, text: str) -> Cursor:
     try:
         return Cursor(*ids.parse_cursor(reseller, text))
     except IdError:
-        raise invalid(Fault("is no page's next_cursor", parameter="after")) from None
+        raise no_cursor(parameter="after") from None
 
 
 def _read_types(text: str) -> list[FactType]:

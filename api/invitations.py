@@ -1,9 +1,9 @@
 """Invitations: bring people into an account, by mail."""
 
-from typing import Annotated, Final, assert_never
+from typing import assert_never
 
 from litestar import Router, delete, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from api.account_answers import (
@@ -18,10 +18,11 @@ from api.account_outcomes import invitation_not_found, problem_of_account
 from api.context import ApiRequest, runtime_of
 from api.credentials import require_scope
 from api.documents import describe
-from api.problems import Fault, ProblemKind, invalid
+from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.problems import ProblemKind
 from api.reading import check_query, read_body, require_json_accepted
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, IdError, Prefix
+from engine.platform.ids import IdError, Prefix
 from engine.tenancy import invitations
 from engine.tenancy.accounts import NoAccount
 from engine.tenancy.invitations import Invitation, IsUser, PersonUnfit, TooManyInvitations
@@ -30,9 +31,6 @@ from engine.tenancy.principals import Scope
 from engine.tenancy.sessions import Busy, Throttled
 from engine.tenancy.sign_up import AddressTaken
 from engine.tenancy.users import RoleExceeds, User
-
-PAGE_MAX: Final = 200
-_PAGE_DEFAULT: Final = 50
 
 
 @post(
@@ -80,20 +78,13 @@ async def create(request: ApiRequest) -> InvitationAnswer:
 )
 async def list_own(
     request: ApiRequest,
-    cursor: Annotated[
-        str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")
-    ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
 ) -> InvitationPage:
     """List your account's invitations that nobody has accepted yet, by id."""
     check_query(request, "cursor", "limit")
     runtime = runtime_of(request)
-    after: EntityId | None = None
-    if cursor is not None:
-        try:
-            after = runtime.ids.parse_entity(Prefix.INVITATION, cursor)
-        except IdError:
-            raise invalid(Fault("is no page's next_cursor", parameter="cursor")) from None
+    after = read_cursor(runtime.ids, Prefix.INVITATION, cursor)
     # One more than asked for tells whether there is a next page.
     with store_failures():
         found = await invitations.list_invitations(

@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from msgspec import UNSET
 
@@ -15,7 +15,8 @@ from api.documents import describe
 from api.key_answers import IssuedKeyAnswer, KeyAnswer, KeyPage, tell_issued, tell_key
 from api.key_inputs import KeyBody, KeyChangeBody, RotateKeyBody
 from api.key_outcomes import KeyRefused, key_not_found, problem_of_key
-from api.problems import Fault, ProblemKind, invalid
+from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.problems import ProblemKind
 from api.reading import check_query, read_body
 from api.repeating import Keeper, answer_once
 from api.written import written_json
@@ -25,8 +26,6 @@ from engine.tenancy import keys
 from engine.tenancy.keys import IssuedKey, Key, NewKey
 from engine.tenancy.principals import Scope
 
-PAGE_MAX: Final = 200
-_PAGE_DEFAULT: Final = 50
 _MADE: Final = (
     ProblemKind.REQUEST_UNDER_WAY,
     ProblemKind.KEY_REUSED,
@@ -67,20 +66,13 @@ async def create(request: ApiRequest) -> Response[IssuedKeyAnswer]:
 @get("/", summary="List your API keys", operation_class=describe(scope=Scope.KEYS_MANAGE))
 async def list_own(
     request: ApiRequest,
-    cursor: Annotated[
-        str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")
-    ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
 ) -> KeyPage:
     """List the keys that are yours, those that have ended too, the newest first."""
     check_query(request, "cursor", "limit")
     runtime = runtime_of(request)
-    after: EntityId | None = None
-    if cursor is not None:
-        try:
-            after = runtime.ids.parse_entity(Prefix.API_KEY, cursor)
-        except IdError:
-            raise invalid(Fault("is no page's next_cursor", parameter="cursor")) from None
+    after = read_cursor(runtime.ids, Prefix.API_KEY, cursor)
     with store_failures():
         found = await keys.list_keys(runtime.app_engine, request.user, after=after, limit=limit + 1)
     page = [tell_key(key, runtime.ids) for key in found[:limit]]

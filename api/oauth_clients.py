@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Annotated, Final, assert_never
+from typing import Final, assert_never
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from msgspec import UNSET, Struct, structs
 
@@ -14,6 +14,7 @@ from api.context import ApiRequest, runtime_of
 from api.documents import describe
 from api.key_outcomes import lacking_scopes, not_approved
 from api.oauth_client_inputs import ClientBody, ClientChangeBody, Kind, RotateSecretBody
+from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_query, read_body
 from api.repeating import Keeper, answer_once
@@ -37,8 +38,6 @@ from engine.tenancy.oauth_clients import (
 )
 from engine.tenancy.principals import Scope
 
-PAGE_MAX: Final = 200
-_PAGE_DEFAULT: Final = 50
 _OF_CLIENT: Final = (ProblemKind.OAUTH_CLIENT_NOT_FOUND,)
 _REPEATED: Final = (ProblemKind.REQUEST_UNDER_WAY, ProblemKind.KEY_REUSED)
 
@@ -123,20 +122,13 @@ async def create(request: ApiRequest) -> Response[RegisteredAnswer]:
 @get("/", summary="List your OAuth clients", operation_class=describe(scope=Scope.KEYS_MANAGE))
 async def list_own(
     request: ApiRequest,
-    cursor: Annotated[
-        str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")
-    ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
 ) -> ClientPage:
     """List the clients that are yours, those that were revoked too, the newest first."""
     check_query(request, "cursor", "limit")
     runtime = runtime_of(request)
-    after: EntityId | None = None
-    if cursor is not None:
-        try:
-            after = runtime.ids.parse_entity(Prefix.OAUTH_CLIENT, cursor)
-        except IdError:
-            raise invalid(Fault("is no page's next_cursor", parameter="cursor")) from None
+    after = read_cursor(runtime.ids, Prefix.OAUTH_CLIENT, cursor)
     with store_failures():
         found = await oauth_clients.list_clients(
             runtime.app_engine, request.user, after=after, limit=limit + 1

@@ -12,7 +12,8 @@ from api.answers import Price, tell_price
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.outcomes import problem_of
-from api.problems import Fault, ProblemKind, invalid
+from api.paging import no_cursor
+from api.problems import ProblemKind
 from api.reading import check_query
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
@@ -163,7 +164,7 @@ def _read_cursor(cursor: str | None) -> int:
         return 0
     digits = cursor[1:]
     if cursor[:1] != "p" or not (digits.isascii() and digits.isdigit()):
-        raise invalid(Fault("is no page's next_cursor", parameter="cursor"))
+        raise no_cursor()
     return min(int(digits), _CURSOR_MAX)
 
 

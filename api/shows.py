@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import MediaType, Response, Router, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import Struct
 
@@ -14,6 +14,7 @@ from api.answers import FullShowAnswer, ShowAnswer, tell_listed_show, tell_show
 from api.context import ApiRequest, find_show, runtime_of, served_in_front
 from api.documents import describe
 from api.inputs import ShowBody
+from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queueing import OneAtATime
 from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
@@ -29,11 +30,9 @@ from engine.inventory.commands import Recovering
 from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_plan, read_plan
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
+from engine.platform.ids import Prefix, fingerprint, new_entity_id
 from engine.tenancy.principals import Scope
 
-PAGE_MAX: Final = 200
-_PAGE_DEFAULT: Final = 50
 _OPENING_TIMEOUT_S: Final = 20
 _OPENING_PAUSE_S: Final = 0.05
 
@@ -92,20 +91,13 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
 @get("/", summary="List your shows", operation_class=describe(scope=Scope.SHOWS_READ))
 async def list_own(
     request: ApiRequest,
-    cursor: Annotated[
-        str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")
-    ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
 ) -> ShowPage:
     """List the shows that are yours, the newest first."""
     check_query(request, "cursor", "limit")
     runtime = runtime_of(request)
-    after: EntityId | None = None
-    if cursor is not None:
-        try:
-            after = runtime.ids.parse_entity(Prefix.SHOW, cursor)
-        except IdError:
-            raise invalid(Fault("is no page's next_cursor", parameter="cursor")) from None
+    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
     # One more than asked for tells whether there is a next page.
     with store_failures():
         found = await list_shows(runtime.app_engine, request.user, after=after, limit=limit + 1)

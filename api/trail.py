@@ -12,6 +12,7 @@ from msgspec import Struct
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
 from api.inputs import Moment
+from api.paging import no_cursor
 from api.problems import Fault, ProblemError, invalid
 from api.reading import check_query
 from engine.platform.errors import store_failures
@@ -134,7 +135,7 @@ async def show_trail(  # noqa: PLR0913, PLR0917 -- each is a query parameter
 
 def _read_cursor(cursor: str | None) -> int | None:
     if cursor is not None and not _NO.fullmatch(cursor):
-        raise invalid(Fault("is no page's next_cursor", parameter="cursor"))
+        raise no_cursor()
     return None if cursor is None else int(cursor)
 
 

@@ -1,9 +1,9 @@
 """The people who act for an account: list, look at, give a role, log out, remove."""
 
-from typing import Annotated, Final, assert_never
+from typing import Final, assert_never
 
 from litestar import Router, delete, get, patch, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_204_NO_CONTENT
 from msgspec import UNSET
 
@@ -12,7 +12,8 @@ from api.account_inputs import RoleBody
 from api.account_outcomes import problem_of_account, user_not_found
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
-from api.problems import Fault, ProblemKind, invalid
+from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.problems import ProblemKind
 from api.reading import check_query, read_body
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, IdError, Prefix
@@ -20,28 +21,19 @@ from engine.tenancy import users
 from engine.tenancy.principals import Scope
 from engine.tenancy.users import LastOwner, LoggedOut, Removed, RoleExceeds, UnknownUser, User
 
-PAGE_MAX: Final = 200
-_PAGE_DEFAULT: Final = 50
 _OF_USER: Final = (ProblemKind.USER_NOT_FOUND,)
 
 
 @get("/", summary="List your users", operation_class=describe(scope=Scope.USERS_MANAGE))
 async def list_own(
     request: ApiRequest,
-    cursor: Annotated[
-        str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")
-    ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = _PAGE_DEFAULT,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
 ) -> UserPage:
     """List the people who act for your account, by id."""
     check_query(request, "cursor", "limit")
     runtime = runtime_of(request)
-    after: EntityId | None = None
-    if cursor is not None:
-        try:
-            after = runtime.ids.parse_entity(Prefix.USER, cursor)
-        except IdError:
-            raise invalid(Fault("is no page's next_cursor", parameter="cursor")) from None
+    after = read_cursor(runtime.ids, Prefix.USER, cursor)
     # One more than asked for tells whether there is a next page.
     with store_failures():
         found = await users.list_users(runtime.door, request.user, after=after, limit=limit + 1)

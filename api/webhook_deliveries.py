@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
+from api.paging import no_cursor
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_query, read_body
 from api.repeating import Keeper, answer_once
@@ -67,7 +68,7 @@ async def list_deliveries(  # noqa: PLR0913, PLR0917 - each a query parameter
         except IdError:
             of_endpoint = None
         if of_endpoint != named:
-            raise invalid(Fault("is no page's next_cursor", parameter="cursor"))
+            raise no_cursor()
     with store_failures():
         found = await webhooks_of(request).deliveries.page(
             request.user, named, before=before, limit=limit + 1, state=of_state, type_=of_type

@@ -40,8 +40,6 @@ from engine.platform.errors import store_failures
 from engine.platform.ids import Prefix
 from engine.tenancy.principals import Scope
 
-PAGE_MAX: Final = 200
-_PAGE_DEFAULT: Final = 50
 _END: Final = Cursor(2**63 - 1, 2**63 - 1)
 _FIRST_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LAST_MOMENT: Final = datetime(2201, 1, 1, tzinfo=UTC)

@@ -1,0 +1,34 @@
+"""Lists come in pages by cursor: what their routes take, and how they tell that there is more."""
+
+from typing import Annotated, Final
+
+from litestar.params import QueryParameter
+
+from api.problems import Fault, ProblemError, invalid
+from engine.platform.ids import EntityId, IdError, Ids, Prefix
+
+PAGE_MAX: Final = 200
+PAGE_DEFAULT: Final = 50
+
+Cursor = Annotated[str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
+
+
+def read_cursor(ids: Ids, prefix: Prefix, cursor: str | None) -> EntityId | None:
+    """Return the entity after which a page begins; None: it is the first page.
+
+    Raises:
+        ProblemError: `invalid-request`: the text is no page's cursor.
+        ForeignIdError: it is one of another cell's.
+    """
+    if cursor is None:
+        return None
+    try:
+        return ids.parse_entity(prefix, cursor)
+    except IdError:
+        raise no_cursor() from None
+
+
+def no_cursor(*, parameter: str = "cursor") -> ProblemError:
+    """Return the problem of a cursor that no page has given."""
+    return invalid(Fault("is no page's next_cursor", parameter=parameter))
