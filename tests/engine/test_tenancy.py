@@ -2,13 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Table, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.database import (
     KEY_HASH_SETTING,
@@ -35,15 +33,13 @@ from engine.platform.tables import (
     seat_blocks,
     shows,
     told_shows,
-    webhook_attempts,
-    webhook_deliveries,
-    webhook_endpoints,
 )
 from engine.sales.returns import take_back
 from engine.tenancy.keys import NewKey, UnknownKey, add_key, authenticate, revoke_key
 from engine.tenancy.resellers import create_reseller
 from ops.stack import Stack
 from tests.engine.ledger_world import IDS, TestedShow, World, open_world
+from tests.engine.rows_by_hand import A_QUEUE, SEALED_BY_HAND, add_webhook, an_account, tokens
 
 _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
 _APP_MAY_INSERT = {
@@ -75,30 +71,12 @@ _OF_EVERYBODY = {"alembic_version", "fee_schedules", "webhook_positions"} | _OF_
 _OF_THE_OWNER = {"trail_drafts"}
 
 
-_SEALED_BY_HAND = (
-    *("webhook_attempts", "webhook_deliveries", "webhook_endpoints"),
-    *("sessions", "mailed_tokens", "invitations", "outgoing_mails", "users", "accounts"),
-    *("buyer_erasures", "buyers", "data_keys"),
-)
-_A_QUEUE: dict[str, Any] = {
-    "mode": "on",
-    "is_paused": False,
-    "opens_at": datetime(2026, 1, 1, tzinfo=UTC),
-    "rate": 1.0,
-    "burst": 2.0,
-    "checkout_max": 1,
-    "pass_ttl_s": 60,
-    "proof_bits": 0,
-    "return_addresses": [],
-    "secret": bytes(32),
-    "commitment": bytes(32),
-}
-_RULES_OF_A_QUEUE = {
+_RULES_OFA_QUEUE = {
     *("mode", "is_paused", "opens_at", "draws_at", "rate", "burst", "checkout_max", "pass_ttl_s"),
     *("safety_net", "proof_bits", "return_addresses", "beacon", "beacon_value", "version"),
     "changed_at",
 }
-_COURSE_OF_A_QUEUE = {
+_COURSE_OFA_QUEUE = {
     *("beacon", "beacon_value", "count", "closed_at", "drawn_at", "digest", "epoch"),
     *("numbers_ceiling", "serving_ceiling", "skipped", "version"),
 }
@@ -112,69 +90,6 @@ _COURSE_OF_AN_ENDPOINT = {
     *("status", "reason", "changed_at", "due_at", "rests_until", "leased_until", "lease"),
     *("failures", "failing_since", "delivered_at"),
 }
-
-
-def _tokens(reseller: int) -> dict[str, dict[str, Any]]:
-    """Return a row for each table of OAuth, in the order of their foreign keys."""
-    of, client = {"reseller_id": reseller}, new_entity_id()
-    later = datetime(2099, 1, 1, tzinfo=UTC)
-    scopes: dict[str, list[str]] = {"scopes": []}
-    of_grant = {"grant_id": client, "expires_at": later, **of}
-    return {
-        "oauth_clients": {
-            "id": client,
-            "name": "shop",
-            "grant_types": [],
-            "redirect_uris": [],
-            **scopes,
-            **of,
-        },
-        "oauth_grants": {
-            "id": client,
-            "client_id": client,
-            "user_id": client,
-            "account_id": reseller,
-            "acts_for": reseller,
-            "signed_in_at": later,
-            **scopes,
-            **of,
-        },
-        "oauth_codes": {
-            "code_hash": client.to_bytes(8, "big"),
-            "redirect_uri": "https://shop.example",
-            "challenge": "c",
-            **of_grant,
-        },
-        "refresh_tokens": {"token_hash": client.to_bytes(8, "big"), **of_grant},
-    }
-
-
-def _an_account(reseller: int) -> dict[str, dict[str, Any]]:
-    """Return a row for each table of a reseller's account; the reseller is its own sandbox."""
-    of, user = {"reseller_id": reseller}, new_entity_id()
-    later = datetime(2099, 1, 1, tzinfo=UTC)
-    mailed = {"token_hash": new_entity_id().to_bytes(8, "big"), "expires_at": later, **of}
-    sealed = dict.fromkeys(("legal_name_sealed", "address_sealed", "payout_account_sealed"), b"s")
-    return {
-        "accounts": {"sandbox_id": reseller, "country": "DE", "currency": "EUR", **sealed, **of},
-        "users": {"id": user, "role": "owner", "email_digest": mailed["token_hash"], **of},
-        "sessions": {"id": user, "user_id": user, "signed_in_at": later, **mailed},
-        "invitations": {
-            "id": user,
-            "role": "owner",
-            "email_sealed": b"s",
-            "email_digest": b"d",
-            **mailed,
-        },
-        "mailed_tokens": {"user_id": user, "purpose": "reset", **mailed},
-        "outgoing_mails": {
-            "id": user,
-            "kind": "reset",
-            "address_sealed": b"s",
-            "text_sealed": b"s",
-            **of,
-        },
-    }
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +133,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
                 reseller_id=show.reseller, scope="shows", key_hash=b"k", fingerprint=b"f"
             )
         )
-        await connection.execute(insert(queues).values(**_A_QUEUE, **of_show))
+        await connection.execute(insert(queues).values(**A_QUEUE, **of_show))
         await connection.execute(insert(told_shows).values(**of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
@@ -227,7 +142,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"
             )
         )
-        for table, row in (_an_account(show.reseller) | _tokens(show.reseller)).items():
+        for table, row in (an_account(show.reseller) | tokens(show.reseller)).items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
         for table in (buyers, buyer_erasures):
             await connection.execute(
@@ -240,42 +155,9 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
     yield show
     # What is sealed in these rows can't be opened: others go through all that the servers have.
     async with world.owner.begin() as connection:
-        for name in _SEALED_BY_HAND:
+        for name in SEALED_BY_HAND:
             table = metadata.tables[name]
             await connection.execute(table.delete().where(table.c.reseller_id == show.reseller))
-
-
-async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
-    """Add an endpoint that is told nothing, with a delivery and its attempt."""
-    now, endpoint = datetime.now(UTC), new_entity_id()
-    await connection.execute(
-        insert(webhook_endpoints).values(
-            id=endpoint,
-            reseller_id=reseller,
-            url="https://shop.example.com/",
-            description="",
-            status="disabled",
-            secrets_sealed=b"",
-            since=0,
-            created_at=now,
-            changed_at=now,
-        )
-    )
-    of_fact = {"endpoint_id": endpoint, "reseller_id": reseller, "fact_id": 1}
-    await connection.execute(
-        insert(webhook_deliveries).values(
-            fact_xid=1,
-            type="order.confirmed",
-            object="ord",
-            state="failed",
-            give_up_at=now,
-            created_at=now,
-            **of_fact,
-        )
-    )
-    await connection.execute(
-        insert(webhook_attempts).values(number=1, at=now, duration_ms=1, response="", **of_fact)
-    )
 
 
 async def test_every_table_with_a_reseller_has_forced_row_level_security(world: World) -> None:
@@ -380,8 +262,8 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             (APP_ROLE, "shows", "return_no"),
             (APP_ROLE, "tickets", "status"),
             (RECORDER_ROLE, "shows", "epoch"),
-            *((APP_ROLE, "queues", name) for name in _RULES_OF_A_QUEUE),
-            *((RECORDER_ROLE, "queues", name) for name in _COURSE_OF_A_QUEUE),
+            *((APP_ROLE, "queues", name) for name in _RULES_OFA_QUEUE),
+            *((RECORDER_ROLE, "queues", name) for name in _COURSE_OFA_QUEUE),
             *((APP_ROLE, "webhook_endpoints", name) for name in _RULES_OF_AN_ENDPOINT),
             *((RECORDER_ROLE, "webhook_endpoints", name) for name in _COURSE_OF_AN_ENDPOINT),
         }
@@ -410,7 +292,7 @@ async def test_a_visitor_sees_the_queue_that_they_name_and_nothing_else(show: Te
     other = await world.new_show()
     async with world.owner.begin() as connection:
         of_other = {"show_id": other.id, "reseller_id": other.reseller}
-        await connection.execute(insert(queues).values(**_A_QUEUE, **of_other))
+        await connection.execute(insert(queues).values(**A_QUEUE, **of_other))
     async with local_transaction(world.app, VISITED_SHOW_SETTING, str(show.id)) as connection:
         seen = (await connection.execute(select(queues.c.show_id))).scalars().all()
         assert seen == [show.id]

@@ -1,0 +1,125 @@
+"""Rows by hand for tables of a reseller's that no test fills otherwise: for walks of all tables."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.platform.ids import new_entity_id
+from engine.platform.tables import webhook_attempts, webhook_deliveries, webhook_endpoints
+
+SEALED_BY_HAND = (
+    *("webhook_attempts", "webhook_deliveries", "webhook_endpoints"),
+    *("sessions", "mailed_tokens", "invitations", "outgoing_mails", "users", "accounts"),
+    *("buyer_erasures", "buyers", "data_keys"),
+)
+A_QUEUE: dict[str, Any] = {
+    "mode": "on",
+    "is_paused": False,
+    "opens_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "rate": 1.0,
+    "burst": 2.0,
+    "checkout_max": 1,
+    "pass_ttl_s": 60,
+    "proof_bits": 0,
+    "return_addresses": [],
+    "secret": bytes(32),
+    "commitment": bytes(32),
+}
+
+
+def tokens(reseller: int) -> dict[str, dict[str, Any]]:
+    """Return a row for each table of OAuth, in the order of their foreign keys."""
+    of, client = {"reseller_id": reseller}, new_entity_id()
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    scopes: dict[str, list[str]] = {"scopes": []}
+    of_grant = {"grant_id": client, "expires_at": later, **of}
+    return {
+        "oauth_clients": {
+            "id": client,
+            "name": "shop",
+            "grant_types": [],
+            "redirect_uris": [],
+            **scopes,
+            **of,
+        },
+        "oauth_grants": {
+            "id": client,
+            "client_id": client,
+            "user_id": client,
+            "account_id": reseller,
+            "acts_for": reseller,
+            "signed_in_at": later,
+            **scopes,
+            **of,
+        },
+        "oauth_codes": {
+            "code_hash": client.to_bytes(8, "big"),
+            "redirect_uri": "https://shop.example",
+            "challenge": "c",
+            **of_grant,
+        },
+        "refresh_tokens": {"token_hash": client.to_bytes(8, "big"), **of_grant},
+    }
+
+
+def an_account(reseller: int) -> dict[str, dict[str, Any]]:
+    """Return a row for each table of a reseller's account; the reseller is its own sandbox."""
+    of, user = {"reseller_id": reseller}, new_entity_id()
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    mailed = {"token_hash": new_entity_id().to_bytes(8, "big"), "expires_at": later, **of}
+    sealed = dict.fromkeys(("legal_name_sealed", "address_sealed", "payout_account_sealed"), b"s")
+    return {
+        "accounts": {"sandbox_id": reseller, "country": "DE", "currency": "EUR", **sealed, **of},
+        "users": {"id": user, "role": "owner", "email_digest": mailed["token_hash"], **of},
+        "sessions": {"id": user, "user_id": user, "signed_in_at": later, **mailed},
+        "invitations": {
+            "id": user,
+            "role": "owner",
+            "email_sealed": b"s",
+            "email_digest": b"d",
+            **mailed,
+        },
+        "mailed_tokens": {"user_id": user, "purpose": "reset", **mailed},
+        "outgoing_mails": {
+            "id": user,
+            "kind": "reset",
+            "address_sealed": b"s",
+            "text_sealed": b"s",
+            **of,
+        },
+    }
+
+
+async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
+    """Add an endpoint that is told nothing, with a delivery and its attempt."""
+    now, endpoint = datetime.now(UTC), new_entity_id()
+    await connection.execute(
+        insert(webhook_endpoints).values(
+            id=endpoint,
+            reseller_id=reseller,
+            url="https://shop.example.com/",
+            description="",
+            status="disabled",
+            secrets_sealed=b"",
+            since=0,
+            created_at=now,
+            changed_at=now,
+        )
+    )
+    of_fact = {"endpoint_id": endpoint, "reseller_id": reseller, "fact_id": 1}
+    await connection.execute(
+        insert(webhook_deliveries).values(
+            fact_xid=1,
+            type="order.confirmed",
+            object="ord",
+            state="failed",
+            give_up_at=now,
+            created_at=now,
+            **of_fact,
+        )
+    )
+    await connection.execute(
+        insert(webhook_attempts).values(number=1, at=now, duration_ms=1, response="", **of_fact)
+    )
