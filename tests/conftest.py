@@ -1,6 +1,7 @@
 """The real servers that the tests share: one set for each xdist process, started when first asked.
 
-Tests keep out of each other's way by fresh ids, not by flushing.
+Tests keep out of each other's way by fresh ids, not by flushing. What goes over the rows of all
+resellers can't: it has servers of its own.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,14 @@ OTHER_CELLS = {"ONSALE_CELLS": "far=https://far.onsale.example,gone"}
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A Valkey and a migrated PostgreSQL, without API and worker."""
     directory = tmp_path_factory.mktemp("servers")
+    with Stack(directory, with_api=False, with_worker=False, environment={}) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Servers for one module only, whose tests go over all rows there are, whoever's they are."""
+    directory = tmp_path_factory.mktemp("own-servers")
     with Stack(directory, with_api=False, with_worker=False, environment={}) as stack:
         yield stack
 

@@ -43,7 +43,8 @@ _LISTS = [(m, p) for m, p in _GUARDED if "{" not in p and m == "get"]
 _PUBLIC_WITH_IDS = [(m, p) for m, p in _OPERATIONS if "{" in p and (m, p) not in _GUARDED]
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 _HEX = re.compile(r"[0-9a-f]{16,}")
-_CHANGES_BY_ITSELF = ("last_used_at",)
+_CHANGES_BY_ITSELF = ("last_used_at", "delta_epoch", "delta_seq")
+"""What time or a worker moves: where the teller of expiries stands in the stream of a show, too."""
 _SETTLED_WITHIN_S = 20
 
 

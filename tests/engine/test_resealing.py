@@ -43,9 +43,9 @@ _PLACE = "buyers.name_sealed"
 
 
 @pytest.fixture(scope="module")
-async def world(servers: Stack) -> AsyncIterator[World]:
+async def world(own_servers: Stack) -> AsyncIterator[World]:
     """Both stores, in every role."""
-    async with open_world(servers.settings) as opened:
+    async with open_world(own_servers.settings) as opened:
         yield opened
 
 

@@ -62,36 +62,36 @@ async def name_of(stack: Stack, reseller: EntityId, *keys: bytes) -> str | None:
         return known.contact.name
 
 
-def test_a_sealing_key_is_rotated_as_the_help_says(servers: Stack) -> None:
+def test_a_sealing_key_is_rotated_as_the_help_says(own_servers: Stack) -> None:
     """Both keys, then the command, then the old one is not needed any more."""
-    reseller = asyncio.run(keep(servers, "Ada"))
-    old = servers.settings.list_sealing_keys()[0]
-    first = reseal(servers, f"{_NEW},derived", "--json")
+    reseller = asyncio.run(keep(own_servers, "Ada"))
+    old = own_servers.settings.list_sealing_keys()[0]
+    first = reseal(own_servers, f"{_NEW},derived", "--json")
     assert first.returncode == 0, first.stderr
     done = json.loads(first.stdout)
     assert done["data_keys_wrapped"] >= 1
-    assert done["sealing_key"] == sealer(servers, _NEW.encode()).sealing_key
-    assert asyncio.run(name_of(servers, reseller, _NEW.encode())) == "Ada"
+    assert done["sealing_key"] == sealer(own_servers, _NEW.encode()).sealing_key
+    assert asyncio.run(name_of(own_servers, reseller, _NEW.encode())) == "Ada"
     with pytest.raises(SealError):
-        asyncio.run(name_of(servers, reseller, old))
-    again = json.loads(reseal(servers, f"{_NEW},derived", "--json").stdout)
+        asyncio.run(name_of(own_servers, reseller, old))
+    again = json.loads(reseal(own_servers, f"{_NEW},derived", "--json").stdout)
     assert again["data_keys_wrapped"] == 0
-    back = reseal(servers, f"derived,{_NEW}")  # for the tests that follow
+    back = reseal(own_servers, f"derived,{_NEW}")  # for the tests that follow
     assert back.returncode == 0
     assert "data keys wrapped" in back.stdout
 
 
-def test_data_are_encrypted_anew(servers: Stack) -> None:
+def test_data_are_encrypted_anew(own_servers: Stack) -> None:
     """With a new data key, which the command told of in the reseller's trail."""
-    reseller = asyncio.run(keep(servers, "Ada"))
-    done = json.loads(reseal(servers, "derived", "--data", "--json").stdout)
+    reseller = asyncio.run(keep(own_servers, "Ada"))
+    done = json.loads(reseal(own_servers, "derived", "--data", "--json").stdout)
     assert done["data_keys_added"] >= 1
     assert done["data_texts"] >= 2
-    old = servers.settings.list_sealing_keys()[0]
-    assert asyncio.run(name_of(servers, reseller, old)) == "Ada"
-    told = asyncio.run(trail_of_keys(servers, reseller))
+    old = own_servers.settings.list_sealing_keys()[0]
+    assert asyncio.run(name_of(own_servers, reseller, old)) == "Ada"
+    told = asyncio.run(trail_of_keys(own_servers, reseller))
     assert told[-1].startswith("command:")
-    assert "data keys made" in reseal(servers, "derived", "--data").stdout
+    assert "data keys made" in reseal(own_servers, "derived", "--data").stdout
 
 
 async def trail_of_keys(stack: Stack, reseller: EntityId) -> list[str]:
@@ -104,12 +104,12 @@ async def trail_of_keys(stack: Stack, reseller: EntityId) -> list[str]:
         return list((await connection.scalars(query, {"r": reseller})).all())
 
 
-def test_a_key_that_is_missing_is_named(servers: Stack) -> None:
+def test_a_key_that_is_missing_is_named(own_servers: Stack) -> None:
     """And nothing is lost by having tried."""
-    reseller = asyncio.run(keep(servers, "Ada"))
-    refused = reseal(servers, _KEY_OF_NOBODY)
+    reseller = asyncio.run(keep(own_servers, "Ada"))
+    refused = reseal(own_servers, _KEY_OF_NOBODY)
     assert refused.returncode == 1
-    old = servers.settings.list_sealing_keys()[0]
-    assert sealer(servers, old).sealing_key in refused.stderr
+    old = own_servers.settings.list_sealing_keys()[0]
+    assert sealer(own_servers, old).sealing_key in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert asyncio.run(name_of(servers, reseller, old)) == "Ada"
+    assert asyncio.run(name_of(own_servers, reseller, old)) == "Ada"
