@@ -5,10 +5,10 @@ Money is in minor units of the currency beside it, times are RFC 3339 in UTC, id
 
 from collections import OrderedDict
 from datetime import datetime
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.times import utc
 from engine.catalog.shows import ListedShow
@@ -104,7 +104,7 @@ class ShowAnswer(Struct, frozen=True):
 
     show: str
     name: str
-    venue: str
+    venue: Annotated[str, Meta(examples=["Riethsporthalle Erfurt"])]
     starts_at: datetime
     opens_at: datetime
     closes_at: datetime | None

@@ -222,19 +222,23 @@ async def require_scope(
 ) -> None:
     """Let in who has a credential with the route's scope.
 
-    Notes whose it is as the request's `user`, and the principal as its `auth`.
+    Notes whose it is as the request's `user`, and the principal as its `auth`; both are None for
+    who shows none, where a route is open to anybody.
 
     Raises:
         ProblemError: `unauthorized`, `insufficient-scope`.
     """
     credentials: Credentials = connection.app.state[CREDENTIALS]
     authorization = single_header(connection, "authorization")
-    principal = await credentials.identify(authorization)
     operation = cast("HTTPRouteHandler", handler).operation_class
-    scope = operation.scope if issubclass(operation, ScopedOperation) else None
-    if scope is None:
+    if not issubclass(operation, ScopedOperation) or operation.scope is None:
         msg = f"{handler} is guarded, and names no scope"
         raise RuntimeError(msg)
+    if operation.anybody and authorization is None:
+        connection.scope["user"] = connection.scope["auth"] = None
+        return
+    principal = await credentials.identify(authorization)
+    scope = operation.scope
     check_scope(principal, scope)
     note_principal(connection, principal)
     connection.scope["user"] = principal.reseller

@@ -48,6 +48,7 @@ class ScopedOperation(Operation):
     """
 
     scope: ClassVar[Scope | None]
+    anybody: ClassVar[bool]
     body: ClassVar[type[Body] | None]
     body_required: ClassVar[bool]
     problems: ClassVar[tuple[ProblemKind, ...]]
@@ -57,6 +58,7 @@ class ScopedOperation(Operation):
 def describe(  # noqa: PLR0913 - what a route says of itself
     *,
     scope: Scope | None,
+    anybody: bool = False,
     body: type[Body] | None = None,
     body_required: bool = True,
     key: KeyUse = "none",
@@ -64,7 +66,11 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     problems: Iterable[ProblemKind] = (),
     deprecated: Deprecated | None = None,
 ) -> type[ScopedOperation]:
-    """Return the kind of operation that a route documents itself with, and is guarded by."""
+    """Return the kind of operation that a route documents itself with, and is guarded by.
+
+    With `anybody` the route serves who shows no credential, too: what is public, of everybody. Who
+    shows one needs the scope, and is told of what is their own.
+    """
     kinds = [*_ALWAYS, *problems]
     if scope is not None:
         kinds += (ProblemKind.UNAUTHORIZED, ProblemKind.INSUFFICIENT_SCOPE)
@@ -82,6 +88,7 @@ def describe(  # noqa: PLR0913 - what a route says of itself
                 self.parameters = [*(self.parameters or []), _key_parameter(key)]
 
     Described.scope = scope
+    Described.anybody = anybody
     Described.body = body
     Described.body_required = body_required
     Described.problems = tuple(dict.fromkeys(kinds))

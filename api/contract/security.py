@@ -49,4 +49,5 @@ def security_of(handler: HTTPRouteHandler, described: type[ScopedOperation] | No
             raise ValueError(msg)
         return []
     scopes = [described.scope.value]
-    return [{"api_key": scopes}, {"oauth2": scopes}]
+    nobody: list[Json] = [{}] if described.anybody else []
+    return [*nobody, {"api_key": scopes}, {"oauth2": scopes}]

@@ -34,6 +34,8 @@ in the log. Streams are server-sent events, described at their calls.
 
 TAGS: Final[dict[str, str]] = {
     "shows": "Put shows on sale, list them, look at them.",
+    "events": "What is promoted, and its performers: keep them, find them, look at them.",
+    "venues": "Places, and the dated ways to set them up.",
     "availability": "What is open, held, sold and withheld: counts, seat map, seat by seat.",
     "house": "Places that the house withholds from sale, and gives back.",
     "holds": "Claim places for a buyer until a deadline; change the selection, give it back.",
@@ -57,6 +59,8 @@ TAGS: Final[dict[str, str]] = {
 SCOPES: Final[dict[Scope, str]] = {
     Scope.SHOWS_READ: "Look at shows, seats and availability; watch them live.",
     Scope.SHOWS_WRITE: "Put shows on sale, withhold places.",
+    Scope.CATALOG_READ: "Look at your venues, events and performers, public or not.",
+    Scope.CATALOG_WRITE: "Keep venues, their configurations, events and performers.",
     Scope.HOLDS_WRITE: "Hold places, look at holds, change and release them.",
     Scope.ORDERS_WRITE: "Buy what is held.",
     Scope.ORDERS_READ: "Look at orders.",
@@ -92,11 +96,14 @@ EXAMPLES_BY_NAME: Final[dict[str, Any]] = {
     "fact": "fct_dev_00000000000004d2",
     "endpoint": "whe_dev_1f0a9c3355d2e878",
     "delivery": "whd_dev_1f0a9c3355d2e879",
+    "venue": "ven_dev_1f0a9c3355d2e87a",
+    "configuration": "cfg_dev_1f0a9c3355d2e87b",
+    "event": "evt_dev_1f0a9c3355d2e87c",
+    "performer": "prf_dev_1f0a9c3355d2e87d",
     "buyer": "b-17",
     "currency": "EUR",
     "next_cursor": None,
     "name": "First Light",
-    "venue": "Riethsporthalle Erfurt",
     "zone": "Hall",
     "row": "A",
     "number": "1",

@@ -79,6 +79,10 @@ class Prefix(StrEnum):
     USER = "usr"
     SESSION = "ses"
     INVITATION = "inv"
+    VENUE = "ven"
+    CONFIGURATION = "cfg"
+    EVENT = "evt"
+    PERFORMER = "prf"
 
 
 def new_entity_id() -> EntityId:

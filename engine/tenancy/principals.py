@@ -15,6 +15,10 @@ class Scope(StrEnum):
     """Look at shows, seats, availability; watch them live."""
     SHOWS_WRITE = "shows:write"
     """Put shows on sale, withhold places."""
+    CATALOG_READ = "catalog:read"
+    """Look at one's own venues, events and performers, public or not."""
+    CATALOG_WRITE = "catalog:write"
+    """Keep venues, their configurations, events and performers."""
     HOLDS_WRITE = "holds:write"
     """Hold places, look at holds, change and release them."""
     ORDERS_WRITE = "orders:write"
@@ -66,17 +70,17 @@ SCOPES_OF_ROLE: Final[dict[Role, frozenset[Scope]]] = {
     Role.MANAGER: EVERY_SCOPE - {Scope.ACCOUNT_MANAGE, Scope.USERS_MANAGE},
     Role.FINANCE: frozenset(
         {
-            *(Scope.SHOWS_READ, Scope.ORDERS_READ, Scope.ORDERS_RETURN, Scope.FACTS_READ),
-            *(Scope.ACCOUNT_READ, Scope.TRAIL_READ),
+            *(Scope.SHOWS_READ, Scope.CATALOG_READ, Scope.ORDERS_READ, Scope.ORDERS_RETURN),
+            *(Scope.FACTS_READ, Scope.ACCOUNT_READ, Scope.TRAIL_READ),
         }
     ),
     Role.SUPPORT: frozenset(
         {
             *(Scope.SHOWS_READ, Scope.HOLDS_WRITE, Scope.ORDERS_READ, Scope.ORDERS_RETURN),
-            Scope.BUYERS_READ,
+            *(Scope.BUYERS_READ, Scope.CATALOG_READ),
         }
     ),
-    Role.READ_ONLY: frozenset({Scope.SHOWS_READ, Scope.ORDERS_READ}),
+    Role.READ_ONLY: frozenset({Scope.SHOWS_READ, Scope.CATALOG_READ, Scope.ORDERS_READ}),
     Role.SCANNER: frozenset({Scope.SHOWS_READ, Scope.TICKETS_SCAN}),
 }
 

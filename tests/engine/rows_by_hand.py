@@ -1,6 +1,6 @@
 """Rows by hand for tables of a reseller's that no test fills otherwise: for walks of all tables."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import insert
@@ -89,6 +89,34 @@ def an_account(reseller: int) -> dict[str, dict[str, Any]]:
             "text_sealed": b"s",
             **of,
         },
+    }
+
+
+def a_catalogue(reseller: int, manifest: int) -> dict[str, dict[str, Any]]:
+    """Return a row for each table of the catalogue, in the order of their foreign keys."""
+    of, one = {"reseller_id": reseller}, new_entity_id()
+    return {
+        "venues": {
+            "id": one,
+            "name": "Hall",
+            "address": {},
+            "city": "Erfurt",
+            "country": "DE",
+            "time_zone": "Europe/Berlin",
+            **of,
+        },
+        "configurations": {"id": one, "venue_id": one, "name": "Seated", **of},
+        "configuration_versions": {
+            "configuration_id": one,
+            "version": 1,
+            "manifest_id": manifest,
+            "valid_from": date(2026, 1, 1),
+            "capacity": 1,
+            **of,
+        },
+        "performers": {"id": one, "name": "The Kettles", **of},
+        "events": {"id": one, "name": "First Light", "type": "concert", **of},
+        "event_performers": {"event_id": one, "billing_no": 1, "performer_id": one, **of},
     }
 
 

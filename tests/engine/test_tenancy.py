@@ -39,7 +39,14 @@ from engine.tenancy.keys import NewKey, UnknownKey, add_key, authenticate, revok
 from engine.tenancy.resellers import create_reseller
 from ops.stack import Stack
 from tests.engine.ledger_world import IDS, TestedShow, World, open_world
-from tests.engine.rows_by_hand import A_QUEUE, SEALED_BY_HAND, add_webhook, an_account, tokens
+from tests.engine.rows_by_hand import (
+    A_QUEUE,
+    SEALED_BY_HAND,
+    a_catalogue,
+    add_webhook,
+    an_account,
+    tokens,
+)
 
 _TENANT_TABLES = [table for table in metadata.sorted_tables if "reseller_id" in table.c]
 _APP_MAY_INSERT = {
@@ -54,6 +61,8 @@ _APP_MAY_INSERT = {
     # By people: see tests/engine/test_accounts.py.
     *("accounts", "users", "sessions", "invitations", "mailed_tokens", "outgoing_mails"),
     "resellers",
+    *("venues", "configurations", "configuration_versions"),
+    *("performers", "events", "event_performers"),
 }
 _APP_ALSO_HAS = {
     "resellers": {"signs_up_only"},
@@ -142,7 +151,9 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
                 reseller_id=show.reseller, version=1, sealing_key="00000000", wrapped=b"w"
             )
         )
-        for table, row in (an_account(show.reseller) | tokens(show.reseller)).items():
+        manifest = await connection.scalar(select(shows.c.manifest_id).where(shows.c.id == show.id))
+        rows = an_account(show.reseller) | tokens(show.reseller)
+        for table, row in (rows | a_catalogue(show.reseller, manifest or 0)).items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
         for table in (buyers, buyer_erasures):
             await connection.execute(
@@ -226,11 +237,13 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (APP_ROLE, "INSERT"): _APP_MAY_INSERT | _OF_TOKENS,
         (APP_ROLE, "UPDATE"): {
             *("api_keys", "area_blocks", "idempotency_keys", "seat_blocks"),
+            *("venues", "configurations", "performers", "events"),
         },
         (APP_ROLE, "DELETE"): {
             *("area_blocks", "buyer_erasures", "buyers", "idempotency_keys", "seat_blocks"),
             *("sessions", "invitations", "mailed_tokens"),
             *("oauth_codes", "refresh_tokens", "ended_tokens"),
+            "event_performers",
         },
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),

@@ -17,6 +17,14 @@ from engine.platform.tables.buyers import (
     buyer_erasures,
     buyers,
 )
+from engine.platform.tables.catalog import (
+    configuration_versions,
+    configurations,
+    event_performers,
+    events,
+    performers,
+    venues,
+)
 from engine.platform.tables.columns import metadata
 from engine.platform.tables.credentials import (
     ended_tokens,
@@ -79,9 +87,13 @@ __all__ = (
     "area_sales",
     "buyer_erasures",
     "buyers",
+    "configuration_versions",
+    "configurations",
     "conflicts",
     "data_keys",
     "ended_tokens",
+    "event_performers",
+    "events",
     "fact_horizons",
     "facts",
     "fee_schedules",
@@ -97,6 +109,7 @@ __all__ = (
     "order_lines",
     "orders",
     "outgoing_mails",
+    "performers",
     "postings",
     "price_versions",
     "queues",
@@ -117,6 +130,7 @@ __all__ = (
     "trail_entries",
     "trail_heads",
     "users",
+    "venues",
     "webhook_attempts",
     "webhook_deliveries",
     "webhook_endpoints",

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from engine.platform.tables.columns import (
     CURRENCY,
@@ -85,11 +85,44 @@ shows: Final = Table(
     UniqueConstraint("id", "reseller_id"),
     ForeignKeyConstraint(["manifest_id", "reseller_id"], ["manifests.id", "manifests.reseller_id"]),
     ForeignKeyConstraint(["fee_schedule_version"], ["fee_schedules.version"]),
-    CheckConstraint("state IN ('draft', 'on_sale', 'closed')", name="state"),
+    # What is promoted by it, and what it was set up from; NULL: it came with a plan of its own.
+    optional("event_id", BigInteger),
+    optional("configuration_id", BigInteger),
+    optional("configuration_version", Integer),
+    optional("doors_at", TIME),
+    optional("duration_min", Integer),
+    Column("visibility", Text, nullable=False, server_default=text("'public'")),
+    optional("public_from", TIME),
+    Column("hold_ttl_s", Integer, nullable=False, server_default=text("600")),
+    Column("payment_methods", ARRAY(Text), nullable=False, server_default=text("'{card}'")),
+    optional("follows_show_id", BigInteger),  # the first date, of which it is another
+    optional("archived_at", TIME),  # since when its inventory store has nothing of it
+    ForeignKeyConstraint(["event_id", "reseller_id"], ["events.id", "events.reseller_id"]),
+    ForeignKeyConstraint(
+        ["configuration_id", "configuration_version", "reseller_id"],
+        [
+            "configuration_versions.configuration_id",
+            "configuration_versions.version",
+            "configuration_versions.reseller_id",
+        ],
+    ),
+    ForeignKeyConstraint(["follows_show_id", "reseller_id"], ["shows.id", "shows.reseller_id"]),
+    CheckConstraint(
+        "state IN ('draft', 'announced', 'on_sale', 'paused', 'off_sale', 'rescheduled',"
+        " 'cancelled', 'past')",
+        name="state",
+    ),
+    CheckConstraint("visibility IN ('public', 'hidden')", name="visibility"),
+    CheckConstraint(
+        "(configuration_id IS NULL) = (configuration_version IS NULL)", name="configuration"
+    ),
+    CheckConstraint("hold_ttl_s > 0 AND duration_min > 0", name="times"),
     CheckConstraint("tax_bps BETWEEN 0 AND 10000", name="tax_bps"),
     CheckConstraint("max_per_buyer > 0 AND max_per_hold > 0", name="limits"),
     of_reseller(),
     Index(None, "reseller_id"),
+    Index(None, "event_id"),
+    Index(None, "configuration_id", "starts_at"),
 )
 
 price_versions: Final = Table(
