@@ -20,35 +20,33 @@ MEDIA_TYPE: Final = "application/ld+json"
 
 _VOCABULARY: Final = "https://schema.org"
 _TYPES: Final = {
-    "business": "BusinessEvent",
     "comedy": "ComedyEvent",
     "concert": "MusicEvent",
     "conference": "BusinessEvent",
     "dance": "DanceEvent",
     "education": "EducationEvent",
     "exhibition": "ExhibitionEvent",
+    "family": "ChildrensEvent",
     "festival": "Festival",
     "film": "ScreeningEvent",
-    "food": "FoodEvent",
-    "literature": "LiteraryEvent",
-    "music": "MusicEvent",
-    "opera": "MusicEvent",
+    "musical": "TheaterEvent",
+    "opera": "TheaterEvent",
     "sports": "SportsEvent",
     "theatre": "TheaterEvent",
 }
-"""By an event's type; schema.org has no word for games played before an audience."""
+"""By an event's type; schema.org has no word for games that are played before an audience."""
 
 _PERFORMERS: Final = {
-    "MusicEvent": "MusicGroup",
-    "Festival": "PerformingGroup",
-    "TheaterEvent": "TheaterGroup",
-    "DanceEvent": "DanceGroup",
-    "SportsEvent": "SportsTeam",
     "BusinessEvent": "Person",
     "ComedyEvent": "Person",
+    "DanceEvent": "DanceGroup",
     "EducationEvent": "Person",
-    "LiteraryEvent": "Person",
+    "MusicEvent": "MusicGroup",
+    "SportsEvent": "SportsTeam",
+    "TheaterEvent": "TheaterGroup",
 }
+"""What performers of such an event most likely are; else one of no closer kind."""
+
 _STATUS: Final = {"cancelled": "EventCancelled", "rescheduled": "EventRescheduled"}
 _NOT_SOLD: Final = frozenset({"paused", "off_sale", "cancelled", "past"})
 _MINUTES: Final = 60
@@ -218,4 +216,3 @@ def _duration(minutes: int) -> str:
     """Return a length of time by ISO 8601: `PT2H30M`."""
     hours, rest = divmod(minutes, _MINUTES)
     return "PT" + (f"{hours}H" if hours else "") + (f"{rest}M" if rest or not hours else "")
-
