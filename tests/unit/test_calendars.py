@@ -58,7 +58,7 @@ def test_an_entry_tells_what_a_visitor_wants_to_know() -> None:
     assert entry["summary"] == "First Light"
     assert entry.decoded("dtstart") == datetime(2027, 7, 1, 18, tzinfo=UTC)
     assert entry.decoded("dtend") == datetime(2027, 7, 1, 20, tzinfo=UTC)
-    assert entry["location"] == "Riethsporthalle, Essener Str. 20, 99089 Erfurt, DE"
+    assert entry["location"] == "Riethsporthalle, Essener Str. 20, 99089 Erfurt, Germany"
     assert entry["geo"].to_ical() == "50.9989;11.0112"
     assert entry["url"] == f"{SITE}/events/{EVENT}#{SHOW}"
     assert entry["description"].splitlines()[:2] == ["Ada Abendroth, The Kettles", "Doors: 19:00"]

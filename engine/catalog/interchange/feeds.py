@@ -11,7 +11,6 @@ import msgspec
 from msgspec import Struct
 
 from engine.catalog.interchange.shown import ShownShow, page_of_show
-from engine.platform.money import decimal_text
 
 JSON_MEDIA_TYPE: Final = "application/feed+json"
 RSS_MEDIA_TYPE: Final = "application/rss+xml"
@@ -126,14 +125,14 @@ def _link(shown: ShownShow, site: str) -> str:
 
 
 def _words(shown: ShownShow) -> str:
+    """Say when, where and who.
+
+    Not what is left and what it costs: readers would show an item as new again and again.
+    """
     local = shown.starts_at.astimezone(shown.zone)
     lines = [f"{local:%A, %-d %B %Y, %H:%M}, {', '.join(shown.place.in_lines())}"]
     if shown.performers:
         lines.append(f"With {', '.join(shown.performers)}.")
-    if shown.is_sold_out:
-        lines.append("Sold out.")
-    elif shown.price_min is not None:
-        lines.append(f"From {decimal_text(shown.price_min, shown.currency)} {shown.currency}.")
     return "\n".join(lines)
 
 

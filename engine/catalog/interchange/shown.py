@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import Any, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import pycountry
 from msgspec import Struct
 
 from engine.catalog.pages import Picture, PublicAddress
@@ -23,7 +26,8 @@ class Place(Struct, frozen=True, kw_only=True):
         """Return name and address as they are written on a letter."""
         place = self.address
         town = f"{place.postal_code} {place.city}".strip()
-        lines = [self.name, place.line_1, place.line_2, town, place.region, self.country]
+        country = country_name(self.country)
+        lines = [self.name, place.line_1, place.line_2, town, place.region, country]
         return [line for line in lines if line]
 
 
@@ -97,6 +101,13 @@ def zone_of(name: str) -> ZoneInfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
+
+
+@lru_cache(maxsize=256)
+def country_name(code: str) -> str:
+    """Return a country's name in English; of a code that is none, the code."""
+    country: Any = cast("Any", pycountry.countries).get(alpha_2=code) if code else None
+    return code if country is None else str(getattr(country, "common_name", country.name))
 
 
 def page_of_event(site: str, event: str) -> str:
