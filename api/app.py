@@ -18,6 +18,7 @@ from api import (
     availability,
     batches,
     buyers,
+    events,
     facts,
     health,
     holds,
@@ -28,6 +29,7 @@ from api import (
     live,
     oauth,
     oauth_clients,
+    performers,
     purchases,
     queues,
     regions,
@@ -111,6 +113,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             users.router,
             webhooks.router,
             facts.router,
+            events.router,
+            performers.router,
         ],
     )
     return Litestar(

@@ -66,6 +66,7 @@ class ProblemKind(Enum):
     TOO_EARLY = "too-early", 409, "The on-sale is still to come"
     SALES_ENDED = "sales-ended", 409, "Sales have ended"
     BLOCKS_REFUSED = "blocks-refused", 409, "Places are not free to be withheld or given back"
+    STILL_SELLING = "still-selling", 409, "Shows of it still sell"
     REQUEST_UNDER_WAY = "request-under-way", 409, "The same request is under way"
     CREDENTIAL_ENDED = "credential-ended", 409, "The credential has ended"
     NOT_APPROVED = "not-approved", 409, "The account is not approved"

@@ -66,6 +66,25 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
+    ProblemKind.STILL_SELLING: {
+        "shows": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"show": _TEXT, "name": _TEXT, "starts_at": _MOMENT},
+                "required": ["show", "name", "starts_at"],
+            },
+            "examples": [
+                [
+                    {
+                        "show": "shw_dev_00f3a1c05e9b7d24",
+                        "name": "First Light",
+                        "starts_at": "2027-03-01T19:00:00Z",
+                    }
+                ]
+            ],
+        }
+    },
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,
