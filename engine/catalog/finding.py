@@ -122,10 +122,18 @@ async def public_shows_of(  # noqa: PLR0913 - of whom, and which part
     return [tell_listing(row) for row in rows]
 
 
-async def new_on_sales(
-    app: AsyncEngine, *, since: datetime, limit: int = LISTED_MAX
+async def new_on_sales(  # noqa: PLR0913 - which ones
+    app: AsyncEngine,
+    *,
+    since: datetime,
+    limit: int = LISTED_MAX,
+    reseller: int | None = None,
+    type: str | None = None,  # noqa: A002 - as the column is called
+    country: str | None = None,
 ) -> list[PublicShow]:
-    """Return the public shows whose sale begins after `since`, the latest such first.
+    """Return the public shows whose sale began after `since`, the latest such first.
+
+    Of one `reseller`, of one `type` of event, or in one `country` alone, where these are named.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
@@ -133,11 +141,21 @@ async def new_on_sales(
     query = text(
         f"SELECT {_COLUMNS} FROM public_listings"  # noqa: S608 - our own names
         " WHERE opens_at > :since AND opens_at <= now()"
-        " AND state IN ('on_sale', 'paused') ORDER BY opens_at DESC, show_id DESC LIMIT :limit"
+        " AND state IN ('on_sale', 'paused')"
+        " AND (CAST(:reseller AS BIGINT) IS NULL OR reseller_id = :reseller)"
+        " AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
+        " AND (CAST(:country AS TEXT) IS NULL OR country = :country)"
+        " ORDER BY opens_at DESC, show_id DESC LIMIT :limit"
     ).columns(performers=JSONB, picture=JSONB)
+    told = {
+        "since": since,
+        "limit": min(limit, LISTED_MAX),
+        "reseller": reseller,
+        "type": type,
+        "country": country,
+    }
     async with public_transaction(app) as connection:
-        found = await connection.execute(query, {"since": since, "limit": min(limit, LISTED_MAX)})
-        rows = found.mappings().all()
+        rows = (await connection.execute(query, told)).mappings().all()
     return [tell_listing(row) for row in rows]
 
 
