@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType
 
 from engine.catalog.events import Event
 from engine.catalog.pages import EventPage, PerformerPage, tell_bill
@@ -73,13 +73,3 @@ def tell_performer(performer: Performer, ids: Ids) -> PerformerAnswer:
         created_at=performer.created_at,
         archived_at=performer.archived_at,
     )
-
-
-def tell_event_page(page: EventPage) -> EventAnswer:
-    """Tell the public an event."""
-    return EventAnswer(**structs.asdict(page))
-
-
-def tell_performer_page(page: PerformerPage) -> PerformerAnswer:
-    """Tell the public a performer."""
-    return PerformerAnswer(**structs.asdict(page))

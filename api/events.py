@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
 from api.context import ApiRequest, is_anonymous, runtime_of
 from api.documents import describe
-from api.event_answers import EventAnswer, tell_event, tell_event_page
+from api.event_answers import EventAnswer, tell_event
 from api.event_inputs import EventBody, EventChangeBody
 from api.event_outcomes import (
     no_event,
@@ -21,6 +21,7 @@ from api.event_outcomes import (
     still_selling,
 )
 from api.problems import Fault, ProblemKind, invalid
+from api.public_pages import tell_public_page
 from api.reading import check_query, optional_key, read_body
 from api.repeating import Keeper, answer_once
 from api.written import written_json
@@ -35,8 +36,6 @@ from engine.catalog.events import (
     restore_event,
     unbillable,
 )
-from engine.catalog.finding import public_page
-from engine.catalog.pages import EventPage
 from engine.catalog.selling import StillSelling
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId
@@ -95,20 +94,18 @@ async def make(request: ApiRequest) -> Response[EventAnswer]:
     summary="Look at an event",
     operation_class=describe(scope=Scope.CATALOG_READ, anybody=True, problems=_UNKNOWN),
 )
-async def look(request: ApiRequest, event: FromPath[str]) -> EventAnswer:
+async def look(request: ApiRequest, event: FromPath[str]) -> Response[EventAnswer]:
     """Tell of an event: without a credential of any that is public, with one of your own."""
     check_query(request)
     named = parse_event(request, event)
-    runtime = runtime_of(request)
-    if not is_anonymous(request):
-        with store_failures():
-            found = await find_event(runtime.app_engine, request.user, named)
-        return _tell(request, found)
+    if is_anonymous(request):
+        page = await tell_public_page(request, "event", named, EventAnswer)
+        if page is None:
+            raise no_event()
+        return page
     with store_failures():
-        page = await public_page(runtime.app_engine, "event", named)
-    if not isinstance(page, EventPage):
-        raise no_event()
-    return tell_event_page(page)
+        found = await find_event(runtime_of(request).app_engine, request.user, named)
+    return Response(_tell(request, found))
 
 
 @patch(
