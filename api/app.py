@@ -30,6 +30,7 @@ from api import (
     purchases,
     queues,
     regions,
+    search,
     seats,
     shows,
     sign_up,
@@ -110,6 +111,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             users.router,
             webhooks.router,
             facts.router,
+            search.router,
         ],
     )
     return Litestar(
