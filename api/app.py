@@ -18,6 +18,7 @@ from api import (
     availability,
     batches,
     buyers,
+    configurations,
     facts,
     health,
     holds,
@@ -35,6 +36,7 @@ from api import (
     sign_up,
     trail,
     users,
+    venues,
     webhooks,
 )
 from api.acting import note_visitor
@@ -110,6 +112,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
             users.router,
             webhooks.router,
             facts.router,
+            venues.router,
+            configurations.of_venue,
+            configurations.router,
         ],
     )
     return Litestar(

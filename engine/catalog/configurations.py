@@ -14,7 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.catalog.listing import behind
 from engine.catalog.occupancy import future_shows
 from engine.catalog.venues import FUTURE_SHOWS_NAMED_MAX, FutureShows, UnknownVenue
-from engine.catalog.versions import Version, capacity_by_category, read_version
+from engine.catalog.versions import (
+    Version,
+    capacity_by_category,
+    list_versions,
+    read_version,
+)
 from engine.facts.log import NewFact, add_facts
 from engine.facts.types import ConfigurationVersionAdded, FactType
 from engine.inventory.compile_manifest import compile_manifest
@@ -265,6 +270,34 @@ async def add_version(  # noqa: PLR0913, PLR0917 - whose, of what, which
         added = await _add(connection, ids, reseller, locked, values)
         await remember(connection, added)
     return added
+
+
+async def find_version(
+    app: AsyncEngine, reseller: EntityId, configuration: EntityId, version: int | None
+) -> Version | UnknownConfiguration | UnknownVersion:
+    """Return a version, without a number the one that was added last."""
+    async with tenant_transaction(app, reseller) as connection:
+        found = await read_version(connection, configuration, version)
+        if found is not None:
+            return found
+        known = await read_configuration(connection, configuration)
+    return UnknownVersion() if isinstance(known, Configuration) else known
+
+
+async def list_versions_of(
+    app: AsyncEngine,
+    reseller: EntityId,
+    configuration: EntityId,
+    *,
+    before: int | None,
+    limit: int,
+) -> list[Version] | UnknownConfiguration:
+    """Return versions, the last added first, from before the version `before`."""
+    async with tenant_transaction(app, reseller) as connection:
+        known = await read_configuration(connection, configuration)
+        if isinstance(known, UnknownConfiguration):
+            return known
+        return await list_versions(connection, configuration, before=before, limit=limit)
 
 
 async def _lock(

@@ -9,6 +9,7 @@ What is sold is asked of the ledger, what is held (and sold a moment ago) of the
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from msgspec import Struct
@@ -18,7 +19,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.clashes import Clash, Occupied, PlanPlaces, find_clash, vanishing_seats
-from engine.catalog.occupancy import VenueShow, future_shows, overlapping_shows
+from engine.catalog.occupancy import (
+    OVERLAPS_NAMED_MAX,
+    VenueShow,
+    future_shows,
+    overlapping_shows,
+)
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.database import tenant_transaction
@@ -169,7 +175,7 @@ async def _coming(
 async def _overlaps(
     connection: AsyncConnection, configuration: EntityId, looked_at: Sequence[VenueShow]
 ) -> dict[EntityId, tuple[VenueShow, ...]]:
-    """Return, of each show, the others that are at its venue meanwhile."""
+    """Return, of each show, the others that are at its venue meanwhile, up to twenty."""
     if not looked_at:
         return {}
     of_it = select(configurations.c.venue_id).where(configurations.c.id == configuration)
@@ -177,7 +183,9 @@ async def _overlaps(
     begins = min(show.begins_at for show in looked_at)
     ends = max(show.ends_at for show in looked_at)
     there = await overlapping_shows(connection, venue, begins, ends)
-    return {show.id: tuple(_meanwhile(show, there)) for show in looked_at}
+    return {
+        show.id: tuple(islice(_meanwhile(show, there), OVERLAPS_NAMED_MAX)) for show in looked_at
+    }
 
 
 def _meanwhile(show: VenueShow, there: Iterable[VenueShow]) -> Iterable[VenueShow]:

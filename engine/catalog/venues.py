@@ -1,7 +1,7 @@
 """Venues: places where shows are, each with the ways to set it up."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, Final, cast
 from zoneinfo import available_timezones
@@ -13,7 +13,14 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.listing import behind
-from engine.catalog.occupancy import VenueShow, future_shows
+from engine.catalog.occupancy import (
+    Calendar,
+    VenueShow,
+    future_shows,
+    make_calendar,
+    overlapping_shows,
+    span_of,
+)
 from engine.catalog.pages import Picture, PublicAddress
 from engine.catalog.visibility import venue_is_public
 from engine.platform.database import Transaction, tenant_transaction
@@ -181,6 +188,19 @@ async def change_venue(
             update(venues).where(_one.id == venue).values(**values, changed_at=func.now())
         )
         return await _found(connection, venue)
+
+
+async def find_calendar(
+    app: AsyncEngine, reseller: EntityId, venue: EntityId, first: date, last: date
+) -> tuple[Venue, Calendar] | UnknownVenue:
+    """Return a venue, and when it is taken on some days, both included."""
+    async with tenant_transaction(app, reseller) as connection:
+        found = await read_venue(connection, venue)
+        if isinstance(found, UnknownVenue):
+            return found
+        span = span_of(first, last, found.time_zone)
+        there = await overlapping_shows(connection, venue, *span)
+    return found, make_calendar(there, first, last, found.time_zone)
 
 
 @cache
