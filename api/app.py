@@ -19,6 +19,7 @@ from api import (
     batches,
     buyers,
     configurations,
+    events,
     facts,
     health,
     holds,
@@ -28,6 +29,7 @@ from api import (
     live,
     oauth,
     oauth_clients,
+    performers,
     purchases,
     queues,
     regions,
@@ -115,6 +117,8 @@ def create_app(settings: Settings | None = None) -> Litestar:
             venues.router,
             configurations.of_venue,
             configurations.router,
+            events.router,
+            performers.router,
         ],
     )
     return Litestar(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType, field
 
 from api.catalog_inputs import CatalogName, Description, kept_name, kept_text, told_faults
 from api.inputs import Body, Name
@@ -34,7 +34,6 @@ Note = Annotated[
         examples=["first tier removed"],
     ),
 ]
-Plan = Annotated[Raw, Meta(description="A seating plan: docs/SEATING_PLANS.md.")]
 Table = Annotated[
     str,
     Meta(
@@ -58,9 +57,9 @@ BasedOn = Annotated[
 
 
 class PlanSource(Body, frozen=True, kw_only=True):
-    """Where a plan comes from: one of `plan`, `table` and `edits`."""
+    """Where a plan comes from: one of `plan` (docs/SEATING_PLANS.md), `table` and `edits`."""
 
-    plan: Plan = Raw()
+    plan: Raw = field(default_factory=Raw)
     table: Table | UnsetType = UNSET
     table_name: Name | UnsetType = UNSET
     edits: Edits | UnsetType = UNSET

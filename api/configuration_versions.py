@@ -265,7 +265,11 @@ async def _add(
 ) -> Version:
     """Add the version; edits of the last one are done anew where another has come meanwhile."""
     runtime = runtime_of(request)
-    remember = keeper.remember(HTTP_201_CREATED, lambda made: tell_version(made, runtime.ids))
+
+    def tell(made: Version) -> VersionAnswer:
+        return tell_version(made, runtime.ids)
+
+    remember = keeper.remember(HTTP_201_CREATED, tell)
     outcome: Version | Refused = Outrun()
     for _ in range(_ATTEMPTS):
         plan, follows = sent, None

@@ -64,10 +64,11 @@ async def make(request: ApiRequest, venue: FromPath[str]) -> Response[Configurat
     body = await read_body(request, ConfigurationBody)
     runtime = runtime_of(request)
 
+    def tell(made: Configuration) -> ConfigurationAnswer:
+        return tell_configuration(made, runtime.ids)
+
     async def act(keeper: Keeper) -> tuple[int, ConfigurationAnswer]:
-        remember = keeper.remember(
-            HTTP_201_CREATED, lambda made: tell_configuration(made, runtime.ids)
-        )
+        remember = keeper.remember(HTTP_201_CREATED, tell)
         with store_failures():
             made = await create_configuration(
                 runtime.app_engine, request.user, named, body.new(), remember
@@ -191,10 +192,11 @@ async def copy(request: ApiRequest, configuration: FromPath[str]) -> Response[Co
     runtime = runtime_of(request)
     first: date | None = None if body.valid_from is UNSET else body.valid_from
 
+    def tell(made: Configuration) -> ConfigurationAnswer:
+        return tell_configuration(made, runtime.ids)
+
     async def act(keeper: Keeper) -> tuple[int, ConfigurationAnswer]:
-        remember = keeper.remember(
-            HTTP_201_CREATED, lambda made: tell_configuration(made, runtime.ids)
-        )
+        remember = keeper.remember(HTTP_201_CREATED, tell)
         with store_failures():
             made = await copy_configuration(
                 runtime.app_engine,

@@ -9,7 +9,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
-from api.context import ApiRequest, runtime_of
+from api.context import ApiRequest, is_anonymous, runtime_of
 from api.documents import describe
 from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemKind, invalid
@@ -73,11 +73,14 @@ async def make(request: ApiRequest) -> Response[VenueAnswer]:
     body = await read_body(request, VenueBody)
     runtime = runtime_of(request)
 
+    def tell(made: Venue) -> VenueAnswer:
+        return tell_venue(made, runtime.ids)
+
     async def act(keeper: Keeper) -> tuple[int, VenueAnswer]:
-        remember = keeper.remember(HTTP_201_CREATED, lambda made: tell_venue(made, runtime.ids))
+        remember = keeper.remember(HTTP_201_CREATED, tell)
         with store_failures():
             made = await create_venue(runtime.app_engine, request.user, body.new(), remember)
-        return HTTP_201_CREATED, tell_venue(made, runtime.ids)
+        return HTTP_201_CREATED, tell(made)
 
     answered = await answer_once(request, "venues", body.fingerprint(), act)
     made = msgspec.json.decode(answered.body, type=VenueAnswer)
@@ -119,7 +122,7 @@ async def look(request: ApiRequest, venue: FromPath[str]) -> VenueAnswer:
     check_query(request)
     named = parse_venue(request, venue)
     runtime = runtime_of(request)
-    if request.auth is not None:
+    if not is_anonymous(request):
         with store_failures():
             found = await find_venue(runtime.app_engine, request.user, named)
         return _tell(request, found)

@@ -84,6 +84,7 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
     ProblemKind.SHOWS_TO_COME: {"shows": _SHOWS_TO_COME},
+    ProblemKind.STILL_SELLING: {"shows": _SHOWS_TO_COME},
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,

@@ -246,4 +246,6 @@ def _values(told: NewEvent | EventChanges) -> dict[str, Any]:
 
 
 def _read(row: Mapping[Any, Any], bill: Bill) -> Event:
-    return msgspec.convert({**row, "bill": bill}, Event)
+    # Its keys are no plain `str`.
+    columns = {str(name): value for name, value in row.items()}
+    return msgspec.convert({**columns, "bill": bill}, Event)

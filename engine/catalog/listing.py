@@ -1,8 +1,8 @@
 """Lists of what a reseller keeps: the newest first, page by page."""
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from sqlalchemy import Select, Table, select, tuple_
+from sqlalchemy import Table, select, tuple_
 
 from engine.platform.ids import EntityId
 
@@ -10,10 +10,12 @@ PAGE_MAX: Final = 201
 """One more than a page of the API has, which tells whether there is a next one."""
 
 
-Q = TypeVar("Q", bound=Select[Any])
-
-
-def behind(query: Q, table: Table, after: EntityId | None, limit: int) -> Q:
+def behind(
+    query: Any,  # noqa: ANN401 - a Select, whatever of
+    table: Table,
+    after: EntityId | None,
+    limit: int,
+) -> Any:  # noqa: ANN401 - the same
     """Return a query for up to `limit` of its rows behind the entity `after`, the newest first."""
     columns = table.c
     ordered = query.order_by(columns.created_at.desc(), columns.id.desc())

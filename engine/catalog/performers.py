@@ -156,4 +156,5 @@ async def _found(connection: AsyncConnection, performer: EntityId) -> Performer:
 
 
 def _read(row: Mapping[Any, Any]) -> Performer:
-    return msgspec.convert(dict(row), Performer)
+    # Its keys are no plain `str`.
+    return msgspec.convert({str(name): value for name, value in row.items()}, Performer)
