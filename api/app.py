@@ -18,6 +18,7 @@ from api import (
     availability,
     batches,
     buyers,
+    configurations,
     events,
     facts,
     health,
@@ -39,6 +40,7 @@ from api import (
     sign_up,
     trail,
     users,
+    venues,
     webhooks,
 )
 from api.acting import note_visitor
@@ -114,6 +116,9 @@ def create_app(settings: Settings | None = None) -> Litestar:
             users.router,
             webhooks.router,
             facts.router,
+            venues.router,
+            configurations.of_venue,
+            configurations.router,
             events.router,
             performers.router,
             search.router,

@@ -33,6 +33,23 @@ _UNKNOWN_PLACES: Final[Json] = {
     "areas?": _places("pit"),
     "price_levels?": _places("gold"),
 }
+_SHOWS_TO_COME: Final[Json] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"show": _TEXT, "name": _TEXT, "starts_at": _MOMENT},
+        "required": ["show", "name", "starts_at"],
+    },
+    "examples": [
+        [
+            {
+                "show": "shw_dev_00f3a1c05e9b7d24",
+                "name": "First Light",
+                "starts_at": "2027-03-01T19:00:00Z",
+            }
+        ]
+    ],
+}
 _OR_NULL: Final[Json] = {"type": ["integer", "null"], "examples": [1204]}
 
 MEMBERS: Final[Mapping[ProblemKind, Json]] = {
@@ -66,25 +83,8 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
-    ProblemKind.STILL_SELLING: {
-        "shows": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"show": _TEXT, "name": _TEXT, "starts_at": _MOMENT},
-                "required": ["show", "name", "starts_at"],
-            },
-            "examples": [
-                [
-                    {
-                        "show": "shw_dev_00f3a1c05e9b7d24",
-                        "name": "First Light",
-                        "starts_at": "2027-03-01T19:00:00Z",
-                    }
-                ]
-            ],
-        }
-    },
+    ProblemKind.SHOWS_TO_COME: {"shows": _SHOWS_TO_COME},
+    ProblemKind.STILL_SELLING: {"shows": _SHOWS_TO_COME},
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,
