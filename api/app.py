@@ -33,6 +33,7 @@ from api import (
     purchases,
     queues,
     regions,
+    search,
     seats,
     shows,
     sign_up,
@@ -115,6 +116,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             facts.router,
             events.router,
             performers.router,
+            search.router,
         ],
     )
     return Litestar(

@@ -6,11 +6,11 @@ else of the ledger is seen by it.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,7 +28,7 @@ _TYPES: Final[Mapping[str, type[EventPage | PerformerPage | VenuePage]]] = {
     "venue": VenuePage,
 }
 _OF: Final = {
-    "event": "event_id = :id",
+    "event": "item_id = :id",
     "performer": "performer_ids @> ARRAY[CAST(:id AS BIGINT)]",
     "venue": "venue_id = :id",
     "show": "show_id = :id",
@@ -73,12 +73,15 @@ class PublicShow(Struct, frozen=True, kw_only=True):
     changed_at: datetime
 
 
-_COLUMNS: Final = ", ".join(
-    "CASE WHEN state = 'on_sale' AND is_sold_out THEN 'sold_out' ELSE state END AS state"
+LISTED: Final = tuple(
+    "CASE WHEN @.state = 'on_sale' AND @.is_sold_out THEN 'sold_out' ELSE @.state END AS state"
     if name == "state"
-    else name
+    else f"@.{name}"
     for name in PublicShow.__struct_fields__
 )
+"""What a listed show is read from; `@.` stands for the listings' alias."""
+
+_COLUMNS: Final = ", ".join(LISTED).replace("@.", "")
 
 
 async def public_page(app: AsyncEngine, kind: str, entity: int) -> Page | None:
@@ -159,6 +162,6 @@ async def new_on_sales(  # noqa: PLR0913 - which ones
     return [tell_listing(row) for row in rows]
 
 
-def tell_listing(row: Mapping[str, Any]) -> PublicShow:
+def tell_listing(row: RowMapping) -> PublicShow:
     """Return a listed show of its row."""
     return msgspec.convert(dict(row), PublicShow)
