@@ -5,7 +5,8 @@ Whoever sends one is told the same: what is hidden stays so here.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Annotated, Any, Final
@@ -22,17 +23,11 @@ from api.outcomes import show_not_found
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_query
 from engine.catalog.events import EventType
+from engine.catalog.finder import TooBusyError
 from engine.catalog.interchange import calendars, feeds, schema_org
 from engine.catalog.interchange.calendars import CalendarOf, write_calendar
 from engine.catalog.interchange.feeds import FeedOf, JsonFeed, json_feed, rss_feed
-from engine.catalog.interchange.reading import (
-    NewOnSales,
-    Subject,
-    name_of,
-    read_new_on_sales,
-    read_show,
-    read_subject,
-)
+from engine.catalog.interchange.reading import NewOnSales, PublicReads, Subject, name_of
 from engine.catalog.interchange.schema_org import describe_event
 from engine.catalog.interchange.shown import ShownShow
 from engine.catalog.pages import EventPage
@@ -190,8 +185,8 @@ async def _show(request: ApiRequest, text: str) -> ShownShow:
         show = runtime.ids.parse_entity(Prefix.SHOW, text)
     except IdError:
         raise show_not_found() from None
-    with store_failures():
-        shown = await read_show(runtime.app_engine, runtime.ids, show)
+    with _reading(request) as reads:
+        shown = await reads.show(show)
     if shown is None:
         raise show_not_found()
     return shown
@@ -205,8 +200,8 @@ async def _subject(request: ApiRequest, prefix: Prefix, kind: str, text: str) ->
         entity = runtime.ids.parse_entity(prefix, text)
     except IdError:
         raise unknown from None
-    with store_failures():
-        subject = await read_subject(runtime.app_engine, runtime.ids, kind, entity)
+    with _reading(request) as reads:
+        subject = await reads.subject(kind, entity)
     if subject is None:
         raise unknown
     return subject
@@ -261,9 +256,9 @@ async def _feed(
     media_type: str,
 ) -> Response[Any]:
     check_query(request, "reseller", "type", "country")
-    runtime, site = runtime_of(request), _site(request)
-    with store_failures():
-        shown = await read_new_on_sales(runtime.app_engine, runtime.ids, wanted)
+    site = _site(request)
+    with _reading(request) as reads:
+        shown = await reads.new_on_sales(wanted)
     query = urlencode(sorted(request.query_params.items()))
     told = FeedOf(
         title=_ON_SALES_TITLE,
@@ -280,6 +275,18 @@ async def _feed(
         changed_at=max((max(show.changed_at, show.opens_at) for show in shown), default=None),
     )
     return answer_for_all(request, answer)
+
+
+@contextmanager
+def _reading(request: ApiRequest) -> Generator[PublicReads]:
+    runtime = runtime_of(request)
+    try:
+        with store_failures():
+            yield PublicReads(runtime.app_engine, runtime.finder, runtime.ids)
+    except TooBusyError as error:
+        raise ProblemError(
+            ProblemKind.OVERLOADED, "Too much is looked up at this moment: repeat in a second."
+        ) from error
 
 
 def _reseller(request: ApiRequest, text: str | None) -> EntityId | None:

@@ -13,7 +13,8 @@ from api.context import runtime_of
 from api.kept_answers import ForAll, answer_for_all
 from api.problems import ProblemError
 from api.regions import misdirected
-from engine.catalog.interchange.reading import read_subject
+from engine.catalog.finder import TooBusyError
+from engine.catalog.interchange.reading import PublicReads
 from engine.catalog.pages import EventPage
 from engine.platform.errors import StoreUnavailableError, is_outage, store_failures
 from engine.platform.ids import ForeignIdError, IdError, Prefix
@@ -49,8 +50,9 @@ async def look(request: PageRequest, event: FromPath[str]) -> Page:
         named = runtime.ids.parse_entity(Prefix.EVENT, event)
     except IdError:
         return _no_event()
+    reads = PublicReads(runtime.app_engine, runtime.finder, runtime.ids)
     with store_failures():
-        subject = await read_subject(runtime.app_engine, runtime.ids, "event", named)
+        subject = await reads.subject("event", named)
     if subject is None or not isinstance(subject.page, EventPage):
         return _no_event()
     site = runtime.settings.site_address()
@@ -101,6 +103,7 @@ def _tell_error(request: PageRequest, error: Exception) -> Page:
 
 _HANDLERS: Final[dict[Any, Any]] = {
     StoreUnavailableError: _tell_unavailable,
+    TooBusyError: _tell_unavailable,
     ForeignIdError: _tell_elsewhere,
     ProblemError: _tell_status,
     HTTPException: _tell_status,

@@ -15,6 +15,9 @@ from api.outcomes import problem_of
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
 
+AVAILABLE: Final = "onsale-available"
+"""How many places are open, for who wants no more than that: `HEAD`."""
+
 _REMEMBERED_MAX: Final = 64
 
 
@@ -35,7 +38,7 @@ async def show_availability(call: Call) -> Reply:
     if isinstance(state, Recovering):
         return reply_problem(problem_of(state, show))
     etag = f'W/"{state.sequence}.{state.show.inventory_version}.{state.show.price_version}"'
-    kept = Kept(etag, ASK_EACH_TIME)
+    kept = Kept(etag, ASK_EACH_TIME, ((AVAILABLE, str(state.open)),))
     if kept.is_had_by(call):
         return kept.unchanged()
     written = _written.get(show.id)

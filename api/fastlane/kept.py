@@ -16,6 +16,8 @@ class Kept(Struct, frozen=True):
 
     etag: str
     cache_control: str
+    more: tuple[tuple[str, str], ...] = ()
+    """Headers of its own: who asks by HEAD, or has the answer, is told these as well."""
 
     def is_had_by(self, call: Visit) -> bool:
         """Tell whether the client has this answer already."""
@@ -47,6 +49,7 @@ class Kept(Struct, frozen=True):
             ("etag", self.etag),
             ("cache-control", self.cache_control),
             ("vary", "Accept-Encoding"),
+            *self.more,
         ]
 
 

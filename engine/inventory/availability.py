@@ -33,6 +33,11 @@ class InventoryState(Struct, frozen=True):
     seats: bytes
     areas: tuple[AreaCounts, ...]
 
+    @property
+    def open(self) -> int:
+        """Return how many seats and places can be held."""
+        return self.seats.count(b"o") + sum(area.open for area in self.areas)
+
     def level_counts(self, level: int) -> SeatCounts:
         """Return the counts of a price level's numbered seats."""
         ranges = self.show.manifest.levels[level].ranges

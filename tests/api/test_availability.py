@@ -83,6 +83,18 @@ def test_head_tells_the_headers_alone(show: ShowDesk, what: str) -> None:
     )
 
 
+def test_head_tells_how_many_places_are_open(show: ShowDesk) -> None:
+    """As the body does, seats and areas together; also to who has the answer already."""
+    path = f"{show.path}/availability"
+    before = show.availability()["total"]["open"]
+    assert show.desk.http.head(path).headers["onsale-available"] == str(before)
+    show.held("B-1", areas={"floor": 2})
+    head = show.desk.http.head(path)
+    assert head.headers["onsale-available"] == str(before - 3)
+    had = show.desk.http.head(path, headers={"If-None-Match": head.headers["etag"]})
+    assert (had.status_code, had.headers["onsale-available"]) == (304, str(before - 3))
+
+
 @pytest.mark.parametrize("what", ["availability", "seating-plan"])
 def test_gzip_is_for_those_who_accept_it(show: ShowDesk, what: str) -> None:
     """Both get the same document."""

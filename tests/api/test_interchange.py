@@ -195,8 +195,8 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
 def published(stack: Stack, http: httpx.Client) -> Iterator[Published]:
     """A public event."""
     made = publish(stack, http)
-    with made.desk.http:
-        yield made
+    yield made
+    made.desk.http.close()
 
 
 @pytest.mark.parametrize("kind", ["show", "event", "performer", "venue"])

@@ -1,8 +1,8 @@
-"""Reads what is public, for calendars, schema.org and feeds: of the read model, and of it alone."""
+"""Reads what is public, for calendars, schema.org, feeds and pages: of the read model alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -10,11 +10,13 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.catalog.finder import Finder
 from engine.catalog.finding import PublicShow, new_on_sales, public_page, public_shows_of
 from engine.catalog.interchange.calendars import SHOWS_MAX
 from engine.catalog.interchange.feeds import ITEMS_MAX
 from engine.catalog.interchange.shown import Place, ShownShow
 from engine.catalog.pages import EventPage, Page, PerformerPage, PublicAddress, VenuePage
+from engine.platform.cached_reads import Keeping
 from engine.platform.database import public_transaction
 from engine.platform.ids import EntityId, Ids, Prefix
 
@@ -24,6 +26,14 @@ _KEPT: Final = timedelta(days=31)
 _NEW: Final = timedelta(days=92)
 """How long a sale that has begun is news."""
 
+_KEEPING: Final = Keeping(fresh_s=1.0, stale_s=5.0)
+_READ_AS: Final[dict[str, Any]] = {
+    "event": tuple[EventPage, list[ShownShow]],
+    "performer": tuple[PerformerPage, list[ShownShow]],
+    "venue": tuple[VenuePage, list[ShownShow]],
+}
+_encode: Final = msgspec.msgpack.Encoder().encode
+_NOTHING: Final = _encode(None)
 _COUNTED_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _VENUES: Final = (
     text("SELECT id, document FROM public_pages WHERE kind = 'venue' AND id IN :ids")
@@ -47,39 +57,79 @@ class NewOnSales(Struct, frozen=True, kw_only=True):
     country: str | None = None
 
 
-async def read_subject(app: AsyncEngine, ids: Ids, kind: str, entity: int) -> Subject | None:
-    """Return an `event`, a `performer` or a `venue` (`kind`); None: there is none in public.
+class PublicReads:
+    """What one process reads for everybody; what many ask for alike is read once a second.
 
-    Of its shows those to come, and those that were over only lately.
-
-    Raises:
+    Each read raises:
+        TooBusyError: too many reads of what is public wait.
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
-    page = await public_page(app, kind, entity)
-    if page is None:
-        return None
-    since = datetime.now(UTC) - _KEPT
-    listed = await public_shows_of(app, kind, entity, since=since, limit=SHOWS_MAX)
-    return Subject(page, await _shown(app, ids, listed))
 
+    def __init__(self, app: AsyncEngine, finder: Finder, ids: Ids) -> None:
+        """Take an engine of the application's role, what keeps reads, and the region's ids."""
+        self._app = app
+        self._finder = finder
+        self._ids = ids
 
-async def read_show(app: AsyncEngine, ids: Ids, show: int) -> ShownShow | None:
-    """Return one show; None: there is none in public. Raises as `read_subject`."""
-    listed = await public_shows_of(app, "show", show, limit=1)
-    return (await _shown(app, ids, listed))[0] if listed else None
+    async def subject(self, kind: str, entity: int) -> Subject | None:
+        """Return an `event`, a `performer` or a `venue` (`kind`); None: there is none in public.
 
+        Of its shows those to come, and those that were over only lately.
+        """
 
-async def read_new_on_sales(app: AsyncEngine, ids: Ids, wanted: NewOnSales) -> Sequence[ShownShow]:
-    """Return the shows whose sale has begun, the latest first. Raises as `read_subject`."""
-    listed = await new_on_sales(
-        app,
-        since=datetime.now(UTC) - _NEW,
-        limit=ITEMS_MAX,
-        reseller=wanted.reseller,
-        type=wanted.type,
-        country=wanted.country,
-    )
-    return await _shown(app, ids, listed)
+        async def read() -> bytes:
+            page = await public_page(self._app, kind, entity)
+            if page is None:
+                return _NOTHING
+            since = datetime.now(UTC) - _KEPT
+            listed = await public_shows_of(self._app, kind, entity, since=since, limit=SHOWS_MAX)
+            return _encode((page, await self._shown(listed)))
+
+        content = await self._finder.kept(f"shown:{kind}:{entity}", _KEEPING, read)
+        if content == _NOTHING:
+            return None
+        page, shown = msgspec.msgpack.decode(content, type=_READ_AS[kind])
+        return Subject(page, shown)
+
+    async def show(self, show: int) -> ShownShow | None:
+        """Return one show; None: there is none in public."""
+
+        async def read() -> bytes:
+            listed = await public_shows_of(self._app, "show", show, limit=1)
+            return _encode(await self._shown(listed))
+
+        found = await self._shows(f"shown:show:{show}", read)
+        return found[0] if found else None
+
+    async def new_on_sales(self, wanted: NewOnSales) -> Sequence[ShownShow]:
+        """Return the shows whose sale has begun, the latest first."""
+
+        async def read() -> bytes:
+            listed = await new_on_sales(
+                self._app,
+                since=datetime.now(UTC) - _NEW,
+                limit=ITEMS_MAX,
+                reseller=wanted.reseller,
+                type=wanted.type,
+                country=wanted.country,
+            )
+            return _encode(await self._shown(listed))
+
+        asked = f"{wanted.reseller}:{wanted.type}:{wanted.country}"
+        return await self._shows(f"shown:new:{asked}", read)
+
+    async def _shows(self, key: str, read: Callable[[], Awaitable[bytes]]) -> list[ShownShow]:
+        content = await self._finder.kept(key, _KEEPING, read)
+        return msgspec.msgpack.decode(content, type=list[ShownShow])
+
+    async def _shown(self, listed: Sequence[PublicShow]) -> list[ShownShow]:
+        venues = {show.venue_id for show in listed if show.venue_id is not None}
+        pages: dict[int, VenuePage] = {}
+        if venues:
+            async with public_transaction(self._app) as connection:
+                rows = (await connection.execute(_VENUES, {"ids": sorted(venues)})).all()
+            pages = {venue: msgspec.convert(document, VenuePage) for venue, document in rows}
+        return [tell_show(show, self._ids, pages.get(show.venue_id or 0)) for show in listed]
 
 
 def name_of(page: Page) -> tuple[str, str]:
@@ -91,17 +141,6 @@ def name_of(page: Page) -> tuple[str, str]:
             return page.performer, page.name
         case VenuePage():
             return page.venue, page.name
-
-
-async def _shown(app: AsyncEngine, ids: Ids, listed: Iterable[PublicShow]) -> list[ShownShow]:
-    shows = list(listed)
-    venues = {show.venue_id for show in shows if show.venue_id is not None}
-    pages: dict[int, VenuePage] = {}
-    if venues:
-        async with public_transaction(app) as connection:
-            rows = (await connection.execute(_VENUES, {"ids": sorted(venues)})).all()
-        pages = {venue: msgspec.convert(document, VenuePage) for venue, document in rows}
-    return [tell_show(show, ids, pages.get(show.venue_id or 0)) for show in shows]
 
 
 def tell_show(listed: PublicShow, ids: Ids, venue: VenuePage | None) -> ShownShow:
