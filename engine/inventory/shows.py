@@ -11,29 +11,43 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, select
+from sqlalchemy import RowMapping, bindparam, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
+from engine.inventory.price_versions import Prices, read_price_version
 from engine.inventory.seating_plan_format import SeatingPlan
+from engine.inventory.ticket_types import STANDARD, TicketType
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sharing import SharedReads
-from engine.platform.tables import fee_schedules, manifests, price_versions, queues, shows
+from engine.platform.tables import fee_schedules, manifests, queues, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
 _PRICE_VERSIONS_CACHED_MAX: Final = 4096
 _NO_QUEUE: Final = "off"
 
+# Those that have a price now, in their order.
+_OFFERED: Final = literal_column(
+    "(SELECT jsonb_agg(to_jsonb(type) ORDER BY type_no)"  # noqa: S608 - our own names
+    " FROM ticket_types AS type"
+    " JOIN price_versions AS priced"
+    " ON priced.show_id = shows.id AND priced.version = shows.price_version"
+    " WHERE type.show_id = shows.id"
+    f" AND (type.slug = '{STANDARD}' OR priced.type_prices ? type.slug))",
+    JSONB,
+).label("ticket_types")
 _SHOW: Final = (
     select(
         shows,
         fee_schedules.c.fee_bps,
         fee_schedules.c.fee_fixed,
         func.coalesce(queues.c.mode, _NO_QUEUE).label("queue_mode"),
+        _OFFERED,
     )
     .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
     .outerjoin(queues, queues.c.show_id == shows.c.id)
@@ -66,6 +80,8 @@ class Show(Struct, frozen=True, kw_only=True):
     """The last of its returns that the ledger had."""
     has_queue: bool = False
     """Whether holds need a pass of its waiting room; a change of it makes an inventory version."""
+    ticket_types: dict[str, TicketType] = {}
+    """By slug, those that are offered now, but for the standard one if nothing is told of it."""
     manifest: Manifest
     keys: ShowKeys
 
@@ -80,13 +96,6 @@ class Show(Struct, frozen=True, kw_only=True):
             *("max_per_hold", str(self.max_per_hold)),
             *("max_per_buyer", str(self.max_per_buyer)),
         ]
-
-
-class Prices(Struct, frozen=True):
-    """Face values of one price version: minor units of the show's currency, by level slug."""
-
-    version: int
-    face_values: dict[str, int]
 
 
 class UnknownShowError(LookupError):
@@ -156,14 +165,7 @@ class ShowBook:
         """
         known = self._prices.get((show, version))
         if known is None:
-            query = select(price_versions.c.prices).where(
-                price_versions.c.show_id == show, price_versions.c.version == version
-            )
-            face_values = (await connection.execute(query)).scalar_one_or_none()
-            if face_values is None:
-                msg = f"price version {version}"
-                raise LookupError(msg)
-            known = Prices(version, face_values)
+            known = await read_price_version(connection, show, version)
             self._prices[show, version] = known
             if len(self._prices) > _PRICE_VERSIONS_CACHED_MAX:
                 self._prices.popitem(last=False)
@@ -227,9 +229,14 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         price_version=row["price_version"],
         return_no=row["return_no"],
         has_queue=row["queue_mode"] != _NO_QUEUE,
+        ticket_types=_offered(row["ticket_types"]),
         manifest=manifest,
         keys=show_keys(row["id"]),
     )
+
+
+def _offered(found: object) -> dict[str, TicketType]:
+    return {one.slug: one for one in msgspec.convert(found or [], list[TicketType])}
 
 
 def _ms(moment: Any) -> int:  # noqa: ANN401 - a column's datetime
