@@ -33,6 +33,7 @@ class FactType(StrEnum):
     SHOW_SOLD_OUT = "show.sold_out"
     SHOW_CANCELLED = "show.cancelled"
     SHOW_RECOVERED = "show.recovered"
+    SHOW_PRICES_CHANGED = "show.prices_changed"
     QUEUE_DRAW_REVEALED = "queue.draw_revealed"
     PAYOUT_PAID = "payout.paid"
 
@@ -139,6 +140,16 @@ class ShowRecovered(Struct, frozen=True, kw_only=True):
     holds_ended: int
 
 
+class ShowPricesChanged(Struct, frozen=True, kw_only=True):
+    """New holds of a show are at other prices; those that live keep theirs.
+
+    `step` is the number of the scheduled step that brought it about; null if they were published.
+    """
+
+    price_version: int
+    step: int | None
+
+
 class QueueDrawRevealed(Struct, frozen=True, kw_only=True):
     """A waiting room's places are drawn, and all that proves the draw is published."""
 
@@ -166,6 +177,7 @@ FactData = (
     | ShowSoldOut
     | ShowCancelled
     | ShowRecovered
+    | ShowPricesChanged
     | QueueDrawRevealed
     | PayoutPaid
 )
@@ -188,6 +200,7 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_SOLD_OUT: ShowSoldOut,
         FactType.SHOW_CANCELLED: ShowCancelled,
         FactType.SHOW_RECOVERED: ShowRecovered,
+        FactType.SHOW_PRICES_CHANGED: ShowPricesChanged,
         FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
         FactType.PAYOUT_PAID: PayoutPaid,
     }

@@ -7,7 +7,7 @@ versions and recover the show to what PostgreSQL says.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -18,10 +18,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
+from engine.inventory.keys import ShowKeys
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
 from engine.inventory.shows import Show
 from engine.platform.database import tenant_transaction
+from engine.platform.ids import EntityId
 from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, seat_blocks, shows
 from engine.platform.unnest import columns_of, insert_rows, parameters
@@ -32,6 +34,25 @@ _SEAT_BLOCK: Final = ("show_id", "reseller_id", "seat_index", "reason")
 _ADD_SEAT_BLOCKS: Final = insert_rows(seat_blocks, _SEAT_BLOCK, "ON CONFLICT DO NOTHING")
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class NamedShow(Protocol):
+    """What a change has to know of a show."""
+
+    @property
+    def id(self) -> EntityId:
+        """Return which it is."""
+        ...
+
+    @property
+    def reseller(self) -> EntityId:
+        """Return whose it is."""
+        ...
+
+    @property
+    def keys(self) -> ShowKeys:
+        """Return where it is in the store."""
+        ...
 
 
 class Places(Struct, frozen=True):
@@ -125,7 +146,7 @@ async def unblock(
 async def change_show(
     app: AsyncEngine,
     redis: Store,
-    show: Show,
+    show: NamedShow,
     write: Callable[[AsyncConnection], Awaitable[object]],
 ) -> None:
     """Write what every process keeps of a show, which makes them read it again.
@@ -142,7 +163,9 @@ async def change_show(
     await _complete(redis, show, now, unblock=Places())
 
 
-async def _complete(redis: Store, show: Show, now: tuple[int, int], *, unblock: Places) -> None:
+async def _complete(
+    redis: Store, show: NamedShow, now: tuple[int, int], *, unblock: Places
+) -> None:
     """Tell the store of what is committed; a warning if it does not hear of it now."""
     try:
         await _apply(redis, show, now, block=Places(), unblock=unblock)
@@ -205,7 +228,7 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
 
 
 async def _apply(
-    redis: Store, show: Show, now: tuple[int, int], *, block: Places, unblock: Places
+    redis: Store, show: NamedShow, now: tuple[int, int], *, block: Places, unblock: Places
 ) -> None:
     epoch, version = now
     change = [

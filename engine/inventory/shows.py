@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
-from engine.inventory.price_versions import Prices, read_price_version
+from engine.inventory.price_versions import Prices, TypePrice, read_price_version
 from engine.inventory.seating_plan_format import SeatingPlan
 from engine.inventory.ticket_types import STANDARD, TicketType
 from engine.platform.database import tenant_transaction
@@ -33,7 +33,8 @@ _NO_QUEUE: Final = "off"
 
 # Those that have a price now, in their order.
 _OFFERED: Final = literal_column(
-    "(SELECT jsonb_agg(to_jsonb(type) ORDER BY type_no)"  # noqa: S608 - our own names
+    "(SELECT jsonb_agg(to_jsonb(type)"  # noqa: S608 - our own names
+    " || jsonb_build_object('price', priced.type_prices -> type.slug) ORDER BY type_no)"
     " FROM ticket_types AS type"
     " JOIN price_versions AS priced"
     " ON priced.show_id = shows.id AND priced.version = shows.price_version"
@@ -235,8 +236,17 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
     )
 
 
-def _offered(found: object) -> dict[str, TicketType]:
-    return {one.slug: one for one in msgspec.convert(found or [], list[TicketType])}
+def _offered(found: Any) -> dict[str, TicketType]:  # noqa: ANN401 - a JSONB column
+    """Read the types that are offered, each in those of its levels that it has a price in."""
+    types: dict[str, TicketType] = {}
+    for row in found or ():
+        one = msgspec.convert(row, TicketType)
+        price = msgspec.convert(row["price"], TypePrice | None)
+        if price is not None and price.share_bps is None:
+            priced = tuple(level for level in price.prices if one.is_for(level))
+            one = msgspec.structs.replace(one, levels=priced)
+        types[one.slug] = one
+    return types
 
 
 def _ms(moment: Any) -> int:  # noqa: ANN401 - a column's datetime
