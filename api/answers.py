@@ -10,11 +10,20 @@ from typing import Annotated, Final, cast
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from api.charges import (
+    NextPriceStep,
+    Price,
+    PricedType,
+    TypeName,
+    tell_next,
+    tell_price,
+    tell_types,
+)
 from api.times import utc
+from engine.catalog.price_steps import PriceStep
 from engine.catalog.show_looks import ListedShow, ShowLife
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids, Prefix
-from engine.platform.money import Charge
 from engine.sales.orders import OrderState
 from engine.sales.pricing import Quote, Tariff, ticket_charge
 from engine.sales.views import FailedOrder, HoldView, OrderView
@@ -22,18 +31,6 @@ from engine.sales.views import FailedOrder, HoldView, OrderView
 _TOLD_QUOTES_MAX: Final = 4096
 
 _encode: Final = msgspec.json.Encoder().encode
-
-TypeName = Annotated[str, Meta(examples=["standard"])]
-
-
-class Price(Struct, frozen=True):
-    """An itemised price in minor units: total = face_value + fee + tax - discount."""
-
-    face_value: int
-    fee: int
-    tax: int
-    discount: int
-    total: int
 
 
 class PriceLine(Struct, frozen=True):
@@ -134,13 +131,17 @@ class ShowAnswer(Struct, frozen=True):
 
 
 class PricedLevel(Struct, frozen=True):
-    """A price level, and what one of its tickets costs."""
+    """A price level, and what one of its tickets costs: at first one of the standard type.
+
+    `ticket_types` are the others that are offered in it.
+    """
 
     price_level: str
     name: str
     color: str | None
     seat_count: int
     price: Price
+    ticket_types: list[PricedType]
 
 
 class AreaOfShow(Struct, frozen=True):
@@ -173,15 +174,12 @@ class FullShowAnswer(ShowAnswer, frozen=True):
     capacity: int
     price_levels: list[PricedLevel]
     areas: list[AreaOfShow]
+    price_version: int
+    next_price_step: NextPriceStep | None
 
 
 # By the quote's identity; it is kept beside its price, so that the identity stays its own.
 _told_quotes: OrderedDict[int, tuple[Quote, ItemisedPrice]] = OrderedDict()
-
-
-def tell_price(charge: Charge) -> Price:
-    """Itemise what something costs."""
-    return Price(charge.face_value, charge.fee, charge.tax, charge.discount, charge.total)
 
 
 def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
@@ -304,8 +302,10 @@ def tell_listed_show(show: ListedShow, ids: Ids) -> ShowAnswer:
     )
 
 
-def tell_show(show: Show, life: ShowLife, tariff: Tariff, ids: Ids) -> FullShowAnswer:
-    """Tell a show with its rules and prices."""
+def tell_show(
+    show: Show, life: ShowLife, tariff: Tariff, ids: Ids, step: PriceStep | None
+) -> FullShowAnswer:
+    """Tell a show with its rules and prices, and the price step that is next."""
     manifest = show.manifest
 
     def named(prefix: Prefix, entity: int | None) -> str | None:
@@ -345,6 +345,7 @@ def tell_show(show: Show, life: ShowLife, tariff: Tariff, ids: Ids) -> FullShowA
                 color=level.color,
                 seat_count=manifest.seats_by_level[n],
                 price=tell_price(ticket_charge(tariff, level.slug)),
+                ticket_types=tell_types(show, tariff, level.slug),
             )
             for n, level in enumerate(manifest.levels)
         ],
@@ -352,6 +353,8 @@ def tell_show(show: Show, life: ShowLife, tariff: Tariff, ids: Ids) -> FullShowA
             AreaOfShow(area.slug, area.name, area.price_level, area.capacity)
             for area in manifest.areas
         ],
+        price_version=show.price_version,
+        next_price_step=None if step is None else tell_next(show, tariff, step),
     )
 
 

@@ -25,6 +25,7 @@ from api.show_inputs import ShowBody, ShowChangeBody
 from api.written import written_json
 from engine.catalog.changing import change_show
 from engine.catalog.life import Stores
+from engine.catalog.price_steps import look_ahead
 from engine.catalog.show_looks import list_shows, read_life
 from engine.catalog.shows import (
     NewShow,
@@ -260,8 +261,12 @@ async def _tell(request: ApiRequest, show: Show) -> FullShowAnswer:
         life = await read_life(runtime.app_engine, show.reseller, show.id)
     if life is None:
         raise show_not_found()
+    with store_failures():
+        ahead = await look_ahead(runtime.app_engine, show)
+    if ahead.inventory_version != show.inventory_version:
+        show = await runtime.box_office.reload(show)
     tariff = await runtime.box_office.prices(show, show.price_version)
-    return tell_show(show, life, tariff, runtime.ids)
+    return tell_show(show, life, tariff, runtime.ids, ahead.step)
 
 
 router = Router(

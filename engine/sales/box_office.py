@@ -150,6 +150,10 @@ class BoxOffice:
             return show
         if not isinstance(choose_types(show, wanted, selection), TypesRefused):
             return show
+        return await self.reload(show)
+
+    async def reload(self, show: Show) -> Show:
+        """Return the show as the ledger has it now."""
         with store_failures():
             return await self._book.reload(self._app, show.reseller, show.id)
 
