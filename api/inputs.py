@@ -4,14 +4,16 @@ Defaults are left out when a body is written again for its fingerprint, so that 
 added later does not change the fingerprints of requests that lack it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from api.problems import Fault
+from engine.catalog.shows import HOLD_TTL_S_MAX, HOLD_TTL_S_MIN
 from engine.platform import ids
 from engine.platform.legible import (
     BUYER_BYTES_MAX,
@@ -19,11 +21,14 @@ from engine.platform.legible import (
     LEGIBLE,
     is_legible,
 )
-from engine.sales.wanted import Wanted
+from engine.sales.wanted import Wanted, WantedType
 from engine.tenancy.names import name_fault
 
 PLACES_MAX: Final = 1000
 """In one request; far more than a hold may have, so that the show's own limit is what answers."""
+
+TYPES_MAX: Final = 30
+"""Ticket types of a show."""
 
 BLOCKED_SEATS_MAX: Final = 5000
 PAYMENT_REFERENCE_BYTES_MAX: Final = 500
@@ -40,6 +45,9 @@ KEY_PATTERN: Final = r"^[\x21-\x7e]+$(?!\n)"
 
 SeatLabel = Annotated[str, Meta(min_length=1, max_length=64, examples=["A-1-1"])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["vip"])]
+TypeSlug = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=32, examples=["child"])
+]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LEGIBLE)]
 Buyer = Annotated[
@@ -63,7 +71,14 @@ PaymentReference = Annotated[
         examples=["pay_8731"],
     ),
 ]
-Ttl = Annotated[int, Meta(ge=30, le=3600, description="Seconds until the hold ends.")]
+Ttl = Annotated[
+    int,
+    Meta(
+        ge=HOLD_TTL_S_MIN,
+        le=HOLD_TTL_S_MAX,
+        description="Seconds until the hold ends; left out, the show's `hold_ttl_s`.",
+    ),
+]
 QueuePass = Annotated[
     str,
     Meta(
@@ -100,41 +115,65 @@ class BestAvailable(Body, frozen=True, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
 
 
+class TypedPlaces(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which of the places are of a ticket type, and how many of the best available."""
+
+    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
+    areas: Areas | UnsetType = UNSET
+    best_available: Annotated[int, Meta(ge=1, le=PLACES_MAX)] | UnsetType = UNSET
+
+
+TicketTypes = Annotated[
+    dict[TypeSlug, TypedPlaces],
+    Meta(
+        max_length=TYPES_MAX,
+        description="Which of the places are of which ticket type; all others are `standard`.",
+    ),
+]
+
+
 class SelectionBody(Body, frozen=True, kw_only=True):
     """What to hold: numbered seats, places in areas by count, the best available, or a mix."""
 
     seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
     areas: Areas | UnsetType = UNSET
     best_available: BestAvailable | UnsetType | None = UNSET
+    ticket_types: TicketTypes | UnsetType = UNSET
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
         seats = self.seats or ()
-        areas, best = self.areas, self.best_available
-        if not areas and not best:
+        areas, best, types = self.areas, self.best_available, self.ticket_types
+        if not areas and not best and not types:
             return Wanted(seats)
         return Wanted(
             seats,
             tuple(sorted((areas or {}).items())),
             ((best.price_level, best.quantity),) if best else (),
+            tuple(_wanted_type(slug, places) for slug, places in sorted((types or {}).items())),
         )
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         seats = self.seats
+        faults = type_faults(self)
         if seats:
-            return repeated_seats(seats)
+            return [*repeated_seats(seats), *faults]
         if self.areas or self.best_available:
-            return ()
-        return [Fault("name at least one of seats, areas and best_available", pointer="")]
+            return faults
+        return [Fault("name at least one of seats, areas and best_available", pointer=""), *faults]
 
 
 class HoldBody(SelectionBody, frozen=True, kw_only=True):
     """A selection, for a buyer."""
 
     buyer: Buyer
-    ttl_s: Ttl = 600
+    ttl_s: Ttl | UnsetType = UNSET
     queue_pass: QueuePass = msgspec.field(default="", name="pass")
+
+    def ttl_ms(self, default_s: int) -> int:
+        """Return for how long to hold: what is asked for, or the show's default."""
+        return 1000 * (self.ttl_s or default_s)
 
     def fingerprint(self) -> int:
         """Return what stands for it; by which pass it came makes no other request of it."""
@@ -145,7 +184,7 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
         """List what no single field shows."""
         seats = self.seats
         is_short = len(self.buyer) * _UTF8_BYTES_MAX <= BUYER_BYTES_MAX
-        if is_short and seats and len(set(seats)) == len(seats):
+        if is_short and seats and not self.ticket_types and len(set(seats)) == len(seats):
             return ()
         faults = SelectionBody.faults(self)
         return [*faults, *too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)]
@@ -208,35 +247,6 @@ class ReleaseBlockBody(BlockBody, frozen=True, kw_only=True):
     """Withheld seats and places that go back on sale; the reason is for your own records."""
 
 
-class ShowBody(Body, frozen=True, kw_only=True):
-    """A show to put on sale, with the seating plan that it sells from."""
-
-    name: Name
-    venue: Name
-    starts_at: Moment
-    opens_at: Moment
-    closes_at: Moment | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
-    tax_bps: Bps = 0
-    prices: Annotated[
-        dict[Slug, Annotated[int, Meta(ge=0, le=10_000_000)]],
-        Meta(
-            max_length=250,
-            description="Face value in minor units, for every price level of the plan: its "
-            "category's name as a slug (`Kategorie I` is `kategorie-i`).",
-        ),
-    ]
-    max_per_hold: Annotated[int, Meta(ge=1, le=100)] = 10
-    max_per_buyer: Annotated[int, Meta(ge=1, le=10_000)] = 10
-    plan: Raw
-
-    def faults(self) -> Sequence[Fault]:
-        """List what no single field shows."""
-        return years_out_of_bounds(
-            {field: getattr(self, field) for field in ("starts_at", "opens_at", "closes_at")}
-        )
-
-
 def name_faults(pointer: str, name: str | UnsetType) -> list[Fault]:
     """List why nobody, and nothing that people are asked to trust, can be named so."""
     reason = None if name is UNSET else name_fault(name)
@@ -263,6 +273,49 @@ def repeated_seats(seats: Sequence[str]) -> list[Fault]:
             faults.append(Fault(f"{label} is named twice", pointer=f"/seats/{n}"))
         seen.add(label)
     return faults
+
+
+def type_faults(body: SelectionBody) -> list[Fault]:
+    """List what ticket types name that the selection has not, or that is named twice."""
+    if not body.ticket_types:
+        return []
+    faults: list[Fault] = []
+    left = Counter(body.areas or {})
+    best = body.best_available
+    left_best = best.quantity if best else 0
+    seats, seen = set(body.seats or ()), set[str]()
+    for slug, typed in body.ticket_types.items():
+        here = f"/ticket_types/{slug}"
+        for n, label in enumerate(typed.seats or ()):
+            if label not in seats:
+                faults.append(Fault("not among the seats", pointer=f"{here}/seats/{n}"))
+            elif label in seen:
+                faults.append(Fault(f"{label} is named twice", pointer=f"{here}/seats/{n}"))
+            seen.add(label)
+        for area, count in (typed.areas or {}).items():
+            left[area] -= count
+            if left[area] < 0:
+                reason = f"more places than the {(body.areas or {}).get(area, 0)} of the area"
+                faults.append(Fault(reason, pointer=f"{here}/areas/{_escaped(area)}"))
+        left_best -= typed.best_available or 0
+        if typed.best_available and left_best < 0:
+            faults.append(Fault("more than the quantity", pointer=f"{here}/best_available"))
+        if not typed.seats and not typed.areas and not typed.best_available:
+            faults.append(Fault("name at least one of seats, areas and best_available", here))
+    return faults
+
+
+def _wanted_type(slug: str, places: TypedPlaces) -> WantedType:
+    return WantedType(
+        slug,
+        places.seats or (),
+        tuple(sorted((places.areas or {}).items())),
+        places.best_available or 0,
+    )
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
 
 
 def is_visible(text: str) -> bool:

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from engine.catalog.finder import CONNECTIONS_MAX, Finder
 from engine.catalog.conflicts import ConflictFinder
+from engine.catalog.finder import CONNECTIONS_MAX, Finder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step

@@ -10,6 +10,7 @@ from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
 from workers.listings import run_listings
 from workers.metrics import run_metrics
+from workers.prices import run_prices
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
 from workers.returning import run_returning
@@ -25,6 +26,7 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "listings": run_listings,
     "metrics": run_metrics,
     "milestones": run_milestones,
+    "prices": run_prices,
     "recorder": run_recorder,
     "recovery": run_recovery,
     "returning": run_returning,

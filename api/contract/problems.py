@@ -80,8 +80,21 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.OVER_HOLD_LIMIT: {"most": _count(8)},
     ProblemKind.PURCHASE_FAILED: {"order": _words("ord_dev_00f3a1c05e9b7d24" + "5f" * 16)},
     ProblemKind.ORDER_NOT_CONFIRMED: {"order_status": _words("recording")},
+    ProblemKind.NOT_ON_SALE: {"state": _words("paused")},
+    ProblemKind.TRANSITION_REFUSED: {
+        "state": _words("cancelled"),
+        "action": _words("open"),
+        "reason": _words("it is cancelled, which is final: add another date"),
+        "allowed": _places("add-date"),
+    },
+    ProblemKind.CHOICE_REFUSED: {
+        "reason": _words("over"),
+        "choice": _words("refund", "keep", "credit", "voucher"),
+        "offered": _places("refund"),
+    },
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
+    ProblemKind.PRICES_CHANGED: {"price_version": _count(3)},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
     ProblemKind.SHOWS_TO_COME: {"shows": _SHOWS_TO_COME},
     ProblemKind.STILL_SELLING: {"shows": _SHOWS_TO_COME},
@@ -111,6 +124,9 @@ _DETAILS: Final = {
 }
 _WITH_ERRORS: Final = {
     ProblemKind.INVALID_REQUEST: [{"reason": "expected at least 30", "pointer": "/ttl_s"}],
+    ProblemKind.TICKET_TYPES_REFUSED: [
+        {"reason": "at most 2 in one hold", "pointer": "/ticket_types/child"},
+    ],
     ProblemKind.KEY_REUSED: [
         {"reason": "was used with another body", "header": "Idempotency-Key"},
     ],

@@ -6,34 +6,52 @@ and the script answers `stale` when they are no longer the show's.
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, select
+from sqlalchemy import RowMapping, bindparam, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
+from engine.inventory.price_versions import Prices, TypePrice, read_price_version
 from engine.inventory.seating_plan_format import SeatingPlan
+from engine.inventory.ticket_types import STANDARD, TicketType
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sharing import SharedReads
-from engine.platform.tables import fee_schedules, manifests, price_versions, queues, shows
+from engine.platform.tables import fee_schedules, manifests, queues, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
 _PRICE_VERSIONS_CACHED_MAX: Final = 4096
 _NO_QUEUE: Final = "off"
+DRAFT: Final = "draft"
+"""The state of a show whose inventory was never opened."""
 
+# Those that have a price now, in their order.
+_OFFERED: Final = literal_column(
+    "(SELECT jsonb_agg(to_jsonb(type)"  # noqa: S608 - our own names
+    " || jsonb_build_object('price', priced.type_prices -> type.slug) ORDER BY type_no)"
+    " FROM ticket_types AS type"
+    " JOIN price_versions AS priced"
+    " ON priced.show_id = shows.id AND priced.version = shows.price_version"
+    " WHERE type.show_id = shows.id"
+    f" AND (type.slug = '{STANDARD}' OR priced.type_prices ? type.slug))",
+    JSONB,
+).label("ticket_types")
 _SHOW: Final = (
     select(
         shows,
         fee_schedules.c.fee_bps,
         fee_schedules.c.fee_fixed,
         func.coalesce(queues.c.mode, _NO_QUEUE).label("queue_mode"),
+        _OFFERED,
     )
     .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
     .outerjoin(queues, queues.c.show_id == shows.c.id)
@@ -62,31 +80,56 @@ class Show(Struct, frozen=True, kw_only=True):
     epoch: int
     inventory_version: int
     price_version: int
+    hold_ttl_s: int = 600
+    """For how long a hold is that does not say."""
+    is_archived: bool = False
+    """Whether the inventory store has nothing of it any more."""
     return_no: int = 0
     """The last of its returns that the ledger had."""
     has_queue: bool = False
     """Whether holds need a pass of its waiting room; a change of it makes an inventory version."""
+    ticket_types: dict[str, TicketType] = {}
+    """By slug, those that are offered now, but for the standard one if nothing is told of it."""
     manifest: Manifest
     keys: ShowKeys
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the inventory store is to have it: see the function of that name."""
+        return self.state != DRAFT and not self.is_archived
 
     def rules(self) -> list[str]:
         """Return what the scripts read of it from `meta`: field, value, field, value, ..."""
         return [
             *("version", str(self.inventory_version)),
             *("return_no", str(self.return_no)),
-            *("sale_state", self.state),
-            *("opens_at", str(self.opens_at_ms)),
-            *("closes_at", str(self.closes_at_ms or 0)),
+            *_rules(self.state, self.opens_at_ms, self.closes_at_ms),
             *("max_per_hold", str(self.max_per_hold)),
             *("max_per_buyer", str(self.max_per_buyer)),
         ]
 
 
-class Prices(Struct, frozen=True):
-    """Face values of one price version: minor units of the show's currency, by level slug."""
+def is_stored(row: Mapping[Any, Any]) -> bool:
+    """Whether the inventory store is to have a show: no draft, and none that was archived."""
+    return row["state"] != DRAFT and row["archived_at"] is None
 
-    version: int
-    face_values: dict[str, int]
+
+def sale_rules(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Return what a change of a show's row changes in `meta`: field, value, field, value, ..."""
+    closes_at = row["closes_at"]
+    return (
+        *_rules(row["state"], _ms(row["opens_at"]), None if closes_at is None else _ms(closes_at)),
+        *("max_per_hold", str(row["max_per_hold"])),
+        *("max_per_buyer", str(row["max_per_buyer"])),
+    )
+
+
+def _rules(state: str, opens_at_ms: int, closes_at_ms: int | None) -> tuple[str, ...]:
+    return (
+        *("sale_state", state),
+        *("opens_at", str(opens_at_ms)),
+        *("closes_at", str(closes_at_ms or 0)),
+    )
 
 
 class UnknownShowError(LookupError):
@@ -156,14 +199,7 @@ class ShowBook:
         """
         known = self._prices.get((show, version))
         if known is None:
-            query = select(price_versions.c.prices).where(
-                price_versions.c.show_id == show, price_versions.c.version == version
-            )
-            face_values = (await connection.execute(query)).scalar_one_or_none()
-            if face_values is None:
-                msg = f"price version {version}"
-                raise LookupError(msg)
-            known = Prices(version, face_values)
+            known = await read_price_version(connection, show, version)
             self._prices[show, version] = known
             if len(self._prices) > _PRICE_VERSIONS_CACHED_MAX:
                 self._prices.popitem(last=False)
@@ -225,11 +261,27 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         epoch=row["epoch"],
         inventory_version=row["inventory_version"],
         price_version=row["price_version"],
+        hold_ttl_s=row["hold_ttl_s"],
+        is_archived=row["archived_at"] is not None,
         return_no=row["return_no"],
         has_queue=row["queue_mode"] != _NO_QUEUE,
+        ticket_types=_offered(row["ticket_types"]),
         manifest=manifest,
         keys=show_keys(row["id"]),
     )
+
+
+def _offered(found: Any) -> dict[str, TicketType]:  # noqa: ANN401 - a JSONB column
+    """Read the types that are offered, each in those of its levels that it has a price in."""
+    types: dict[str, TicketType] = {}
+    for row in found or ():
+        one = msgspec.convert(row, TicketType)
+        price = msgspec.convert(row["price"], TypePrice | None)
+        if price is not None and price.share_bps is None:
+            priced = tuple(level for level in price.prices if one.is_for(level))
+            one = msgspec.structs.replace(one, levels=priced)
+        types[one.slug] = one
+    return types
 
 
 def _ms(moment: Any) -> int:  # noqa: ANN401 - a column's datetime

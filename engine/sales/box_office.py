@@ -13,7 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
-from engine.inventory.availability import InventoryState, read_inventory
+from engine.inventory.availability import (
+    InventoryState,
+    NotStored,
+    read_inventory,
+    read_ledgered,
+)
 from engine.inventory.commands import (
     AlreadyPurchased,
     Areas,
@@ -25,6 +30,7 @@ from engine.inventory.commands import (
     KeyReused,
     Malformed,
     NoneTogether,
+    NotOnSale,
     Outcome,
     OverHoldLimit,
     Purchased,
@@ -32,15 +38,18 @@ from engine.inventory.commands import (
     Refusal,
     SeatsTaken,
     Unavailable,
+    Unknown,
 )
 from engine.inventory.lanes import Lanes
 from engine.inventory.shows import Show, ShowBook
 from engine.inventory.sold_watch import SoldWatch
+from engine.inventory.ticket_types import sorted_types
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId, HoldId, Ids
 from engine.platform.redis import Store
 from engine.platform.sharing import SharedReads
+from engine.sales.chosen_types import TypesRefused, choose_types
 from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import (
     Failure,
@@ -131,6 +140,23 @@ class BoxOffice:
         """Return a reseller's show if it is in memory; None: ask for it with `show`."""
         return self._book.known(reseller, show)
 
+    async def newest_for(self, show: Show, wanted: Wanted) -> Show:
+        """Return the show, read anew if it seems not to have the ticket types that are wanted.
+
+        What is refused here never gets to the store, which would tell that the show has changed.
+        """
+        selection = resolve(show, wanted)
+        if isinstance(selection, UnknownPlaces) or selection.tickets > LIMIT_MAX:
+            return show
+        if not isinstance(choose_types(show, wanted, selection), TypesRefused):
+            return show
+        return await self.reload(show)
+
+    async def reload(self, show: Show) -> Show:
+        """Return the show as the ledger has it now."""
+        with store_failures():
+            return await self._book.reload(self._app, show.reseller, show.id)
+
     def is_full(self, show: Show) -> bool:
         """Whether the show takes no command just now: every one would be `Overloaded`."""
         lane = self._lanes.known(show.id)
@@ -145,7 +171,7 @@ class BoxOffice:
         ttl_ms: int,
         wanted: Wanted,
         fingerprint: Callable[[], int],
-    ) -> Asked | UnknownPlaces | Refusal:
+    ) -> Asked | UnknownPlaces | TypesRefused | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
         `fingerprint` is called for what gets to the store, which most of a sold-out show does not.
@@ -158,6 +184,10 @@ class BoxOffice:
         if selection.tickets > LIMIT_MAX:
             # No show allows it: refused before it costs the store any time.
             return OverHoldLimit(show.max_per_hold)
+        if wanted.types:
+            selection = choose_types(show, wanted, selection)
+            if isinstance(selection, TypesRefused):
+                return selection
         digest = self._ids.derive_digest(show.reseller, show.id, key)
         known = self._sold.refuse(show, digest, selection)
         if known is not None:
@@ -167,13 +197,16 @@ class BoxOffice:
 
     def ask_replace(
         self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
-    ) -> Asked | UnknownPlaces | OverHoldLimit:
+    ) -> Asked | UnknownPlaces | TypesRefused | OverHoldLimit:
         """Ask to put another selection in the place of a hold's, or leave it as it is."""
         selection = resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
         if selection.tickets > LIMIT_MAX:
             return OverHoldLimit(show.max_per_hold)
+        selection = choose_types(show, wanted, selection)
+        if isinstance(selection, TypesRefused):
+            return selection
         return self._ask(show, commands.Replace(hold, fingerprint, selection))
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
@@ -197,6 +230,9 @@ class BoxOffice:
         if not isinstance(outcome, _STANDING):
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
+            if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
+                # A show that was archived: its orders are in the ledger alone.
+                return await self._recorded_hold(show, asked.command.hold) or outcome
             return outcome
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
@@ -205,9 +241,10 @@ class BoxOffice:
         manifest = show.manifest
         version, areas = outcome.price_version, outcome.areas
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
-        quote = self._quotes.known(show, version, levels, areas)
+        types = sorted_types(outcome.types, outcome.seats, areas) if outcome.types else ()
+        quote = self._quotes.known(show, version, levels, areas, types)
         if quote is None:
-            quote = await self._quote(show, version, levels, areas)
+            quote = await self._quote(show, version, levels, areas, types)
         return HoldView(
             asked.command.hold,
             show,
@@ -216,11 +253,12 @@ class BoxOffice:
             labels,
             {manifest.areas[area].slug: count for area, count in sorted(areas)} if areas else {},
             quote,
+            types,
         )
 
     async def tell_purchase(
         self, show: Show, asked: Asked
-    ) -> OrderView | KeyReused | AlreadyPurchased | Ended | Malformed | Unavailable:
+    ) -> OrderView | KeyReused | AlreadyPurchased | NotOnSale | Ended | Malformed | Unavailable:
         """Wait for what became of a purchase: confirmed once its row is committed."""
         command = asked.command
         assert isinstance(command, commands.Purchase)  # noqa: S101 - as `ask_purchase` made it
@@ -231,7 +269,7 @@ class BoxOffice:
             # Redis may have lost what the ledger has.
             return await self._recorded_purchase(show, command) or outcome
         assert isinstance(  # noqa: S101 - batch.lua answers a purchase with nothing else
-            outcome, KeyReused | AlreadyPurchased | Malformed | Unavailable
+            outcome, KeyReused | AlreadyPurchased | NotOnSale | Malformed | Unavailable
         )
         return outcome
 
@@ -264,9 +302,15 @@ class BoxOffice:
 
     async def availability(self, show: Show) -> InventoryState | Recovering:
         """Return the seat map and the counts, read after this was asked for."""
-        read = partial(read_inventory, self._redis, self._source(show))
         with store_failures():
-            return await self._readings.get(show.id, read)
+            return await self._readings.get(show.id, partial(self._read, show))
+
+    async def _read(self, show: Show) -> InventoryState | Recovering:
+        found = await read_inventory(self._redis, self._source(show))
+        if not isinstance(found, NotStored):
+            return found
+        async with tenant_transaction(self._app, show.reseller) as connection:
+            return await read_ledgered(connection, await self._book.read(connection, show.id))
 
     async def prices(self, show: Show, version: int) -> Tariff:
         """Return what tickets cost at a price version."""
@@ -278,6 +322,7 @@ class BoxOffice:
         return Tariff(
             currency=show.currency,
             prices=known.face_values,
+            types=known.types,
             fees=FeeSchedule(fee_bps=show.fee_bps, fee_fixed=show.fee_fixed),
             tax_bps=show.tax_bps,
         )
@@ -293,11 +338,18 @@ class BoxOffice:
             lane = self._lanes.make(show.id, self._source(show))
         return Asked(command, lane.submit(command, knows_of_queue=show.has_queue))
 
-    async def _quote(self, show: Show, version: int, levels: Sequence[int], areas: Areas) -> Quote:
-        known = self._quotes.known(show, version, levels, areas)
+    async def _quote(
+        self,
+        show: Show,
+        version: int,
+        levels: Sequence[int],
+        areas: Areas,
+        types: tuple[str, ...],
+    ) -> Quote:
+        known = self._quotes.known(show, version, levels, areas, types)
         if known is None:
             tariff = await self.prices(show, version)
-            known = self._quotes.make(show, version, levels, areas, tariff)
+            known = self._quotes.make(show, version, levels, areas, types, tariff)
         return known
 
     async def _confirm(
@@ -334,6 +386,7 @@ class BoxOffice:
         payment_reference: str | None,
     ) -> OrderView:
         _, levels = show.manifest.labels_and_levels(sorted(sale.seats))
+        types = sorted_types(sale.types, sale.seats, sale.areas)
         return OrderView(
             order=hold,
             show=show,
@@ -341,14 +394,25 @@ class BoxOffice:
             buyer=sale.buyer,
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
-            quote=await self._quote(show, sale.price_version, levels, sale.areas),
+            quote=await self._quote(show, sale.price_version, levels, sale.areas, types),
             tickets=(
-                order_tickets(hold, show.manifest, sale.seats, sale.areas)
+                order_tickets(hold, show.manifest, sale.seats, sale.areas, types)
                 if status is OrderState.CONFIRMED
                 else ()
             ),
             failure=Failure.STRANDED if status is OrderState.FAILED else None,
         )
+
+    async def _recorded_hold(self, show: Show, hold: HoldId) -> HoldView | None:
+        """Tell a purchased hold by its order, if the ledger has one that stands."""
+        current = await self.show(show.reseller, show.id)
+        found = None if current.is_stored else await self._find(show, hold)
+        if found is None or found.state is not OrderState.CONFIRMED:
+            return None
+        manifest = show.manifest
+        labels, _ = manifest.labels_and_levels(found.seats)
+        areas = {manifest.areas[area].slug: count for area, count in found.areas}
+        return HoldView(hold, show, found.buyer, None, labels, areas, found.quote)
 
     async def _recorded(self, show: Show, order: HoldId) -> OrderView | None:
         found = await self._find(show, order)
@@ -408,7 +472,7 @@ class BoxOffice:
             payment_reference=found.payment_reference,
             quote=found.quote,
             tickets=(
-                order_tickets(order, show.manifest, found.seats, found.areas)
+                order_tickets(order, show.manifest, found.seats, found.areas, found.types)
                 if found.state is OrderState.CONFIRMED
                 else ()
             ),

@@ -46,6 +46,10 @@ from engine.platform.tables.finding import (
     pages,
     search_words,
 )
+from engine.platform.tables.prices import (
+    price_steps,
+    ticket_types,
+)
 from engine.platform.tables.sealing import (
     data_keys,
 )
@@ -57,6 +61,7 @@ from engine.platform.tables.selling import (
     idempotency_keys,
     journal_entries,
     manifests,
+    order_choices,
     order_lines,
     orders,
     postings,
@@ -67,6 +72,7 @@ from engine.platform.tables.selling import (
     refund_requests,
     returns,
     seat_blocks,
+    show_changes,
     shows,
     stranded_facts,
     tickets,
@@ -116,12 +122,14 @@ __all__ = (
     "oauth_clients",
     "oauth_codes",
     "oauth_grants",
+    "order_choices",
     "order_lines",
     "orders",
     "outgoing_mails",
     "pages",
     "performers",
     "postings",
+    "price_steps",
     "price_versions",
     "queues",
     "recorder_positions",
@@ -133,9 +141,11 @@ __all__ = (
     "search_words",
     "seat_blocks",
     "sessions",
+    "show_changes",
     "shows",
     "signing_keys",
     "stranded_facts",
+    "ticket_types",
     "tickets",
     "told_shows",
     "trail_drafts",
