@@ -66,6 +66,17 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
+    ProblemKind.EDITS_REFUSED: {
+        "seats": _LABELS,
+        "areas": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": "How many open places they have, by area.",
+            "examples": [{"floor": 12}],
+        },
+    },
+    ProblemKind.INVENTORY_CHANGED: {"inventory_version": _count(7)},
+    ProblemKind.TOO_MANY_EDITS: {"most": _count(10_000)},
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,

@@ -33,6 +33,7 @@ class FactType(StrEnum):
     SHOW_SOLD_OUT = "show.sold_out"
     SHOW_CANCELLED = "show.cancelled"
     SHOW_RECOVERED = "show.recovered"
+    SHOW_INVENTORY_CHANGED = "show.inventory_changed"
     QUEUE_DRAW_REVEALED = "queue.draw_revealed"
     PAYOUT_PAID = "payout.paid"
 
@@ -128,6 +129,21 @@ class ShowCancelled(Struct, frozen=True, kw_only=True):
     """A show does not take place."""
 
 
+class ShowInventoryChanged(Struct, frozen=True, kw_only=True):
+    """A show's places were edited while it sells: live maps begin anew.
+
+    Prices are the same, under the next price version. `capacities` are of the areas that have
+    another one now.
+    """
+
+    inventory_version: int
+    price_version: int
+    seats_moved: int
+    seats_taken_out: int
+    seats_put_back: int
+    capacities: dict[str, int]
+
+
 class ShowRecovered(Struct, frozen=True, kw_only=True):
     """A show is on sale again after its inventory was lost, moved or in doubt.
 
@@ -166,6 +182,7 @@ FactData = (
     | ShowSoldOut
     | ShowCancelled
     | ShowRecovered
+    | ShowInventoryChanged
     | QueueDrawRevealed
     | PayoutPaid
 )
@@ -188,6 +205,7 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_SOLD_OUT: ShowSoldOut,
         FactType.SHOW_CANCELLED: ShowCancelled,
         FactType.SHOW_RECOVERED: ShowRecovered,
+        FactType.SHOW_INVENTORY_CHANGED: ShowInventoryChanged,
         FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
         FactType.PAYOUT_PAID: PayoutPaid,
     }

@@ -6,7 +6,7 @@ inventory version. Where the two part, because a process died in between, the wo
 versions and recover the show to what PostgreSQL says.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,7 @@ from msgspec import Struct
 from redis.exceptions import RedisError
 from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
@@ -41,6 +42,23 @@ class Places(Struct, frozen=True):
     areas: Areas = ()
 
 
+class Change(Struct, frozen=True, kw_only=True):
+    """One step of the store to the next inventory version. Seats are positions."""
+
+    block: Places = Places()
+    unblock: Places = Places()
+    fields: tuple[str, ...] = ()
+    """Of `meta`: field, value, ..."""
+    must_be_free: Sequence[int] = ()
+    """Seats that change their price: refused if a buyer has one."""
+    take_out: Sequence[int] = ()
+    put_back_open: Sequence[int] = ()
+    put_back_blocked: Sequence[int] = ()
+    capacities: Areas = ()
+    """Places to add to an area; below 0: open ones to take away."""
+    edit_no: int | None = None
+
+
 class BlocksChanged(Struct, frozen=True):
     """Both stores have it."""
 
@@ -58,10 +76,19 @@ Remember = Callable[[AsyncConnection, BlocksChanged], Awaitable[None]]
 """Keeps the answer for a repeated request, in the transaction that has the effect."""
 
 
-class _RefusedError(Exception):
+class PlacesRefused(Struct, frozen=True):
+    """The store changed nothing: these seats are held or sold, these areas have so many open."""
+
+    seats: tuple[int, ...]
+    areas: Areas
+
+
+class RefusedError(Exception):
     """Rolls the transaction back, and carries why."""
 
-    def __init__(self, refusal: BlocksRefused | Recovering) -> None:
+    def __init__(self, refusal: PlacesRefused | Recovering) -> None:
+        """Take why."""
+        super().__init__(repr(refusal))
         self.refusal = refusal
 
 
@@ -88,14 +115,17 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            epoch, version = await _lock(connection, show.id)
+            epoch, version = await lock_show(connection, show.id)
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(version + 1)
             await remember(connection, changed)
-            await _apply(redis, show, (epoch, version), block=places, unblock=Places())
-    except _RefusedError as refused:
-        return refused.refusal
+            await apply(redis, show, (epoch, version), Change(block=places))
+    except RefusedError as refused:
+        why = refused.refusal
+        if isinstance(why, Recovering):
+            return why
+        return BlocksRefused(why.seats, tuple(area for area, _ in why.areas))
     return changed
 
 
@@ -111,14 +141,14 @@ async def unblock(
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            epoch, version = await _lock(connection, show.id)
+            epoch, version = await lock_show(connection, show.id)
             await _erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(version + 1)
             await remember(connection, changed)
     except _ShortError as short:
         return BlocksRefused((), short.areas)
-    await _complete(redis, show, (epoch, version), unblock=places)
+    await complete(app, redis, show, (epoch, version), Change(unblock=places))
     return changed
 
 
@@ -136,21 +166,39 @@ async def change_show(
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     async with tenant_transaction(app, show.reseller) as connection:
-        now = await _lock(connection, show.id)
+        now = await lock_show(connection, show.id)
         await write(connection)
         await _raise_version(connection, show.id)
-    await _complete(redis, show, now, unblock=Places())
+    await complete(app, redis, show, now, Change())
 
 
-async def _complete(redis: Store, show: Show, now: tuple[int, int], *, unblock: Places) -> None:
-    """Tell the store of what is committed; a warning if it does not hear of it now."""
+async def complete(
+    app: AsyncEngine, redis: Store, show: Show, now: tuple[int, int], change: Change
+) -> None:
+    """Tell the store of what is committed; a warning if it does not hear of it now.
+
+    A store that is at another version than the ledger was may be at the one that it has now, by a
+    change that the ledger never had: one version more, and the workers see that the two differ.
+    """
     try:
-        await _apply(redis, show, now, block=Places(), unblock=unblock)
-    except (_RefusedError, RedisError, OSError, TimeoutError) as error:
+        await apply(redis, show, now, change)
+    except (RefusedError, RedisError, OSError, TimeoutError) as error:
         _log.warning("changed in the ledger only, for now", error=repr(error))
+        if isinstance(error, RefusedError):
+            await _part(app, show)
 
 
-async def _lock(connection: AsyncConnection, show: int) -> tuple[int, int]:
+async def _part(app: AsyncEngine, show: Show) -> None:
+    """Let the ledger's version differ from the store's, so that workers take it to the ledger's."""
+    try:
+        async with tenant_transaction(app, show.reseller) as connection:
+            await _raise_version(connection, show.id)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        _log.warning("not parted from the store", error=repr(error))
+
+
+async def lock_show(connection: AsyncConnection, show: int) -> tuple[int, int]:
+    """Lock a show's row against recoveries and other changes; return epoch, inventory version."""
     await connection.execute(_BOUND_THE_WAIT)
     query = select(shows.c.epoch, shows.c.inventory_version).where(shows.c.id == show)
     epoch, version = (await connection.execute(query.with_for_update())).one()
@@ -204,28 +252,40 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         raise _ShortError(tuple(short))
 
 
-async def _apply(
-    redis: Store, show: Show, now: tuple[int, int], *, block: Places, unblock: Places
-) -> None:
+async def apply(redis: Store, show: Show, now: tuple[int, int], change: Change) -> None:
+    """Take the store from an epoch's inventory version, `now`, to the next.
+
+    Raises:
+        RefusedError: with why; nothing was changed.
+        redis.RedisError, OSError, TimeoutError: the store failed, and may have done it.
+    """
     epoch, version = now
-    change = [
+    blocks = [
+        *((area, count) for area, count in change.block.areas),
+        *((area, -count) for area, count in change.unblock.areas),
+    ]
+    packed = [
         epoch,
         version,
         version + 1,
         await read_clock(redis, show.keys) + _LATE_MS,
-        block.seats,
-        unblock.seats,
-        [
-            *((area, count) for area, count in block.areas),
-            *((area, -count) for area, count in unblock.areas),
-        ],
-        [],  # the rules stay; the script sets the version
+        change.block.seats,
+        change.unblock.seats,
+        blocks,
+        change.fields,  # the other rules stay; the script sets the version
+        change.must_be_free,
+        change.take_out,
+        change.put_back_open,
+        change.put_back_blocked,
+        change.capacities,
+        change.edit_no or False,
     ]
     reply = await load_script("change_inventory").call(
-        redis, show.keys.inventory(), msgspec.msgpack.encode(change)
+        redis, show.keys.inventory(), msgspec.msgpack.encode(packed)
     )
     status, *rest = _decode(reply)
     if status == "refused":
-        raise _RefusedError(BlocksRefused(tuple(rest[0]), tuple(area for area, _, _ in rest[1])))
+        areas = tuple((area, opened) for area, opened, _ in rest[1])
+        raise RefusedError(PlacesRefused(tuple(rest[0]), areas))
     if status != "changed":
-        raise _RefusedError(Recovering())
+        raise RefusedError(Recovering())

@@ -34,6 +34,7 @@ from engine.inventory.commands import (
     Unavailable,
 )
 from engine.inventory.lanes import Lanes
+from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show, ShowBook
 from engine.inventory.sold_watch import SoldWatch
 from engine.platform.database import tenant_transaction
@@ -197,17 +198,21 @@ class BoxOffice:
         if not isinstance(outcome, _STANDING):
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
+            if isinstance(outcome, Malformed):
+                return await self._taken_out(show, asked.command) or outcome
             return outcome
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
             if found is None:
                 return InDoubt()
-        manifest = show.manifest
         version, areas = outcome.price_version, outcome.areas
+        manifest = show.manifest
+        if not show.knows_places_of(version):
+            manifest = await self._places(show, version)
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
         quote = self._quotes.known(show, version, levels, areas)
         if quote is None:
-            quote = await self._quote(show, version, levels, areas)
+            quote = await self._quote(show, manifest, version, levels, areas)
         return HoldView(
             asked.command.hold,
             show,
@@ -293,11 +298,27 @@ class BoxOffice:
             lane = self._lanes.make(show.id, self._source(show))
         return Asked(command, lane.submit(command, knows_of_queue=show.has_queue))
 
-    async def _quote(self, show: Show, version: int, levels: Sequence[int], areas: Areas) -> Quote:
+    async def _places(self, show: Show, price_version: int) -> Manifest:
+        """Return what places were sold by at a price version, before or after an edit of them."""
+        with store_failures():
+            return await self._book.places_at(self._app, show, price_version)
+
+    async def _taken_out(self, show: Show, command: commands.Command) -> SeatsTaken | None:
+        """Tell which of the seats a command names were taken out since the show was read."""
+        if not isinstance(command, commands.Hold | commands.Replace):
+            return None
+        with store_failures():
+            now = (await self._book.get(self._app, show.reseller, show.id)).manifest
+        gone = tuple(seat for seat in command.selection.seats if not now.is_seat(seat))
+        return SeatsTaken(gone) if gone else None
+
+    async def _quote(
+        self, show: Show, manifest: Manifest, version: int, levels: Sequence[int], areas: Areas
+    ) -> Quote:
         known = self._quotes.known(show, version, levels, areas)
         if known is None:
             tariff = await self.prices(show, version)
-            known = self._quotes.make(show, version, levels, areas, tariff)
+            known = self._quotes.make(show, manifest, version, levels, areas, tariff)
         return known
 
     async def _confirm(
@@ -333,7 +354,8 @@ class BoxOffice:
         status: OrderState,
         payment_reference: str | None,
     ) -> OrderView:
-        _, levels = show.manifest.labels_and_levels(sorted(sale.seats))
+        manifest = await self._places(show, sale.price_version)
+        _, levels = manifest.labels_and_levels(sorted(sale.seats))
         return OrderView(
             order=hold,
             show=show,
@@ -341,9 +363,9 @@ class BoxOffice:
             buyer=sale.buyer,
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
-            quote=await self._quote(show, sale.price_version, levels, sale.areas),
+            quote=await self._quote(show, manifest, sale.price_version, levels, sale.areas),
             tickets=(
-                order_tickets(hold, show.manifest, sale.seats, sale.areas)
+                order_tickets(hold, manifest, sale.seats, sale.areas)
                 if status is OrderState.CONFIRMED
                 else ()
             ),
@@ -399,6 +421,7 @@ class BoxOffice:
                 return await find_order(connection, show.id, order)
 
     async def _view_recorded(self, show: Show, order: HoldId, found: RecordedOrder) -> OrderView:
+        manifest = await self._places(show, found.price_version)
         return OrderView(
             order=order,
             show=show,
@@ -408,7 +431,7 @@ class BoxOffice:
             payment_reference=found.payment_reference,
             quote=found.quote,
             tickets=(
-                order_tickets(order, show.manifest, found.seats, found.areas)
+                order_tickets(order, manifest, found.seats, found.areas)
                 if found.state is OrderState.CONFIRMED
                 else ()
             ),

@@ -218,8 +218,9 @@ def _fact(entry: Entry) -> SeatsSold:
 
 def _price(read: ReadEntry, terms: Terms) -> Sale:
     fact = read.fact
-    seats = tuple([(seat, terms.places.seat(seat)) for seat in fact.seats])
-    areas = tuple([(area, count, terms.places.area(area)) for area, count in fact.areas])
+    places = terms.places_at(fact.price_version)
+    seats = tuple([(seat, places.seat(seat)) for seat in fact.seats])
+    areas = tuple([(area, count, places.area(area)) for area, count in fact.areas])
     return Sale(
         id=read.entry.id,
         fact=fact,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine.inventory.commands import Areas
+from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.sales.pricing import Quote, Tariff, quote
 
@@ -32,11 +33,19 @@ class Quotes:
         """Return what places cost at a price version, None if it was not asked for lately."""
         return self._known.get(_compose(show, version, levels, areas))
 
-    def make(
-        self, show: Show, version: int, levels: Iterable[int], areas: Areas, tariff: Tariff
+    def make(  # noqa: PLR0913, PLR0917 -- all that a price depends on
+        self,
+        show: Show,
+        manifest: Manifest,
+        version: int,
+        levels: Iterable[int],
+        areas: Areas,
+        tariff: Tariff,
     ) -> Quote:
-        """Return what places cost at this version's tariff, and remember it."""
-        manifest = show.manifest
+        """Return what places cost at this version's tariff, and remember it.
+
+        `manifest` is what was sold from at this version.
+        """
         made = quote(
             tariff,
             (manifest.levels[level].slug for level in levels),
