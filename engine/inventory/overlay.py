@@ -40,7 +40,7 @@ class Overlay(Struct, frozen=True, omit_defaults=True):
         """Return it with more changes on top; seats by position, the rest by index."""
         gone = (_expand(self.removed).keys() | set(taken_out)) - set(put_back)
         return Overlay(
-            levels=_runs(_expand(self.levels) | levels),
+            levels=_runs({**_expand(self.levels), **levels}),
             removed=_runs(dict.fromkeys(gone, 1)),
             area_levels=tuple(sorted({**dict(self.area_levels), **area_levels}.items())),
             capacities=tuple(sorted({**dict(self.capacities), **capacities}.items())),

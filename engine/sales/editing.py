@@ -100,14 +100,18 @@ class _Reading:
                 self.put |= dict.fromkeys(seats)
             case EditKind.MOVE_SEATS:
                 level = self._level(n, edit.price_level)
-                for seat in seats if level is not None else ():
-                    if self.levels.setdefault(seat, level) != level:
-                        label = self.manifest.labels[seat]
-                        self._fault(f"/{n}", f"moves {label}, which another edit moves elsewhere")
+                if level is not None:
+                    self._move(n, seats, level)
             case EditKind.MOVE_AREA:
                 self._set(n, self.area_levels, edit, self._level(n, edit.price_level))
             case EditKind.SET_CAPACITY:
                 self._set(n, self.capacities, edit, edit.capacity)
+
+    def _move(self, n: int, seats: Sequence[int], level: int) -> None:
+        for seat in seats:
+            if self.levels.setdefault(seat, level) != level:
+                label = self.manifest.labels[seat]
+                self._fault(f"/{n}", f"moves {label}, which another edit moves elsewhere")
 
     def _set(self, n: int, of: dict[int, int], edit: WantedEdit, value: int | None) -> None:
         area = self.manifest.area_index(edit.area)
