@@ -23,6 +23,8 @@ _TOLD_QUOTES_MAX: Final = 4096
 
 _encode: Final = msgspec.json.Encoder().encode
 
+TypeName = Annotated[str, Meta(examples=["standard"])]
+
 
 class Price(Struct, frozen=True):
     """An itemised price in minor units: total = face_value + fee + tax - discount."""
@@ -35,13 +37,14 @@ class Price(Struct, frozen=True):
 
 
 class PriceLine(Struct, frozen=True):
-    """Tickets of one price level, numbered (`area` is null) or in one area."""
+    """Tickets of one price level and type, numbered (`area` is null) or in one area."""
 
     price_level: str
     area: str | None
     quantity: int
     unit: Price
     total: int
+    ticket_type: TypeName
 
 
 class ItemisedPrice(Struct, frozen=True):
@@ -56,6 +59,13 @@ class ItemisedPrice(Struct, frozen=True):
     total: int
 
 
+class TypedPlacesAnswer(Struct, frozen=True):
+    """The places of a ticket type."""
+
+    seats: list[str]
+    areas: dict[str, int]
+
+
 class HoldAnswer(Struct, frozen=True, gc=False):
     """A hold: `held` until `expires_at`, or `purchased` as the order that is named."""
 
@@ -68,6 +78,8 @@ class HoldAnswer(Struct, frozen=True, gc=False):
     expires_at: datetime | None
     price: ItemisedPrice
     order: str | UnsetType = UNSET
+    ticket_types: dict[str, TypedPlacesAnswer] | UnsetType = UNSET
+    """By ticket type, which of the places are of it; left out if all are `standard`."""
 
 
 class TicketAnswer(Struct, frozen=True):
@@ -77,6 +89,7 @@ class TicketAnswer(Struct, frozen=True):
     price_level: str
     seat: str | None
     area: str | None
+    ticket_type: TypeName
 
 
 class OrderAnswer(Struct, frozen=True):
@@ -168,6 +181,7 @@ def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
                 quantity=line.quantity,
                 unit=tell_price(line.unit),
                 total=line.charge.total,
+                ticket_type=line.ticket_type,
             )
             for line in quote.lines
         ],
@@ -200,7 +214,20 @@ def tell_hold(view: HoldView, show_id: str, ids: Ids) -> HoldAnswer:
         utc(expires_at_ms) if is_held else None,
         tell_quote(view.quote, show),
         UNSET if is_held else ids.order(show.id, view.hold),
+        _tell_types(view) if view.types else UNSET,
     )
+
+
+def _tell_types(view: HoldView) -> dict[str, TypedPlacesAnswer]:
+    types = iter(view.types)
+    told: dict[str, TypedPlacesAnswer] = {}
+    for label, kind in zip(view.seats, types, strict=False):
+        told.setdefault(kind, TypedPlacesAnswer([], {})).seats.append(label)
+    for area, count in view.areas.items():
+        for _, kind in zip(range(count), types, strict=False):
+            areas = told.setdefault(kind, TypedPlacesAnswer([], {})).areas
+            areas[area] = areas.get(area, 0) + 1
+    return told
 
 
 def tell_order(view: OrderView | FailedOrder, ids: Ids) -> OrderAnswer:
@@ -234,6 +261,7 @@ def tell_order(view: OrderView | FailedOrder, ids: Ids) -> OrderAnswer:
                 price_level=ticket.price_level,
                 seat=None if ticket.seat is None else ticket.label,
                 area=None if ticket.area is None else ticket.label,
+                ticket_type=ticket.ticket_type,
             )
             for ticket in view.tickets
         ],

@@ -47,6 +47,7 @@ class HoldCommand(HoldBody, frozen=True, kw_only=True, tag_field="op", tag="hold
             seats=self.seats,
             areas=self.areas,
             best_available=self.best_available,
+            ticket_types=self.ticket_types,
             buyer=self.buyer,
             ttl_s=self.ttl_s,
         )

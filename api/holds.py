@@ -25,6 +25,7 @@ _SELECTION_PROBLEMS: Final = (
     ProblemKind.UNKNOWN_SEATS,
     ProblemKind.UNKNOWN_AREAS,
     ProblemKind.UNKNOWN_PRICE_LEVELS,
+    ProblemKind.TICKET_TYPES_REFUSED,
 )
 _HOLD_PROBLEMS: Final = (
     ProblemKind.SHOW_NOT_FOUND,

@@ -4,6 +4,7 @@ Defaults are left out when a body is written again for its fingerprint, so that 
 added later does not change the fingerprints of requests that lack it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Final
@@ -19,11 +20,14 @@ from engine.platform.legible import (
     LEGIBLE,
     is_legible,
 )
-from engine.sales.wanted import Wanted
+from engine.sales.wanted import Wanted, WantedType
 from engine.tenancy.names import name_fault
 
 PLACES_MAX: Final = 1000
 """In one request; far more than a hold may have, so that the show's own limit is what answers."""
+
+TYPES_MAX: Final = 30
+"""Ticket types of a show."""
 
 BLOCKED_SEATS_MAX: Final = 5000
 PAYMENT_REFERENCE_BYTES_MAX: Final = 500
@@ -40,6 +44,9 @@ KEY_PATTERN: Final = r"^[\x21-\x7e]+$(?!\n)"
 
 SeatLabel = Annotated[str, Meta(min_length=1, max_length=64, examples=["A-1-1"])]
 Slug = Annotated[str, Meta(min_length=1, max_length=200, examples=["vip"])]
+TypeSlug = Annotated[
+    str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=32, examples=["child"])
+]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=LEGIBLE)]
 Buyer = Annotated[
@@ -100,33 +107,53 @@ class BestAvailable(Body, frozen=True, kw_only=True):
     quantity: Annotated[int, Meta(ge=1, le=PLACES_MAX)]
 
 
+class TypedPlaces(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which of the places are of a ticket type, and how many of the best available."""
+
+    seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
+    areas: Areas | UnsetType = UNSET
+    best_available: Annotated[int, Meta(ge=1, le=PLACES_MAX)] | UnsetType = UNSET
+
+
+TicketTypes = Annotated[
+    dict[TypeSlug, TypedPlaces],
+    Meta(
+        max_length=TYPES_MAX,
+        description="Which of the places are of which ticket type; all others are `standard`.",
+    ),
+]
+
+
 class SelectionBody(Body, frozen=True, kw_only=True):
     """What to hold: numbered seats, places in areas by count, the best available, or a mix."""
 
     seats: Annotated[list[SeatLabel], Meta(max_length=PLACES_MAX)] | UnsetType = UNSET
     areas: Areas | UnsetType = UNSET
     best_available: BestAvailable | UnsetType | None = UNSET
+    ticket_types: TicketTypes | UnsetType = UNSET
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""
         seats = self.seats or ()
-        areas, best = self.areas, self.best_available
-        if not areas and not best:
+        areas, best, types = self.areas, self.best_available, self.ticket_types
+        if not areas and not best and not types:
             return Wanted(seats)
         return Wanted(
             seats,
             tuple(sorted((areas or {}).items())),
             ((best.price_level, best.quantity),) if best else (),
+            tuple(_wanted_type(slug, places) for slug, places in sorted((types or {}).items())),
         )
 
     def faults(self) -> Sequence[Fault]:
         """List what no single field shows."""
         seats = self.seats
+        faults = type_faults(self)
         if seats:
-            return repeated_seats(seats)
+            return [*repeated_seats(seats), *faults]
         if self.areas or self.best_available:
-            return ()
-        return [Fault("name at least one of seats, areas and best_available", pointer="")]
+            return faults
+        return [Fault("name at least one of seats, areas and best_available", pointer=""), *faults]
 
 
 class HoldBody(SelectionBody, frozen=True, kw_only=True):
@@ -145,7 +172,7 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
         """List what no single field shows."""
         seats = self.seats
         is_short = len(self.buyer) * _UTF8_BYTES_MAX <= BUYER_BYTES_MAX
-        if is_short and seats and len(set(seats)) == len(seats):
+        if is_short and seats and not self.ticket_types and len(set(seats)) == len(seats):
             return ()
         faults = SelectionBody.faults(self)
         return [*faults, *too_many_bytes("/buyer", self.buyer, BUYER_BYTES_MAX)]
@@ -263,6 +290,49 @@ def repeated_seats(seats: Sequence[str]) -> list[Fault]:
             faults.append(Fault(f"{label} is named twice", pointer=f"/seats/{n}"))
         seen.add(label)
     return faults
+
+
+def type_faults(body: SelectionBody) -> list[Fault]:
+    """List what ticket types name that the selection has not, or that is named twice."""
+    if not body.ticket_types:
+        return []
+    faults: list[Fault] = []
+    left = Counter(body.areas or {})
+    best = body.best_available
+    left_best = best.quantity if best else 0
+    seats, seen = set(body.seats or ()), set[str]()
+    for slug, typed in body.ticket_types.items():
+        here = f"/ticket_types/{slug}"
+        for n, label in enumerate(typed.seats or ()):
+            if label not in seats:
+                faults.append(Fault("not among the seats", pointer=f"{here}/seats/{n}"))
+            elif label in seen:
+                faults.append(Fault(f"{label} is named twice", pointer=f"{here}/seats/{n}"))
+            seen.add(label)
+        for area, count in (typed.areas or {}).items():
+            left[area] -= count
+            if left[area] < 0:
+                reason = f"more places than the {(body.areas or {}).get(area, 0)} of the area"
+                faults.append(Fault(reason, pointer=f"{here}/areas/{_escaped(area)}"))
+        left_best -= typed.best_available or 0
+        if typed.best_available and left_best < 0:
+            faults.append(Fault("more than the quantity", pointer=f"{here}/best_available"))
+        if not typed.seats and not typed.areas and not typed.best_available:
+            faults.append(Fault("name at least one of seats, areas and best_available", here))
+    return faults
+
+
+def _wanted_type(slug: str, places: TypedPlaces) -> WantedType:
+    return WantedType(
+        slug,
+        places.seats or (),
+        tuple(sorted((places.areas or {}).items())),
+        places.best_available or 0,
+    )
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
 
 
 def is_visible(text: str) -> bool:

@@ -37,12 +37,14 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.retrying import BreakerOpenError
+from engine.sales.chosen_types import TypesRefused
 from engine.sales.returns import NotConfirmed
 from engine.sales.views import OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 
 Refused = (
     UnknownPlaces
+    | TypesRefused
     | NotOnSale
     | TooEarly
     | SalesEnded
@@ -90,6 +92,12 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
             return _area_short(outcome, manifest)
         case UnknownPlaces():
             return _unknown_places(outcome, manifest)
+        case TypesRefused():
+            return ProblemError(
+                ProblemKind.TICKET_TYPES_REFUSED,
+                "The show does not sell these places at these ticket types.",
+                errors=[Fault(one.reason, pointer=one.pointer) for one in outcome.faults],
+            )
         case NotOnSale():
             return ProblemError(ProblemKind.NOT_ON_SALE, "The house does not sell this show now.")
         case TooEarly():

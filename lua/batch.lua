@@ -26,12 +26,12 @@ the hold's record as it is, and begins after as many bytes as the second seat sa
 purchase's key (8 bytes).
 
 Commands and what each may answer, in order of precedence; positions count from 0:
-  {1, ttl ms, best {{level, count}} or false | buyer, seats, areas {{index, count}} or nil}    hold
+  {1, ttl ms, best {{level, count}} or false | buyer, seats, areas {{index, count}}, types}    hold
       malformed, key-reused, held (a replay), purchased (a replay), inconsistent, released, expired,
       not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
       seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, ledger-behind,
       held
-  {2, best or false | seats, areas or nil}                                         replace
+  {2, best or false | seats, areas, types}                                         replace
       malformed, unknown, released, expired, already-purchased, held (a replay), inconsistent,
       then as hold
   {3}                                                                              release
@@ -41,6 +41,9 @@ Commands and what each may answer, in order of precedence; positions count from 
       inconsistent, ledger-behind, purchased
   {5}                                                                              look
       unknown, inconsistent, released, expired, held, purchased
+
+Areas and types may be left out. `types` is a text of the tickets' types, which is kept in the
+record and told by the fact as it is.
 
 `ledger-behind`: of the epoch's sales backlog_max are not recorded; of those, nine tenths are enough
 to refuse a hold, and a replacement by more tickets. meta tells how many were `sold` in the epoch, and
@@ -79,6 +82,7 @@ local HOLD, REPLACE, RELEASE, PURCHASE, LOOK = 1, 2, 3, 4, 5
 local SWEEP_FIRST = 32
 local DELTAS_KEPT = 10000
 local TEXT_BYTES_MAX = 512
+local TYPES_BYTES_MAX = 4096
 local TTL_MAX_MS = 30 * 86400000
 
 local meta = read_meta(key_of.meta, {
@@ -178,6 +182,10 @@ local function make_deciders()
 
   local function is_text(value, least)
     return type(value) == 'string' and #value >= least and #value <= TEXT_BYTES_MAX
+  end
+
+  local function are_types(value)
+    return value == nil or type(value) == 'string' and value ~= '' and #value <= TYPES_BYTES_MAX
   end
 
   local function cover_all(seats)
@@ -283,9 +291,9 @@ local function make_deciders()
   end
 
   local function hold(id, command, fp, tail)
-    local ttl, best, buyer, seats, areas = unpack(command, 3, 7)
+    local ttl, best, buyer, seats, areas, types = unpack(command, 3, 8)
     best, areas = best or {}, areas or {}
-    if not is_text(buyer, 1) or not is_ttl(ttl) then
+    if not is_text(buyer, 1) or not is_ttl(ttl) or not are_types(types) then
       return { 'malformed' }
     end
     local count = check_selection(view, seats, areas, best)
@@ -315,22 +323,22 @@ local function make_deciders()
     count_held(view, buyer, count)
     record = {
       state = LIVE, deadline = has.deadline, fp = fp, buyer = buyer, price_version = price_version,
-      selection_fp = fp, seats = taken, areas = areas, tail = tail,
+      selection_fp = fp, seats = taken, areas = areas, types = types, tail = tail,
     }
     put_record(view, id, record)
     note_made(id)
     if #best > 0 then
-      record.tail = pack_tail(buyer, taken, areas)
+      record.tail = pack_tail(buyer, taken, areas, types)
       return encode_record(record)
     end
     return record.deadline
   end
 
   local function replace(id, command, fp)
-    local best, seats, areas = unpack(command, 3, 5)
+    local best, seats, areas, types = unpack(command, 3, 6)
     best, areas = best or {}, areas or {}
     local count = check_selection(view, seats, areas, best)
-    if not count then
+    if not count or not are_types(types) then
       return { 'malformed' }
     end
     local record = view_record(view, id)
@@ -364,7 +372,7 @@ local function make_deciders()
     local replaced = {
       state = LIVE, deadline = record.deadline, fp = record.fp, buyer = record.buyer,
       price_version = price_version, selection_fp = fp, seats = taken, areas = areas,
-      tail = pack_tail(record.buyer, taken, areas),
+      types = types, tail = pack_tail(record.buyer, taken, areas, types),
     }
     put_record(view, id, replaced)
     return encode_record(replaced)
@@ -419,8 +427,8 @@ local function make_deciders()
     keys_used[field], changed_keys[field] = id, true
     local sold = {
       state = PURCHASED, fp = record.fp, buyer = record.buyer, price_version = record.price_version,
-      seats = record.seats, areas = record.areas, body_fp = body_fp, epoch = epoch, sold_at = now,
-      tail = record.tail,
+      seats = record.seats, areas = record.areas, types = record.types, body_fp = body_fp,
+      epoch = epoch, sold_at = now, tail = record.tail,
     }
     put_record(view, id, sold)
     local sale = { id = id, record = sold, key = key, payment_reference = payment_reference }
@@ -446,6 +454,9 @@ local function make_deciders()
         best, seats = { { firsts[i] - TOGETHER, second } }, {}
       end
       command, second = { true, HOLD, ttls[i], best, name, seats }, 0
+      if not best then
+        command[8] = select(4, cmsgpack.unpack(string.sub(text, FP_BYTES + 1)))
+      end
     end
     if view.records[id] == nil then
       view.records[id] = false -- or it was read before
@@ -623,10 +634,12 @@ end
 local stream_id = string.format('%d-*', epoch)
 for _, sale in ipairs(sales) do
   local r = sale.record
-  local fact = cmsgpack.pack({
+  local values = {
     1, r.buyer, r.seats, r.areas, r.price_version, r.sold_at, sale.key,
     (struct.unpack('>I6', r.body_fp)), sale.payment_reference, (struct.unpack('>I6', r.fp)),
-  })
+  }
+  values[#values + 1] = r.types -- left out where there are none
+  local fact = cmsgpack.pack(values)
   local added = redis.call('XADD', key_of.sales, stream_id, 'h', sale.id, 'f', fact)
   r.n = tonumber(string.match(added, '%-(%d+)$'))
 end

@@ -9,6 +9,7 @@ from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
 from workers.metrics import run_metrics
+from workers.prices import run_prices
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
 from workers.returning import run_returning
@@ -23,6 +24,7 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "jobs": run_jobs,
     "metrics": run_metrics,
     "milestones": run_milestones,
+    "prices": run_prices,
     "recorder": run_recorder,
     "recovery": run_recovery,
     "returning": run_returning,

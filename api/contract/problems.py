@@ -65,6 +65,7 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.ORDER_NOT_CONFIRMED: {"order_status": _words("recording")},
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
+    ProblemKind.PRICES_CHANGED: {"price_version": _count(3)},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
     ProblemKind.EDITS_REFUSED: {
         "seats": _LABELS,
@@ -103,6 +104,9 @@ _DETAILS: Final = {
 }
 _WITH_ERRORS: Final = {
     ProblemKind.INVALID_REQUEST: [{"reason": "expected at least 30", "pointer": "/ttl_s"}],
+    ProblemKind.TICKET_TYPES_REFUSED: [
+        {"reason": "at most 2 in one hold", "pointer": "/ticket_types/child"},
+    ],
     ProblemKind.KEY_REUSED: [
         {"reason": "was used with another body", "header": "Idempotency-Key"},
     ],

@@ -29,6 +29,9 @@ async def run_batch(call: Call) -> Reply:
         check_scope(call.principal, Scope.ORDERS_WRITE)
     show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
     holds = [one for one in body.commands if isinstance(one, HoldCommand)]
+    typed = next((one for one in holds if one.ticket_types), None)
+    if typed is not None:
+        show = await call.runtime.box_office.newest_for(show, typed.wanted())
     ttls: Iterator[int | Exception] = (1000 * one.ttl_s for one in holds)
     if show.has_queue:
         ttls = iter(await admitted_ttls_ms(call.runtime, show, call.show_text, holds))

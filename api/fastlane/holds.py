@@ -25,6 +25,8 @@ async def hold_places(call: Call) -> Reply:
     show = call.known_show() or await call.show()
     body = await call.body(HoldBody, show=show)
     show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
+    if body.ticket_types:
+        show = await call.runtime.box_office.newest_for(show, body.wanted())
     ttl_ms = 1000 * body.ttl_s
     if show.has_queue:
         ttl_ms = await admitted_ttl_ms(call.runtime, show, call.show_text, body)
@@ -60,8 +62,10 @@ async def replace_selection(call: Call) -> Reply:
     show = await call.show()
     hold = call.hold(show, call.tail)
     body = await call.body(SelectionBody)
-    office = call.runtime.box_office
-    asked = office.ask_replace(show, hold, body.wanted(), body.fingerprint())
+    office, wanted = call.runtime.box_office, body.wanted()
+    if wanted.types:
+        show = await office.newest_for(show, wanted)
+    asked = office.ask_replace(show, hold, wanted, body.fingerprint())
     if not isinstance(asked, Asked):
         return reply_problem(problem_of(asked, show))
     return _tell_standing(call, show, await office.tell(show, asked))

@@ -34,6 +34,7 @@ class FactType(StrEnum):
     SHOW_CANCELLED = "show.cancelled"
     SHOW_RECOVERED = "show.recovered"
     SHOW_INVENTORY_CHANGED = "show.inventory_changed"
+    SHOW_PRICES_CHANGED = "show.prices_changed"
     QUEUE_DRAW_REVEALED = "queue.draw_revealed"
     PAYOUT_PAID = "payout.paid"
 
@@ -155,6 +156,16 @@ class ShowRecovered(Struct, frozen=True, kw_only=True):
     holds_ended: int
 
 
+class ShowPricesChanged(Struct, frozen=True, kw_only=True):
+    """New holds of a show are at other prices; those that live keep theirs.
+
+    `step` is the number of the scheduled step that brought it about; null if they were published.
+    """
+
+    price_version: int
+    step: int | None
+
+
 class QueueDrawRevealed(Struct, frozen=True, kw_only=True):
     """A waiting room's places are drawn, and all that proves the draw is published."""
 
@@ -183,6 +194,7 @@ FactData = (
     | ShowCancelled
     | ShowRecovered
     | ShowInventoryChanged
+    | ShowPricesChanged
     | QueueDrawRevealed
     | PayoutPaid
 )
@@ -206,6 +218,7 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_CANCELLED: ShowCancelled,
         FactType.SHOW_RECOVERED: ShowRecovered,
         FactType.SHOW_INVENTORY_CHANGED: ShowInventoryChanged,
+        FactType.SHOW_PRICES_CHANGED: ShowPricesChanged,
         FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
         FactType.PAYOUT_PAID: PayoutPaid,
     }

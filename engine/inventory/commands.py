@@ -104,6 +104,8 @@ class Selection(Struct, frozen=True):
     seats: tuple[int, ...] = ()
     areas: Areas = ()
     best: tuple[tuple[int, int], ...] = ()
+    types: str = ""
+    """Of its tickets, as `engine.inventory.ticket_types` writes them; empty: all are standard."""
 
     @property
     def tickets(self) -> int:
@@ -118,6 +120,8 @@ class Selection(Struct, frozen=True):
 
 
 def _places(wanted: Selection) -> tuple[Any, ...]:
+    if wanted.types:
+        return wanted.seats, wanted.areas, wanted.types
     return (wanted.seats, wanted.areas) if wanted.areas else (wanted.seats,)
 
 
@@ -130,7 +134,7 @@ def _numbers(wanted: Selection) -> tuple[bytes, bytes] | None:
             0 <= first <= _POSITION_MAX and 0 <= second <= _POSITION_MAX
         ):
             return _number(first), _number(second)
-        case Selection(seats=(), areas=(), best=((level, count),)) if (
+        case Selection(seats=(), areas=(), best=((level, count),), types="") if (
             0 <= level <= _LEVEL_MAX and 0 <= count <= _NUMBER_MAX
         ):
             return _number(_TOGETHER + level), _number(count)
@@ -156,7 +160,7 @@ class Hold(Struct, frozen=True):
             return pack_command(values, _values(self.buyer, *_places(wanted)), self.fingerprint)
         first, second = numbers
         # What is found together is known to the script alone: it packs that tail itself.
-        tail = b"" if wanted.best else _values(self.buyer, wanted.seats)
+        tail = b"" if wanted.best else _values(self.buyer, *_places(wanted))
         ttl_ms, name = _number(self.ttl_ms), _name(self.buyer.encode())
         return Packed(first, second, ttl_ms, name, _text(self.fingerprint, tail))
 
@@ -223,6 +227,7 @@ class Held(Struct, frozen=True, array_like=True, tag="held"):
     price_version: int
     seats: tuple[int, ...]
     areas: Areas
+    types: str = ""
 
 
 class Purchased(Struct, frozen=True, array_like=True, tag="purchased"):
@@ -239,6 +244,7 @@ class Purchased(Struct, frozen=True, array_like=True, tag="purchased"):
     """Whether each replica that could be promoted has it; if not, its row alone makes it sure."""
     returned: bool = False
     """Whether its order was given back since: then the ledger alone tells how that stands."""
+    types: str = ""
 
     @property
     def position(self) -> StreamId:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Select, insert, literal, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -28,13 +28,13 @@ from engine.inventory.house import (
     complete,
     lock_show,
 )
+from engine.inventory.price_versions import copy_price_version
 from engine.inventory.shows import Show, ShowBook, read_overlay
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import Ids, Prefix
 from engine.platform.redis import Store
 from engine.platform.tables import (
     area_sales,
-    price_versions,
     seat_blocks,
     show_edits,
     shows,
@@ -42,8 +42,6 @@ from engine.platform.tables import (
 
 EDITS_MAX: Final = 10_000
 """Of one show: each makes a price version, of which a hold's record can tell 65 535 apart."""
-
-_MADE_ANEW: Final = ("version", "created_at")
 
 
 class MapEdit(Struct, frozen=True, kw_only=True):
@@ -268,8 +266,10 @@ async def _write(  # noqa: PLR0913, PLR0917 - what stands, and what is made of i
         "inventory_version": made.inventory_version,
         "price_version": made.price_version,
     }
-    await connection.execute(_same_prices(show))
-    await connection.execute(update(shows).where(shows.c.id == show.id).values(**versions))
+    await copy_price_version(connection, show.id, show.reseller)
+    await connection.execute(
+        update(shows).where(shows.c.id == show.id).values(inventory_version=made.inventory_version)
+    )
     await connection.execute(
         insert(show_edits).values(
             show_id=show.id,
@@ -324,16 +324,6 @@ async def _set_capacities(
                 index_elements=["show_id", "area_index"], set_={"capacity": capacity}
             )
         )
-
-
-def _same_prices(show: Show) -> Any:  # noqa: ANN401 - an INSERT
-    """Return what publishes the show's prices once more, as its next price version."""
-    columns = [column for column in price_versions.c if column.name not in _MADE_ANEW]
-    copied: Select[Any] = select(*columns, literal(show.price_version + 1)).where(
-        price_versions.c.show_id == show.id, price_versions.c.version == show.price_version
-    )
-    names = [*(column.name for column in columns), "version"]
-    return insert(price_versions).from_select(names, copied, include_defaults=False)
 
 
 class EditRow(Struct, frozen=True, kw_only=True):

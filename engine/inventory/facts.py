@@ -50,6 +50,8 @@ class SeatsSold(msgspec.Struct, frozen=True):
     body_fp: int
     payment_reference: str
     hold_fp: int
+    types: str = ""
+    """Of its tickets, see `ticket_types`."""
 
 
 class FactError(ValueError):
@@ -68,7 +70,11 @@ def read_sale(fields: dict[bytes, bytes]) -> SeatsSold:
             msg = f"sales fact of format {packed[0]!r}: this version reads {FORMAT}"
             raise FactError(msg)
         _, buyer, seats, areas, price_version, sold_at_ms, *rest = packed
-        purchase_key, body_fp, payment_reference, hold_fp = rest
+        purchase_key, body_fp, payment_reference, hold_fp, *typed = rest
+        (types,) = typed or ("",)
+        if not isinstance(types, str):
+            msg = f"ticket types {types!r}"
+            raise FactError(msg)
         return SeatsSold(
             hold=HoldId(fields[b"h"]),
             buyer=buyer,
@@ -80,6 +86,7 @@ def read_sale(fields: dict[bytes, bytes]) -> SeatsSold:
             body_fp=body_fp,
             payment_reference=payment_reference,
             hold_fp=hold_fp,
+            types=types,
         )
     except (KeyError, ValueError, TypeError, IndexError, msgspec.DecodeError) as error:
         msg = f"not a sales fact: {error}"
@@ -127,6 +134,7 @@ def write_sale(sale: SeatsSold) -> dict[bytes, bytes]:
             sale.body_fp,
             sale.payment_reference,
             sale.hold_fp,
+            *([sale.types] if sale.types else []),
         ]
     )
     return {b"h": sale.hold, b"f": packed}

@@ -7,7 +7,7 @@ versions and recover the show to what PostgreSQL says.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -19,10 +19,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
+from engine.inventory.keys import ShowKeys
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
 from engine.inventory.shows import Show
 from engine.platform.database import tenant_transaction
+from engine.platform.ids import EntityId
 from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, seat_blocks, shows
 from engine.platform.unnest import columns_of, insert_rows, parameters
@@ -33,6 +35,25 @@ _SEAT_BLOCK: Final = ("show_id", "reseller_id", "seat_index", "reason")
 _ADD_SEAT_BLOCKS: Final = insert_rows(seat_blocks, _SEAT_BLOCK, "ON CONFLICT DO NOTHING")
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
+
+
+class NamedShow(Protocol):
+    """What a change has to know of a show."""
+
+    @property
+    def id(self) -> EntityId:
+        """Return which it is."""
+        ...
+
+    @property
+    def reseller(self) -> EntityId:
+        """Return whose it is."""
+        ...
+
+    @property
+    def keys(self) -> ShowKeys:
+        """Return where it is in the store."""
+        ...
 
 
 class Places(Struct, frozen=True):
@@ -155,7 +176,7 @@ async def unblock(
 async def change_show(
     app: AsyncEngine,
     redis: Store,
-    show: Show,
+    show: NamedShow,
     write: Callable[[AsyncConnection], Awaitable[object]],
 ) -> None:
     """Write what every process keeps of a show, which makes them read it again.
@@ -173,7 +194,7 @@ async def change_show(
 
 
 async def complete(
-    app: AsyncEngine, redis: Store, show: Show, now: tuple[int, int], change: Change
+    app: AsyncEngine, redis: Store, show: NamedShow, now: tuple[int, int], change: Change
 ) -> None:
     """Tell the store of what is committed; a warning if it does not hear of it now.
 
@@ -188,7 +209,7 @@ async def complete(
             await _part(app, show)
 
 
-async def _part(app: AsyncEngine, show: Show) -> None:
+async def _part(app: AsyncEngine, show: NamedShow) -> None:
     """Let the ledger's version differ from the store's, so that workers take it to the ledger's."""
     try:
         async with tenant_transaction(app, show.reseller) as connection:
@@ -252,7 +273,7 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         raise _ShortError(tuple(short))
 
 
-async def apply(redis: Store, show: Show, now: tuple[int, int], change: Change) -> None:
+async def apply(redis: Store, show: NamedShow, now: tuple[int, int], change: Change) -> None:
     """Take the store from an epoch's inventory version, `now`, to the next.
 
     Raises:

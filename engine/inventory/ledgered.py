@@ -13,6 +13,7 @@ from engine.inventory.facts import StreamId
 from engine.inventory.manifest import Manifest
 from engine.inventory.rebuild import HouseBlocks, LedgerOrder
 from engine.inventory.records import SaleRecord
+from engine.inventory.ticket_types import STANDARD, write_types
 from engine.platform.tables import (
     area_blocks,
     area_sales,
@@ -121,14 +122,15 @@ async def read_orders(connection: AsyncConnection, show: int) -> list[LedgerOrde
             tickets.c.order_id,
             func.array_agg(tickets.c.seat_index),
             func.array_agg(tickets.c.area_index),
+            func.array_agg(tickets.c.ticket_type),
         )
         .where(tickets.c.show_id == show, tickets.c.status.in_(("active", "returned")))
         .group_by(tickets.c.order_id)
     )
     places: dict[UUID, Any] = {
-        order: (seats, areas) for order, seats, areas in (await connection.execute(owned)).all()
+        order: columns for order, *columns in (await connection.execute(owned)).all()
     }
-    nothing = ((), ())
+    nothing = ((), (), ())
     names = ("id", "buyer", "status", "price_version", "hold_fp", "purchase_key", "body_fp")
     query = select(*(orders.c[name] for name in (*names, "epoch", "position", "sold_at"))).where(
         orders.c.show_id == show
@@ -137,7 +139,12 @@ async def read_orders(connection: AsyncConnection, show: int) -> list[LedgerOrde
     return [_order(row, *places.get(row[0], nothing)) for row in rows]
 
 
-def _order(row: Any, seats: Sequence[int | None], areas: Sequence[int | None]) -> LedgerOrder:  # noqa: ANN401 -- a row
+def _order(
+    row: Any,  # noqa: ANN401 -- a row
+    seats: Sequence[int | None],
+    areas: Sequence[int | None],
+    types: Sequence[str | None],
+) -> LedgerOrder:
     order, buyer, status, price_version, hold_fp, purchase_key, body_fp, epoch, n, sold_at = row
     return LedgerOrder(
         hold=order.bytes,
@@ -145,6 +152,7 @@ def _order(row: Any, seats: Sequence[int | None], areas: Sequence[int | None]) -
         owns=status == "confirmed",
         seats=tuple(sorted(seat for seat in seats if seat is not None)),
         areas=_counts(areas),
+        types=_types(seats, areas, types) if any(types) else "",
         price_version=price_version,
         hold_fingerprint=hold_fp,
         purchase_key=purchase_key,
@@ -161,3 +169,17 @@ def _order(row: Any, seats: Sequence[int | None], areas: Sequence[int | None]) -
 def _counts(found: Sequence[int | None]) -> tuple[tuple[int, int], ...]:
     counted = Counter(area for area in found if area is not None)
     return tuple(sorted(counted.items())) if counted else ()
+
+
+def _types(
+    seats: Sequence[int | None], areas: Sequence[int | None], types: Sequence[str | None]
+) -> str:
+    """Write the types of an order's tickets, in the order of its seats and areas."""
+    kinds = [kind or STANDARD for kind in types]
+    placed = list(zip(seats, areas, kinds, strict=True))
+    return write_types(
+        [
+            *(kind for _, kind in sorted((s, kind) for s, _, kind in placed if s is not None)),
+            *(kind for _, kind in sorted((a, kind) for _, a, kind in placed if a is not None)),
+        ]
+    )

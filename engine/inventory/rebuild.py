@@ -41,6 +41,7 @@ class LedgerOrder(Struct, frozen=True, kw_only=True):
     owns: bool
     seats: tuple[int, ...]
     areas: tuple[tuple[int, int], ...]
+    types: str = ""
     price_version: int
     hold_fingerprint: int
     purchase_key: str
@@ -204,5 +205,6 @@ def _purchased(order: LedgerOrder) -> HoldRecord:
         selection_fingerprint=order.hold_fingerprint,
         seats=order.seats,
         areas=order.areas,
+        types=order.types,
         sale=order.sale,
     )

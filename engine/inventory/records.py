@@ -4,6 +4,7 @@ The formats are those of `lua/includes/records.lua`, `view_buyers.lua` and `view
 parts of big-endian integers, and msgpack. A test holds the two together.
 """
 
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any, Final
 
@@ -47,8 +48,8 @@ _RETURNED: Final = 6
 _LIVE_BYTES: Final = 15
 _REPLACED_BYTES: Final = 21
 _SOLD_BYTES: Final = 29
-_LIST_OF_TWO: Final = b"\x92"
-_LIST_OF_THREE: Final = b"\x93"
+_LISTS: Final = (b"\x92", b"\x93", b"\x94")
+"""What msgpack lists of two, three and four values begin with."""
 _NARROW_MAX: Final = 255
 
 
@@ -74,6 +75,8 @@ class HoldRecord(msgspec.Struct, frozen=True, kw_only=True):
     selection_fingerprint: int
     seats: tuple[int, ...]
     areas: Areas
+    types: str = ""
+    """Of its tickets, see `ticket_types`."""
     sale: "SaleRecord | None" = None
 
     @property
@@ -119,7 +122,12 @@ def read_standing(packed: bytes) -> Held | Purchased:
     sale = record.sale
     if sale is None:
         return Held(
-            record.buyer, record.deadline_ms, record.price_version, record.seats, record.areas
+            record.buyer,
+            record.deadline_ms,
+            record.price_version,
+            record.seats,
+            record.areas,
+            record.types,
         )
     return Purchased(
         record.buyer,
@@ -130,13 +138,14 @@ def read_standing(packed: bytes) -> Held | Purchased:
         record.seats,
         record.areas,
         returned=sale.returned,
+        types=record.types,
     )
 
 
 def _unpack(packed: bytes) -> HoldRecord | Tombstone:
     state = packed[0] - _FORMAT
     if state in {HoldState.PURCHASED, _RETURNED}:
-        buyer, seats, areas = _unpack_tail(packed, _SOLD_BYTES)
+        buyer, seats, areas, types = _unpack_tail(packed, _SOLD_BYTES)
         sold_at_ms = _int(packed, 23, 6)
         fingerprint = _int(packed, 3, 6)
         return HoldRecord(
@@ -147,6 +156,7 @@ def _unpack(packed: bytes) -> HoldRecord | Tombstone:
             selection_fingerprint=fingerprint,
             seats=seats,
             areas=areas,
+            types=types,
             sale=SaleRecord(
                 body_fingerprint=_int(packed, 9, 6),
                 epoch=_int(packed, 15, 4),
@@ -161,7 +171,8 @@ def _unpack(packed: bytes) -> HoldRecord | Tombstone:
         msg = f"state {state}"
         raise ValueError(msg)
     replaced = state == _REPLACED
-    buyer, seats, areas = _unpack_tail(packed, _REPLACED_BYTES if replaced else _LIVE_BYTES)
+    start = _REPLACED_BYTES if replaced else _LIVE_BYTES
+    buyer, seats, areas, types = _unpack_tail(packed, start)
     return HoldRecord(
         deadline_ms=_int(packed, 1, 6),
         fingerprint=_int(packed, 9, 6),
@@ -170,18 +181,26 @@ def _unpack(packed: bytes) -> HoldRecord | Tombstone:
         selection_fingerprint=_int(packed, 15 if replaced else 9, 6),
         seats=seats,
         areas=areas,
+        types=types,
     )
 
 
-def _unpack_tail(packed: bytes, start: int) -> tuple[str, tuple[int, ...], Areas]:
-    """Read buyer, seats and areas, which have no list around them; areas may be left out."""
-    tail = packed[start:]
-    try:
-        buyer, seats = _decode(_LIST_OF_TWO + tail)
-        areas: Any = ()
-    except msgspec.DecodeError:
-        buyer, seats, areas = _decode(_LIST_OF_THREE + tail)
-    return buyer, tuple(seats), tuple((area, count) for area, count in areas)
+def _unpack_tail(packed: bytes, start: int) -> tuple[str, tuple[int, ...], Areas, str]:
+    """Read buyer, seats, areas and types, which have no list around them; the last may lack."""
+    buyer, seats, *rest = _unpack_values(packed[start:])
+    areas = rest[0] if rest else ()
+    types = rest[1] if len(rest) > 1 else ""
+    if not isinstance(types, str):
+        msg = f"ticket types {types!r}"
+        raise TypeError(msg)
+    return buyer, tuple(seats), tuple((area, count) for area, count in areas), types
+
+
+def _unpack_values(packed: bytes) -> list[Any]:
+    for beginning in _LISTS[:-1]:
+        with suppress(msgspec.DecodeError):
+            return _decode(beginning + packed)
+    return _decode(_LISTS[-1] + packed)
 
 
 def pack_record(record: HoldRecord | Tombstone) -> bytes:
@@ -197,8 +216,10 @@ def pack_record(record: HoldRecord | Tombstone) -> bytes:
             + record.fingerprint.to_bytes(6, "big")
         )
     tail: list[Any] = [record.buyer, record.seats]
-    if record.areas:
+    if record.areas or record.types:
         tail.append(record.areas)
+    if record.types:
+        tail.append(record.types)
     packed_tail = _encode(tail)[1:]
     price_version = record.price_version.to_bytes(2, "big")
     fingerprint = record.fingerprint.to_bytes(6, "big")

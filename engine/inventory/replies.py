@@ -71,7 +71,7 @@ def _read_answer(answer: int | bytes, command: Command, price_version: int) -> A
     if isinstance(answer, int):
         assert isinstance(command, Hold)  # noqa: S101 - no other is answered so
         wanted = command.selection
-        return Held(command.buyer, answer, price_version, wanted.seats, wanted.areas)
+        return Held(command.buyer, answer, price_version, wanted.seats, wanted.areas, wanted.types)
     if answer[0] >= _LISTS_FROM:
         return _read_words(answer)
     return read_standing(answer)

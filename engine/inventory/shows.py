@@ -11,25 +11,21 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, select, true
+from sqlalchemy import RowMapping, bindparam, func, literal_column, select, true
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
 from engine.inventory.overlay import Overlay, lay_over
+from engine.inventory.price_versions import Prices, TypePrice, read_price_version
 from engine.inventory.seating_plan_format import SeatingPlan
+from engine.inventory.ticket_types import STANDARD, TicketType
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sharing import SharedReads
-from engine.platform.tables import (
-    fee_schedules,
-    manifests,
-    price_versions,
-    queues,
-    show_edits,
-    shows,
-)
+from engine.platform.tables import fee_schedules, manifests, queues, show_edits, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
@@ -54,6 +50,17 @@ _EDIT_AT: Final = (
 _OVERLAY: Final = select(show_edits.c.overlay).where(
     show_edits.c.show_id == bindparam("show"), show_edits.c.edit_no == bindparam("edit")
 )
+# Those that have a price now, in their order.
+_OFFERED: Final = literal_column(
+    "(SELECT jsonb_agg(to_jsonb(type)"  # noqa: S608 - our own names
+    " || jsonb_build_object('price', priced.type_prices -> type.slug) ORDER BY type_no)"
+    " FROM ticket_types AS type"
+    " JOIN price_versions AS priced"
+    " ON priced.show_id = shows.id AND priced.version = shows.price_version"
+    " WHERE type.show_id = shows.id"
+    f" AND (type.slug = '{STANDARD}' OR priced.type_prices ? type.slug))",
+    JSONB,
+).label("ticket_types")
 _SHOW: Final = (
     select(
         shows,
@@ -62,6 +69,7 @@ _SHOW: Final = (
         fee_schedules.c.fee_bps,
         fee_schedules.c.fee_fixed,
         func.coalesce(queues.c.mode, _NO_QUEUE).label("queue_mode"),
+        _OFFERED,
     )
     .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
     .outerjoin(queues, queues.c.show_id == shows.c.id)
@@ -99,6 +107,8 @@ class Show(Struct, frozen=True, kw_only=True):
     """The last edit of its places; 0: they are the plan's."""
     edit_price_version: int = 0
     """From which price version on its places are what `manifest` says."""
+    ticket_types: dict[str, TicketType] = {}
+    """By slug, those that are offered now, but for the standard one if nothing is told of it."""
     manifest: Manifest
     keys: ShowKeys
 
@@ -134,13 +144,6 @@ class Edition(NamedTuple):
 
 
 _NO_EDITION: Final = Edition(-1)
-
-
-class Prices(Struct, frozen=True):
-    """Face values of one price version: minor units of the show's currency, by level slug."""
-
-    version: int
-    face_values: dict[str, int]
 
 
 class UnknownShowError(LookupError):
@@ -247,14 +250,7 @@ class ShowBook:
         """
         known = self._prices.get((show, version))
         if known is None:
-            query = select(price_versions.c.prices).where(
-                price_versions.c.show_id == show, price_versions.c.version == version
-            )
-            face_values = (await connection.execute(query)).scalar_one_or_none()
-            if face_values is None:
-                msg = f"price version {version}"
-                raise LookupError(msg)
-            known = Prices(version, face_values)
+            known = await read_price_version(connection, show, version)
             self._prices[show, version] = known
             if len(self._prices) > _PRICE_VERSIONS_CACHED_MAX:
                 self._prices.popitem(last=False)
@@ -338,9 +334,23 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         has_queue=row["queue_mode"] != _NO_QUEUE,
         edit_no=row["edit_no"],
         edit_price_version=row["edit_price_version"],
+        ticket_types=_offered(row["ticket_types"]),
         manifest=manifest,
         keys=show_keys(row["id"]),
     )
+
+
+def _offered(found: Any) -> dict[str, TicketType]:  # noqa: ANN401 - a JSONB column
+    """Read the types that are offered, each in those of its levels that it has a price in."""
+    types: dict[str, TicketType] = {}
+    for row in found or ():
+        one = msgspec.convert(row, TicketType)
+        price = msgspec.convert(row["price"], TypePrice | None)
+        if price is not None and price.share_bps is None:
+            priced = tuple(level for level in price.prices if one.is_for(level))
+            one = msgspec.structs.replace(one, levels=priced)
+        types[one.slug] = one
+    return types
 
 
 def _ms(moment: Any) -> int:  # noqa: ANN401 - a column's datetime

@@ -37,11 +37,13 @@ from engine.inventory.lanes import Lanes
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show, ShowBook
 from engine.inventory.sold_watch import SoldWatch
+from engine.inventory.ticket_types import sorted_types
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId, HoldId, Ids
 from engine.platform.redis import Store
 from engine.platform.sharing import SharedReads
+from engine.sales.chosen_types import TypesRefused, choose_types
 from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import (
     Failure,
@@ -132,6 +134,19 @@ class BoxOffice:
         """Return a reseller's show if it is in memory; None: ask for it with `show`."""
         return self._book.known(reseller, show)
 
+    async def newest_for(self, show: Show, wanted: Wanted) -> Show:
+        """Return the show, read anew if it seems not to have the ticket types that are wanted.
+
+        What is refused here never gets to the store, which would tell that the show has changed.
+        """
+        selection = resolve(show, wanted)
+        if isinstance(selection, UnknownPlaces) or selection.tickets > LIMIT_MAX:
+            return show
+        if not isinstance(choose_types(show, wanted, selection), TypesRefused):
+            return show
+        with store_failures():
+            return await self._book.reload(self._app, show.reseller, show.id)
+
     def is_full(self, show: Show) -> bool:
         """Whether the show takes no command just now: every one would be `Overloaded`."""
         lane = self._lanes.known(show.id)
@@ -146,7 +161,7 @@ class BoxOffice:
         ttl_ms: int,
         wanted: Wanted,
         fingerprint: Callable[[], int],
-    ) -> Asked | UnknownPlaces | Refusal:
+    ) -> Asked | UnknownPlaces | TypesRefused | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
         `fingerprint` is called for what gets to the store, which most of a sold-out show does not.
@@ -159,6 +174,10 @@ class BoxOffice:
         if selection.tickets > LIMIT_MAX:
             # No show allows it: refused before it costs the store any time.
             return OverHoldLimit(show.max_per_hold)
+        if wanted.types:
+            selection = choose_types(show, wanted, selection)
+            if isinstance(selection, TypesRefused):
+                return selection
         digest = self._ids.derive_digest(show.reseller, show.id, key)
         known = self._sold.refuse(show, digest, selection)
         if known is not None:
@@ -168,13 +187,16 @@ class BoxOffice:
 
     def ask_replace(
         self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
-    ) -> Asked | UnknownPlaces | OverHoldLimit:
+    ) -> Asked | UnknownPlaces | TypesRefused | OverHoldLimit:
         """Ask to put another selection in the place of a hold's, or leave it as it is."""
         selection = resolve(show, wanted)
         if isinstance(selection, UnknownPlaces):
             return selection
         if selection.tickets > LIMIT_MAX:
             return OverHoldLimit(show.max_per_hold)
+        selection = choose_types(show, wanted, selection)
+        if isinstance(selection, TypesRefused):
+            return selection
         return self._ask(show, commands.Replace(hold, fingerprint, selection))
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
@@ -210,9 +232,10 @@ class BoxOffice:
         if not show.knows_places_of(version):
             manifest = await self._places(show, version)
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
-        quote = self._quotes.known(show, version, levels, areas)
+        types = sorted_types(outcome.types, outcome.seats, areas) if outcome.types else ()
+        quote = self._quotes.known(show, version, levels, areas, types)
         if quote is None:
-            quote = await self._quote(show, manifest, version, levels, areas)
+            quote = await self._quote(show, manifest, version, levels, areas, types)
         return HoldView(
             asked.command.hold,
             show,
@@ -221,6 +244,7 @@ class BoxOffice:
             labels,
             {manifest.areas[area].slug: count for area, count in sorted(areas)} if areas else {},
             quote,
+            types,
         )
 
     async def tell_purchase(
@@ -283,6 +307,7 @@ class BoxOffice:
         return Tariff(
             currency=show.currency,
             prices=known.face_values,
+            types=known.types,
             fees=FeeSchedule(fee_bps=show.fee_bps, fee_fixed=show.fee_fixed),
             tax_bps=show.tax_bps,
         )
@@ -312,13 +337,19 @@ class BoxOffice:
         gone = tuple(seat for seat in command.selection.seats if not now.is_seat(seat))
         return SeatsTaken(gone) if gone else None
 
-    async def _quote(
-        self, show: Show, manifest: Manifest, version: int, levels: Sequence[int], areas: Areas
+    async def _quote(  # noqa: PLR0913, PLR0917 - what a price follows from
+        self,
+        show: Show,
+        manifest: Manifest,
+        version: int,
+        levels: Sequence[int],
+        areas: Areas,
+        types: tuple[str, ...],
     ) -> Quote:
-        known = self._quotes.known(show, version, levels, areas)
+        known = self._quotes.known(show, version, levels, areas, types)
         if known is None:
             tariff = await self.prices(show, version)
-            known = self._quotes.make(show, manifest, version, levels, areas, tariff)
+            known = self._quotes.make(show, manifest, version, levels, areas, types, tariff)
         return known
 
     async def _confirm(
@@ -356,6 +387,7 @@ class BoxOffice:
     ) -> OrderView:
         manifest = await self._places(show, sale.price_version)
         _, levels = manifest.labels_and_levels(sorted(sale.seats))
+        types = sorted_types(sale.types, sale.seats, sale.areas)
         return OrderView(
             order=hold,
             show=show,
@@ -363,9 +395,9 @@ class BoxOffice:
             buyer=sale.buyer,
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
-            quote=await self._quote(show, manifest, sale.price_version, levels, sale.areas),
+            quote=await self._quote(show, manifest, sale.price_version, levels, sale.areas, types),
             tickets=(
-                order_tickets(hold, manifest, sale.seats, sale.areas)
+                order_tickets(hold, manifest, sale.seats, sale.areas, types)
                 if status is OrderState.CONFIRMED
                 else ()
             ),
@@ -431,7 +463,7 @@ class BoxOffice:
             payment_reference=found.payment_reference,
             quote=found.quote,
             tickets=(
-                order_tickets(order, manifest, found.seats, found.areas)
+                order_tickets(order, manifest, found.seats, found.areas, found.types)
                 if found.state is OrderState.CONFIRMED
                 else ()
             ),

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from engine.inventory.facts import FactError, SeatsSold, StreamId, read_sale
+from engine.inventory.ticket_types import TicketTypesError, read_types
 from engine.sales.pricing import Quote, UnpricedError
 from engine.sales.terms import AreaPlace, SeatPlace, Terms
 
@@ -34,6 +35,7 @@ class _Recordable(Struct, frozen=True):
     body_fp: _Wide
     payment_reference: _Text
     hold_fp: _Wide
+    types: _Text
 
 
 class OrderStatus(StrEnum):
@@ -74,6 +76,8 @@ class Sale(Struct, frozen=True):
     seats: tuple[tuple[int, SeatPlace], ...]
     areas: tuple[tuple[int, int, AreaPlace], ...]
     """Area index, count, place."""
+    types: tuple[str, ...] = ()
+    """Of the seats, then of each area's places; none: all are standard."""
 
 
 class Stranded(Struct, frozen=True):
@@ -158,7 +162,7 @@ def price_entries(
     for read in entries:
         try:
             sales.append(_price(read, terms))
-        except (UnpricedError, IndexError) as error:
+        except (UnpricedError, TicketTypesError, IndexError) as error:
             stranded.append(Stranded(read.entry, str(error)))
     return tuple(sales), tuple(stranded)
 
@@ -221,6 +225,9 @@ def _price(read: ReadEntry, terms: Terms) -> Sale:
     places = terms.places_at(fact.price_version)
     seats = tuple([(seat, places.seat(seat)) for seat in fact.seats])
     areas = tuple([(area, count, places.area(area)) for area, count in fact.areas])
+    types: tuple[str, ...] = ()
+    if fact.types:
+        types = read_types(fact.types, len(seats) + sum(count for _, count in fact.areas))
     return Sale(
         id=read.entry.id,
         fact=fact,
@@ -228,7 +235,9 @@ def _price(read: ReadEntry, terms: Terms) -> Sale:
             fact.price_version,
             tuple([place.price_level for _, place in seats]),
             tuple([(area, place.price_level, count) for area, count, place in areas]),
+            types,
         ),
         seats=seats,
         areas=areas,
+        types=types,
     )

@@ -1,6 +1,7 @@
 """Reads orders from the ledger. Callers bring a connection that sees the reseller's rows."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -10,9 +11,11 @@ from msgspec import Struct
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.inventory.ticket_types import STANDARD
 from engine.platform.money import NOTHING, Charge
 from engine.platform.tables import order_lines, orders, shows, stranded_facts, tickets
 from engine.sales.pricing import Quote, QuoteLine
+from engine.sales.tickets import area_ticket_id, seat_ticket_id
 
 
 class OrderState(StrEnum):
@@ -55,6 +58,8 @@ class RecordedOrder(Struct, frozen=True, kw_only=True):
     quote: Quote
     seats: tuple[int, ...]
     areas: tuple[tuple[int, int], ...]
+    types: tuple[str, ...] = ()
+    """Of the seats, then of each area's places; none: all are standard."""
 
 
 _STATES: Final = {
@@ -66,9 +71,9 @@ _STATES: Final = {
 _ORDER: Final = select(orders).where(
     orders.c.id == bindparam("order"), orders.c.show_id == bindparam("show")
 )
-_PLACES: Final = select(tickets.c.seat_index, tickets.c.area_index).where(
-    tickets.c.order_id == bindparam("order")
-)
+_PLACES: Final = select(
+    tickets.c.id, tickets.c.seat_index, tickets.c.area_index, tickets.c.ticket_type
+).where(tickets.c.order_id == bindparam("order"))
 _LINES: Final = (
     select(order_lines)
     .where(order_lines.c.order_id == bindparam("order"))
@@ -88,7 +93,10 @@ async def find_order(connection: AsyncConnection, show: int, order: bytes) -> Re
     if row is None:
         return None
     places = (await connection.execute(_PLACES, {"order": row["id"]})).all()
-    areas = Counter(area for _, area in places if area is not None)
+    counts = Counter(place.area_index for place in places if place.area_index is not None)
+    seats = tuple(sorted(place.seat_index for place in places if place.seat_index is not None))
+    areas = tuple(sorted(counts.items()))
+    of_ticket = {place.id: place.ticket_type for place in places if place.ticket_type is not None}
     return RecordedOrder(
         id=row["id"],
         state=_STATES[row["status"]],
@@ -99,9 +107,23 @@ async def find_order(connection: AsyncConnection, show: int, order: bytes) -> Re
         body_fp=row["body_fp"],
         price_version=row["price_version"],
         quote=await _quote(connection, row["id"], row["currency"]),
-        seats=tuple(sorted(seat for seat, _ in places if seat is not None)),
-        areas=tuple(sorted(areas.items())),
+        seats=seats,
+        areas=areas,
+        types=_types(order, of_ticket, seats, areas) if of_ticket else (),
     )
+
+
+def _types(
+    order: bytes,
+    of_ticket: Mapping[UUID, str],
+    seats: Iterable[int],
+    areas: Iterable[tuple[int, int]],
+) -> tuple[str, ...]:
+    named = [
+        *(seat_ticket_id(order, seat) for seat in seats),
+        *(area_ticket_id(order, area, nth) for area, count in areas for nth in range(count)),
+    ]
+    return tuple(of_ticket.get(ticket, STANDARD) for ticket in named)
 
 
 async def _quote(connection: AsyncConnection, order: UUID, currency: str) -> Quote:
@@ -118,6 +140,7 @@ async def _quote(connection: AsyncConnection, order: UUID, currency: str) -> Quo
                 tax=row["unit_tax"],
                 discount=row["unit_discount"],
             ),
+            ticket_type=row["ticket_type"] or STANDARD,
         )
         for row in rows
     )

@@ -7,11 +7,13 @@ the database multiplies them out. Every id derives from the fact.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any, Final
 
 from msgspec import Struct
 from sqlalchemy import Integer, Text
 
+from engine.inventory.ticket_types import STANDARD
 from engine.ledger.journal import EntryKind, entry_id, sale_postings
 from engine.platform.tables import journal_entries, order_lines, orders, postings, tickets
 from engine.platform.unnest import Columns, Unnested, columns_of, types_of
@@ -52,6 +54,7 @@ LINES: Final = Unnested(
         (
             *("line_no", "price_level", "area_index", "quantity"),
             *("unit_face_value", "unit_fee", "unit_tax", "unit_discount", "total"),
+            "ticket_type",
         ),
     ),
 )
@@ -60,7 +63,10 @@ POSTED: Final = Unnested(
 )
 PLACES: Final = Unnested(
     "places",
-    types_of(tickets, ("id", "order_id", "line_no", "seat_index", "area_index", "label")),
+    types_of(
+        tickets,
+        ("id", "order_id", "line_no", "seat_index", "area_index", "label", "ticket_type"),
+    ),
 )
 
 
@@ -145,6 +151,7 @@ def _line_rows(quotes: Iterable[tuple[int, Quote]]) -> Iterator[Sequence[Any]]:
             yield (
                 *(number, line_no, line.price_level, line.area_index, line.quantity),
                 *(unit.face_value, unit.fee, unit.tax, unit.discount, line.charge.total),
+                _told(line.ticket_type),
             )
 
 
@@ -158,14 +165,19 @@ def _ticket_rows(sales: Iterable[Sale]) -> Iterator[Sequence[Any]]:
     for sale in sales:
         order = sale.fact.hold
         order_id = order.hex()
+        types = iter(sale.types) if sale.types else repeat(STANDARD)
         line_of = {
-            (line.price_level if line.area_index is None else line.area_index): line_no
-            for line_no, line in enumerate(sale.quote.lines)
+            (line.price_level if line.area_index is None else line.area_index, line.ticket_type): n
+            for n, line in enumerate(sale.quote.lines)
         }
-        for seat, place in sale.seats:
-            line_no = line_of[place.price_level]
-            yield (seat_ticket_id(order, seat), order_id, line_no, seat, None, place.label)
+        for (seat, place), kind in zip(sale.seats, types, strict=False):
+            line_no, ticket = line_of[place.price_level, kind], seat_ticket_id(order, seat)
+            yield (ticket, order_id, line_no, seat, None, place.label, _told(kind))
         for area, count, place in sale.areas:
-            for nth in range(count):
-                ticket = area_ticket_id(order, area, nth)
-                yield (ticket, order_id, line_of[area], None, area, place.slug)
+            for nth, kind in zip(range(count), types, strict=False):
+                line_no, ticket = line_of[area, kind], area_ticket_id(order, area, nth)
+                yield (ticket, order_id, line_no, None, area, place.slug, _told(kind))
+
+
+def _told(ticket_type: str) -> str | None:
+    return None if ticket_type == STANDARD else ticket_type

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.manifest import Manifest
+from engine.inventory.price_versions import read_type_prices
 from engine.inventory.shows import ShowBook
 from engine.platform.tables import price_versions
 from engine.sales.pricing import FeeSchedule, Quote, Tariff, UnpricedError, quote
@@ -16,7 +17,7 @@ from engine.sales.pricing import FeeSchedule, Quote, Tariff, UnpricedError, quot
 _POSITIONS_CACHED_MAX: Final = 2_000_000
 _QUOTES_CACHED_MAX: Final = 4096
 
-_Selection = tuple[int, tuple[str, ...], tuple[tuple[int, str, int], ...]]
+_Selection = tuple[int, tuple[str, ...], tuple[tuple[int, str, int], ...], tuple[str, ...]]
 
 
 class SeatPlace(Struct, frozen=True):
@@ -74,6 +75,7 @@ class Terms(Struct, frozen=True):
         price_version: int,
         seat_levels: tuple[str, ...],
         areas: tuple[tuple[int, str, int], ...],
+        types: tuple[str, ...] = (),
     ) -> Quote:
         """Return what a selection costs: as `pricing.quote`, each computed once.
 
@@ -83,7 +85,7 @@ class Terms(Struct, frozen=True):
         Raises:
             UnpricedError: there is no such price version, or a level has no price in it.
         """
-        selection = price_version, seat_levels, areas
+        selection = price_version, seat_levels, areas, types
         known = self._quotes.get(selection)
         if known is None:
             tariff = self.tariffs.get(price_version)
@@ -92,7 +94,7 @@ class Terms(Struct, frozen=True):
                 raise UnpricedError(msg)
             while len(self._quotes) >= _QUOTES_CACHED_MAX:
                 del self._quotes[next(iter(self._quotes))]
-            known = self._quotes[selection] = quote(tariff, seat_levels, areas)
+            known = self._quotes[selection] = quote(tariff, seat_levels, areas, types)
         return known
 
 
@@ -157,17 +159,18 @@ class LedgerTerms:
     async def _read(self, show: int, asked: frozenset[int]) -> tuple[Terms, int]:
         async with self._engine.connect() as connection:
             found = await self._book.read(connection, show)
-            priced = select(price_versions.c.version, price_versions.c.prices).where(
-                price_versions.c.show_id == show
-            )
+            priced = select(
+                price_versions.c.version, price_versions.c.prices, price_versions.c.type_prices
+            ).where(price_versions.c.show_id == show)
             tariffs = {
                 version: Tariff(
                     currency=found.currency,
                     prices=prices,
+                    types=read_type_prices(types),
                     fees=FeeSchedule(fee_bps=found.fee_bps, fee_fixed=found.fee_fixed),
                     tax_bps=found.tax_bps,
                 )
-                for version, prices in await connection.execute(priced)
+                for version, prices, types in await connection.execute(priced)
             }
             earlier = {
                 version: await self._book.read_places_at(connection, found, version)

@@ -20,6 +20,8 @@ class HoldView(Struct, frozen=True, gc=False):
     seats: list[str]
     areas: dict[str, int]
     quote: Quote
+    types: tuple[str, ...] = ()
+    """Of the seats, then of each area's places; none: all are standard."""
 
 
 class OrderView(Struct, frozen=True):

@@ -9,12 +9,25 @@ from engine.inventory.commands import Selection
 from engine.inventory.shows import Show
 
 
+class WantedType(Struct, frozen=True):
+    """Which of the wanted places are to be of a ticket type: as `Wanted`, but so many of `best`."""
+
+    slug: str
+    seats: Sequence[str] = ()
+    areas: tuple[tuple[str, int], ...] = ()
+    best: int = 0
+
+
 class Wanted(Struct, frozen=True):
-    """A selection as a request names it: seat labels, (area slug, count), (level slug, count)."""
+    """A selection as a request names it: seat labels, (area slug, count), (level slug, count).
+
+    Of what its types name, all is among that, and nothing named twice; the rest is standard.
+    """
 
     seats: Sequence[str] = ()
     areas: tuple[tuple[str, int], ...] = ()
     best: tuple[tuple[str, int], ...] = ()
+    types: tuple[WantedType, ...] = ()
 
 
 class UnknownPlaces(Struct, frozen=True):
@@ -26,7 +39,10 @@ class UnknownPlaces(Struct, frozen=True):
 
 
 def resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
-    """Return the positions and indexes of what is wanted, or all of it that the show has not."""
+    """Return the positions and indexes of what is wanted, or all of it that the show has not.
+
+    Of its types nothing is said: see `chosen_types`.
+    """
     manifest = show.manifest
     if not wanted.areas and not wanted.best:
         positions = _positions(wanted.seats, manifest.index_by_label)

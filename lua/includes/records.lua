@@ -1,12 +1,14 @@
 -- A hold's packed record: a byte of format and state, integers, fingerprints as they came, and for a
--- hold that stands a msgpack tail {buyer, seats, areas (left out where there are none)}, without a
--- list around it.
+-- hold that stands a msgpack tail {buyer, seats, areas, types}, without a list around it; types are
+-- a text that is for others to read, and the last two are left out where there are none.
 local REPLACED = 5 -- a live hold with the fingerprint of another selection than its own body's
 local RETURNED = 6 -- a purchased hold whose order was given back: its places are not its own any more
 local NO_AREAS = {}
 
-local function pack_tail(buyer, seats, areas)
-  if #areas == 0 then
+local function pack_tail(buyer, seats, areas, types)
+  if types then
+    return cmsgpack.pack(buyer, seats, areas, types)
+  elseif #areas == 0 then
     return cmsgpack.pack(buyer, seats)
   end
   return cmsgpack.pack(buyer, seats, areas)
@@ -36,7 +38,7 @@ local function decode_record(packed)
       record.tail = string.sub(packed, 22)
     end
   end
-  record.buyer, record.seats, record.areas = cmsgpack.unpack(record.tail)
+  record.buyer, record.seats, record.areas, record.types = cmsgpack.unpack(record.tail)
   record.areas = record.areas or NO_AREAS
   return record
 end

@@ -41,11 +41,9 @@ _UPGRADE: Final = (
     *protect("show_edits", app="SELECT, INSERT"),
     # An area's capacity in the ledger follows the show's: the last fence counts by it.
     "GRANT INSERT, UPDATE (capacity) ON area_sales TO onsale_app",
-    "GRANT UPDATE (price_version) ON shows TO onsale_app",
 )
 _DOWNGRADE: Final = (
     "REVOKE INSERT, UPDATE (capacity) ON area_sales FROM onsale_app",
-    "REVOKE UPDATE (price_version) ON shows FROM onsale_app",
     "DROP TABLE show_edits",
 )
 

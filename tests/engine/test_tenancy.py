@@ -63,12 +63,14 @@ _APP_MAY_INSERT = {
     "resellers",
     *("venues", "configurations", "configuration_versions"),
     *("performers", "events", "event_performers"),
+    *("ticket_types", "price_steps"),
 }
 _APP_ALSO_HAS = {
     "resellers": {"signs_up_only"},
     **{name: {"by_digest"} for name in ("users", "sessions", "invitations", "mailed_tokens")},
     "api_keys": {"key_holder"},
     "orders": {"takes_back_only"},
+    "price_steps": {"keeps_history"},
     "oauth_clients": {"named"},
     "queues": {"visitor"},
     "tickets": {"takes_back_only"},
@@ -243,12 +245,13 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("area_blocks", "buyer_erasures", "buyers", "idempotency_keys", "seat_blocks"),
             *("sessions", "invitations", "mailed_tokens"),
             *("oauth_codes", "refresh_tokens", "ended_tokens"),
-            "event_performers",
+            *("event_performers", "ticket_types", "price_steps"),
         },
         (RECORDER_ROLE, "INSERT"): {
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
             *("fact_horizons", "facts", "told_shows", "webhook_deliveries", "webhook_attempts"),
+            "price_versions",
         },
         (RECORDER_ROLE, "UPDATE"): {
             *("area_sales", "fact_horizons", "recorder_positions", "told_shows"),

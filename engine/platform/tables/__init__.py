@@ -39,6 +39,10 @@ from engine.platform.tables.facts import (
     facts,
     told_shows,
 )
+from engine.platform.tables.prices import (
+    price_steps,
+    ticket_types,
+)
 from engine.platform.tables.sealing import (
     data_keys,
 )
@@ -112,6 +116,7 @@ __all__ = (
     "outgoing_mails",
     "performers",
     "postings",
+    "price_steps",
     "price_versions",
     "queues",
     "recorder_positions",
@@ -126,6 +131,7 @@ __all__ = (
     "shows",
     "signing_keys",
     "stranded_facts",
+    "ticket_types",
     "tickets",
     "told_shows",
     "trail_drafts",

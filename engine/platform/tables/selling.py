@@ -132,6 +132,8 @@ price_versions: Final = Table(
     required("version", Integer),
     reseller_column(),
     required("prices", JSONB),  # price level slug to face value
+    # Ticket type slug to {"share_bps": of the level's face value, "prices": {level: face value}}.
+    Column("type_prices", JSONB, nullable=False, server_default=text("'{}'")),
     moment("created_at"),
     PrimaryKeyConstraint("show_id", "version"),
     of_show(),
@@ -228,6 +230,7 @@ order_lines: Final = Table(
     required("unit_tax", BigInteger),
     required("unit_discount", BigInteger),
     required("total", BigInteger),
+    optional("ticket_type", Text),  # NULL: the one that costs the level's face value
     PrimaryKeyConstraint("order_id", "line_no"),
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
     CheckConstraint("quantity > 0", name="quantity"),
@@ -248,6 +251,7 @@ tickets: Final = Table(
     optional("area_index", Integer),
     required("label", Text),  # the seat's, or its area's slug
     required("status", Text),
+    optional("ticket_type", Text),  # as its line's
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
     CheckConstraint("status IN ('active', 'cancelled', 'returned')", name="status"),
     CheckConstraint("num_nonnulls(seat_index, area_index) = 1", name="place"),

@@ -1,0 +1,83 @@
+"""Brings price steps about when they are due: a look at all that wait, each second."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from engine.catalog.price_steps import Waiting, bring_due, find_waiting, tickets_short
+from engine.inventory.price_versions import PriceVersionsSpentError
+from engine.platform.ids import Ids, entity_hex
+from engine.runtime import Working
+
+_PAUSE_S: Final = 1.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class PriceSteps:
+    """Looks for steps that are due, for one process.
+
+    To count a show's tickets is work: after a count, a show is left alone until so many more
+    orders are recorded that a step may be due.
+    """
+
+    def __init__(self, working: Working) -> None:
+        """Take what the worker has opened."""
+        self._working = working
+        self._ids = Ids(working.settings.region, working.settings.secret.encode())
+        self._counted: dict[int, tuple[object, int]] = {}
+        """By show, what its count is good for, and before which sale no step can be due by it."""
+
+    async def bring(self) -> int:
+        """Bring about what is due; return how many price versions that made.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+        """
+        waiting = await find_waiting(self._working.recorder_engine)
+        ids = {show.id for show in waiting}
+        self._counted = {show: seen for show, seen in self._counted.items() if show in ids}
+        made = 0
+        for show in waiting:
+            if show.is_due or (show.counts and await self._may_be_due(show)):
+                made += await self._bring(show)
+        return made
+
+    async def _may_be_due(self, show: Waiting) -> bool:
+        since, next_sale = self._counted.get(show.id, (None, 0))
+        if since == show.since and show.recorded < next_sale:
+            return False
+        short = await tickets_short(self._working.recorder_engine, show.id)
+        if short is None:
+            return False
+        orders_least = -(-max(short, 0) // show.max_per_hold)
+        self._counted[show.id] = show.since, show.recorded + orders_least
+        return short <= 0
+
+    async def _bring(self, show: Waiting) -> int:
+        working = self._working
+        self._counted.pop(show.id, None)
+        try:
+            made = await bring_due(working.recorder_engine, working.redis, self._ids, show)
+        except (PriceVersionsSpentError, DBAPIError) as error:
+            # A show that can't be changed just now must not keep the others from it.
+            _log.warning(
+                "price step not brought about", show=entity_hex(show.id), error=repr(error)
+            )
+            return 0
+        for version in made:
+            _log.info("price step came", show=entity_hex(show.id), price_version=version)
+        return len(made)
+
+
+async def run_prices(working: Working) -> None:
+    """Bring steps about until cancelled.
+
+    A store that fails ends it; whoever started it starts it again.
+    """
+    steps = PriceSteps(working)
+    while True:
+        await steps.bring()
+        await asyncio.sleep(_PAUSE_S)
