@@ -28,6 +28,7 @@ from api import (
     live,
     oauth,
     oauth_clients,
+    prices,
     purchases,
     queues,
     regions,
@@ -96,6 +97,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         guards=[require_scope, require_json_accepted],
         route_handlers=[
             shows.router,
+            prices.router,
             seats.router,
             availability.router,
             house.router,

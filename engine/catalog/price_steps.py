@@ -39,7 +39,8 @@ _LOCK: Final = select(shows.c.id).with_for_update()
 _WAITING: Final = text(
     "SELECT shows.id, shows.reseller_id, shows.return_no, shows.max_per_hold,"
     " coalesce(positions.epoch, 0) AS epoch, coalesce(positions.seq, -1) AS seq,"
-    " max(steps.created_at) AS told_at, bool_or(steps.at <= now()) AS is_due, bool_or(after_sold IS NOT NULL) AS counts"
+    " max(steps.created_at) AS told_at, bool_or(steps.at <= now()) AS is_due,"
+    " bool_or(after_sold IS NOT NULL) AS counts"
     " FROM price_steps AS steps JOIN shows ON shows.id = steps.show_id"
     " LEFT JOIN recorder_positions AS positions ON positions.show_id = shows.id"
     " WHERE came_at IS NULL AND shows.state NOT IN ('cancelled', 'past')"
@@ -195,9 +196,7 @@ async def bring_due(engine: AsyncEngine, redis: Store, ids: Ids, show: Waiting) 
     return made
 
 
-def change_prices(
 def change_prices(current: Prices, changes: NewPrices, types: Collection[str]) -> Prices:
-) -> Prices:
     """Return the price version that follows, with a step's changes of what is still there."""
     levels = {s: v for s, v in changes.face_values.items() if s in current.face_values}
     priced = {slug: price for slug, price in changes.types.items() if slug in types}
