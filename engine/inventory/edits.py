@@ -7,7 +7,7 @@ the next price version, with the same prices: a sale is priced by the levels of 
 docs/decisions/0039-edits.md has why.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from engine.inventory.house import (
     complete,
     lock_show,
 )
+from engine.inventory.manifest import Manifest
 from engine.inventory.price_versions import copy_price_version
 from engine.inventory.shows import Show, ShowBook, read_overlay
 from engine.platform.database import tenant_transaction
@@ -101,22 +102,26 @@ class _PassedError(Exception):
         self.why = why
 
 
-class _Steps(Struct, frozen=True, kw_only=True):
+class Steps(Struct, frozen=True, kw_only=True):
     """What an edit changes of how a show stands."""
 
     levels: dict[int, int]
     area_levels: dict[int, int]
     capacities: dict[int, int]
+    taken_out: list[int]
+    put_back: list[int]
     less: Change | None
     """What the store has to agree to, before it is committed."""
     more: Change | None
 
     @property
     def is_nothing(self) -> bool:
+        """Tell whether all was so already."""
         return self.less is None and self.more is None
 
     @property
     def versions(self) -> int:
+        """How many inventory versions it makes."""
         return (self.less is not None) + (self.more is not None)
 
 
@@ -155,7 +160,7 @@ async def edit_show(  # noqa: PLR0913, PLR0917 - the stores, and a request's par
 
 async def _decide(
     connection: AsyncConnection, book: ShowBook, ids: Ids, show: int, wanted: MapEdit
-) -> tuple[_Steps, EditMade]:
+) -> tuple[Steps, EditMade]:
     """Write what is to be; the show's row is locked."""
     current = await book.read(connection, show)
     if wanted.inventory_version not in {None, current.inventory_version}:
@@ -163,16 +168,21 @@ async def _decide(
     edit_no = current.edit_no + 1
     if edit_no > EDITS_MAX:
         raise _PassedError(TooManyEdits(EDITS_MAX))
-    steps = await _plan(connection, current, wanted, edit_no)
+    withheld = await _withheld(connection, current, wanted.put_back)
+    steps = plan_steps(current.manifest, wanted, edit_no, withheld)
     made = _made(current, edit_no, steps)
     if not steps.is_nothing:
         await _write(connection, ids, current, wanted, steps, made)
     return steps, made
 
 
-async def _plan(connection: AsyncConnection, show: Show, wanted: MapEdit, edit_no: int) -> _Steps:
-    """Part what changes something into what the store must agree to, and what gives more."""
-    manifest = show.manifest
+def plan_steps(
+    manifest: Manifest, wanted: MapEdit, edit_no: int, withheld: Collection[int]
+) -> Steps:
+    """Part what changes something into what the store must agree to, and what gives more.
+
+    `withheld` are the seats that the house withholds: they come back as that.
+    """
     levels = {
         seat: level
         for seat, level in wanted.levels.items()
@@ -196,7 +206,6 @@ async def _plan(connection: AsyncConnection, show: Show, wanted: MapEdit, edit_n
     fields = ("edit_no", str(edit_no))
     less = more = None
     if back or wider:
-        withheld = await _withheld(connection, show, back)
         more = Change(
             fields=fields,
             put_back_open=[seat for seat in back if seat not in withheld],
@@ -208,30 +217,31 @@ async def _plan(connection: AsyncConnection, show: Show, wanted: MapEdit, edit_n
         less = Change(
             fields=fields, must_be_free=free, take_out=out, capacities=fewer, edit_no=edit_no
         )
-    return _Steps(
+    return Steps(
         levels=levels,
         area_levels=area_levels,
         capacities={area: wanted.capacities[area] for area in added},
+        taken_out=out,
+        put_back=back,
         less=less,
         more=more,
     )
 
 
-def _made(show: Show, edit_no: int, steps: _Steps) -> EditMade:
+def _made(show: Show, edit_no: int, steps: Steps) -> EditMade:
     if steps.is_nothing:
         return EditMade(
             edit_no=None,
             inventory_version=show.inventory_version,
             price_version=show.price_version,
         )
-    back = steps.more
     return EditMade(
         edit_no=edit_no,
         inventory_version=show.inventory_version + steps.versions,
         price_version=show.price_version + 1,
         seats_moved=len(steps.levels),
-        seats_taken_out=len(steps.less.take_out) if steps.less else 0,
-        seats_put_back=len(back.put_back_open) + len(back.put_back_blocked) if back else 0,
+        seats_taken_out=len(steps.taken_out),
+        seats_put_back=len(steps.put_back),
     )
 
 
@@ -250,15 +260,15 @@ async def _write(  # noqa: PLR0913, PLR0917 - what stands, and what is made of i
     ids: Ids,
     show: Show,
     wanted: MapEdit,
-    steps: _Steps,
+    steps: Steps,
     made: EditMade,
 ) -> None:
     await _set_capacities(connection, show, steps.capacities)
     overlay = await read_overlay(connection, show)
     after = overlay.with_changes(
         levels=steps.levels,
-        taken_out=steps.less.take_out if steps.less else (),
-        put_back=wanted.put_back,
+        taken_out=steps.taken_out,
+        put_back=steps.put_back,
         area_levels=steps.area_levels,
         capacities=steps.capacities,
     )
