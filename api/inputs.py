@@ -36,7 +36,7 @@ _UTF8_BYTES_MAX: Final = 4
 _YEAR_MIN: Final = 2000
 _YEAR_MAX: Final = 2200
 
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 
 _encode_sorted: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -66,7 +66,7 @@ PaymentReference = Annotated[
     str,
     Meta(
         max_length=255,
-        pattern=_NO_CONTROLS,
+        pattern=NO_CONTROLS,
         description="What your payment is known by, at most 500 bytes of UTF-8.",
         examples=["pay_8731"],
     ),
@@ -228,7 +228,7 @@ class BlockBody(Body, frozen=True, kw_only=True):
 
     seats: Annotated[list[SeatLabel], Meta(max_length=BLOCKED_SEATS_MAX)] | UnsetType = UNSET
     areas: Areas | UnsetType = UNSET
-    reason: Annotated[str, Meta(max_length=200, pattern=_NO_CONTROLS)] = ""
+    reason: Annotated[str, Meta(max_length=200, pattern=NO_CONTROLS)] = ""
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""

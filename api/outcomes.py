@@ -31,6 +31,7 @@ from engine.inventory.commands import (
     TooEarly,
     Unknown,
 )
+from engine.inventory.edits import EditRefused, TooManyEdits, VersionPassed
 from engine.inventory.house import BlocksRefused
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
@@ -59,6 +60,9 @@ Refused = (
     | Released
     | Expired
     | BlocksRefused
+    | EditRefused
+    | VersionPassed
+    | TooManyEdits
     | OrderUndecided
     | NotConfirmed
     | Recovering
@@ -159,6 +163,21 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
             )
         case BlocksRefused():
             return _blocks_refused(outcome, manifest)
+        case EditRefused():
+            return _edits_refused(outcome, manifest)
+        case VersionPassed():
+            return ProblemError(
+                ProblemKind.INVENTORY_CHANGED,
+                f"The inventory is at version {outcome.inventory_version}; look again, and decide "
+                "anew.",
+                members={"inventory_version": outcome.inventory_version},
+            )
+        case TooManyEdits():
+            return ProblemError(
+                ProblemKind.TOO_MANY_EDITS,
+                f"A show can be edited {outcome.most} times.",
+                members={"most": outcome.most},
+            )
         case OrderUndecided():
             return ProblemError(
                 ProblemKind.IN_DOUBT,
@@ -290,6 +309,20 @@ def _blocks_refused(outcome: BlocksRefused, manifest: Manifest) -> ProblemError:
         f"Nothing was changed: {_names([*labels, *slugs])} can't be, because buyers have them or "
         "too few such places are there.",
         members={"seats": labels, "areas": slugs},
+    )
+
+
+def _edits_refused(outcome: EditRefused, manifest: Manifest) -> ProblemError:
+    labels = [label for seat in outcome.seats if (label := manifest.labels[seat]) is not None]
+    left = {manifest.areas[area].slug: count for area, count in outcome.areas}
+    reasons = [f"{slug} has {count} open" for slug, count in left.items()]
+    if labels:
+        verb = "is" if len(labels) == 1 else "are"
+        reasons.insert(0, f"{_names(labels)} {verb} held or sold")
+    return ProblemError(
+        ProblemKind.EDITS_REFUSED,
+        f"Nothing was changed: {'; '.join(reasons)}.",
+        members={"seats": labels, "areas": left},
     )
 
 

@@ -12,7 +12,7 @@ from engine.notify.addresses import URL_CHARACTERS_MAX
 from engine.notify.endpoints import OVERLAP_MAX, Changes
 
 _OVERLAP_S_MAX: Final = int(OVERLAP_MAX.total_seconds())
-_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
 
 Url = Annotated[
     str,
@@ -24,7 +24,7 @@ Url = Annotated[
         examples=["https://shop.example.com/hooks"],
     ),
 ]
-Description = Annotated[str, Meta(max_length=200, pattern=_NO_CONTROLS)]
+Description = Annotated[str, Meta(max_length=200, pattern=NO_CONTROLS)]
 Types = Annotated[
     list[FactType],
     Meta(

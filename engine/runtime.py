@@ -190,7 +190,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             client_guesses=Throttle(free=_CLIENT_GUESSES),
             book=book,
             box_office=box_office,
-            house_office=HouseOffice(redis, app_engine),
+            house_office=HouseOffice(redis, app_engine, book, ids),
             returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(

@@ -7,7 +7,8 @@ KEYS: 1 seats, 2 areas, 3 holds, 4 expiry, 5 buyers, 6 keys, 7 meta, 8 sales, 9 
       10 to 15 what was built of 1 to 6
 ARGV: 1 epoch, 2 a list of meta's field, value, ..., packed as msgpack
       3 if it is to be opened as it stands, what the ledger has, packed as msgpack: {bytes of seats,
-      areas, sold seats, blocked seats, sold places in areas}
+      areas, sold seats, blocked seats, sold places in areas, separators and seats taken out,
+      places in areas}
 Returns, in order of precedence:
   {'superseded', stored epoch}   a later recovery has claimed it
   {'unclaimed'}                  the store lost the claim: start again
@@ -25,17 +26,21 @@ local epoch, fields = tonumber(ARGV[1]), cmsgpack.unpack(ARGV[2])
 local expected = ARGV[3] ~= '' and cmsgpack.unpack(ARGV[3]) or nil
 
 -- Raises where a key is not what it should be.
-local function stands_as(bytes, areas, sold_seats, blocked_seats, sold_places)
+local function stands_as(bytes, areas, sold_seats, blocked_seats, sold_places, separators, places)
   local seats = redis.call('GET', KEYS[1]) or ''
   local _, sold = string.gsub(seats, 's', '')
   local _, blocked = string.gsub(seats, 'b', '')
+  local _, closed = string.gsub(seats, '|', '')
   local counts = redis.call('HVALS', KEYS[2])
-  local sold_in_areas = 0
+  local sold_in_areas, in_areas = 0, 0
   for _, packed in ipairs(counts) do
-    sold_in_areas = sold_in_areas + cmsgpack.unpack(string.sub(packed, 2))[3]
+    local area = cmsgpack.unpack(string.sub(packed, 2))
+    sold_in_areas = sold_in_areas + area[3]
+    in_areas = in_areas + area[1] + area[2] + area[3] + area[4]
   end
   return #seats == bytes and #counts == areas and sold == sold_seats
     and blocked == blocked_seats and sold_in_areas == sold_places
+    and closed == separators and in_areas == places
 end
 
 local meta = read_meta(meta_key, { 'epoch', 'state', 'time' })
@@ -50,7 +55,7 @@ if not expected and redis.call('EXISTS', KEYS[10]) == 0 then
   return { 'incomplete' }
 end
 if expected then
-  local is_read, is_same = pcall(stands_as, unpack(expected, 1, 5))
+  local is_read, is_same = pcall(stands_as, unpack(expected, 1, 7))
   if not (is_read and is_same) then
     return { 'differs' }
   end

@@ -119,6 +119,21 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
     },
     "BlockBody": {"for a camera": {"seats": ["A-1-1"], "reason": "camera"}},
     "ReleaseBlockBody": {"the camera is gone": {"seats": ["A-1-1"]}},
+    "EditsBody": {
+        "a camera in the last row": {
+            "edits": [
+                {
+                    "kind": "take_out",
+                    "rows": [{"zone": "Hall", "row": "A", "from": "1", "to": "2"}],
+                }
+            ],
+            "reason": "camera",
+        },
+        "more on the floor": {
+            "edits": [{"kind": "set_capacity", "area": "floor", "capacity": 600}],
+            "inventory_version": 3,
+        },
+    },
     "ShowBody": {
         "a small hall": {
             "name": "First Light",

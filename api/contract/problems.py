@@ -98,6 +98,17 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
     ProblemKind.SHOWS_TO_COME: {"shows": _SHOWS_TO_COME},
     ProblemKind.STILL_SELLING: {"shows": _SHOWS_TO_COME},
+    ProblemKind.EDITS_REFUSED: {
+        "seats": _LABELS,
+        "areas": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": "How many open places they have, by area.",
+            "examples": [{"floor": 12}],
+        },
+    },
+    ProblemKind.INVENTORY_CHANGED: {"inventory_version": _count(7)},
+    ProblemKind.TOO_MANY_EDITS: {"most": _count(10_000)},
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,

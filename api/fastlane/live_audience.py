@@ -15,8 +15,9 @@ from api.live_answers import tell_beat, tell_frame, tell_gone, tell_picture
 from api.server import Stream
 from engine.inventory.facts import StreamId
 from engine.inventory.live import Gone, LiveShow
-from engine.inventory.live_blocks import Block
+from engine.inventory.live_blocks import Block, drawn_anew
 from engine.inventory.live_frames import Frame
+from engine.inventory.manifest import Manifest
 
 STREAM_S: Final = 900.0
 """A stream ends after some minutes, when a client that follows the standard comes back."""
@@ -91,6 +92,13 @@ class Part:
         self.told_at = time.monotonic()
         self._picture: tuple[StreamId, int, bytes] | None = None
 
+    def draw_anew(self, manifest: Manifest) -> None:
+        """Follow an edit of the show's map."""
+        block = drawn_anew(self.block, manifest)
+        if block != self.block:
+            self.block, self._picture = block, None
+            self.mask = block.mask(len(manifest.layout))
+
     def picture(self, live: LiveShow) -> bytes:
         """Return the event that tells how it stands, written once for all who join now."""
         picture, show = live.picture, live.show
@@ -153,6 +161,7 @@ class Audience:
         """Tell everybody how the show stands; who came back, what they have missed."""
         sending: list[_Sending] = []
         for part in self.parts.values():
+            part.draw_anew(self.live.show.manifest)
             content = part.picture(self.live)
             anew: list[Watcher] = []
             for watcher in list(part.watchers):

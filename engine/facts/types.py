@@ -42,6 +42,7 @@ class FactType(StrEnum):
     SHOW_ENDED = "show.ended"
     SHOW_ARCHIVED = "show.archived"
     SHOW_RECOVERED = "show.recovered"
+    SHOW_INVENTORY_CHANGED = "show.inventory_changed"
     SHOW_PRICES_CHANGED = "show.prices_changed"
     QUEUE_DRAW_REVEALED = "queue.draw_revealed"
     CONFIGURATION_VERSION_ADDED = "configuration.version_added"
@@ -216,6 +217,21 @@ class ShowArchived(Struct, frozen=True, kw_only=True):
     orders: int
 
 
+class ShowInventoryChanged(Struct, frozen=True, kw_only=True):
+    """A show's places were edited while it sells: live maps begin anew.
+
+    Prices are the same, under the next price version. `capacities` are of the areas that have
+    another one now.
+    """
+
+    inventory_version: int
+    price_version: int
+    seats_moved: int
+    seats_taken_out: int
+    seats_put_back: int
+    capacities: dict[str, int]
+
+
 class ShowRecovered(Struct, frozen=True, kw_only=True):
     """A show is on sale again after its inventory was lost, moved or in doubt.
 
@@ -286,6 +302,7 @@ FactData = (
     | ShowEnded
     | ShowArchived
     | ShowRecovered
+    | ShowInventoryChanged
     | ShowPricesChanged
     | QueueDrawRevealed
     | ConfigurationVersionAdded
@@ -319,6 +336,7 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_ENDED: ShowEnded,
         FactType.SHOW_ARCHIVED: ShowArchived,
         FactType.SHOW_RECOVERED: ShowRecovered,
+        FactType.SHOW_INVENTORY_CHANGED: ShowInventoryChanged,
         FactType.SHOW_PRICES_CHANGED: ShowPricesChanged,
         FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
         FactType.CONFIGURATION_VERSION_ADDED: ConfigurationVersionAdded,

@@ -106,6 +106,10 @@ class Delta(msgspec.Struct, frozen=True, array_like=True):
     """The first 4 bytes of the id of each hold that was made, as a number."""
 
 
+EDIT: Final = b"m"
+"""The field of a delta that an edit of the show's map made: its number."""
+
+
 def read_expired(fields: Mapping[bytes, bytes]) -> list[HoldId]:
     """Return the holds that expired with an entry of the `deltas` stream, in that order."""
     packed = fields.get(b"e", b"")

@@ -7,8 +7,9 @@ versions and recover the show to what PostgreSQL says.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -27,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
@@ -74,6 +76,23 @@ class Places(Struct, frozen=True):
     areas: Areas = ()
 
 
+class Change(Struct, frozen=True, kw_only=True):
+    """One step of the store to the next inventory version. Seats are positions."""
+
+    block: Places = Places()
+    unblock: Places = Places()
+    fields: tuple[str, ...] = ()
+    """Of `meta`: field, value, ..."""
+    must_be_free: Sequence[int] = ()
+    """Seats that change their price: refused if a buyer has one."""
+    take_out: Sequence[int] = ()
+    put_back_open: Sequence[int] = ()
+    put_back_blocked: Sequence[int] = ()
+    capacities: Areas = ()
+    """Places to add to an area; below 0: open ones to take away."""
+    edit_no: int | None = None
+
+
 class BlocksChanged(Struct, frozen=True):
     """Both stores have it."""
 
@@ -115,10 +134,19 @@ Finish = Callable[[AsyncConnection, RulesChanged], Awaitable[None]]
 """Writes what can be known only once the inventory store has a change towards less."""
 
 
-class _RefusedError(Exception):
+class PlacesRefused(Struct, frozen=True):
+    """The store changed nothing: these seats are held or sold, these areas have so many open."""
+
+    seats: tuple[int, ...]
+    areas: Areas
+
+
+class RefusedError(Exception):
     """Rolls the transaction back, and carries why."""
 
-    def __init__(self, refusal: BlocksRefused | Recovering) -> None:
+    def __init__(self, refusal: PlacesRefused | Recovering) -> None:
+        """Take why."""
+        super().__init__(repr(refusal))
         self.refusal = refusal
 
 
@@ -145,15 +173,18 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            locked = await _lock(connection, show.id)
+            locked = await lock_show(connection, show.id)
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
             if locked.is_stored:
-                await _apply(redis, show.keys, locked.now, block=places)
-    except _RefusedError as refused:
-        return refused.refusal
+                await apply(redis, show.id, locked.now, Change(block=places))
+    except RefusedError as refused:
+        why = refused.refusal
+        if isinstance(why, Recovering):
+            return why
+        return BlocksRefused(why.seats, tuple(area for area, _ in why.areas))
     return changed
 
 
@@ -169,7 +200,7 @@ async def unblock(
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            locked = await _lock(connection, show.id)
+            locked = await lock_show(connection, show.id)
             await _erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(locked.now[1] + 1)
@@ -177,7 +208,8 @@ async def unblock(
     except _ShortError as short:
         return BlocksRefused((), short.areas)
     if locked.is_stored:
-        await _complete(redis, show.keys, locked.now, unblock=places)
+        open_ledger = partial(tenant_transaction, app, show.reseller)
+        await complete(open_ledger, redis, show.id, locked.now, Change(unblock=places))
     return changed
 
 
@@ -195,11 +227,12 @@ async def change_show(
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     async with tenant_transaction(app, show.reseller) as connection:
-        locked = await _lock(connection, show.id)
+        locked = await lock_show(connection, show.id)
         await write(connection)
         await _raise_version(connection, show.id)
     if locked.is_stored:
-        await _complete(redis, show.keys, locked.now, unblock=Places())
+        open_ledger = partial(tenant_transaction, app, show.reseller)
+        await complete(open_ledger, redis, show.id, locked.now, Change())
 
 
 async def change_rules(
@@ -233,14 +266,13 @@ async def change_rules(
             was_stored, now = is_stored(before), (before["epoch"], version)
             rules = sale_rules(after)
             if was_stored and change.is_less:
-                keys = show_keys(show)
-                at_ms = await _apply(redis, keys, now, block=Places(), rules=rules)
+                at_ms = await apply(redis, show, now, Change(fields=rules))
             if finish is not None:
                 await finish(connection, RulesChanged(after, at_ms))
-    except _RefusedError:
+    except RefusedError:
         return Recovering()
     if was_stored and not change.is_less:
-        await _complete(redis, show_keys(show), now, unblock=Places(), rules=rules)
+        await complete(open_ledger, redis, show, now, Change(fields=rules))
     elif is_stored(after) and not was_stored:
         await wake_recovery(redis, show)
     return RulesChanged(after, at_ms)
@@ -255,22 +287,32 @@ async def wake_recovery(redis: Store, show: int) -> None:
         _log.warning("could not wake the workers", error=repr(error))
 
 
-async def _complete(
-    redis: Store,
-    keys: ShowKeys,
-    now: tuple[int, int],
-    *,
-    unblock: Places,
-    rules: tuple[str, ...] = (),
+async def complete(
+    open_ledger: OpenLedger, redis: Store, show: int, now: tuple[int, int], change: Change
 ) -> None:
-    """Tell the store of what is committed; a warning if it does not hear of it now."""
+    """Tell the store of what is committed; a warning if it does not hear of it now.
+
+    A store that is at another version than the ledger was may be at the one that it has now, by a
+    change that the ledger never had: one version more, and the workers see that the two differ.
+    """
     try:
-        await _apply(redis, keys, now, block=Places(), unblock=unblock, rules=rules)
-    except (_RefusedError, RedisError, OSError, TimeoutError) as error:
+        await apply(redis, show, now, change)
+    except (RefusedError, RedisError, OSError, TimeoutError) as error:
         _log.warning("changed in the ledger only, for now", error=repr(error))
+        if isinstance(error, RefusedError):
+            await _part(open_ledger, show)
 
 
-class _Locked(Struct, frozen=True):
+async def _part(open_ledger: OpenLedger, show: int) -> None:
+    """Let the ledger's version differ from the store's, so that workers take it to the ledger's."""
+    try:
+        async with open_ledger() as connection:
+            await _raise_version(connection, show)
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        _log.warning("not parted from the store", error=repr(error))
+
+
+class Locked(Struct, frozen=True):
     """A show's row, which nobody else changes until the transaction ends."""
 
     now: tuple[int, int]
@@ -278,12 +320,13 @@ class _Locked(Struct, frozen=True):
     is_stored: bool
 
 
-async def _lock(connection: AsyncConnection, show: int) -> _Locked:
+async def lock_show(connection: AsyncConnection, show: int) -> Locked:
+    """Lock a show's row against recoveries and other changes."""
     await connection.execute(_BOUND_THE_WAIT)
     names = ("epoch", "inventory_version", "state", "archived_at")
     query = select(*(shows.c[name] for name in names)).where(shows.c.id == show)
     row = (await connection.execute(query.with_for_update())).mappings().one()
-    return _Locked((row["epoch"], row["inventory_version"]), is_stored(row))
+    return Locked((row["epoch"], row["inventory_version"]), is_stored(row))
 
 
 async def _raise_version(connection: AsyncConnection, show: int) -> None:
@@ -333,36 +376,44 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         raise _ShortError(tuple(short))
 
 
-async def _apply(  # noqa: PLR0913 - the parts of one change
-    redis: Store,
-    keys: ShowKeys,
-    now: tuple[int, int],
-    *,
-    block: Places = Places(),  # noqa: B008 - frozen
-    unblock: Places = Places(),  # noqa: B008
-    rules: tuple[str, ...] = (),
-) -> int:
-    """Have the store change a show; return when, by the show's clock, in ms."""
+async def apply(redis: Store, show: int, now: tuple[int, int], change: Change) -> int:
+    """Take the store from an epoch's inventory version, `now`, to the next.
+
+    Returns when that was, by the show's clock, in ms.
+
+    Raises:
+        RefusedError: with why; nothing was changed.
+        redis.RedisError, OSError, TimeoutError: the store failed, and may have done it.
+    """
+    keys = show_keys(show)
     epoch, version = now
-    change = [
+    blocks = [
+        *((area, count) for area, count in change.block.areas),
+        *((area, -count) for area, count in change.unblock.areas),
+    ]
+    packed = [
         epoch,
         version,
         version + 1,
         await read_clock(redis, keys) + _LATE_MS,
-        block.seats,
-        unblock.seats,
-        [
-            *((area, count) for area, count in block.areas),
-            *((area, -count) for area, count in unblock.areas),
-        ],
-        rules,  # the script sets the version
+        change.block.seats,
+        change.unblock.seats,
+        blocks,
+        change.fields,  # the other rules stay; the script sets the version
+        change.must_be_free,
+        change.take_out,
+        change.put_back_open,
+        change.put_back_blocked,
+        change.capacities,
+        change.edit_no or False,
     ]
     reply = await load_script("change_inventory").call(
-        redis, keys.inventory(), msgspec.msgpack.encode(change)
+        redis, keys.inventory(), msgspec.msgpack.encode(packed)
     )
     status, *rest = _decode(reply)
     if status == "refused":
-        raise _RefusedError(BlocksRefused(tuple(rest[0]), tuple(area for area, _, _ in rest[1])))
+        areas = tuple((area, opened) for area, opened, _ in rest[1])
+        raise RefusedError(PlacesRefused(tuple(rest[0]), areas))
     if status != "changed":
-        raise _RefusedError(Recovering())
+        raise RefusedError(Recovering())
     return int(rest[0])

@@ -6,10 +6,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import ARRAY, Integer, all_, bindparam, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.facts import StreamId
+from engine.inventory.manifest import Manifest
 from engine.inventory.rebuild import HouseBlocks, LedgerOrder
 from engine.inventory.records import SaleRecord
 from engine.inventory.ticket_types import STANDARD, write_types
@@ -56,7 +57,11 @@ _STANDING: Final = select(
     )
     .scalar_subquery(),
     select(func.count())
-    .where(seat_blocks.c.show_id == bindparam("show"), ~_IS_SOLD)
+    .where(
+        seat_blocks.c.show_id == bindparam("show"),
+        seat_blocks.c.seat_index != all_(bindparam("removed", type_=ARRAY(Integer))),
+        ~_IS_SOLD,
+    )
     .scalar_subquery(),
     select(func.coalesce(func.sum(area_sales.c.sold), 0))
     .where(area_sales.c.show_id == bindparam("show"))
@@ -86,9 +91,15 @@ async def enter_epoch(connection: AsyncConnection, show: int, epoch: int) -> Non
     await connection.execute(_ENTER_EPOCH, {"show": show, "to_epoch": epoch})
 
 
-async def read_standing(connection: AsyncConnection, show: int, since_epoch: int) -> Standing:
-    """Read what is sold, and whether sales failed in that epoch or later."""
-    row = (await connection.execute(_STANDING, {"show": show, "since": since_epoch})).one()
+async def read_standing(
+    connection: AsyncConnection, show: int, manifest: Manifest, since_epoch: int
+) -> Standing:
+    """Read what is sold, and whether sales failed in that epoch or later.
+
+    A seat that is taken out is not there to be withheld.
+    """
+    named = {"show": show, "since": since_epoch, "removed": [*manifest.removed_by_label.values()]}
+    row = (await connection.execute(_STANDING, named)).one()
     return Standing(row[0], row[1], row[2], int(row[3]))
 
 

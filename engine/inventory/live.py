@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
-from engine.inventory.facts import StreamId
+from engine.inventory.facts import EDIT, StreamId
 from engine.inventory.live_frames import Frame, GapError, History, Picture, read_frames
 from engine.inventory.shows import Show
 from engine.platform.cpu_demand import CpuDemand
@@ -279,6 +279,9 @@ class LiveSeats:
             listed = await self._redis.xrange(
                 state.show.keys.deltas, str(first), str(at), _BEFORE + 1
             )
+            # Who was told of other places, before an edit of them, is told anew.
+            edited = [n for n, (_, fields) in enumerate(listed) if EDIT in fields]
+            listed = listed[edited[-1] :] if edited else listed
             entries = [(StreamId.parse(entry), fields[b"d"]) for entry, fields in listed]
             for frame in read_frames(entries[1:], entries[0][0]):
                 history.add(frame)

@@ -70,6 +70,14 @@ def price_level(manifest: Manifest, slug: str) -> Block | NoSuchBlock:
     return Block("level", (slug,), ranges, areas)
 
 
+def drawn_anew(block: Block, manifest: Manifest) -> Block:
+    """Return a part as it is after an edit of the show's places: of price levels only, another."""
+    if block.kind != "level":
+        return block
+    found = price_level(manifest, block.names[0])
+    return found if isinstance(found, Block) else block
+
+
 def zone(manifest: Manifest, name: str) -> Block | NoSuchBlock:
     """Return a zone's rows."""
     ranges = tuple(sorted((row.start, row.end) for row in manifest.rows if row.zone == name))

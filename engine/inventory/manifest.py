@@ -88,7 +88,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The seats, price levels and areas of a show.
 
     `labels` and `numbers` have one entry a position, None at a separator; a label is the seat's
-    `seat_guid` in its plan. The fields after `traits` are derived from the ones before.
+        `seat_guid` in its plan. A seat that was taken out has a separator in the layout and keeps its
+    label. The fields after `traits` are derived from the ones before.
     """
 
     name: str
@@ -102,6 +103,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """By position; most seats have none."""
 
     index_by_label: dict[str, int] = {}
+    removed_by_label: dict[str, int] = {}
+    """Positions of the seats that were taken out."""
     level_by_position: bytes = b""
     seat_count: int = 0
     seats_by_level: tuple[int, ...] = ()
@@ -122,7 +125,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
         if len(self.levels) > LEVELS_MAX:
             msg = f"{len(self.levels)} price levels: {LEVELS_MAX} at most"
             raise ValueError(msg)
-        index = {label: n for n, label in enumerate(self.labels) if label is not None}
+        index: dict[str, int] = {}
+        removed: dict[str, int] = {}
+        for n, (label, byte) in enumerate(zip(self.labels, self.layout, strict=True)):
+            if label is not None:
+                (index if byte == OPEN else removed)[label] = n
         level_by_position = self._level_by_position()
         counts = tuple(level_by_position.count(n) for n in range(len(self.levels)))
         seats = self.layout.count(OPEN)
@@ -136,6 +143,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
             raise ValueError(msg)
         derived = {
             "index_by_label": index,
+            "removed_by_label": removed,
             "level_by_position": level_by_position,
             "seat_count": seats,
             "seats_by_level": counts,
@@ -157,6 +165,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
     def index(self, label: str) -> int | None:
         """Return the position of the seat with this label, None if there is none."""
         return self.index_by_label.get(label)
+
+    def planned_index(self, label: str) -> int | None:
+        """Return the position of a seat of the plan, also if it was taken out."""
+        found = self.index_by_label.get(label)
+        return self.removed_by_label.get(label) if found is None else found
 
     def area_index(self, slug: str) -> int | None:
         """Return the index in `areas` of the area with this slug, None if there is none."""

@@ -86,6 +86,7 @@ class _Places:
 
     def __init__(self, manifest: Manifest) -> None:
         self.seats = bytearray(manifest.layout, "ascii")
+        self.removed = frozenset(manifest.removed_by_label.values())
         self.areas = [Counter(open=area.capacity) for area in manifest.areas]
 
     def has(self, seats: Iterable[int], areas: Iterable[tuple[int, int]]) -> bool:
@@ -125,10 +126,13 @@ def rebuild(
     for order in orders:
         record = _purchased(order)
         if order.owns:
-            if not places.has(order.seats, order.areas):
+            # A seat that was taken out where its sale had been lost, and was found since: it is its
+            # buyer's, and stays out.
+            seats = [seat for seat in order.seats if seat not in places.removed]
+            if not places.has(seats, order.areas):
                 msg = f"order {order.hold.hex()} owns what is not there, or is another's"
                 raise ContradictionError(msg)
-            places.take(order.seats, order.areas, SOLD)
+            places.take(seats, order.areas, SOLD)
             buyers.setdefault(order.buyer, _Buyer()).bought += record.tickets
         records[order.hold] = record
         keys[purchase_key_digest(order.purchase_key)] = order.hold

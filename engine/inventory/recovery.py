@@ -37,6 +37,7 @@ from engine.inventory.ledgered import (
     read_position,
     read_standing,
 )
+from engine.inventory.manifest import SEPARATOR
 from engine.inventory.rebuild import Inventory, rebuild
 from engine.inventory.records import HoldRecord, RecordError, Tombstone, unpack_record
 from engine.inventory.scripts import load_script
@@ -265,11 +266,19 @@ class Recoverer:
         told = claimed.inventory_version, claimed.return_no
         if told != (show.inventory_version, show.return_no):
             return False
-        ledger = await read_standing(connection, show.id, claimed.open_under)
+        manifest = show.manifest
+        ledger = await read_standing(connection, show.id, manifest, claimed.open_under)
         if ledger.has_failed_sales:
             return False
-        size = len(show.manifest.layout), len(show.manifest.areas)
-        expected = (*size, ledger.seats_sold, ledger.seats_blocked, ledger.places_sold)
+        expected = (
+            len(manifest.layout),
+            len(manifest.areas),
+            ledger.seats_sold,
+            ledger.seats_blocked,
+            ledger.places_sold,
+            manifest.layout.count(SEPARATOR),
+            sum(area.capacity for area in manifest.areas),
+        )
         return await self._open(show, epoch, msgspec.msgpack.encode(expected))
 
     async def _build(

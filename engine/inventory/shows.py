@@ -8,24 +8,25 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, literal_column, select
+from sqlalchemy import RowMapping, bindparam, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
+from engine.inventory.overlay import Overlay, lay_over
 from engine.inventory.price_versions import Prices, TypePrice, read_price_version
 from engine.inventory.seating_plan_format import SeatingPlan
 from engine.inventory.ticket_types import STANDARD, TicketType
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.sharing import SharedReads
-from engine.platform.tables import fee_schedules, manifests, queues, shows
+from engine.platform.tables import fee_schedules, manifests, queues, show_edits, shows
 
 _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
@@ -34,6 +35,24 @@ _NO_QUEUE: Final = "off"
 DRAFT: Final = "draft"
 """The state of a show whose inventory was never opened."""
 
+_EDIT: Final = select(show_edits.c.edit_no, show_edits.c.price_version)
+_LAST_EDIT: Final = (
+    _EDIT.where(show_edits.c.show_id == shows.c.id)
+    .order_by(show_edits.c.edit_no.desc())
+    .limit(1)
+    .lateral("last_edit")
+)
+_EDIT_AT: Final = (
+    _EDIT.where(
+        show_edits.c.show_id == bindparam("show"),
+        show_edits.c.price_version <= bindparam("version"),
+    )
+    .order_by(show_edits.c.price_version.desc())
+    .limit(1)
+)
+_OVERLAY: Final = select(show_edits.c.overlay).where(
+    show_edits.c.show_id == bindparam("show"), show_edits.c.edit_no == bindparam("edit")
+)
 # Those that have a price now, in their order.
 _OFFERED: Final = literal_column(
     "(SELECT jsonb_agg(to_jsonb(type)"  # noqa: S608 - our own names
@@ -48,6 +67,8 @@ _OFFERED: Final = literal_column(
 _SHOW: Final = (
     select(
         shows,
+        func.coalesce(_LAST_EDIT.c.edit_no, 0).label("edit_no"),
+        func.coalesce(_LAST_EDIT.c.price_version, 0).label("edit_price_version"),
         fee_schedules.c.fee_bps,
         fee_schedules.c.fee_fixed,
         func.coalesce(queues.c.mode, _NO_QUEUE).label("queue_mode"),
@@ -55,6 +76,7 @@ _SHOW: Final = (
     )
     .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
     .outerjoin(queues, queues.c.show_id == shows.c.id)
+    .outerjoin(_LAST_EDIT, true())
     .where(shows.c.id == bindparam("show"))
 )
 
@@ -88,6 +110,10 @@ class Show(Struct, frozen=True, kw_only=True):
     """The last of its returns that the ledger had."""
     has_queue: bool = False
     """Whether holds need a pass of its waiting room; a change of it makes an inventory version."""
+    edit_no: int = 0
+    """The last edit of its places; 0: they are the plan's."""
+    edit_price_version: int = 0
+    """From which price version on its places are what `manifest` says."""
     ticket_types: dict[str, TicketType] = {}
     """By slug, those that are offered now, but for the standard one if nothing is told of it."""
     manifest: Manifest
@@ -98,11 +124,21 @@ class Show(Struct, frozen=True, kw_only=True):
         """Whether the inventory store is to have it: see the function of that name."""
         return self.state != DRAFT and not self.is_archived
 
+    @property
+    def edition(self) -> "Edition":
+        """Return which of all manifests it sells from."""
+        return Edition(self.manifest_id, self.id if self.edit_no else 0, self.edit_no)
+
+    def knows_places_of(self, price_version: int) -> bool:
+        """Tell whether `manifest` is what places were sold by at a price version."""
+        return self.edit_price_version <= price_version <= self.price_version
+
     def rules(self) -> list[str]:
         """Return what the scripts read of it from `meta`: field, value, field, value, ..."""
         return [
             *("version", str(self.inventory_version)),
             *("return_no", str(self.return_no)),
+            *("edit_no", str(self.edit_no)),
             *_rules(self.state, self.opens_at_ms, self.closes_at_ms),
             *("max_per_hold", str(self.max_per_hold)),
             *("max_per_buyer", str(self.max_per_buyer)),
@@ -132,6 +168,17 @@ def _rules(state: str, opens_at_ms: int, closes_at_ms: int | None) -> tuple[str,
     )
 
 
+class Edition(NamedTuple):
+    """A manifest: a plan's, shared by its shows, or what an edit of one show has made of it."""
+
+    manifest_id: int
+    show: int = 0
+    edit_no: int = 0
+
+
+_NO_EDITION: Final = Edition(-1)
+
+
 class UnknownShowError(LookupError):
     """No such show, or not one that the caller may see."""
 
@@ -142,8 +189,10 @@ class ShowBook:
     def __init__(self, *, seats_cached_max: int = _SEATS_CACHED_MAX) -> None:
         """Take the bound on the cached manifests' seats, summed."""
         self._shows: dict[int, Show] = {}
-        self._manifests: OrderedDict[int, Manifest] = OrderedDict()
+        self._manifests: OrderedDict[Edition, Manifest] = OrderedDict()
         self._prices: OrderedDict[tuple[int, int], Prices] = OrderedDict()
+        self._editions: OrderedDict[tuple[int, int], Edition] = OrderedDict()
+        """By show and price version, of those that are over: they never change."""
         self._reloads: SharedReads[tuple[int, int], Show] = SharedReads()
         self._seats_cached_max = seats_cached_max
 
@@ -152,7 +201,7 @@ class ShowBook:
         known = self._shows.get(show)
         if known is None or known.reseller != reseller:
             return None
-        self._manifests.move_to_end(known.manifest_id)
+        self._manifests.move_to_end(known.edition)
         return known
 
     async def get(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
@@ -167,7 +216,7 @@ class ShowBook:
             return await self.reload(app, reseller, show)
         if known.reseller != reseller:
             raise UnknownShowError(show)
-        self._manifests.move_to_end(known.manifest_id)
+        self._manifests.move_to_end(known.edition)
         return known
 
     async def reload(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
@@ -188,8 +237,43 @@ class ShowBook:
         row = (await connection.execute(_SHOW, {"show": show})).mappings().one_or_none()
         if row is None:
             raise UnknownShowError(show)
-        manifest = await self._manifest(connection, row["manifest_id"])
-        return _show(row, manifest)
+        edited = row["id"] if row["edit_no"] else 0
+        edition = Edition(row["manifest_id"], edited, row["edit_no"])
+        return _show(row, await self._manifest(connection, edition))
+
+    async def places_at(self, app: AsyncEngine, show: Show, price_version: int) -> Manifest:
+        """Return what places were sold by at a price version, from memory where it is there.
+
+        Raises as `get`.
+        """
+        for known in (show, self._shows.get(show.id)):
+            if known is not None and known.knows_places_of(price_version):
+                return known.manifest
+        edited = self._manifests.get(self._editions.get((show.id, price_version), _NO_EDITION))
+        if edited is not None:
+            return edited
+        if price_version > show.price_version:
+            newer = await self.reload(app, show.reseller, show.id)
+            if newer.knows_places_of(price_version):
+                return newer.manifest
+        async with tenant_transaction(app, show.reseller) as connection:
+            return await self.read_places_at(connection, show, price_version)
+
+    async def read_places_at(
+        self, connection: AsyncConnection, show: Show, price_version: int
+    ) -> Manifest:
+        """Return what places were sold by at a price version, through the caller's connection."""
+        if show.knows_places_of(price_version):
+            return show.manifest
+        edition = self._editions.get((show.id, price_version))
+        if edition is None:
+            named = {"show": show.id, "version": price_version}
+            edit = (await connection.execute(_EDIT_AT, named)).first()
+            edition = Edition(show.manifest_id, *((show.id, edit[0]) if edit else ()))
+            self._editions[show.id, price_version] = edition
+            if len(self._editions) > _PRICE_VERSIONS_CACHED_MAX:
+                self._editions.popitem(last=False)
+        return await self._manifest(connection, edition)
 
     async def prices(self, connection: AsyncConnection, show: int, version: int) -> Prices:
         """Read a price version, which never changes, or return it from memory.
@@ -209,17 +293,25 @@ class ShowBook:
         """Return a price version if it is in memory."""
         return self._prices.get((show, version))
 
-    async def _manifest(self, connection: AsyncConnection, manifest_id: int) -> Manifest:
-        known = self._manifests.get(manifest_id)
+    async def _manifest(self, connection: AsyncConnection, edition: Edition) -> Manifest:
+        known = self._manifests.get(edition)
         if known is None:
-            query = select(manifests.c.plan).where(manifests.c.id == manifest_id)
-            plan: Any = (await connection.execute(query)).scalar_one()
-            # Seconds of work for the largest halls: beside the event loop, not on it.
-            known = await asyncio.to_thread(_compile, plan)
-            self._manifests[manifest_id] = known
+            if edition.edit_no:
+                known = await self._edited(connection, edition)
+            else:
+                query = select(manifests.c.plan).where(manifests.c.id == edition.manifest_id)
+                plan: Any = (await connection.execute(query)).scalar_one()
+                # Seconds of work for the largest halls: beside the event loop, not on it.
+                known = await asyncio.to_thread(_compile, plan)
+            self._manifests[edition] = known
             self._forget_the_least_used()
-        self._manifests.move_to_end(manifest_id)
+        self._manifests.move_to_end(edition)
         return known
+
+    async def _edited(self, connection: AsyncConnection, edition: Edition) -> Manifest:
+        planned = await self._manifest(connection, Edition(edition.manifest_id))
+        overlay = await _read_overlay(connection, edition.show, edition.edit_no)
+        return await asyncio.to_thread(lay_over, planned, overlay)
 
     def _forget_the_least_used(self) -> None:
         """Keep within the bound: a manifest goes, and the shows that sell from it."""
@@ -228,8 +320,18 @@ class ShowBook:
             forgotten, manifest = self._manifests.popitem(last=False)
             weight -= _weight(manifest)
             self._shows = {
-                key: show for key, show in self._shows.items() if show.manifest_id != forgotten
+                key: show for key, show in self._shows.items() if show.edition != forgotten
             }
+
+
+async def read_overlay(connection: AsyncConnection, show: Show) -> Overlay:
+    """Return all that a show's edits have changed of its plan."""
+    return await _read_overlay(connection, show.id, show.edit_no) if show.edit_no else Overlay()
+
+
+async def _read_overlay(connection: AsyncConnection, show: int, edit_no: int) -> Overlay:
+    packed = (await connection.execute(_OVERLAY, {"show": show, "edit": edit_no})).scalar_one()
+    return msgspec.convert(packed, Overlay)
 
 
 def _weight(manifest: Manifest) -> int:
@@ -265,6 +367,8 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         is_archived=row["archived_at"] is not None,
         return_no=row["return_no"],
         has_queue=row["queue_mode"] != _NO_QUEUE,
+        edit_no=row["edit_no"],
+        edit_price_version=row["edit_price_version"],
         ticket_types=_offered(row["ticket_types"]),
         manifest=manifest,
         keys=show_keys(row["id"]),

@@ -43,6 +43,16 @@ class SoldMemory:
         # one request in 17 meets another's bit and is asked about for nothing.
         self._made = bytearray(1 << (_MADE_BITS - 3))
 
+    def rebase(self, manifest: Manifest) -> None:
+        """Go on by what an edit has made of the show's places: positions are the same."""
+        sold = bytes(
+            level
+            for level, state in zip(manifest.level_by_position, self._states, strict=True)
+            if state == _SOLD
+        )
+        self._sold_by_level = [sold.count(level) for level in range(len(manifest.levels))]
+        self._manifest = manifest
+
     def learn(self, at: StreamId, packed: bytes) -> None:
         """Learn from the next delta.
 

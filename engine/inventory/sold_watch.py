@@ -69,6 +69,10 @@ class SoldWatch:
             return None
         now = time.monotonic()
         followed.asked_at = now
+        if show.edit_no > followed.show.edit_no:
+            followed.show = show
+            followed.memory.rebase(show.manifest)
+            return None
         if now - followed.confirmed_at > FRESH_S or not _is_selling(show, selection):
             return None
         return followed.memory.refuse(hold, selection)
@@ -121,16 +125,19 @@ class SoldWatch:
         for one in wanted:
             after = f"({one.memory.position}"
             pipeline.xrange(one.show.keys.deltas, after, "+", _ENTRIES_AT_A_TIME)
-            pipeline.hmget(one.show.keys.meta, [TELLS_OF_RETURNS])
+            pipeline.hmget(one.show.keys.meta, [TELLS_OF_RETURNS, "edit_no"])
         is_more = False
         answers = await self._answers(pipeline)
-        for one, listed, returning in zip(wanted, answers[::2], answers[1::2], strict=True):
-            failed = next((a for a in (listed, returning) if isinstance(a, Exception)), None)
+        for one, listed, told in zip(wanted, answers[::2], answers[1::2], strict=True):
+            failed = next((a for a in (listed, told) if isinstance(a, Exception)), None)
             if failed is not None:
                 self._forget_unanswered(one, failed)
-            elif returning != [None]:
+                continue
+            returning, edit_no = told
+            if returning is not None:
                 self._leave(one)
-            elif self._learn(one, listed):
+            elif self._learn(one, listed) and int(edit_no or 0) == one.show.edit_no:
+                # Else its places are others by now: nothing is refused until a caller knows them.
                 if len(listed) < _ENTRIES_AT_A_TIME:
                     one.confirmed_at = began
                 else:

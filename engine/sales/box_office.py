@@ -41,6 +41,7 @@ from engine.inventory.commands import (
     Unknown,
 )
 from engine.inventory.lanes import Lanes
+from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show, ShowBook
 from engine.inventory.sold_watch import SoldWatch
 from engine.inventory.ticket_types import sorted_types
@@ -233,18 +234,22 @@ class BoxOffice:
             if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
                 # A show that was archived: its orders are in the ledger alone.
                 return await self._recorded_hold(show, asked.command.hold) or outcome
+            if isinstance(outcome, Malformed):
+                return await self._taken_out(show, asked.command) or outcome
             return outcome
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
             if found is None:
                 return InDoubt()
-        manifest = show.manifest
         version, areas = outcome.price_version, outcome.areas
+        manifest = show.manifest
+        if not show.knows_places_of(version):
+            manifest = await self._places(show, version)
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
         types = sorted_types(outcome.types, outcome.seats, areas) if outcome.types else ()
         quote = self._quotes.known(show, version, levels, areas, types)
         if quote is None:
-            quote = await self._quote(show, version, levels, areas, types)
+            quote = await self._quote(show, manifest, version, levels, areas, types)
         return HoldView(
             asked.command.hold,
             show,
@@ -338,9 +343,24 @@ class BoxOffice:
             lane = self._lanes.make(show.id, self._source(show))
         return Asked(command, lane.submit(command, knows_of_queue=show.has_queue))
 
-    async def _quote(
+    async def _places(self, show: Show, price_version: int) -> Manifest:
+        """Return what places were sold by at a price version, before or after an edit of them."""
+        with store_failures():
+            return await self._book.places_at(self._app, show, price_version)
+
+    async def _taken_out(self, show: Show, command: commands.Command) -> SeatsTaken | None:
+        """Tell which of the seats a command names were taken out since the show was read."""
+        if not isinstance(command, commands.Hold | commands.Replace):
+            return None
+        with store_failures():
+            now = (await self._book.get(self._app, show.reseller, show.id)).manifest
+        gone = tuple(seat for seat in command.selection.seats if not now.is_seat(seat))
+        return SeatsTaken(gone) if gone else None
+
+    async def _quote(  # noqa: PLR0913, PLR0917 - what a price follows from
         self,
         show: Show,
+        manifest: Manifest,
         version: int,
         levels: Sequence[int],
         areas: Areas,
@@ -349,7 +369,7 @@ class BoxOffice:
         known = self._quotes.known(show, version, levels, areas, types)
         if known is None:
             tariff = await self.prices(show, version)
-            known = self._quotes.make(show, version, levels, areas, types, tariff)
+            known = self._quotes.make(show, manifest, version, levels, areas, types, tariff)
         return known
 
     async def _confirm(
@@ -385,7 +405,8 @@ class BoxOffice:
         status: OrderState,
         payment_reference: str | None,
     ) -> OrderView:
-        _, levels = show.manifest.labels_and_levels(sorted(sale.seats))
+        manifest = await self._places(show, sale.price_version)
+        _, levels = manifest.labels_and_levels(sorted(sale.seats))
         types = sorted_types(sale.types, sale.seats, sale.areas)
         return OrderView(
             order=hold,
@@ -394,9 +415,9 @@ class BoxOffice:
             buyer=sale.buyer,
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
-            quote=await self._quote(show, sale.price_version, levels, sale.areas, types),
+            quote=await self._quote(show, manifest, sale.price_version, levels, sale.areas, types),
             tickets=(
-                order_tickets(hold, show.manifest, sale.seats, sale.areas, types)
+                order_tickets(hold, manifest, sale.seats, sale.areas, types)
                 if status is OrderState.CONFIRMED
                 else ()
             ),
@@ -463,6 +484,7 @@ class BoxOffice:
                 return await find_order(connection, show.id, order)
 
     async def _view_recorded(self, show: Show, order: HoldId, found: RecordedOrder) -> OrderView:
+        manifest = await self._places(show, found.price_version)
         return OrderView(
             order=order,
             show=show,
@@ -472,7 +494,7 @@ class BoxOffice:
             payment_reference=found.payment_reference,
             quote=found.quote,
             tickets=(
-                order_tickets(order, show.manifest, found.seats, found.areas, found.types)
+                order_tickets(order, manifest, found.seats, found.areas, found.types)
                 if found.state is OrderState.CONFIRMED
                 else ()
             ),

@@ -1,12 +1,14 @@
-"""The house's counter: seats and places withheld from sale, and given back."""
+"""The house's counter: seats and places withheld from sale and given back, and edits of the map."""
 
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from engine.inventory import house
+from engine.inventory import edits, house
 from engine.inventory.commands import Overloaded, Recovering
-from engine.inventory.shows import Show
+from engine.inventory.shows import Show, ShowBook
+from engine.platform.errors import store_failures
+from engine.platform.ids import Ids
 from engine.platform.redis import Store
 from engine.platform.turns import Turns
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
@@ -16,15 +18,17 @@ _WAITING_MAX: Final = 16
 
 
 class HouseOffice:
-    """Changes what the house withholds, for one process.
+    """Changes what the house withholds, and the map that is sold, for one process.
 
-    Both methods may raise `StoreUnavailableError`, when a store they need can't be asked.
+    Every method may raise `StoreUnavailableError`, when a store they need can't be asked.
     """
 
-    def __init__(self, redis: Store, app: AsyncEngine) -> None:
+    def __init__(self, redis: Store, app: AsyncEngine, book: ShowBook, ids: Ids) -> None:
         """Take what the composition root has opened."""
         self._redis = redis
         self._app = app
+        self._book = book
+        self._ids = ids
         self._turns = Turns(_AT_ONCE, waiting_max=_WAITING_MAX)
 
     async def block(
@@ -63,3 +67,21 @@ class HouseOffice:
                 house.Places(places.seats, places.areas),
                 remember,
             )
+
+    async def edit(
+        self, show: Show, wanted: edits.MapEdit, remember: edits.Remember
+    ) -> edits.Outcome | Overloaded:
+        """Edit the map that is sold."""
+        async with self._turns.take() as mine:
+            if not mine:
+                return Overloaded()
+            return await edits.edit_show(
+                self._app, self._redis, self._book, self._ids, show, wanted, remember
+            )
+
+    async def list_edits(
+        self, show: Show, *, before: int | None, limit: int
+    ) -> list[edits.EditRow]:
+        """Return a show's edits, the newest first."""
+        with store_failures():
+            return await edits.list_edits(self._app, show, before=before, limit=limit)

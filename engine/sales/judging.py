@@ -222,8 +222,9 @@ def _fact(entry: Entry) -> SeatsSold:
 
 def _price(read: ReadEntry, terms: Terms) -> Sale:
     fact = read.fact
-    seats = tuple([(seat, terms.places.seat(seat)) for seat in fact.seats])
-    areas = tuple([(area, count, terms.places.area(area)) for area, count in fact.areas])
+    places = terms.places_at(fact.price_version)
+    seats = tuple([(seat, places.seat(seat)) for seat in fact.seats])
+    areas = tuple([(area, count, places.area(area)) for area, count in fact.areas])
     types: tuple[str, ...] = ()
     if fact.types:
         types = read_types(fact.types, len(seats) + sum(count for _, count in fact.areas))

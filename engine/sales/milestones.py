@@ -110,7 +110,6 @@ class SoldOutWatch:
         self._book = book
         self._ids = ids
         self._looked: dict[int, _Looked] = {}
-        self._capacities: dict[int, int] = {}
 
     async def tell(self) -> int:
         """Tell which shows are sold out and were not before; return how many.
@@ -122,7 +121,6 @@ class SoldOutWatch:
             rows = (await connection.execute(_SELLING)).all()
         selling = {row.id for row in rows}
         self._looked = {show: seen for show, seen in self._looked.items() if show in selling}
-        self._capacities = {show: n for show, n in self._capacities.items() if show in selling}
         told = 0
         for row in rows:
             changes = row.inventory_version, row.return_no, row.epoch
@@ -144,18 +142,19 @@ class SoldOutWatch:
 
         None if somebody changes the show just now.
         """
-        capacity = await self._capacity(show)
+        async with self._engine.connect() as connection:
+            manifest = (await self._book.read(connection, show)).manifest
         async with self._engine.begin() as connection:
             await connection.execute(_BEGIN, {"shows": [show]})
         async with self._engine.begin() as connection:
             row = next(iter(await _lock(connection, [show])), None)
             if row is None:
                 return None
-            standing = await read_standing(connection, show, 0)
+            standing = await read_standing(connection, show, manifest, 0)
             blocked = (await connection.execute(_BLOCKED_PLACES, {"show": show})).scalar_one()
             sold = standing.seats_sold + standing.places_sold
             blocked = standing.seats_blocked + int(blocked)
-            left = capacity - sold - blocked
+            left = manifest.capacity - sold - blocked
             sold_out = left <= 0 < sold
             if sold_out == row.sold_out:
                 return left, False
@@ -168,11 +167,3 @@ class SoldOutWatch:
     def _news(self, show: int, data: ShowSoldOut) -> NewFact:
         named = self._ids.entity(Prefix.SHOW, show)
         return NewFact(FactType.SHOW_SOLD_OUT, named, data, show, datetime.now(UTC))
-
-    async def _capacity(self, show: int) -> int:
-        if show not in self._capacities:
-            async with self._engine.connect() as connection:
-                manifest = (await self._book.read(connection, show)).manifest
-            places = sum(area.capacity for area in manifest.areas)
-            self._capacities[show] = manifest.seat_count + places
-        return self._capacities[show]

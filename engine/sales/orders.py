@@ -54,6 +54,7 @@ class RecordedOrder(Struct, frozen=True, kw_only=True):
     payment_reference: str
     purchase_key: str
     body_fp: int
+    price_version: int
     quote: Quote
     seats: tuple[int, ...]
     areas: tuple[tuple[int, int], ...]
@@ -104,6 +105,7 @@ async def find_order(connection: AsyncConnection, show: int, order: bytes) -> Re
         payment_reference=row["payment_reference"],
         purchase_key=row["purchase_key"],
         body_fp=row["body_fp"],
+        price_version=row["price_version"],
         quote=await _quote(connection, row["id"], row["currency"]),
         seats=seats,
         areas=areas,

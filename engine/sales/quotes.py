@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine.inventory.commands import Areas
+from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.sales.pricing import Quote, Tariff, quote
 
@@ -39,14 +40,17 @@ class Quotes:
     def make(  # noqa: PLR0913, PLR0917 - what a price follows from
         self,
         show: Show,
+        manifest: Manifest,
         version: int,
         levels: Iterable[int],
         areas: Areas,
         types: _Types,
         tariff: Tariff,
     ) -> Quote:
-        """Return what places cost at this version's tariff, and remember it."""
-        manifest = show.manifest
+        """Return what places cost at this version's tariff, and remember it.
+
+        `manifest` is what was sold from at this version.
+        """
         made = quote(
             tariff,
             [manifest.levels[level].slug for level in levels],

@@ -54,7 +54,21 @@ class Terms(Struct, frozen=True):
     places: Places
     tariffs: dict[int, Tariff]
     """By price version."""
+    since: int = 0
+    """From which price version on `places` is what was sold."""
+    earlier: dict[int, Places] = {}
+    """By price version, of before an edit of the show's places."""
     _quotes: dict[_Selection, Quote] = field(default_factory=dict[_Selection, Quote])
+
+    def places_at(self, price_version: int) -> Places:
+        """Return the places as they were sold at a price version."""
+        return self.earlier.get(price_version, self.places)
+
+    def knows(self, price_version: int) -> bool:
+        """Tell whether it has what was sold at a price version."""
+        if price_version not in self.tariffs:
+            return False
+        return price_version >= self.since or price_version in self.earlier
 
     def quote(
         self,
@@ -95,9 +109,10 @@ class TermsSource(Protocol):
 class ManifestPlaces:
     """A compiled manifest, as the recorder sees it."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        """Take the show's manifest."""
+    def __init__(self, manifest: Manifest, now: Manifest | None = None) -> None:
+        """Take the manifest that was sold from, and the show's own of now if that is another."""
         self._manifest = manifest
+        self._now = now or manifest
 
     def seat(self, position: int) -> SeatPlace:
         """Return the seat at a position; raises IndexError where none is."""
@@ -107,7 +122,7 @@ class ManifestPlaces:
     def area(self, index: int) -> AreaPlace:
         """Return the area of that index; raises IndexError if there is none."""
         area = self._manifest.areas[index]
-        return AreaPlace(area.slug, area.price_level, area.capacity)
+        return AreaPlace(area.slug, area.price_level, self._now.areas[index].capacity)
 
 
 class LedgerTerms:
@@ -130,8 +145,8 @@ class LedgerTerms:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
         """
         known, _ = self._known.get(show, (None, 0))
-        if known is None or not price_versions <= known.tariffs.keys():
-            known, positions = await self._read(show)
+        if known is None or not all(map(known.knows, price_versions)):
+            known, positions = await self._read(show, price_versions)
             self._known[show] = known, positions
         self._known.move_to_end(show)
         while len(self._known) > 1 and self._positions() > self._positions_max:
@@ -141,7 +156,7 @@ class LedgerTerms:
     def _positions(self) -> int:
         return sum(positions for _, positions in self._known.values())
 
-    async def _read(self, show: int) -> tuple[Terms, int]:
+    async def _read(self, show: int, asked: frozenset[int]) -> tuple[Terms, int]:
         async with self._engine.connect() as connection:
             found = await self._book.read(connection, show)
             priced = select(
@@ -157,7 +172,17 @@ class LedgerTerms:
                 )
                 for version, prices, types in await connection.execute(priced)
             }
+            earlier = {
+                version: await self._book.read_places_at(connection, found, version)
+                for version in asked & tariffs.keys()
+                if not found.knows_places_of(version)
+            }
+        now = found.manifest
         terms = Terms(
-            reseller=found.reseller, places=ManifestPlaces(found.manifest), tariffs=tariffs
+            reseller=found.reseller,
+            places=ManifestPlaces(now),
+            tariffs=tariffs,
+            since=found.edit_price_version,
+            earlier={version: ManifestPlaces(one, now) for version, one in earlier.items()},
         )
-        return terms, len(found.manifest.layout)
+        return terms, len(now.layout) * (1 + len({id(one) for one in earlier.values()}))

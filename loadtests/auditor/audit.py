@@ -18,7 +18,7 @@ from loadtests.auditor.books import judge_books
 from loadtests.auditor.findings import PATIENT, RETURN_ON_THE_WAY, Finding, Findings, persisting
 from loadtests.auditor.hall import Hall, read_hall
 from loadtests.auditor.judge_both import judge_both, judge_labels, judge_ledger, on_the_way
-from loadtests.auditor.judge_store import judge_store, stands
+from loadtests.auditor.judge_store import as_planned, judge_store, stands
 from loadtests.auditor.ledger import (
     LedgerShow,
     ShowSize,
@@ -183,8 +183,10 @@ class _Reading:
                 for ledger in ledgers.values():
                     if ledger.manifest_id == manifest:
                         view, guard = views[ledger.id], guards[ledger.id]
-                        found += _judge(ledger, view, hall, guard)
-                        rows[ledger.id] = _row(ledger, view, hall, _condition(ledger, view, guard))
+                        edited = hall.with_capacities(ledger.capacities)
+                        found += _judge(ledger, view, edited, guard)
+                        condition = _condition(ledger, view, guard)
+                        rows[ledger.id] = _row(ledger, view, edited, condition)
         return found
 
     async def _hall_of(self, manifest: int) -> Hall:
@@ -219,10 +221,10 @@ def _judge(ledger: LedgerShow, view: StoreView, hall: Hall, guard: Guard) -> lis
     judge_ledger(ledger, hall, findings)
     condition = _condition(ledger, view, guard)
     if condition in {"open", "fenced"}:
-        judge_store(view, hall, findings, swept=condition == "open")
+        judge_store(view, hall, ledger.removed, findings, swept=condition == "open")
         judge_both(ledger, view, findings)
         if view.seats is not None:
-            judge_labels(ledger, hall, view.seats, findings)
+            judge_labels(ledger, hall, as_planned(view.seats, ledger.removed), findings)
     if condition == "open":
         _judge_versions(ledger, view, findings)
     return findings.found
@@ -263,7 +265,7 @@ def _row(ledger: LedgerShow, view: StoreView, hall: Hall, condition: str) -> Sho
         name=ledger.name,
         condition=condition,
         epoch=ledger.epoch,
-        capacity=ledger.seat_count,
+        capacity=ledger.seat_count - len(ledger.removed),
         open=seats.count(b"o"),
         held=seats.count(b"h"),
         sold=seats.count(b"s"),

@@ -7,6 +7,7 @@ again: that they are the plan's runs, and that every ticket's label sits where i
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise
 from math import dist
 from statistics import median_low
@@ -14,6 +15,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 _AISLE_FACTOR: Final = 1.5
 _ALIKE: Final = 1.000001
@@ -57,6 +59,11 @@ class Hall(Struct, frozen=True):
     place_of: dict[str, tuple[int, int]]
     """A seat's label to the number of its run and its place in it."""
     area_capacities: tuple[int, ...]
+
+    def with_capacities(self, changed: Mapping[int, int]) -> "Hall":
+        """Return it with other capacities of some areas."""
+        given = enumerate(self.area_capacities)
+        return replace(self, area_capacities=tuple(changed.get(n, count) for n, count in given))
 
     @property
     def string_length(self) -> int:

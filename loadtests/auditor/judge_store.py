@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from loadtests.auditor.findings import Findings
@@ -38,20 +38,39 @@ def stands(view: StoreView, guard: Guard) -> bool:
     )
 
 
-def judge_store(view: StoreView, hall: Hall, findings: Findings, *, swept: bool) -> None:
-    """Note what contradicts itself. `swept` tells whether overdue holds are being released."""
+def judge_store(
+    view: StoreView, hall: Hall, removed: Collection[int], findings: Findings, *, swept: bool
+) -> None:
+    """Note what contradicts itself. `swept` tells whether overdue holds are being released.
+
+    `removed` are the seats that edits have taken out, by the ledger.
+    """
     for subject, why in view.complaints:
         findings.add("unreadable", subject, why)
     if view.seats is None:
         findings.add("seats-missing", "seats", "the show is in Redis but has no seats string")
         return
-    _judge_layout(view.seats, hall, findings)
+    for seat in sorted(removed):
+        state = view.seats[seat : seat + 1]
+        if state != _SEPARATOR:
+            says = f"taken out in the ledger, {state.decode(errors='replace')!r} in Redis"
+            findings.add("removed-differs", f"seat {seat}", says)
+    _judge_layout(as_planned(view.seats, removed), hall, findings)
     _judge_seats(view, view.seats, findings)
     _judge_areas(view, hall, findings)
     _judge_buyers(view, findings)
     _judge_expiry(view, findings, swept=swept)
     _judge_keys(view, findings)
     _judge_stream(view, findings)
+
+
+def as_planned(seats: bytes, removed: Collection[int]) -> bytes:
+    """Return a seats string with the seats that were taken out in their places, as open ones."""
+    planned = bytearray(seats)
+    for seat in removed:
+        if seats[seat : seat + 1] == _SEPARATOR:
+            planned[seat] = _OPEN[0]
+    return bytes(planned)
 
 
 def runs_of(seats: bytes) -> tuple[list[int], list[int]]:

@@ -75,6 +75,10 @@ class LedgerShow(Struct, frozen=True):
     area_blocks: dict[int, int]
     area_sales: dict[int, tuple[int, int]]
     """Area index to capacity and places sold."""
+    removed: frozenset[int] = frozenset()
+    """Seats that edits have taken out."""
+    capacities: dict[int, int] = {}
+    """Area index to the capacity that edits have given it."""
 
 
 class ShowSize(Struct, frozen=True):
@@ -122,6 +126,11 @@ _AREA_BLOCKS: Final = text(
 )
 _AREA_SALES: Final = text(
     "SELECT show_id, area_index, capacity, sold FROM area_sales WHERE show_id = ANY(:shows)"
+)
+_OVERLAYS: Final = text(
+    "SELECT DISTINCT ON (show_id) show_id, overlay->'removed' AS removed,"
+    " overlay->'capacities' AS capacities FROM show_edits WHERE show_id = ANY(:shows)"
+    " ORDER BY show_id, edit_no DESC"
 )
 
 
@@ -171,6 +180,12 @@ async def read_ledger(connection: AsyncConnection, shows: Sequence[int]) -> dict
     area_sales: dict[int, dict[int, tuple[int, int]]] = {show: {} for show in shows}
     for row in await _rows(connection, _AREA_SALES, shows):
         area_sales[row["show_id"]][row["area_index"]] = (row["capacity"], row["sold"])
+    removed: dict[int, set[int]] = {show: set() for show in shows}
+    capacities: dict[int, dict[int, int]] = {show: {} for show in shows}
+    for row in await _rows(connection, _OVERLAYS, shows):
+        for start, end, _ in row["removed"] or ():
+            removed[row["show_id"]].update(range(start, end))
+        capacities[row["show_id"]].update(row["capacities"] or ())
     return {
         row["id"]: LedgerShow(
             id=row["id"],
@@ -187,6 +202,8 @@ async def read_ledger(connection: AsyncConnection, shows: Sequence[int]) -> dict
             seat_blocks=frozenset(seat_blocks[row["id"]]),
             area_blocks=area_blocks[row["id"]],
             area_sales=area_sales[row["id"]],
+            removed=frozenset(removed[row["id"]]),
+            capacities=capacities[row["id"]],
         )
         for row in await _rows(connection, _HEADS, shows)
     }

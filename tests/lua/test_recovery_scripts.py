@@ -98,14 +98,9 @@ def test_a_show_opens_as_it_stands_only_if_that_is_as_expected(rooms: Rooms) -> 
     assert room.change(block=[4]) == ["changed", START_MS]
     room.claim(2)
     before = room.read()
-    right = length, areas, seats, blocked, places = (len(HALL.layout), 1, 2, 1, 1)
-    for wrong in (
-        (length + 1, areas, seats, blocked, places),
-        (length, areas + 1, seats, blocked, places),
-        (length, areas, seats - 1, blocked, places),
-        (length, areas, seats, blocked - 1, places),
-        (length, areas, seats, blocked, places + 1),
-    ):
+    right = (len(HALL.layout), 1, 2, 1, 1, HALL.layout.count("|"), HALL.areas[0].capacity)
+    for n, off in enumerate((1, 1, -1, -1, 1, 1, -1)):
+        wrong = (*right[:n], right[n] + off, *right[n + 1 :])
         assert room.open_claimed(2, Rules(), wrong) == [b"differs"]
     assert room.read() == before
     assert room.open_claimed(2, Rules(max_per_hold=3), right) == [b"opened", START_MS]
@@ -128,7 +123,9 @@ def test_a_show_whose_keys_are_spoilt_does_not_open_as_it_stands(rooms: Rooms) -
     room.claim(2)
     room.client.delete(room.keys.areas)
     room.client.set(room.keys.areas, "spoilt")
-    assert room.open_claimed(2, Rules(), (len(HALL.layout), 1, 0, 0, 0)) == [b"differs"]
+    assert room.open_claimed(
+        2, Rules(), (len(HALL.layout), 1, 0, 0, 0, HALL.layout.count("|"), HALL.areas[0].capacity)
+    ) == [b"differs"]
 
 
 def test_a_claimed_show_is_fenced(rooms: Rooms) -> None:

@@ -21,8 +21,11 @@ from hypothesis.stateful import (
 )
 
 from engine.inventory.commands import Hold, Look, Purchase, Release, Replace, Selection
+from engine.inventory.edits import MapEdit, plan_steps
 from engine.inventory.facts import StreamId
+from engine.inventory.house import Change
 from engine.inventory.manifest import Manifest
+from engine.inventory.overlay import Overlay, lay_over
 from engine.inventory.rebuild import HouseBlocks, Inventory, LedgerOrder, rebuild
 from engine.inventory.records import AreaCounts, HoldRecord, HoldState, SaleRecord, Tombstone
 from engine.inventory.scripts import Script
@@ -153,6 +156,8 @@ class InventoryMachine(RuleBasedStateMachine):
     batch_script: Script | None = None
 
     room: ShowRoom
+    plan: Manifest
+    overlay: Overlay
     model: ReferenceInventory
     now_ms: int
     mirror_at: StreamId
@@ -171,6 +176,7 @@ class InventoryMachine(RuleBasedStateMachine):
         rules = Rules(max_per_hold=per_hold, max_per_buyer=per_buyer)
         self.room = ShowRoom(self.client, hall, batch_script=self.batch_script).open(rules=rules)
         self.room.backlog_max = backlog_max
+        self.plan, self.overlay = hall, Overlay()
         self.model = ReferenceInventory(hall, rules, backlog_max=backlog_max)
         self.now_ms = START_MS
         self._forget_mirror()
@@ -228,6 +234,53 @@ class InventoryMachine(RuleBasedStateMachine):
         status, *rest = self.room.change(block=block, unblock=unblock, areas=areas)
         expected = self.model.change(block, unblock, areas)
         assert (status == "changed") == expected, (status, rest)
+
+    @rule(data=st.data())
+    def the_house_edits_the_map(self, data: st.DataObject) -> None:
+        """Move seats, take some out and put some back, change capacities; in one or two steps."""
+        manifest, planned = self.room.manifest, sorted(self.plan.positions())
+        some = st.lists(st.sampled_from(planned), max_size=3, unique=True)
+        level = st.sampled_from(range(len(manifest.levels)))
+        gone = sorted(manifest.removed_by_label.values())
+        back = data.draw(st.lists(st.sampled_from(gone), unique=True)) if gone else []
+        wanted = MapEdit(
+            levels={position: data.draw(level) for position in data.draw(some)},
+            take_out=[position for position in data.draw(some) if position not in back],
+            put_back=back,
+            capacities={
+                n: data.draw(st.integers(max(area.capacity - 2, 0), area.capacity + 2))
+                for n, area in enumerate(manifest.areas)
+            },
+        )
+        steps = plan_steps(manifest, wanted, 7, self.model.blocked_seats)
+        expected = self.model.edit(wanted)
+        if steps.less is not None:
+            assert (self._step(steps.less)[0] == "changed") == expected, wanted
+        assert expected or steps.less is not None, wanted
+        if not expected:
+            return
+        if steps.more is not None:
+            assert self._step(steps.more)[0] == "changed"
+        self.overlay = self.overlay.with_changes(
+            levels=steps.levels,
+            taken_out=steps.taken_out,
+            put_back=steps.put_back,
+            area_levels={},
+            capacities=steps.capacities,
+        )
+        self.room.manifest = lay_over(self.plan, self.overlay)
+        self.room.price_version += 1
+        self.model.price_version += 1
+
+    def _step(self, change: Change) -> list[Any]:
+        return self.room.change(
+            free=change.must_be_free,
+            take_out=change.take_out,
+            put_back=change.put_back_open,
+            put_back_blocked=change.put_back_blocked,
+            capacities=change.capacities,
+            edit_no=change.edit_no,
+        )
 
     @rule(
         sale_state=st.sampled_from((*("on_sale",) * 6, "closed")),

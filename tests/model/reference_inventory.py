@@ -8,9 +8,11 @@ Where several answers are legal, which is so for seats together only, it looks a
 told and checks it against the specification.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+from msgspec import structs
 
 from engine.inventory.commands import (
     AlreadyPurchased,
@@ -40,6 +42,7 @@ from engine.inventory.commands import (
     TooEarly,
     Unknown,
 )
+from engine.inventory.edits import MapEdit
 from engine.inventory.facts import SeatsSold, StreamId
 from engine.inventory.manifest import Manifest
 from engine.inventory.records import AreaCounts
@@ -108,6 +111,8 @@ class ReferenceInventory:
     returns: int = 0
     """How many orders were returned."""
     holds: dict[bytes, Claim | Ended] = field(default_factory=dict[bytes, "Claim | Ended"])
+    level_of: dict[int, int] = field(default_factory=dict[int, int])
+    """Of every seat, also of those that are taken out, once the map was edited."""
     blocked_seats: set[int] = field(default_factory=set[int])
     blocked_places: dict[int, int] = field(default_factory=dict[int, int])
     keys: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -126,7 +131,8 @@ class ReferenceInventory:
         """Return the seats string."""
         seats = list(self.manifest.layout)
         for position in self.blocked_seats:
-            seats[position] = "b"
+            if seats[position] == "o":  # else it is taken out, and comes back blocked
+                seats[position] = "b"
         for claim in self.claims():
             for position in claim.seats:
                 assert seats[position] == "o", f"two own seat {position}"
@@ -207,6 +213,49 @@ class ReferenceInventory:
         self.blocked_seats = blocked
         self.blocked_places = {index: count for index, count in places.items() if count}
         return True
+
+    def edit(self, wanted: MapEdit) -> bool:
+        """Edit the map, all or nothing; return whether it could be done."""
+        manifest, seats, layout = self.manifest, self.seats(), list(self.manifest.layout)
+        level_of = self.level_of or {p: manifest.level_of(p) for p in manifest.positions()}
+        moved = [p for p, level in wanted.levels.items() if level_of[p] != level]
+        is_taken = any(seats[p] in "hs" for p in (*moved, *wanted.take_out))
+        capacities = {n: area.capacity for n, area in enumerate(manifest.areas)}
+        capacities |= wanted.capacities
+        in_use = {n: held + sold + blocked for n, (_, held, sold, blocked) in self._counts()}
+        if is_taken or any(in_use[n] > capacity for n, capacity in capacities.items()):
+            return False
+        self.level_of = level_of | dict(wanted.levels)
+        for position in wanted.take_out:
+            layout[position] = "|"
+        for position in wanted.put_back:
+            layout[position] = "o"
+        self.manifest = structs.replace(
+            manifest,
+            layout="".join(layout),
+            levels=tuple(
+                structs.replace(level, ranges=tuple(self._ranges(n, layout)))
+                for n, level in enumerate(manifest.levels)
+            ),
+            areas=tuple(
+                structs.replace(area, capacity=capacities[n])
+                for n, area in enumerate(manifest.areas)
+            ),
+        )
+        return True
+
+    def _counts(self) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+        for n, area in self.areas().items():
+            yield n, (area.open, area.held, area.sold, area.blocked)
+
+    def _ranges(self, level: int, layout: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Yield where seats of a level stand next to each other."""
+        mine = [p for p, byte in enumerate(layout) if byte == "o" and self.level_of[p] == level]
+        for start in (p for p in mine if p - 1 not in mine):
+            end = start
+            while end in mine:
+                end += 1
+            yield start, end
 
     def take_back(self, hold: bytes) -> None:
         """Let a purchased hold's places be anybody's."""

@@ -167,6 +167,29 @@ area_blocks: Final = Table(
     of_show(),
 )
 
+# What was changed of a show's places while it sells, and all that is changed since then.
+show_edits: Final = Table(
+    "show_edits",
+    metadata,
+    required("show_id", BigInteger),
+    required("edit_no", Integer),  # 1, 2, ... of the show
+    reseller_column(),
+    required("inventory_version", BigInteger),  # that it made
+    required("price_version", Integer),  # from which on places are sold by it
+    required("reason", Text),
+    required("asked", JSONB),  # the edits, in the words of who asked
+    required("overlay", JSONB),  # on the plan: engine/inventory/overlay.py
+    required("seats_moved", Integer),
+    required("seats_taken_out", Integer),
+    required("seats_put_back", Integer),
+    required("seats_removed", Integer),  # in all, since then
+    moment("created_at"),
+    PrimaryKeyConstraint("show_id", "edit_no"),
+    UniqueConstraint("show_id", "price_version"),
+    CheckConstraint("edit_no > 0", name="number"),
+    of_show(),
+)
+
 orders: Final = Table(
     "orders",
     metadata,
