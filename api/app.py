@@ -35,6 +35,7 @@ from api import (
     shows,
     sign_up,
     trail,
+    upheavals,
     users,
     webhooks,
 )
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         route_handlers=[
             shows.router,
             show_life.router,
+            upheavals.router,
             seats.router,
             availability.router,
             house.router,
