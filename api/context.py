@@ -9,6 +9,7 @@ from litestar.datastructures import State
 
 from api.outcomes import hold_not_found, show_not_found
 from api.problems import ProblemError, ProblemKind
+from engine.catalog.life import Stores
 from engine.inventory.shows import Show, UnknownShowError
 from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
 from engine.runtime import Serving
@@ -28,6 +29,12 @@ def runtime_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Serving:
 def is_anonymous(request: ApiRequest) -> bool:
     """Tell whether who asks shows no credential, as a route that serves anybody lets them."""
     return request.scope["auth"] is None
+
+
+def stores_of(runtime: Serving) -> Stores:
+    """Return what changes of shows go to."""
+    after_s = runtime.settings.archive_after_s
+    return Stores(runtime.app_engine, runtime.redis, runtime.ids, after_s)
 
 
 async def find_show(request: ApiRequest, text: str) -> Show:

@@ -7,6 +7,7 @@ from api.problems import ProblemError, ProblemKind
 from engine.catalog.life import LifeChanged
 from engine.catalog.transitions import Refused
 from engine.inventory.commands import Recovering
+from engine.sales.choices import ChoiceRefused, Unchoosable
 
 
 def changed_or_problem(outcome: LifeChanged | Refused | Recovering) -> LifeChanged:
@@ -24,6 +25,29 @@ def changed_or_problem(outcome: LifeChanged | Refused | Recovering) -> LifeChang
             raise problem_of_store(outcome)
         case _:
             assert_never(outcome)
+
+
+def no_choice() -> ProblemError:
+    """Return the problem of an order that no change of its show affects."""
+    return ProblemError(
+        ProblemKind.NO_CHOICE,
+        "The show has no such order that a cancellation or a new time of it affects.",
+    )
+
+
+def choice_refused(refused: ChoiceRefused) -> ProblemError:
+    """Return the problem of what can't be chosen for an order."""
+    offered = [choice.value for choice in refused.change.offered]
+    sentence = {
+        Unchoosable.NOT_OFFERED: f"{refused.choice} is not offered; {', '.join(offered)} is.",
+        Unchoosable.OVER: f"The time to choose ended at {refused.change.choose_by:%Y-%m-%d %H:%M}.",
+        Unchoosable.TAKEN_BACK: "The order was taken back: that is final.",
+    }[refused.reason]
+    return ProblemError(
+        ProblemKind.CHOICE_REFUSED,
+        sentence,
+        members={"reason": refused.reason, "choice": refused.choice, "offered": offered},
+    )
 
 
 def transition_refused(refused: Refused) -> ProblemError:

@@ -1,13 +1,15 @@
 """The life of a show: announce it, open and close its sale, let it rest, take it up again."""
 
-from typing import Annotated
+import asyncio
+import time
+from typing import Annotated, Final
 
 from litestar import Response, Router, post
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
-from api.context import ApiRequest, find_show, runtime_of
+from api.context import ApiRequest, find_show, runtime_of, stores_of
 from api.documents import ScopedOperation, describe
 from api.life_outcomes import changed_or_problem
 from api.opening import is_opened
@@ -15,14 +17,18 @@ from api.problems import ProblemKind
 from api.reading import check_query
 from api.repeating import Keeper, answer_once
 from api.written import written_json
-from engine.catalog.life import LifeChanged, Stores, act, life_of
-from engine.catalog.show_looks import is_selling
+from engine.catalog.life import LifeChanged, act, life_of
+from engine.catalog.show_looks import is_selling, read_life
 from engine.catalog.transitions import SCOPE, Action
 from engine.inventory.house import RulesChanged
+from engine.inventory.shows import Show
 from engine.platform.database import Transaction
 from engine.platform.errors import store_failures
 from engine.platform.ids import Prefix
 from engine.runtime import Serving
+
+_ARCHIVED_WITHIN_S: Final = 8
+_PAUSE_S: Final = 0.2
 
 
 class LifeAnswer(Struct, frozen=True):
@@ -106,18 +112,57 @@ async def close(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer
     return await _take(request, show, Action.CLOSE)
 
 
+@post(
+    "/{show:str}/archive",
+    summary="Archive a show",
+    status_code=HTTP_200_OK,
+    operation_class=_described(),
+)
+async def archive(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+    """Take the inventory of a show that is closed or over out of memory; `open` brings it back.
+
+    Shows that are past or cancelled are archived by themselves. It waits until all of the show is
+    recorded and nobody holds places: `200` says that it is done, `202` that it will be.
+    """
+    check_query(request)
+    found = await find_show(request, show)
+    runtime = runtime_of(request)
+
+    async def do(_: Keeper) -> tuple[int, LifeAnswer]:
+        with store_failures():
+            outcome = await act(stores_of(runtime), request.user, found.id, Action.ARCHIVE)
+        changed = changed_or_problem(outcome)
+        is_done = await _is_archived(runtime, found)
+        return HTTP_200_OK if is_done else HTTP_202_ACCEPTED, tell_life(runtime, changed)
+
+    answered = await answer_once(request, f"archive {found.id:016x}", 0, do)
+    return written_json(LifeAnswer, answered.body, status_code=answered.status)
+
+
+async def _is_archived(runtime: Serving, show: Show) -> bool:
+    """Wait until the workers have archived a show; False if that takes too long."""
+    deadline = time.monotonic() + _ARCHIVED_WITHIN_S
+    while True:
+        with store_failures():
+            life = await read_life(runtime.app_engine, show.reseller, show.id)
+        if life is None or life.archived_at is not None:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_PAUSE_S)
+
+
 async def _take(request: ApiRequest, show: str, action: Action) -> Response[LifeAnswer]:
     check_query(request)
     found = await find_show(request, show)
     runtime = runtime_of(request)
-    stores = Stores(runtime.app_engine, runtime.redis, runtime.ids)
 
     async def do(keeper: Keeper) -> tuple[int, LifeAnswer]:
         async def keep(transaction: Transaction, changed: RulesChanged) -> None:
             await keeper.keep(transaction, HTTP_200_OK, tell_life(runtime, life_of(changed)))
 
         with store_failures():
-            outcome = await act(stores, request.user, found.id, action, finish=keep)
+            outcome = await act(stores_of(runtime), request.user, found.id, action, finish=keep)
         return HTTP_200_OK, tell_life(runtime, changed_or_problem(outcome))
 
     answered = await answer_once(request, f"{action} {found.id:016x}", 0, do)
@@ -138,5 +183,7 @@ def tell_life(runtime: Serving, changed: LifeChanged) -> LifeAnswer:
 
 
 router = Router(
-    path="/v1/shows", tags=["shows"], route_handlers=[announce, open_sale, pause, resume, close]
+    path="/v1/shows",
+    tags=["shows"],
+    route_handlers=[announce, open_sale, pause, resume, close, archive],
 )

@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import UNSET, Struct, UnsetType
 
 from api.answers import FullShowAnswer, ShowAnswer, tell_listed_show, tell_show
-from api.context import ApiRequest, find_show, runtime_of, served_in_front
+from api.context import ApiRequest, find_show, runtime_of, served_in_front, stores_of
 from api.documents import describe
 from api.life_outcomes import changed_or_problem
 from api.opening import is_opened
@@ -24,7 +24,6 @@ from api.repeating import Keeper, answer_once
 from api.show_inputs import ShowBody, ShowChangeBody
 from api.written import written_json
 from engine.catalog.changing import change_show
-from engine.catalog.life import Stores
 from engine.catalog.price_steps import look_ahead
 from engine.catalog.show_looks import list_shows, read_life
 from engine.catalog.shows import (
@@ -145,10 +144,9 @@ async def change(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     columns = _columns(body, lambda text: _named(runtime, Prefix.EVENT, text, faults))
     if faults:
         raise invalid(*faults)
-    stores = Stores(runtime.app_engine, runtime.redis, runtime.ids)
     try:
         with store_failures():
-            changed = await change_show(stores, request.user, found.id, columns)
+            changed = await change_show(stores_of(runtime), request.user, found.id, columns)
     except ShowFaultsError as error:
         raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error
     changed_or_problem(changed)

@@ -5,6 +5,7 @@ from typing import Final
 
 from engine.runtime import Working
 from workers.admission import run_admission
+from workers.archiving import run_archiving, run_show_life
 from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
@@ -20,6 +21,7 @@ from workers.webhooks import run_webhooks
 
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
+    "archiving": run_archiving,
     "durability": watch_durability,
     "expiries": run_expiries,
     "jobs": run_jobs,
@@ -30,6 +32,7 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "recorder": run_recorder,
     "recovery": run_recovery,
     "returning": run_returning,
+    "show-life": run_show_life,
     "sweeper": run_sweeper,
     "trimming": run_trimming,
     "webhooks": run_webhooks,

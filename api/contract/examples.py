@@ -215,6 +215,19 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         }
     },
     "PerformerChangeBody": {"without links": {"links": None}},
+    "CancelBody": {
+        "refund": {"note": "The singer is ill.", "choose_by": "2027-02-20T12:00:00Z"},
+    },
+    "RescheduleBody": {
+        "a week later": {"starts_at": "2099-03-08T19:00:00Z", "note": "The hall is flooded."},
+    },
+    "DateBody": {
+        "once the first sells out": {
+            "starts_at": "2099-03-02T19:00:00Z",
+            "opens": "when_first_sells_out",
+        },
+    },
+    "ChoiceBody": {"money back": {"choice": "refund"}},
     "ShowChangeBody": {
         "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
         "no limit in time": {"closes_at": None},

@@ -4,7 +4,7 @@ Every way to change a show's state comes through `act`, under the lock of the sh
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, cast
 
@@ -63,6 +63,8 @@ class Stores(Struct, frozen=True):
     engine: AsyncEngine
     redis: Store
     ids: Ids
+    archive_after_s: int
+    """For how long the inventory store keeps a show that is over or cancelled."""
 
 
 async def act(  # noqa: PLR0913 - a request's parts
@@ -88,10 +90,8 @@ async def act(  # noqa: PLR0913 - a request's parts
         told = tell(row) if tell is not None else _own_fact(action, row)
         if told is not None:
             await tell_of(connection, stores.ids, row, told)
-        entry = _ON_ENTRY.get(action, {})
-        return RulesChange(
-            {"state": state, **entry, **(columns or {})}, is_less=state is not ShowState.ON_SALE
-        )
+        entered = {"state": state, **_entry(stores, row, action), **(columns or {})}
+        return RulesChange(entered, is_less=state is not ShowState.ON_SALE)
 
     try:
         changed = await change_rules(
@@ -158,12 +158,29 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-_ON_ENTRY: Final[Mapping[Action, Mapping[str, Any]]] = {
-    # A show that was archived is the inventory store's again.
-    Action.OPEN: {"archived_at": None, "opens_when_first_sells_out": False},
-    Action.CANCEL: {"opens_when_first_sells_out": False},
-    Action.END: {"opens_when_first_sells_out": False},
-}
+def _entry(stores: Stores, row: RowMapping, action: Action) -> dict[str, Any]:
+    """Return what an action sets beside the state."""
+    now = datetime.now(UTC)
+    match action:
+        case Action.OPEN:
+            # A show that was archived is the inventory store's again.
+            return {
+                "archive_from": None,
+                "archived_at": None,
+                "opens_when_first_sells_out": False,
+            }
+        case Action.ARCHIVE:
+            return {"archive_from": now}
+        case Action.CANCEL | Action.END:
+            until = now + timedelta(seconds=stores.archive_after_s)
+            # The store never had a draft, and need not have it from now on.
+            never = row["state"] == ShowState.DRAFT
+            gone = {"archived_at": now} if never else {}
+            return {"archive_from": until, "opens_when_first_sells_out": False, **gone}
+        case _:
+            return {}
+
+
 _OWN_FACTS: Final[Mapping[Action, Callable[[RowMapping], Told]]] = {
     Action.ANNOUNCE: _announced,
     Action.PAUSE: lambda _: (FactType.SHOW_PAUSED, ShowPaused()),

@@ -104,6 +104,10 @@ class QueueKeys(Struct, frozen=True):
         """Return which hash keeps the number of an identity."""
         return f"{self.queue}:i:{int.from_bytes(digest[:4], 'big') % IDENTITY_BUCKETS:x}"
 
+    def all_identities(self) -> list[str]:
+        """Return all of these hashes, of which most may not be there."""
+        return [f"{self.queue}:i:{bucket:x}" for bucket in range(IDENTITY_BUCKETS)]
+
     def spent(self, window: int) -> str:
         """Return the bits of the proofs of work that were spent in a window of time."""
         return f"{self.queue}:spent:{window}"

@@ -48,6 +48,7 @@ _ENTRIES_AT_A_TIME: Final = 2000
 _READS_A_TURN: Final = 4
 _BEFORE: Final = 1000
 _RETRY_S: Final = 0.5
+_RETRY_ARCHIVED_S: Final = 10.0
 _OPENINGS_AT_ONCE: Final = 16
 
 _AWAY: Final = (RedisError, OSError, TimeoutError)
@@ -261,6 +262,11 @@ class LiveSeats:
             return
         if isinstance(state, Recovering):
             await self._tell_gone(one, Gone.RECOVERING)
+            return
+        if not state.show.is_stored:
+            # Nothing of it changes: whoever wants to see it asks for it.
+            await self._tell_gone(one, Gone.UNAVAILABLE)
+            one.retry_at = time.monotonic() + _RETRY_ARCHIVED_S
             return
         at = StreamId.parse(state.sequence)
         areas = ((c.open, c.held, c.sold, c.blocked) for c in state.areas)

@@ -51,7 +51,7 @@ _STAGED_S: Final = 3600
 _FIRST_EPOCH: Final = 1
 _RAISE: Final = (
     update(shows)
-    .where(shows.c.id == bindparam("show"))
+    .where(shows.c.id == bindparam("show"), shows.c.archived_at.is_(None))
     .values(epoch=shows.c.epoch + 1)
     .returning(shows.c.epoch)
 )
@@ -222,7 +222,10 @@ class Recoverer:
         From then on facts of the epoch before are the drain's: the position stays.
         """
         async with self._engine.begin() as connection:
-            epoch = (await connection.execute(_RAISE, {"show": show})).scalar_one()
+            epoch = (await connection.execute(_RAISE, {"show": show})).scalar_one_or_none()
+            if epoch is None:
+                msg = f"show {entity_hex(show)} was archived: the store is not to have it"
+                raise SupersededError(msg)
             # By itself: what waited for the row would not see what was committed meanwhile.
             return epoch, await read_position(connection, show)
 

@@ -89,6 +89,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Sales of one show that wait to be recorded; beyond it: `overloaded`. Holds stop at 9/10."""
     sales_kept_s: int = 900
     """How far behind the ledger the sales stream is trimmed."""
+    archive_after_s: int = 86_400
+    """For how long Redis keeps a show that is over or cancelled; then the ledger alone has it."""
     trusted_proxies: int = 0
     """Proxies in front that add to X-Forwarded-For: so many from its end are believed."""
     beacon_url: str = "https://api.drand.sh"

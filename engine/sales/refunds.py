@@ -19,6 +19,10 @@ class RefundReason(StrEnum):
     STRANDED = "stranded"
     RETURNED = "returned"
     """It was sold to them, and they gave it back."""
+    CANCELLED = "cancelled"
+    """Its show does not take place, and they did not choose otherwise."""
+    RESCHEDULED = "rescheduled"
+    """Its show was moved, and they can't come then."""
 
 
 class RefundRequest(Struct, frozen=True):

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import structlog
@@ -87,13 +87,29 @@ _FREE_PLACES: Final = text(
 )
 
 
+_WORDS: Final[dict[RefundReason, Literal["returned", "cancelled", "rescheduled"]]] = {
+    RefundReason.RETURNED: "returned",
+    RefundReason.CANCELLED: "cancelled",
+    RefundReason.RESCHEDULED: "rescheduled",
+}
+
+
 class NotConfirmed(Struct, frozen=True):
     """Nothing was taken back: the order is not confirmed, or not yet."""
 
     status: OrderState
 
 
-async def take_back(connection: AsyncConnection, ids: Ids, show: int, order: bytes) -> str | None:
+TakenBack = Literal[RefundReason.RETURNED, RefundReason.CANCELLED, RefundReason.RESCHEDULED]
+
+
+async def take_back(
+    connection: AsyncConnection,
+    ids: Ids,
+    show: int,
+    order: bytes,
+    reason: TakenBack = RefundReason.RETURNED,
+) -> str | None:
     """Take a confirmed order back, in the caller's transaction, which sees its reseller's rows.
 
     Returns what the order's status is now, `returned` also when it was before; None if the ledger
@@ -119,22 +135,25 @@ async def take_back(connection: AsyncConnection, ids: Ids, show: int, order: byt
         "kind": EntryKind.RETURN,
     }
     await connection.execute(_REVERSE, entries)
-    await connection.execute(_OWE, of_order | {"reason": RefundReason.RETURNED})
+    await connection.execute(_OWE, of_order | {"reason": reason})
     await connection.execute(_NUMBER, named)
     await connection.execute(_FREE_PLACES, named)
-    told = _told(ids.order(show, order), show, found, freed)
+    told = _told(ids.order(show, order), show, found, freed, reason)
     await add_facts(connection, found.reseller_id, told)
     return OrderStatus.RETURNED
 
 
-def _told(order: str, show: int, found: Row[Any], freed: Sequence[Row[Any]]) -> list[NewFact]:
+def _told(
+    order: str, show: int, found: Row[Any], freed: Sequence[Row[Any]], reason: TakenBack
+) -> list[NewFact]:
     now = datetime.now(UTC)
     seats = sorted((row.seat_index, row.label) for row in freed if row.seat_index is not None)
     places = PlacesTold(
         seats=tuple(label for _, label in seats),
         areas=dict(Counter(row.label for row in freed if row.seat_index is None)),
     )
-    cancelled = OrderCancelled(reason="returned", currency=found.currency, total=found.total)
+    why = _WORDS[reason]
+    cancelled = OrderCancelled(reason=why, currency=found.currency, total=found.total)
     return [
         NewFact(FactType.ORDER_CANCELLED, order, cancelled, show, now),
         NewFact(FactType.SEATS_RETURNED, order, places, show, now),
@@ -171,7 +190,7 @@ class ReturnsOffice:
                 # It was recorded just now, or what is told is the store's older word.
                 status = await self._take_back(show, order)
         if status == OrderStatus.RETURNED:
-            await self._deliver(show)
+            await self.deliver(show)
             view = await self._box_office.order(show, order)
         if isinstance(view, FailedOrder):
             return NotConfirmed(OrderState.FAILED)
@@ -183,7 +202,8 @@ class ReturnsOffice:
         async with tenant_transaction(self._app, show.reseller) as connection:
             return await take_back(connection, self._ids, show.id, order)
 
-    async def _deliver(self, show: Show) -> None:
+    async def deliver(self, show: Show) -> None:
+        """Tell the store what was taken back; what it does not hear of now, a worker tells it."""
         open_ledger = partial(tenant_transaction, self._app, show.reseller)
         try:
             delivery = await deliver_returns(open_ledger, self._redis, show.id)

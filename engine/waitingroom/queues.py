@@ -44,6 +44,7 @@ _TENDED: Final = (
     .join(shows, shows.c.id == queues.c.show_id)
     .where(
         shows.c.starts_at > func.now() - text("interval '1 day'"),
+        shows.c.archived_at.is_(None),
         or_(
             queues.c.mode != Mode.OFF,
             queues.c.changed_at > func.now() - text("interval '1 hour'"),

@@ -34,6 +34,7 @@ _UPGRADE: Final = (
         ADD COLUMN payment_methods TEXT[] NOT NULL DEFAULT '{card}',
         ADD COLUMN follows_show_id BIGINT,
         ADD COLUMN opens_when_first_sells_out BOOLEAN NOT NULL DEFAULT false,
+        ADD COLUMN archive_from TIMESTAMPTZ,
         ADD COLUMN archived_at TIMESTAMPTZ,
         ADD FOREIGN KEY (event_id, reseller_id) REFERENCES events (id, reseller_id),
         ADD FOREIGN KEY (configuration_id, configuration_version, reseller_id)
@@ -56,6 +57,7 @@ _UPGRADE: Final = (
     "CREATE INDEX shows_configuration_id_starts_at_idx ON shows (configuration_id, starts_at)",
     # What workers look at each second: not all shows that ever were.
     "CREATE INDEX shows_starts_at_idx ON shows (starts_at) WHERE archived_at IS NULL",
+    "CREATE INDEX shows_archive_from_idx ON shows (archive_from) WHERE archived_at IS NULL",
 )
 _CHOICES: Final = (
     """
@@ -111,13 +113,13 @@ _RIGHTS: Final = (
     """
     GRANT UPDATE (name, venue, starts_at, opens_at, closes_at, state, max_per_hold, max_per_buyer,
         event_id, doors_at, duration_min, visibility, public_from, hold_ttl_s, payment_methods,
-        opens_when_first_sells_out, archived_at) ON shows TO onsale_app
+        opens_when_first_sells_out, archive_from, archived_at) ON shows TO onsale_app
     """,
     # Time ends shows, a sold-out first date opens the next, and who does not choose gets the
     # default, which may be a refund: workers do what nobody asks for.
     """
-    GRANT UPDATE (inventory_version, state, opens_at, opens_when_first_sells_out, archived_at,
-        return_no) ON shows TO onsale_recorder
+    GRANT UPDATE (inventory_version, state, opens_at, opens_when_first_sells_out, archive_from,
+        archived_at, return_no) ON shows TO onsale_recorder
     """,
     "GRANT UPDATE (status) ON orders, tickets TO onsale_recorder",
     "GRANT INSERT ON returns TO onsale_recorder",
@@ -151,7 +153,7 @@ _DOWNGRADE: Final = (
         DROP COLUMN doors_at, DROP COLUMN duration_min, DROP COLUMN visibility,
         DROP COLUMN public_from, DROP COLUMN hold_ttl_s, DROP COLUMN payment_methods,
         DROP COLUMN follows_show_id, DROP COLUMN opens_when_first_sells_out,
-        DROP COLUMN archived_at, DROP CONSTRAINT shows_state_check
+        DROP COLUMN archive_from, DROP COLUMN archived_at, DROP CONSTRAINT shows_state_check
     """,
     # What is neither before its sale nor on sale had one word.
     "UPDATE shows SET state = 'closed' WHERE state NOT IN ('draft', 'announced', 'on_sale')",

@@ -1,12 +1,78 @@
 """The life of a show over HTTP."""
 
-from tests.api.front_desk import ShowDesk, problem
+import time
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from engine.catalog.transitions import TABLE, Action, ShowState
+from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, show_body
+
+_SOON = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+_BODIES: dict[str, Json] = {"reschedule": {"starts_at": "2099-06-01T20:00:00Z"}}
+_BY_HTTP = [action for action in Action if action not in {Action.END, Action.CHANGE}]
 
 
-def _take(show: ShowDesk, action: str) -> str:
-    response = show.desk.post(f"{show.path}/{action}", {})
-    assert response.status_code == 200, response.text
+def _act(show: ShowDesk, action: str, **body: object) -> Any:  # noqa: ANN401
+    return show.desk.post(f"{show.path}/{action}", {**_BODIES.get(action, {}), **body})
+
+
+def _take(show: ShowDesk, action: str, **body: object) -> str:
+    response = _act(show, action, **body)
+    assert response.status_code in {200, 202}, response.text
     return response.json()["state"]
+
+
+def _look(show: ShowDesk) -> Json:
+    return show.desk.get(show.path).json()
+
+
+@pytest.fixture(scope="module")
+def shows_by_state(desk: FrontDesk) -> dict[str, ShowDesk]:
+    """A show in each state that an action by HTTP leads to."""
+    steps = {
+        "announced": ["announce"],
+        "on_sale": [],
+        "paused": ["pause"],
+        "off_sale": ["close"],
+        "rescheduled": ["reschedule"],
+        "cancelled": ["cancel"],
+    }
+    made = {"draft": desk.new_show(state="draft", opens_at=_SOON)}
+    for state, actions in steps.items():
+        first = "on_sale" if state != "announced" else "draft"
+        show = desk.new_show(state=first, opens_at=_SOON)
+        for action in actions:
+            _take(show, action)
+        assert _look(show)["state"] == state
+        made[state] = show
+    return made
+
+
+@pytest.mark.parametrize(
+    ("state", "action"),
+    [
+        (state, action)
+        for state, action in product(ShowState, _BY_HTTP)
+        if state is not ShowState.PAST
+        and isinstance(TABLE[state][action], str)
+        and not isinstance(TABLE[state][action], ShowState)
+    ],
+)
+def test_every_refused_step_is_told_with_its_reason(
+    shows_by_state: dict[str, ShowDesk], state: str, action: str
+) -> None:
+    """A `409` with the state, the action, the reason, and what is allowed; nothing changes."""
+    show = shows_by_state[state]
+    refused = _act(show, action)
+    assert problem(refused) == "transition-refused"
+    told = refused.json()
+    assert (told["state"], told["action"]) == (state, action)
+    assert told["reason"] == TABLE[ShowState(state)][Action(action)]
+    assert action not in told["allowed"]
+    assert _look(show)["state"] == state
 
 
 def test_a_paused_show_holds_nothing_new_and_sells_what_is_held(show: ShowDesk) -> None:
@@ -17,6 +83,126 @@ def test_a_paused_show_holds_nothing_new_and_sells_what_is_held(show: ShowDesk) 
     assert problem(refused) == "not-on-sale"
     assert refused.json()["state"] == "paused"
     assert show.purchase(hold).status_code == 201
-    assert show.desk.get(show.path).json()["state"] == "paused"
+    assert _look(show)["state"] == "paused"
+    assert not _look(show)["selling"]
     assert _take(show, "resume") == "on_sale"
+    assert _look(show)["selling"]
     assert show.hold("A-2").status_code == 201
+
+
+def test_a_cancelled_show_sells_nothing_that_is_held(show: ShowDesk) -> None:
+    """What was bought before is told again all the same."""
+    bought, held = show.held("A-1"), show.held("A-2", buyer="b-2")
+    assert show.purchase(bought, key="once").status_code == 201
+    assert _take(show, "cancel") == "cancelled"
+    refused = show.purchase(held)
+    assert problem(refused) == "not-on-sale"
+    assert refused.json()["state"] == "cancelled"
+    assert show.purchase(bought, key="once").status_code == 201
+
+
+def test_a_draft_has_no_inventory_until_it_is_announced(desk: FrontDesk) -> None:
+    """Its places can be looked at and withheld; it is told to nobody and holds nothing."""
+    show = desk.new_show(state="draft", opens_at=_SOON)
+    assert show.availability()["total"]["open"] == 41
+    assert problem(show.hold("A-1")) == "not-on-sale"
+    blocked = desk.post(f"{show.path}/blocks", {"seats": ["A-1"]})
+    assert blocked.status_code == 200, blocked.text
+    assert _take(show, "announce") == "announced"
+    assert show.availability()["total"] == show.availability()["total"] | {"blocked": 1, "open": 40}
+    assert problem(show.hold("A-2")) == "not-on-sale"
+    assert _take(show, "open") == "on_sale"
+    assert problem(show.hold("A-2")) == "too-early"
+
+
+def test_a_step_repeated_with_its_key_is_answered_the_same(show: ShowDesk) -> None:
+    """Without, it is refused: it is done already."""
+    first = show.desk.post(f"{show.path}/pause", {}, key="p-1")
+    again = show.desk.post(f"{show.path}/pause", {}, key="p-1")
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert problem(show.desk.post(f"{show.path}/pause", {}, key="p-2")) == "transition-refused"
+
+
+def test_a_closed_show_is_archived_and_brought_back(show: ShowDesk) -> None:
+    """All of it is told from the ledger meanwhile, and sold on afterwards."""
+    hold = show.held("A-1")
+    order = show.purchase(hold).json()["order"]
+    _take(show, "close")
+    assert _act(show, "archive").status_code == 200
+    told = _look(show)
+    assert told["archived_at"]
+    assert show.availability()["total"]["sold"] == 1
+    assert show.look(hold).json()["status"] == "purchased"
+    assert show.desk.get(f"/v1/orders/{order}").json()["status"] == "confirmed"
+    assert problem(show.hold("A-2")) == "not-on-sale"
+    assert problem(show.purchase(hold, key="other")) == "already-purchased"
+    assert _take(show, "open") == "on_sale"
+    assert problem(show.hold("A-1")) == "seats-taken"
+    assert show.hold("A-2").status_code == 201
+
+
+def test_what_a_new_show_says_wrong_is_told_at_once(desk: FrontDesk) -> None:
+    """Form, times, prices and names alike."""
+    body = show_body(
+        starts_at="2020-01-01T00:00:00Z",
+        closes_at="2019-01-01T00:00:00Z",
+        doors_at="2098-01-01T00:00:00Z",
+        prices={"vip": 1, "gold": 2},
+        event="evt_dev_0000000000000001",
+        configuration_version=3,
+    )
+    told = desk.post("/v1/shows", body).json()["errors"]
+    pointers = {fault["pointer"] for fault in told}
+    assert pointers == {
+        *("/starts_at", "/closes_at", "/doors_at", "/prices", "/prices/gold", "/event"),
+        "/configuration_version",
+    }
+    both = show_body(configuration="cfg_dev_0000000000000001")
+    assert desk.post("/v1/shows", both).json()["errors"][0]["pointer"] == ""
+    neither = show_body(plan=None)
+    assert desk.post("/v1/shows", neither).json()["errors"][0]["pointer"] == ""
+
+
+def test_a_change_says_what_it_can_not_change(desk: FrontDesk) -> None:
+    """By its state: `409`; by what it contradicts: `422`; else it is there at once."""
+    show = desk.new_show(payment_methods=["card", "on_account"], hold_ttl_s=120)
+
+    def change(**members: object) -> Any:  # noqa: ANN401
+        return desk.http.patch(show.path, json=members)
+
+    assert "reschedule" in change(starts_at="2099-06-01T20:00:00Z").json()["reason"]
+    assert "begun" in change(opens_at=_SOON).json()["reason"]
+    faulty = change(closes_at="2001-01-01T00:00:00Z", doors_at="2099-12-01T00:00:00Z").json()
+    assert {fault["pointer"] for fault in faulty["errors"]} == {"/closes_at", "/doors_at"}
+    done = change(name="Second night", max_per_hold=1, visibility="hidden", duration_min=90)
+    assert done.status_code == 200, done.text
+    told = _look(show)
+    assert (told["name"], told["duration_min"], told["hold_ttl_s"]) == ("Second night", 90, 120)
+    assert told["payment_methods"] == ["card", "on_account"]
+    assert problem(show.hold("A-1", "A-2")) == "over-hold-limit"
+    held = show.hold("A-1").json()
+    left = datetime.fromisoformat(held["expires_at"]) - datetime.now(UTC)
+    assert timedelta(seconds=100) < left < timedelta(seconds=121)
+
+
+def test_another_date_takes_everything_over(desk: FrontDesk) -> None:
+    """Prices, limits and what the house withholds; one that waits opens when the first sells out."""
+    first = desk.new_show(max_per_buyer=50, max_per_hold=50)
+    desk.post(f"{first.path}/blocks", {"seats": ["A-6"]})
+    body = {"starts_at": "2099-05-02T18:00:00Z", "opens": "when_first_sells_out"}
+    added = desk.post(f"{first.path}/dates", body)
+    assert added.status_code == 201, added.text
+    assert added.json()["state"] == "announced"
+    second = ShowDesk(desk, added.json()["show"])
+    told = _look(second)
+    assert (told["follows"], told["opens_when_first_sells_out"]) == (first.id, True)
+    assert told["price_levels"] == _look(first)["price_levels"]
+    assert second.availability()["total"]["blocked"] == 1
+    rows = [f"{row}-{n}" for row in "BCD" for n in range(1, 11)]
+    hold = first.held(*(f"A-{n}" for n in range(1, 6)), *rows, areas={"floor": 5})
+    assert first.purchase(hold).status_code == 201
+    until = time.monotonic() + 15
+    while _look(second)["state"] != "on_sale" and time.monotonic() < until:
+        time.sleep(0.2)
+    assert _look(first)["state"] == "sold_out"
+    assert second.hold("A-1").status_code == 201

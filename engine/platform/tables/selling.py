@@ -97,6 +97,7 @@ shows: Final = Table(
     Column("payment_methods", ARRAY(Text), nullable=False, server_default=text("'{card}'")),
     optional("follows_show_id", BigInteger),  # the first date, of which it is another
     Column("opens_when_first_sells_out", Boolean, nullable=False, server_default=text("false")),
+    optional("archive_from", TIME),  # its inventory store need not have it then; NULL: it must
     optional("archived_at", TIME),  # since when its inventory store has nothing of it
     ForeignKeyConstraint(["event_id", "reseller_id"], ["events.id", "events.reseller_id"]),
     ForeignKeyConstraint(
@@ -128,6 +129,7 @@ shows: Final = Table(
     Index(None, "event_id"),
     Index(None, "configuration_id", "starts_at"),
     Index(None, "starts_at", postgresql_where=text("archived_at IS NULL")),
+    Index(None, "archive_from", postgresql_where=text("archived_at IS NULL")),
 )
 
 price_versions: Final = Table(

@@ -1,0 +1,145 @@
+"""Adds another date of a show: a show of its own, which takes everything over from the first."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from msgspec import Struct
+from sqlalchemy import RowMapping, Table, insert, literal, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.catalog.life import RefusedError, Stores, step, tell_of
+from engine.catalog.shows import ShowFault, ShowFaultsError, faults_of_times
+from engine.catalog.transitions import Action, Refused, ShowState
+from engine.facts.types import FactType, ShowDateAdded
+from engine.inventory.house import wake_recovery
+from engine.platform.database import tenant_transaction
+from engine.platform.ids import EntityId, Prefix
+from engine.platform.tables import area_blocks, price_versions, seat_blocks, shows
+
+
+class Opens(StrEnum):
+    """When a date that is added opens."""
+
+    NOW = "now"
+    AT = "at"
+    """At its `opens_at`."""
+    WHEN_FIRST_SELLS_OUT = "when_first_sells_out"
+
+
+class NewDate(Struct, frozen=True, kw_only=True):
+    """Another date; what is None is taken over, times as they lie to `starts_at`."""
+
+    id: EntityId
+    starts_at: datetime
+    opens: Opens
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    doors_at: datetime | None = None
+    name: str | None = None
+    is_draft: bool = False
+    """Of one that opens when the first sells out: not announced until then."""
+
+
+# What is the new date's own, or begins anew.
+_OWN: Final = (
+    *("id", "name", "starts_at", "opens_at", "closes_at", "doors_at", "state", "epoch"),
+    *("inventory_version", "price_version", "return_no", "created_at", "follows_show_id"),
+    *("opens_when_first_sells_out", "archive_from", "archived_at"),
+)
+_BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
+
+
+async def add_date(
+    stores: Stores, reseller: EntityId, show: EntityId, new: NewDate
+) -> EntityId | Refused:
+    """Add another date; one of its id that exists is left as it is: the request came before.
+
+    Raises:
+        ShowFaultsError: with all that contradicts itself.
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
+    """
+    try:
+        async with tenant_transaction(stores.engine, reseller) as connection:
+            await connection.execute(_BOUND_THE_WAIT)
+            query = select(shows).where(shows.c.id == show).with_for_update()
+            row = (await connection.execute(query)).mappings().one()
+            exists = select(shows.c.id).where(shows.c.id == new.id)
+            if (await connection.execute(exists)).first() is None:
+                step(row, Action.ADD_DATE)
+                await _copy(connection, stores, row, new)
+    except RefusedError as error:
+        return error.refusal
+    await wake_recovery(stores.redis, new.id)
+    return new.id
+
+
+async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, new: NewDate) -> None:
+    columns = _columns(row, new)
+    await connection.execute(insert(shows).values(columns))
+    newest = price_versions.c.version == row["price_version"]
+    await _copy_rows(connection, price_versions, row["id"], new.id, newest, version=1)
+    for table in (seat_blocks, area_blocks):
+        await _copy_rows(connection, table, row["id"], new.id)
+    told = ShowDateAdded(
+        new_show=stores.ids.entity(Prefix.SHOW, new.id),
+        starts_at=new.starts_at.astimezone(UTC),
+        opens=new.opens.value,
+    )
+    await tell_of(connection, stores.ids, row, (FactType.SHOW_DATE_ADDED, told))
+
+
+def _columns(row: RowMapping, new: NewDate) -> dict[str, Any]:
+    """Return the new date's row.
+
+    Raises:
+        ShowFaultsError: with all that contradicts itself.
+    """
+    now = datetime.now(UTC)
+    moved = new.starts_at - row["starts_at"]
+    opens_at = {Opens.NOW: now, Opens.AT: new.opens_at}.get(new.opens, row["opens_at"]) or now
+    closes_at = new.closes_at or (row["closes_at"] and row["closes_at"] + moved)
+    doors_at = new.doors_at or (row["doors_at"] and row["doors_at"] + moved)
+    faults = faults_of_times(new.starts_at, opens_at, closes_at, doors_at)
+    if new.starts_at <= now:
+        faults.append(ShowFault("/starts_at", "is past"))
+    if (new.opens is Opens.AT) != (new.opens_at is not None):
+        faults.append(ShowFault("/opens_at", "is for a date that opens `at` a time"))
+    if new.is_draft and new.opens is not Opens.WHEN_FIRST_SELLS_OUT:
+        faults.append(ShowFault("/state", "only what waits for the first to sell out is a draft"))
+    if faults:
+        raise ShowFaultsError(faults)
+    waits = new.opens is Opens.WHEN_FIRST_SELLS_OUT
+    waiting = ShowState.DRAFT if new.is_draft else ShowState.ANNOUNCED
+    return {
+        **{column.name: row[column.name] for column in shows.c if column.name not in _OWN},
+        "id": new.id,
+        "name": new.name or row["name"],
+        "starts_at": new.starts_at,
+        "opens_at": opens_at,
+        "closes_at": closes_at,
+        "doors_at": doors_at,
+        "state": waiting if waits else ShowState.ON_SALE,
+        # Of a chain of dates all follow the first.
+        "follows_show_id": row["follows_show_id"] or row["id"],
+        "opens_when_first_sells_out": waits,
+    }
+
+
+async def _copy_rows(
+    connection: AsyncConnection,
+    table: Table,
+    show: int,
+    new: int,
+    only: Any = None,  # noqa: ANN401 - a condition
+    **other: object,
+) -> None:
+    """Copy a table's rows of one show for another, all columns but those that are told."""
+    own = {"show_id": new, **other}
+    names: Sequence[str] = [c.name for c in table.c if c.name not in {*own, "created_at"}]
+    query = select(*(table.c[name] for name in names), *(literal(value) for value in own.values()))
+    query = query.where(table.c.show_id == show)
+    if only is not None:
+        query = query.where(only)
+    await connection.execute(insert(table).from_select([*names, *own], query))

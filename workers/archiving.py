@@ -1,0 +1,39 @@
+"""What time brings about in the lives of shows: they end, are archived, are opened after others."""
+
+import asyncio
+from typing import Final
+
+from engine.catalog.ending import archive_shows, end_shows, open_followers
+from engine.catalog.life import Stores
+from engine.platform.ids import Ids
+from engine.runtime import Working
+from engine.sales.choices import settle_choices
+
+_PAUSE_S: Final = 1.0
+
+
+async def run_show_life(working: Working) -> None:
+    """Do what is due until cancelled.
+
+    A store that fails ends it; whoever started it starts it again.
+    """
+    stores = _stores(working)
+    while True:
+        await open_followers(stores)
+        await end_shows(stores)
+        await settle_choices(stores)
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def run_archiving(working: Working) -> None:
+    """Take shows out of the inventory store until cancelled, as `run_show_life` does its part."""
+    stores = _stores(working)
+    while True:
+        await archive_shows(stores)
+        await asyncio.sleep(_PAUSE_S)
+
+
+def _stores(working: Working) -> Stores:
+    settings = working.settings
+    ids = Ids(settings.region, settings.secret.encode())
+    return Stores(working.recorder_engine, working.redis, ids, settings.archive_after_s)
