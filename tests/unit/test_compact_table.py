@@ -48,7 +48,7 @@ def test_numbers_that_are_left_out_make_an_aisle() -> None:
 
 
 def test_a_spreadsheet_of_another_country_is_read() -> None:
-    """With semicolons, a byte order mark, carriage returns, columns in another order, and quotes."""
+    """With semicolons, a byte order mark, carriage returns, other columns first, and quotes."""
     table = '\ufeffCategory;From;To;Row;Section\r\n"One";1;2; 7 ;"Left, upper"\r\n'
     plan = read_table(table, "Hall")
     assert [seat.seat_guid for seat in plan.zones[0].rows[0].seats] == [
@@ -124,8 +124,8 @@ def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
             [
                 (
                     1,
-                    "unknown column 'color'; known are section, row, from, to, category, area,"
-                    " capacity",
+                    "unknown column 'color'; known are "
+                    + "section, row, from, to, category, area, capacity",
                 ),
                 (1, "the column to is missing"),
                 (1, "the column category is missing"),

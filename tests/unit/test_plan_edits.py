@@ -47,8 +47,12 @@ def _labels(plan: SeatingPlan) -> dict[str, list[str]]:
         ({"edit": "remove_row", "zone": "Hall", "row": "B"}, {"seat_removed": 8}),
         (
             {
-                **{"edit": "add_seats", "zone": "Hall", "row": "A"},
-                **{"first": 7, "last": 9, "category": "VIP"},
+                "edit": "add_seats",
+                "zone": "Hall",
+                "row": "A",
+                "first": 7,
+                "last": 9,
+                "category": "VIP",
             },
             {"seat_added": 3},
         ),
@@ -166,8 +170,11 @@ def test_attributes_are_set_and_cleared() -> None:
         Traits(companion_of="Hall-A-1", restricted_view=True),
     }
     cleared: Json = {
-        **{"edit": "set_attributes", "seats": ["Hall-A-1", "Hall-A-2"]},
-        **{"accessible": None, "companion_of": None, "restricted_view": None},
+        "edit": "set_attributes",
+        "seats": ["Hall-A-1", "Hall-A-2"],
+        "accessible": None,
+        "companion_of": None,
+        "restricted_view": None,
     }
     assert compile_manifest(_edited(cleared, plan=plan)).traits == {}
 
@@ -189,16 +196,24 @@ def test_attributes_are_set_and_cleared() -> None:
         ),
         (
             {
-                **{"edit": "add_row", "zone": "Hall", "row": "C", "category": "VIP"},
-                **{"first": 3, "last": 2},
+                "edit": "add_row",
+                "zone": "Hall",
+                "row": "C",
+                "category": "VIP",
+                "first": 3,
+                "last": 2,
             },
             "/0/last",
             "less than first",
         ),
         (
             {
-                **{"edit": "add_row", "zone": "Hall", "row": "C", "category": "VIP"},
-                **{"last": 2, "label_prefix": "Hall-A-"},
+                "edit": "add_row",
+                "zone": "Hall",
+                "row": "C",
+                "category": "VIP",
+                "last": 2,
+                "label_prefix": "Hall-A-",
             },
             "/0",
             "there is a seat 'Hall-A-1' already",
