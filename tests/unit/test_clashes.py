@@ -148,7 +148,7 @@ def _occupied(before: Json, house: House) -> Occupied:
     return Occupied(seats=seats.encode(), sold=ledger, areas=areas)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(changes())
 def test_conflicts_are_those_of_the_model(change: tuple[Json, House, Json]) -> None:
     """Each seat and each area, no more and no fewer, whatever else has changed."""

@@ -7,6 +7,7 @@ from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.manifest import SEPARATOR
 from engine.inventory.seating_plan import export_plan, read_plan
 
+_COLUMNS = "section, row, from, to, category, area, capacity"
 _HEAD = "section,row,from,to,category\n"
 _WITH_AREAS = "section,row,from,to,category,area,capacity\n"
 
@@ -124,8 +125,7 @@ def test_all_that_is_wrong_is_told_at_once_by_line() -> None:
             [
                 (
                     1,
-                    "unknown column 'color'; known are "
-                    + "section, row, from, to, category, area, capacity",
+                    f"unknown column 'color'; known are {_COLUMNS}",
                 ),
                 (1, "the column to is missing"),
                 (1, "the column category is missing"),
