@@ -24,6 +24,7 @@ from api import (
     health,
     holds,
     house,
+    interchange,
     invitations,
     keys,
     live,
@@ -33,6 +34,7 @@ from api import (
     purchases,
     queues,
     regions,
+    search,
     seats,
     shows,
     sign_up,
@@ -119,6 +121,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             configurations.router,
             events.router,
             performers.router,
+            search.router,
         ],
     )
     return Litestar(
@@ -129,6 +132,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
             oauth.router,
             sign_up.router,
             invitations.router,
+            interchange.router,
             guarded,
         ],
         guards=[note_visitor],

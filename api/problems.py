@@ -37,6 +37,7 @@ class ProblemKind(Enum):
     WATCH_TOKEN_INVALID = "watch-token-invalid", 403, "A valid watch token is required"
     NOT_FOUND = "not-found", 404, "There is nothing at this address"
     SHOW_NOT_FOUND = "show-not-found", 404, "No such show"
+    VENUE_NOT_FOUND = "venue-not-found", 404, "No such venue"
     HOLD_NOT_FOUND = "hold-not-found", 404, "No such hold"
     BUYER_NOT_FOUND = "buyer-not-found", 404, "No such buyer"
     ORDER_NOT_FOUND = "order-not-found", 404, "No such order"

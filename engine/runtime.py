@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.conflicts import ConflictFinder
+from engine.catalog.finder import CONNECTIONS_MAX, Finder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
@@ -19,6 +20,7 @@ from engine.notify.deliveries import Deliveries
 from engine.notify.endpoints import Endpoints
 from engine.notify.pinging import Pinger
 from engine.notify.sending import Sender
+from engine.platform.cached_reads import CachedReads
 from engine.platform.cells import Cells
 from engine.platform.database import GuardedEngine, create_engine
 from engine.platform.ids import Ids
@@ -96,6 +98,7 @@ class Serving(Struct, frozen=True):
     buyers_office: BuyersOffice
     webhooks: Webhooks
     facts: FactsReader
+    finder: Finder
 
 
 class Working(Struct, frozen=True):
@@ -165,6 +168,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
+        search_engine = GuardedEngine(
+            create_engine(settings, APP_ROLE, connections_max=CONNECTIONS_MAX)
+        )
+        stack.push_async_callback(search_engine.stop)
+        cache = CachedReads(redis, bytes_max=settings.search_cache_mb * 1024 * 1024)
+        stack.push_async_callback(cache.stop)
         may_be_private = settings.webhook_private == "on"
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
@@ -201,6 +210,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 pinger=Pinger(endpoints, sender, ids),
             ),
             facts=FactsReader(app_engine),
+            finder=Finder(search_engine, cache),
         )
 
 

@@ -8,6 +8,7 @@ from api.app import create_app, in_front
 from api.fastlane.app import FastLane
 from engine.platform.settings import Settings
 from web.engine_room import EngineRoom
+from web.event_page import event_router
 from web.people_router import people_router
 from web.queue_page import ROOM, queue_router
 from web.reference import reference_router
@@ -23,6 +24,7 @@ def compose(settings: Settings | None = None) -> Litestar:
     application.register(queue_router())
     application.register(people_router())
     application.register(reference_router())
+    application.register(event_router())
     return application
 
 

@@ -51,6 +51,7 @@ TAGS: Final[dict[str, str]] = {
     "credentials": "API keys and OAuth clients: make, rotate, revoke.",
     "oauth": "OAuth 2.1: tokens, revocation, introspection, metadata.",
     "trail": "The audit trail: who changed what, when, and from where.",
+    "interchange": "What other systems read: calendars, schema.org, feeds. Public, for everybody.",
     "cells": "The regions that this deployment knows.",
     "health": "Whether the process answers, and where to read on.",
 }

@@ -6,11 +6,11 @@ else of the ledger is seen by it.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -28,7 +28,7 @@ _TYPES: Final[Mapping[str, type[EventPage | PerformerPage | VenuePage]]] = {
     "venue": VenuePage,
 }
 _OF: Final = {
-    "event": "event_id = :id",
+    "event": "item_id = :id",
     "performer": "performer_ids @> ARRAY[CAST(:id AS BIGINT)]",
     "venue": "venue_id = :id",
     "show": "show_id = :id",
@@ -73,12 +73,15 @@ class PublicShow(Struct, frozen=True, kw_only=True):
     changed_at: datetime
 
 
-_COLUMNS: Final = ", ".join(
-    "CASE WHEN state = 'on_sale' AND is_sold_out THEN 'sold_out' ELSE state END AS state"
+LISTED: Final = tuple(
+    "CASE WHEN @.state = 'on_sale' AND @.is_sold_out THEN 'sold_out' ELSE @.state END AS state"
     if name == "state"
-    else name
+    else f"@.{name}"
     for name in PublicShow.__struct_fields__
 )
+"""What a listed show is read from; `@.` stands for the listings' alias."""
+
+_COLUMNS: Final = ", ".join(LISTED).replace("@.", "")
 
 
 async def public_page(app: AsyncEngine, kind: str, entity: int) -> Page | None:
@@ -116,16 +119,24 @@ async def public_shows_of(  # noqa: PLR0913 - of whom, and which part
         " AND (CAST(:since AS TIMESTAMPTZ) IS NULL OR starts_at >= :since)"
         " ORDER BY starts_at, show_id LIMIT :limit"
     ).columns(performers=JSONB, picture=JSONB)
-    told = {"id": entity, "after": after, "since": since, "limit": min(limit, LISTED_MAX)}
+    told = {"id": entity, "after": after, "since": since, "limit": min(limit, LISTED_MAX + 1)}
     async with public_transaction(app) as connection:
         rows = (await connection.execute(query, told)).mappings().all()
     return [tell_listing(row) for row in rows]
 
 
-async def new_on_sales(
-    app: AsyncEngine, *, since: datetime, limit: int = LISTED_MAX
+async def new_on_sales(  # noqa: PLR0913 - which ones
+    app: AsyncEngine,
+    *,
+    since: datetime,
+    limit: int = LISTED_MAX,
+    reseller: int | None = None,
+    type: str | None = None,  # noqa: A002 - as the column is called
+    country: str | None = None,
 ) -> list[PublicShow]:
-    """Return the public shows whose sale begins after `since`, the latest such first.
+    """Return the public shows whose sale began after `since`, the latest such first.
+
+    Of one `reseller`, of one `type` of event, or in one `country` alone, where these are named.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
@@ -133,14 +144,24 @@ async def new_on_sales(
     query = text(
         f"SELECT {_COLUMNS} FROM public_listings"  # noqa: S608 - our own names
         " WHERE opens_at > :since AND opens_at <= now()"
-        " AND state IN ('on_sale', 'paused') ORDER BY opens_at DESC, show_id DESC LIMIT :limit"
+        " AND state IN ('on_sale', 'paused')"
+        " AND (CAST(:reseller AS BIGINT) IS NULL OR reseller_id = :reseller)"
+        " AND (CAST(:type AS TEXT) IS NULL OR type = :type)"
+        " AND (CAST(:country AS TEXT) IS NULL OR country = :country)"
+        " ORDER BY opens_at DESC, show_id DESC LIMIT :limit"
     ).columns(performers=JSONB, picture=JSONB)
+    told = {
+        "since": since,
+        "limit": min(limit, LISTED_MAX),
+        "reseller": reseller,
+        "type": type,
+        "country": country,
+    }
     async with public_transaction(app) as connection:
-        found = await connection.execute(query, {"since": since, "limit": min(limit, LISTED_MAX)})
-        rows = found.mappings().all()
+        rows = (await connection.execute(query, told)).mappings().all()
     return [tell_listing(row) for row in rows]
 
 
-def tell_listing(row: Mapping[str, Any]) -> PublicShow:
+def tell_listing(row: RowMapping) -> PublicShow:
     """Return a listed show of its row."""
     return msgspec.convert(dict(row), PublicShow)

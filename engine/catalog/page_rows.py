@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,10 +32,10 @@ class _Kind(Struct, frozen=True):
     is_public: str
     turns_public_at: str
     more: str
-    make: Callable[[RowMapping, Ids], Page]
+    make: Callable[[Mapping[str, Any], Ids], Page]
 
 
-def _event(row: RowMapping, ids: Ids) -> Page:
+def _event(row: Mapping[str, Any], ids: Ids) -> Page:
     bill = [(int(performer), name) for performer, name in row["bill"]]
     return event_page(row, bill, row["reseller_name"], ids)
 
@@ -78,7 +78,7 @@ async def write_pages(connection: AsyncConnection, ids: Ids, kind: str, wanted: 
         "resellers": [row["reseller_id"] for row in rows],
         "are_public": [row["is_public"] for row in rows],
         "turn_public_at": [row["turns_public_at"] for row in rows],
-        "documents": [msgspec.json.encode(of.make(row, ids)).decode() for row in rows],
+        "documents": [msgspec.json.encode(of.make(dict(row), ids)).decode() for row in rows],
     }
     await connection.execute(_WRITE, {"kind": kind, **told})
     gone = set(wanted).difference(told["ids"])

@@ -202,5 +202,10 @@ async def public_transaction(
     async with AsyncExitStack() as stack:
         with _watch(engine):
             connection = await stack.enter_async_context(engine.begin())
-            await connection.execute(_BOUND, {"timeout_ms": str(timeout_ms)})
+            await bound(connection, timeout_ms)
         yield connection
+
+
+async def bound(connection: AsyncConnection, timeout_ms: int) -> None:
+    """Have the server end each statement of this transaction that takes longer."""
+    await connection.execute(_BOUND, {"timeout_ms": str(timeout_ms)})

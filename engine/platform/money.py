@@ -9,6 +9,15 @@ BPS: Final = 10_000
 """Basis points in a whole: 350 of them are 3.5 %."""
 
 _CODE: Final = re.compile(r"[A-Z]{3}")
+_MINOR_DIGITS: Final = {
+    **dict.fromkeys(
+        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI"), 0
+    ),
+    **dict.fromkeys(("VND", "VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+"""Digits of the minor unit where they are not two: ISO 4217, table A.1."""
 
 
 class MoneyError(ValueError):
@@ -72,3 +81,12 @@ def check_currency(code: str) -> str:
         msg = f"{code!r} is not an ISO 4217 currency code: three capital letters"
         raise MoneyError(msg)
     return code
+
+
+def decimal_text(amount: int, currency: str) -> str:
+    """Return an amount as a decimal number: `95.00` euros, `9500` yen, `9.500` dinars."""
+    digits = _MINOR_DIGITS.get(currency, 2)
+    if digits == 0:
+        return str(amount)
+    whole, rest = divmod(abs(amount), 10**digits)
+    return f"{'-' if amount < 0 else ''}{whole}.{rest:0{digits}d}"

@@ -161,8 +161,27 @@ class Store(Protocol):
         """Tell the listeners of a channel that belongs to a key's server."""
         ...
 
-    async def set(self, name: str, value: bytes, *, ex: int) -> bool:
-        """Write a string that expires."""
+    async def get(self, name: str) -> bytes | None:
+        """Read a string."""
+        ...
+
+    async def set(
+        self,
+        name: str,
+        value: bytes,
+        *,
+        ex: int | None = None,
+        px: int | None = None,
+        nx: bool = False,
+    ) -> bool | None:
+        """Write a string that expires after seconds or ms; with `nx`, if there is none: else None.
+
+        One of the two is given.
+        """
+        ...
+
+    async def pttl(self, name: str) -> int:
+        """Return in how many ms a key expires; negative: it is not there."""
         ...
 
     async def delete(self, *names: str) -> int:

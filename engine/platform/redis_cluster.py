@@ -324,9 +324,25 @@ class ClusterStore:
         """Tell the listeners of a channel on the node that has its slot."""
         return await self.follow(channel, lambda node: node.spublish(channel, message))
 
-    async def set(self, name: str, value: bytes, *, ex: int) -> bool:
+    async def get(self, name: str) -> bytes | None:
+        """Read a string."""
+        return await self.follow(name, lambda node: node.get(name))
+
+    async def set(
+        self,
+        name: str,
+        value: bytes,
+        *,
+        ex: int | None = None,
+        px: int | None = None,
+        nx: bool = False,
+    ) -> bool | None:
         """Write a string that expires."""
-        return await self.follow(name, lambda node: node.set(name, value, ex=ex))
+        return await self.follow(name, lambda node: node.set(name, value, ex=ex, px=px, nx=nx))
+
+    async def pttl(self, name: str) -> int:
+        """Return in how many ms a key expires."""
+        return await self.follow(name, lambda node: node.pttl(name))
 
     async def delete(self, *names: str) -> int:
         """Remove keys of one slot."""

@@ -63,8 +63,7 @@ _TABLES: Final = (
     )
     """,
     "CREATE INDEX ON listings (reseller_id, starts_at, show_id)",
-    "CREATE INDEX ON listings (event_id, starts_at, show_id)",
-    "CREATE INDEX ON listings (item_id)",
+    "CREATE INDEX ON listings (item_id, starts_at, show_id)",
     "CREATE INDEX ON listings (venue_id, starts_at, show_id)",
     "CREATE INDEX ON listings (city_key, starts_at, show_id)",
     "CREATE INDEX listings_starts_at_idx ON listings (starts_at, show_id) WHERE is_public",
@@ -119,8 +118,9 @@ _TABLES: Final = (
 _VIEWS: Final = (
     """
     CREATE VIEW public_listings AS
-    SELECT listings.*, capacity, available, price_min, price_max, is_sold_out
-    FROM listings JOIN listing_counts USING (show_id) WHERE is_public
+    SELECT listings.*, capacity, available, price_min, price_max,
+        coalesce(is_sold_out, false) AS is_sold_out
+    FROM listings LEFT JOIN listing_counts USING (show_id) WHERE is_public
     """,
     "CREATE VIEW public_pages AS SELECT * FROM pages WHERE is_public",
     "GRANT SELECT ON public_listings, public_pages TO onsale_app",

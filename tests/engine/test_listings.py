@@ -37,7 +37,7 @@ class Catalogue(Struct, frozen=True):
     event: int
     show: int
 
-    async def change(self, table: str, one: int, **values: Any) -> None:
+    async def change(self, table: str, one: int, **values: object) -> None:
         """Change a row, and list what follows from it."""
         changed = metadata.tables[table]
         async with self.world.owner.begin() as connection:

@@ -1,0 +1,190 @@
+"""Finds for whoever asks: searches in a small pool of their own, cached for the public.
+
+Searches wait for one of a few connections; who comes when too many wait is turned away. So
+however much is searched, PostgreSQL and the process have time left for what is sold.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.catalog.search import Facets, Place, Results, count_facets, search
+from engine.catalog.search_terms import Sort, Wanted
+from engine.catalog.spelling import Corrected, correct
+from engine.platform.cached_reads import CachedReads, Keeping
+from engine.platform.database import bound, public_transaction, tenant_transaction
+
+CONNECTIONS_MAX: Final = 4
+STATEMENT_TIMEOUT_MS: Final = 1000
+_WAITING_MAX: Final = 256
+# With what a worker takes to count (`engine/sales/freshness.py`) within a second.
+RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
+FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
+PAGES: Final = Keeping(fresh_s=2.0, stale_s=30.0)
+# Minor units: where bands of prices begin.
+BANDS: Final = (0, 2_500, 5_000, 10_000, 20_000, 50_000)
+_CANCELED: Final = "57014"
+
+
+class TooBusyError(RuntimeError):
+    """Too many searches wait, or this one takes too long: try again later."""
+
+
+class Asked(Struct, frozen=True):
+    """A search, and which part of what it finds."""
+
+    wanted: Wanted
+    after: Place | None = None
+    limit: int = 20
+    facets: bool = False
+    corrected: Corrected | None = None
+    """Of a page that is not the first: what the first one was corrected to."""
+
+
+class Answer(Struct, frozen=True):
+    """What was found, and with which words, if those that were given had to be corrected."""
+
+    results: Results
+    facets: Facets | None
+    corrected: Corrected | None
+
+
+class Finder:
+    """What one process finds."""
+
+    def __init__(self, engine: AsyncEngine, cache: CachedReads) -> None:
+        """Take an engine of the application's role, for nothing else, and what is kept."""
+        self._engine = engine
+        self._cache = cache
+        self._running = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._waiting = 0
+
+    async def public(self, asked: Asked, encode: Callable[[Answer], bytes]) -> bytes:
+        """Return what the public finds, as it is told.
+
+        Raises:
+            TooBusyError: too many searches wait, or this one takes too long.
+            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
+        """
+
+        async def read() -> bytes:
+            async with self._public() as connection:
+                results, corrected = await _find(connection, asked, is_own=False)
+            facets = await self._public_facets(asked, corrected) if asked.facets else None
+            return encode(Answer(results, facets, corrected))
+
+        return await self._cache.get(_key("search", asked), RESULTS, read)
+
+    async def own(self, reseller: int, asked: Asked) -> Answer:
+        """Return what a reseller finds of their own, public or not. Raises as `public`."""
+        async with self._turn(), tenant_transaction(self._engine, reseller) as connection:
+            await bound(connection, STATEMENT_TIMEOUT_MS)
+            results, corrected = await _find(connection, asked, is_own=True)
+            facets = None
+            if asked.facets:
+                facets = await _count(connection, asked.wanted, corrected, is_own=True)
+            return Answer(results, facets, corrected)
+
+    async def kept(self, key: str, keeping: Keeping, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return another public read, kept as searches are, in its turn among them."""
+
+        async def in_turn() -> bytes:
+            async with self._turn():
+                return await read()
+
+        return await self._cache.get(key, keeping, in_turn)
+
+    async def _public_facets(self, asked: Asked, corrected: Corrected | None) -> Facets:
+        """Return facets, which may be older than results: they do not depend on the page."""
+        of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
+
+        async def read() -> bytes:
+            async with self._public() as connection:
+                found = await _count(connection, asked.wanted, corrected, is_own=False)
+            return msgspec.msgpack.encode(found)
+
+        content = await self._cache.get(_key("facets", of), FACETS, read)
+        return msgspec.msgpack.decode(content, type=Facets)
+
+    @asynccontextmanager
+    async def _public(self) -> AsyncGenerator[AsyncConnection]:
+        timeout_ms = STATEMENT_TIMEOUT_MS
+        async with (
+            self._turn(),
+            public_transaction(self._engine, timeout_ms=timeout_ms) as connection,
+        ):
+            yield connection
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        if self._waiting >= _WAITING_MAX:
+            msg = f"{_WAITING_MAX} searches wait"
+            raise TooBusyError(msg)
+        self._waiting += 1
+        try:
+            await self._running.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == _CANCELED:
+                msg = "the search takes too long"
+                raise TooBusyError(msg) from error
+            raise
+        finally:
+            self._running.release()
+
+
+async def _find(
+    connection: AsyncConnection, asked: Asked, *, is_own: bool
+) -> tuple[Results, Corrected | None]:
+    """Search; if nothing has the words, for what they may have been."""
+    now = datetime.now(UTC)
+
+    async def look(corrected: Corrected | None) -> Results:
+        return await search(
+            connection,
+            asked.wanted,
+            now=now,
+            after=asked.after,
+            limit=asked.limit,
+            is_own=is_own,
+            corrected=corrected and corrected.query,
+        )
+
+    found = await look(asked.corrected)
+    text = asked.wanted.text
+    if found.found or text is None or asked.after is not None or asked.corrected is not None:
+        return found, asked.corrected
+    corrected = await correct(connection, text)
+    if corrected is None:
+        return found, None
+    found = await look(corrected)
+    return found, corrected if found.found else None
+
+
+async def _count(
+    connection: AsyncConnection, wanted: Wanted, corrected: Corrected | None, *, is_own: bool
+) -> Facets:
+    return await count_facets(
+        connection,
+        wanted,
+        now=datetime.now(UTC),
+        bands=BANDS,
+        is_own=is_own,
+        corrected=corrected and corrected.query,
+    )
+
+
+def _key(kind: str, asked: Asked) -> str:
+    digest = blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest()
+    return f"{kind}:{digest}"

@@ -1,0 +1,161 @@
+"""Reads that many ask for alike: made once for all of them, on all processes, and kept for a while.
+
+An answer is *fresh* for a while and then *stale*: still told, while one reader makes it anew. What
+is kept lies in this process' memory, up to a bound in bytes, and in Redis for the others. Of all
+who find nothing, one makes the read: within a process they share it, and among processes whoever
+has the short lock in Redis. Redis is only a help: while it is away every process reads by itself,
+and whoever waits for a lock waits a bounded time.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Final
+
+import structlog
+from msgspec import Struct
+from redis.exceptions import RedisError
+
+from engine.platform.redis import Store
+
+# The inventory store's breaker, too, is an `OSError`.
+_AWAY: Final = (RedisError, OSError, TimeoutError)
+_LOCK_S: Final = 2.0
+_LOOK_EVERY_S: Final = 0.02
+_ENTRY_BYTES: Final = 200
+"""What an entry takes beside its content, about."""
+
+Read = Callable[[], Awaitable[bytes]]
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Keeping(Struct, frozen=True):
+    """For how long answers of a kind are told, since they were made."""
+
+    fresh_s: float
+    stale_s: float
+    """Told while a fresh one is made: up to this age."""
+
+
+class _Kept(Struct, frozen=True):
+    content: bytes
+    made_at: float
+    """By this process' clock."""
+
+
+class CachedReads:
+    """What one process keeps, of all kinds."""
+
+    def __init__(self, redis: Store, *, bytes_max: int) -> None:
+        """Take the store that others share what they read through, and a bound on the memory."""
+        self._redis = redis
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
+
+    async def get(self, key: str, keeping: Keeping, read: Read) -> bytes:
+        """Return what a read of this key returned lately, or returns now. Raises what it raises."""
+        kept = self._kept.get(key)
+        if kept is not None:
+            self._kept.move_to_end(key)
+            age = monotonic() - kept.made_at
+            if age < keeping.fresh_s:
+                return kept.content
+            if age < keeping.stale_s:
+                self._share(key, keeping, read)
+                return kept.content
+        return (await asyncio.shield(self._share(key, keeping, read))).content
+
+    async def stop(self) -> None:
+        """End the reads that are under way."""
+        for task in list(self._under_way.values()):
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    def _share(self, key: str, keeping: Keeping, read: Read) -> "asyncio.Task[_Kept]":
+        task = self._under_way.get(key)
+        if task is None:
+            task = self._under_way[key] = asyncio.create_task(self._refresh(key, keeping, read))
+            task.add_done_callback(lambda done: self._forget_task(key, done))
+        return task
+
+    def _forget_task(self, key: str, done: "asyncio.Task[_Kept]") -> None:
+        if self._under_way.get(key) is done:
+            del self._under_way[key]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            # Whoever waits for it is told; if nobody does, what is stale is told on.
+            _log.debug("a cached read failed", key=key, error=repr(error))
+
+    async def _refresh(self, key: str, keeping: Keeping, read: Read) -> _Kept:
+        name, lock = f"{{onsale:cache:{key}}}", f"{{onsale:cache:{key}}}:lock"
+        try:
+            found = await self._find_or_lock(name, lock, keeping)
+        except _AWAY:
+            found = False
+        if isinstance(found, _Kept):
+            self._keep(key, found)
+            return found
+        made_at = monotonic()
+        try:
+            made = _Kept(await read(), made_at)
+            self._keep(key, made)
+            if found:
+                await self._tell_others(name, made, keeping)
+        finally:
+            # Later the lock may be another's.
+            if found and monotonic() - made_at < _LOCK_S:
+                await self._unlock(lock)
+        return made
+
+    async def _find_or_lock(self, name: str, lock: str, keeping: Keeping) -> "_Kept | bool":
+        """Return what another process keeps, or True: ours is the lock.
+
+        False: whoever has the lock does not come to an end.
+        """
+        until = monotonic() + _LOCK_S
+        while monotonic() < until:
+            found = await self._look(name, keeping)
+            if found is not None:
+                return found
+            if await self._redis.set(lock, b"", px=round(_LOCK_S * 1000), nx=True):
+                # Somebody may have made it between our look and our lock.
+                found = await self._look(name, keeping)
+                if found is None:
+                    return True
+                await self._unlock(lock)
+                return found
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return False
+
+    async def _look(self, name: str, keeping: Keeping) -> _Kept | None:
+        content = await self._redis.get(name)
+        if content is None:
+            return None
+        age = keeping.stale_s - await self._redis.pttl(name) / 1000
+        if age >= keeping.fresh_s:
+            return None
+        return _Kept(content, monotonic() - age)
+
+    async def _tell_others(self, name: str, made: _Kept, keeping: Keeping) -> None:
+        left_s = keeping.stale_s - (monotonic() - made.made_at)
+        with suppress(*_AWAY):
+            if left_s > 0:
+                await self._redis.set(name, made.content, px=max(round(left_s * 1000), 1))
+
+    async def _unlock(self, lock: str) -> None:
+        with suppress(*_AWAY):
+            await self._redis.delete(lock)
+
+    def _keep(self, key: str, kept: _Kept) -> None:
+        before = self._kept.pop(key, None)
+        if before is not None:
+            self._bytes -= len(before.content) + _ENTRY_BYTES
+        self._kept[key] = kept
+        self._bytes += len(kept.content) + _ENTRY_BYTES
+        while self._bytes > self._bytes_max and self._kept:
+            _, forgotten = self._kept.popitem(last=False)
+            self._bytes -= len(forgotten.content) + _ENTRY_BYTES

@@ -1,0 +1,432 @@
+"""What other systems read, over HTTP: calendars, schema.org, feeds, and the page of an event."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import httpx
+import msgspec
+import pytest
+from icalendar import Calendar
+from msgspec import Struct
+from sqlalchemy import insert, select, update
+
+from engine.platform.database import create_engine
+from engine.platform.ids import Ids, Prefix, new_entity_id
+from engine.platform.settings import OWNER_ROLE, Settings
+from engine.platform.tables import (
+    configuration_versions,
+    configurations,
+    event_performers,
+    events,
+    metadata,
+    performers,
+    shows,
+    venues,
+)
+from ops.stack import Stack
+from tests.api.conftest import new_key
+from tests.api.front_desk import FrontDesk, problem
+
+_WITHIN_S = 20
+_PICTURE = {"url": "https://cdn.example/light.jpg", "alt": "A stage", "credit": "Ada"}
+Rows = list[tuple[Any, dict[str, Any]]]
+
+
+class Published(Struct, frozen=True):
+    """A public event with one show, of a performer's, at a venue."""
+
+    settings: Settings
+    http: httpx.Client
+    desk: FrontDesk
+    reseller: str
+    rows: dict[str, int]
+    ids: dict[str, str]
+
+    def address(self, kind: str, tail: str = "calendar.ics") -> str:
+        """Return where something of it is."""
+        return f"/v1/{kind}s/{self.ids[kind]}/{tail}"
+
+    def addresses(self) -> list[str]:
+        """Return all that names it."""
+        kinds = ("show", "event", "performer", "venue")
+        event = self.ids["event"]
+        return [
+            *(self.address(kind) for kind in kinds),
+            f"/v1/events/{event}/schema.json",
+            f"/events/{event}",
+        ]
+
+    def change(self, table: str, one: int, **values: object) -> None:
+        """Change a row, as its owner could."""
+        changed = metadata.tables[table]
+        statement = update(changed).where(changed.c.id == one).values(**values)
+        asyncio.run(_run(self.settings, [statement]))
+
+    def until(self, address: str, status: int) -> httpx.Response:
+        """Wait until an address is answered so."""
+        return until(self.http, address, status)
+
+    def new_show(self, **values: object) -> str:
+        """Give the event another show."""
+        desk = self.desk.new_show(duration_min=None)
+        asyncio.run(_run(self.settings, [self.named(desk.id, **values)]))
+        return desk.id
+
+    def named(self, show: str, **values: object) -> Any:  # noqa: ANN401 -- SQL
+        """Return what makes a show one of the event's."""
+        one = int(show.rpartition("_")[2], 16)
+        told = {"event_id": self.rows["event"], **values}
+        return update(shows).where(shows.c.id == one).values(**told)
+
+
+def until(http: httpx.Client, address: str, status: int) -> httpx.Response:
+    """Wait until an address is answered so: a worker lists what has changed."""
+    ends = time.monotonic() + _WITHIN_S
+    while (answer := http.get(address)).status_code != status:
+        assert time.monotonic() < ends, (address, answer.status_code, answer.text)
+        time.sleep(0.1)
+    return answer
+
+
+async def _run(settings: Settings, statements: list[Any]) -> None:
+    engine = create_engine(settings, OWNER_ROLE)
+    try:
+        async with engine.begin() as connection:
+            for statement in statements:
+                await connection.execute(statement)
+    finally:
+        await engine.dispose()
+
+
+async def _reseller_of(settings: Settings, show: int) -> tuple[int, int]:
+    engine = create_engine(settings, OWNER_ROLE)
+    try:
+        async with engine.begin() as connection:
+            of = select(shows.c.reseller_id, shows.c.manifest_id).where(shows.c.id == show)
+            row = (await connection.execute(of)).one()
+    finally:
+        await engine.dispose()
+    return row[0], row[1]
+
+
+def publish(stack: Stack, http: httpx.Client, name: str = "First Light") -> Published:
+    """Make one, and wait until it is listed."""
+    key = asyncio.run(new_key(stack.settings, "Erfurt Tickets"))
+    desk = FrontDesk(stack.base_url, key)
+    show = desk.new_show(name=name, starts_at="2099-07-01T18:00:00Z")
+    show_id = int(show.id.rpartition("_")[2], 16)
+    reseller, manifest = asyncio.run(_reseller_of(stack.settings, show_id))
+    rows: dict[str, int] = {
+        kind: new_entity_id() for kind in ("venue", "performer", "event", "configuration")
+    }
+    rows["show"] = show_id
+    ids = Ids(stack.settings.region, bytes(16))
+    told = {
+        kind: ids.entity(Prefix[kind.upper()], rows[kind])
+        for kind in ("venue", "performer", "event", "show")
+    }
+    made = Published(stack.settings, http, desk, ids.entity(Prefix.RESELLER, reseller), rows, told)
+    asyncio.run(_run(stack.settings, _statements(rows, reseller, manifest, name)))
+    asyncio.run(
+        _run(
+            stack.settings,
+            [
+                made.named(
+                    show.id,
+                    configuration_id=rows["configuration"],
+                    configuration_version=1,
+                    duration_min=120,
+                    doors_at=datetime(2099, 7, 1, 17, tzinfo=UTC),
+                )
+            ],
+        )
+    )
+    for address in made.addresses():
+        until(http, address, 200)
+    return made
+
+
+def _statements(rows: dict[str, int], reseller: int, manifest: int, name: str) -> list[Any]:
+    address = {"line_1": "Essener Str. 20", "postal_code": "99089", "city": "Erfurt"}
+    venue = {"name": "Riethsporthalle", "address": address, "city": "Erfurt", "country": "DE"}
+    place = {"latitude": 50.9989, "longitude": 11.0112, "time_zone": "Europe/Berlin"}
+    version = {"version": 1, "manifest_id": manifest, "valid_from": date(2020, 1, 1), "capacity": 9}
+    promoted = {"type": "concert", "description": "An evening.", "age_min": 16}
+    of = {"configuration_id": rows["configuration"]}
+    made: Rows = [
+        (venues, {"id": rows["venue"], **venue, **place}),
+        (
+            configurations,
+            {"id": rows["configuration"], "venue_id": rows["venue"], "name": "Seated"},
+        ),
+        (configuration_versions, {**of, **version}),
+        (performers, {"id": rows["performer"], "name": "Ada Abendroth"}),
+        (
+            events,
+            {
+                "id": rows["event"],
+                "name": name,
+                **promoted,
+                "languages": ["de"],
+                "pictures": [_PICTURE],
+            },
+        ),
+        (
+            event_performers,
+            {"event_id": rows["event"], "billing_no": 1, "performer_id": rows["performer"]},
+        ),
+    ]
+    return [insert(table).values(**row, reseller_id=reseller) for table, row in made]
+
+
+@pytest.fixture(scope="module")
+def http(stack: Stack) -> Iterator[httpx.Client]:
+    """Anybody: no credential."""
+    with httpx.Client(base_url=stack.base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def published(stack: Stack, http: httpx.Client) -> Iterator[Published]:
+    """A public event."""
+    made = publish(stack, http)
+    with made.desk.http:
+        yield made
+
+
+@pytest.mark.parametrize("kind", ["show", "event", "performer", "venue"])
+def test_a_calendar_has_the_show_for_everybody(published: Published, kind: str) -> None:
+    """Where it is, and when, at the venue's own time."""
+    answer = published.http.get(published.address(kind))
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    (entry,) = Calendar.from_ical(answer.content).events
+    read: Any = entry
+    assert read["uid"] == f"{published.ids['show']}@onsale"
+    assert b"DTSTART;TZID=Europe/Berlin:20990701T200000" in answer.content
+    assert read.decoded("dtend") == datetime(2099, 7, 1, 20, tzinfo=UTC)
+    assert read["location"] == "Riethsporthalle, Essener Str. 20, 99089 Erfurt, Germany"
+    assert read["url"].endswith(f"/events/{published.ids['event']}#{published.ids['show']}")
+
+
+def test_the_schema_is_of_the_event_and_its_show(published: Published) -> None:
+    """As JSON-LD, with its media type."""
+    answer = published.http.get(published.address("event", "schema.json"))
+    assert answer.headers["content-type"] == "application/ld+json"
+    node = answer.json()
+    assert (node["@type"], node["name"]) == ("MusicEvent", "First Light")
+    assert node["startDate"] == "2099-07-01T20:00:00+02:00"
+    assert node["location"]["address"]["addressLocality"] == "Erfurt"
+    assert node["typicalAgeRange"] == "16-"
+    page = published.http.get(f"/events/{published.ids['event']}")
+    within = page.text.partition('<script type="application/ld+json">')[2].partition("</script>")[0]
+    assert msgspec.json.decode(within) == node
+
+
+HIDING: dict[str, tuple[str, dict[str, Any], dict[str, Any], set[str]]] = {
+    "a draft": ("show", {"state": "draft"}, {"state": "on_sale"}, {"event", "performer"}),
+    "a hidden show": (
+        "show",
+        {"visibility": "hidden"},
+        {"visibility": "public"},
+        {"event", "performer"},
+    ),
+    "a hidden event": ("event", {"visibility": "hidden"}, {"visibility": "public"}, set()),
+    "an event that is not told yet": (
+        "event",
+        {"public_from": datetime(2098, 1, 1, tzinfo=UTC)},
+        {"public_from": None},
+        set(),
+    ),
+    "a sandbox": ("reseller", {"mode": "sandbox"}, {"mode": "live"}, set()),
+}
+
+
+@pytest.mark.parametrize("why", HIDING)
+def test_what_is_not_public_is_nowhere(published: Published, why: str) -> None:
+    """Nothing tells it from what never was, whoever asks; then it is back."""
+    kind, hidden, shown_again, left = HIDING[why]
+    reseller = int(published.reseller.rpartition("_")[2], 16)
+    one = published.rows.get(kind, reseller)
+    published.change(f"{kind}s", one, **hidden)
+    gone = [
+        address
+        for address in published.addresses()
+        if not any(f"/{kind}s/" in address for kind in left)
+    ]
+    assert gone
+    try:
+        for address in gone:
+            refused = published.until(address, 404)
+            own = published.desk.get(address)
+            assert own.status_code == 404
+            if address.startswith("/v1"):
+                kind_of = address.split("/")[2].rstrip("s")
+                assert problem(refused) == problem(own) == f"{kind_of}-not-found"
+                never = address.replace(published.ids[kind_of][-16:], secrets.token_hex(8))
+                if int(never.split("/")[3][-16:], 16) < 2**63:
+                    assert published.http.get(never).json() == refused.json()
+    finally:
+        published.change(f"{kind}s", one, **shown_again)
+    for address in gone:
+        published.until(address, 200)
+    for kind in left & {"event"}:
+        assert published.http.get(published.address(kind)).status_code == 200
+
+
+@pytest.mark.parametrize("text", ["nothing", "evt_dev_0", "shw_dev_00f3a1c05e9b7d24", "%00", "é"])
+def test_what_is_no_id_is_not_found(published: Published, text: str) -> None:
+    """Neither as a page nor as anything else."""
+    assert published.http.get(f"/events/{text}").status_code == 404
+    assert problem(published.http.get(f"/v1/events/{text}/calendar.ics")) == "event-not-found"
+
+
+def test_what_belongs_to_another_cell_is_there(published: Published) -> None:
+    """A page sends people on; a program is told where."""
+    foreign = "evt_far_00f3a1c05e9b7d24"
+    page = published.http.get(f"/events/{foreign}")
+    assert page.status_code == 303
+    assert page.headers["location"] == f"https://far.onsale.example/events/{foreign}"
+    told = published.http.get(f"/v1/events/{foreign}/schema.json")
+    assert problem(told) == "misdirected-request"
+
+
+def test_answers_are_kept_by_their_tag(published: Published) -> None:
+    """304 to who has them; HEAD tells the same; anybody's cache may keep them."""
+    for address in [*published.addresses(), "/v1/feeds/on-sales.json", "/v1/feeds/on-sales.rss"]:
+        first = published.http.get(address)
+        assert first.headers["cache-control"].startswith("public, max-age=")
+        assert "stale-while-revalidate=" in first.headers["cache-control"]
+        assert "cookie" not in first.headers.get("vary", "").lower()
+        assert "set-cookie" not in first.headers
+        tag = first.headers["etag"]
+        again = published.http.get(address, headers={"If-None-Match": f'"other", {tag}'})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == tag
+        other = published.http.get(address, headers={"If-None-Match": 'W/"other"'})
+        assert other.status_code == 200
+        head = published.http.head(address)
+        assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
+
+
+def test_a_calendar_is_kept_by_its_date_too(published: Published) -> None:
+    """For who knows no tags; a tag goes before it."""
+    address = published.address("event")
+    date = published.http.get(address).headers["last-modified"]
+    had = published.http.get(address, headers={"If-Modified-Since": date})
+    assert had.status_code == 304
+    both = {"If-Modified-Since": date, "If-None-Match": 'W/"other"'}
+    assert published.http.get(address, headers=both).status_code == 200
+    older = {"If-Modified-Since": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    assert published.http.get(address, headers=older).status_code == 200
+
+
+def test_a_show_that_moves_takes_its_entry_along(published: Published) -> None:
+    """The same UID, a higher SEQUENCE, another tag; cancelled, it says so."""
+    show = published.new_show(state="announced", name="Matinee")
+    address = f"/v1/shows/{show}/calendar.ics"
+
+    def entry(answer: httpx.Response) -> Any:  # noqa: ANN401 -- icalendar's
+        return Calendar.from_ical(answer.content).events[0]
+
+    def once(text: bytes) -> httpx.Response:
+        ends = time.monotonic() + _WITHIN_S
+        while text not in (answer := published.http.get(address)).content:
+            assert time.monotonic() < ends, text
+            time.sleep(0.1)
+        return answer
+
+    before = once(b"Matinee")
+    one = int(show.rpartition("_")[2], 16)
+    time.sleep(1)  # SEQUENCE counts seconds
+    published.change("shows", one, starts_at=datetime(2099, 8, 1, tzinfo=UTC), state="rescheduled")
+    after = once(b"20990801T000000Z")
+    assert entry(after)["uid"] == entry(before)["uid"]
+    assert entry(after)["sequence"] > entry(before)["sequence"]
+    assert after.headers["etag"] != before.headers["etag"]
+    time.sleep(1)
+    published.change("shows", one, state="cancelled")
+    cancelled = once(b"STATUS:CANCELLED")
+    assert entry(cancelled)["uid"] == entry(before)["uid"]
+    assert entry(cancelled)["sequence"] > entry(after)["sequence"]
+
+
+def test_feeds_tell_new_on_sales_of_who_and_what_was_asked_for(published: Published) -> None:
+    """By reseller, type and country, together; the latest first."""
+    ours = f"/v1/feeds/on-sales.json?reseller={published.reseller}"
+    recent = datetime.now(UTC) - timedelta(minutes=5)
+    published.change("shows", published.rows["show"], opens_at=recent)
+    ends = time.monotonic() + _WITHIN_S
+    while not (feed := published.http.get(ours).json())["items"]:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    assert [item["id"] for item in feed["items"]] == [published.ids["show"]]
+    assert feed["feed_url"].endswith(ours)
+    for query, is_there in {
+        "&type=concert&country=DE": True,
+        "&type=sports": False,
+        "&country=FR": False,
+    }.items():
+        items = published.http.get(ours + query).json()["items"]
+        assert bool(items) == is_there, query
+    rss = published.http.get(f"/v1/feeds/on-sales.rss?reseller={published.reseller}")
+    assert rss.headers["content-type"].startswith("application/rss+xml")
+    channel = ET.fromstring(rss.content)[0]  # noqa: S314 -- it is ours
+    assert channel.findtext("item/guid") == published.ids["show"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "reseller=nobody",
+        "type=unheard-of",
+        "country=de",
+        "country=DEU",
+        "colour=red",
+        "type=sports&type=sports",
+    ],
+)
+def test_a_filter_that_is_none_is_refused(published: Published, query: str) -> None:
+    """Rather than ignored: another question would be answered."""
+    assert problem(published.http.get(f"/v1/feeds/on-sales.rss?{query}")) == "invalid-request"
+
+
+def test_a_page_has_what_links_to_it_are_shown_by(published: Published) -> None:
+    """Open Graph, Twitter's cards, where it really is, and its calendar."""
+    page = published.http.get(f"/events/{published.ids['event']}")
+    site = str(published.http.base_url).rstrip("/")
+    for told in (
+        f'<link rel="canonical" href="{site}/events/{published.ids["event"]}">',
+        '<meta property="og:title" content="First Light">',
+        '<meta property="og:image" content="https://cdn.example/light.jpg">',
+        '<meta name="twitter:card" content="summary_large_image">',
+        '<meta name="description" content="An evening.">',
+        f"/v1/events/{published.ids['event']}/calendar.ics",
+        "Riethsporthalle",
+        "Thursday, 1 July 2099"[9:],
+        "20:00 to 22:00 CEST, doors 19:00",
+    ):
+        assert told in page.text, told
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+
+
+def test_no_name_gets_out_of_its_place(stack: Stack, http: httpx.Client) -> None:
+    """Not in the page, not in the script of it, not in a calendar's line, not in a feed."""
+    name = "</script><script>alert(1)</script> \"'><img src=x> & ;,\\n"
+    hostile = publish(stack, http, name)
+    hostile.desk.http.close()
+    page = http.get(f"/events/{hostile.ids['event']}").text
+    assert page.count("<script") == page.count("</script") == 1
+    assert "<img src=x" not in page
+    assert http.get(hostile.address("event", "schema.json")).json()["name"] == name
+    (entry,) = Calendar.from_ical(http.get(hostile.address("event")).content).events
+    assert str(entry["summary"]) == name
+    feed = http.get(f"/v1/feeds/on-sales.rss?reseller={hostile.reseller}")
+    ET.fromstring(feed.content)  # noqa: S314 -- it is ours
