@@ -1,10 +1,10 @@
 """Performers: keep one's own, archive them, look at one, public or one's own."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import Response, Router, get, patch, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
@@ -17,7 +17,7 @@ from api.event_answers import (
 )
 from api.event_inputs import PerformerBody, PerformerChangeBody
 from api.event_outcomes import no_performer, parse_performer, still_selling
-from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import ProblemKind
 from api.public_pages import tell_public_page
 from api.reading import check_query, optional_key, read_body
@@ -39,10 +39,6 @@ from engine.platform.ids import Prefix
 from engine.tenancy.principals import Scope
 
 _UNKNOWN: Final = (ProblemKind.PERFORMER_NOT_FOUND,)
-
-Archived = Annotated[
-    bool, QueryParameter(description="true: those that are archived, instead of the others.")
-]
 
 
 @post(

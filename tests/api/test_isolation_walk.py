@@ -240,7 +240,7 @@ def test_what_is_public_tells_nothing_that_a_reseller_keeps(
     """A show's line is everybody's to see; its holds, orders and keys are not."""
     _, walked = parties
     line = open_line(walked)
-    kept = {value for name, value in walked.ids.items() if name != "show"}
+    kept = {value for name, value in walked.ids.items() if name not in _SHOWN}
     with httpx.Client(base_url=stand_in.base_url, timeout=10) as anybody:
         for method, path in _PUBLIC_WITH_IDS:
             if method != "get" or path.endswith("/events"):

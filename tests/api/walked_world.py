@@ -241,6 +241,20 @@ def _version_no(party: Party) -> str:
     return str(answers[-1].json()["version"])
 
 
+def _performer(party: Party) -> str:
+    made = party.ask("post", "/v1/performers", "/v1/performers")
+    assert made.status_code == 201, made.text
+    return made.json()["performer"]
+
+
+def _event(party: Party) -> str:
+    """Promote something that bills a performer of theirs."""
+    party.ids_for("/v1/performers/{performer}")
+    made = party.ask("post", "/v1/events", "/v1/events")
+    assert made.status_code == 201, made.text
+    return made.json()["event"]
+
+
 MAKERS: dict[str, Callable[[Party], str]] = {
     "show": _show,
     "hold": _hold,
@@ -250,6 +264,10 @@ MAKERS: dict[str, Callable[[Party], str]] = {
     "event": _event,
     "configuration": _configuration,
     "version_no": _version_no,
+    "configuration": _configuration,
+    "version_no": _version_no,
+    "performer": _performer,
+    "event": _event,
 }
 """How an id is made that has no collection to post to, or needs more than an example."""
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.inventory.compile_manifest import compile_manifest
-from engine.inventory.manifest import NO_LEVEL, Area, Manifest, PriceLevel, Seat
+from engine.inventory.manifest import NO_LEVEL, Area, Manifest, PriceLevel, Seat, Traits
 from engine.inventory.seat_order import aisles, walking_order
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.slug import slug
@@ -508,3 +508,29 @@ def test_an_arena_of_150_000_seats_is_read_and_compiled_in_seconds() -> None:
     assert [len(level.ranges) for level in manifest.levels] == [1, 1, 1, 1, 0]
     # An aisle in every row but the last, which ends before it.
     assert manifest.layout.count("|") == 2 * len(manifest.rows)
+
+
+def test_attributes_move_no_seat() -> None:
+    """With them a plan compiles to the same positions as without, and they are known by position.
+
+    Every hold, sale and ticket of the shows that there are rests on the positions.
+    """
+    document = json.loads(REAL_HALL.read_text(encoding="utf-8"))
+    plain = compile_manifest(read_plan(json.dumps(document)))
+    assert plain.traits == {}
+    seats = [seat for zone in document["zones"] for row in zone["rows"] for seat in row["seats"]]
+    first, second, third = seats[0], seats[1], seats[-1]
+    first["accessible"] = True
+    second["companion_of"] = first["seat_guid"]
+    third["restricted_view"] = True
+    seats[2]["accessible"] = False
+    document["zones"][0] |= {"entrance": "West", "gate": "3"}
+    told = compile_manifest(read_plan(json.dumps(document)))
+    assert (told.layout, told.labels, told.levels) == (plain.layout, plain.labels, plain.levels)
+    assert {told.labels[n]: traits for n, traits in told.traits.items()} == {
+        first["seat_guid"]: Traits(accessible=True),
+        second["seat_guid"]: Traits(companion_of=first["seat_guid"]),
+        third["seat_guid"]: Traits(restricted_view=True),
+    }
+    row = told.row_of(told.index_by_label[first["seat_guid"]])
+    assert (row.entrance, row.gate) == ("West", "3")

@@ -121,6 +121,9 @@ def test_every_optional_field_of_the_newest_format_is_kept_and_null_stays_null()
     row(plan, 1).update(row_label=None, row_number_position="start")
     row(plan)["seats"][0] |= {"uuid": "3", "radius": 4.5, "start_direction": "<>"}
     row(plan)["seats"][1] |= {"start_direction": None}
+    row(plan)["seats"][0] |= {"accessible": True, "restricted_view": False}
+    row(plan)["seats"][1] |= {"companion_of": "A-1"}
+    plan["zones"][0] |= {"entrance": "West", "gate": ""}
     text = {"text": "Bar\nSnacks", "position": {"x": 1, "y": 1}, "color": "red", "size": 12}
     points = [{"x": 0, "y": 0}, {"x": 5, "y": 0}, {"x": 0, "y": 5.5}]
     plan["zones"][0]["areas"] += [
@@ -275,6 +278,12 @@ FLOOR_AT = "/zones/0/areas/1"
             "no letter or digit",
         ),
         (_set("zones", 0, "rows", 1, "seats", to=[]), "/zones/0/rows/1", "row 'B' has no seats"),
+        (_set(*A2, "accessible", to="yes"), f"{A2_AT}/accessible", "expected true or false"),
+        (_set(*A2, "companion_of", to=""), f"{A2_AT}/companion_of", "is empty"),
+        (_set(*A2, "companion_of", to="Z-1"), f"{A2_AT}/companion_of", "has no seat 'Z-1'"),
+        (_set(*A2, "companion_of", to="A-2"), f"{A2_AT}/companion_of", "not its own companion"),
+        (_set(*A2, "companion_of", to="A-1"), f"{A2_AT}/companion_of", "'A-1' is not accessible"),
+        (_set("zones", 0, "gate", to=4), "/zones/0/gate", "expected a string, found a whole"),
         (_set("zones", to=[]), "/zones", "no seat and no area with a capacity"),
         (_drop(*FLOOR, "category"), FLOOR_AT, "needs a category"),
         (_drop(*FLOOR, "capacity"), FLOOR_AT, "needs a capacity"),
