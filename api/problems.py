@@ -49,7 +49,6 @@ class ProblemKind(Enum):
     ENDPOINT_NOT_FOUND = "endpoint-not-found", 404, "No such webhook endpoint"
     DELIVERY_NOT_FOUND = "delivery-not-found", 404, "No such delivery"
     FACT_NOT_FOUND = "fact-not-found", 404, "No such fact"
-    VENUE_NOT_FOUND = "venue-not-found", 404, "No such venue"
     CONFIGURATION_NOT_FOUND = "configuration-not-found", 404, "No such configuration"
     VERSION_NOT_FOUND = "version-not-found", 404, "The configuration has no such version"
     EVENT_NOT_FOUND = "event-not-found", 404, "No such event"

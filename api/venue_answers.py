@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from msgspec import UNSET, Struct, UnsetType, field, structs
+from msgspec import UNSET, Struct, UnsetType, field
 
 from engine.catalog.occupancy import Calendar, CalendarDay, VenueShow
 from engine.catalog.pages import VenuePage
@@ -93,11 +93,6 @@ def tell_venue(venue: Venue, ids: Ids) -> VenueAnswer:
         created_at=venue.created_at,
         archived_at=venue.archived_at,
     )
-
-
-def tell_venue_page(page: VenuePage) -> VenueAnswer:
-    """Tell the public a venue."""
-    return VenueAnswer(**structs.asdict(page))
 
 
 def tell_calendar(

@@ -11,8 +11,9 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
 from api.context import ApiRequest, is_anonymous, runtime_of
 from api.documents import describe
-from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemKind, invalid
+from api.public_pages import tell_public_page
 from api.reading import check_query, optional_key, read_body
 from api.repeating import Keeper, answer_once
 from api.venue_answers import (
@@ -21,14 +22,11 @@ from api.venue_answers import (
     VenueList,
     tell_calendar,
     tell_venue,
-    tell_venue_page,
 )
 from api.venue_inputs import VenueBody, VenueChangeBody
 from api.venue_outcomes import no_venue, parse_venue, refusal_of
 from api.written import written_json
-from engine.catalog.finding import public_page
 from engine.catalog.occupancy import CALENDAR_DAYS_MAX
-from engine.catalog.pages import VenuePage
 from engine.catalog.venues import (
     FutureShows,
     UnknownVenue,
@@ -44,9 +42,6 @@ from engine.platform.errors import store_failures
 from engine.platform.ids import Prefix
 from engine.tenancy.principals import Scope
 
-Archived = Annotated[
-    bool, QueryParameter(description="true: those that are archived, instead of the others.")
-]
 _UNKNOWN: Final = (ProblemKind.VENUE_NOT_FOUND,)
 _YEAR_MIN: Final = 2000
 _YEAR_MAX: Final = 2200
@@ -117,20 +112,18 @@ async def list_own(
     summary="Look at a venue",
     operation_class=describe(scope=Scope.CATALOG_READ, anybody=True, problems=_UNKNOWN),
 )
-async def look(request: ApiRequest, venue: FromPath[str]) -> VenueAnswer:
+async def look(request: ApiRequest, venue: FromPath[str]) -> Response[VenueAnswer]:
     """Tell of a venue: without a credential of any that is public, with one of your own."""
     check_query(request)
     named = parse_venue(request, venue)
-    runtime = runtime_of(request)
-    if not is_anonymous(request):
-        with store_failures():
-            found = await find_venue(runtime.app_engine, request.user, named)
-        return _tell(request, found)
+    if is_anonymous(request):
+        page = await tell_public_page(request, "venue", named, VenueAnswer)
+        if page is None:
+            raise no_venue()
+        return page
     with store_failures():
-        page = await public_page(runtime.app_engine, "venue", named)
-    if not isinstance(page, VenuePage):
-        raise no_venue()
-    return tell_venue_page(page)
+        found = await find_venue(runtime_of(request).app_engine, request.user, named)
+    return Response(_tell(request, found))
 
 
 @patch(
