@@ -19,12 +19,11 @@ from api.configuration_answers import (
 from api.configuration_inputs import ConfigurationBody, ConfigurationChangeBody, CopyBody
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
-from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import ProblemKind
 from api.reading import check_query, optional_key, read_body
 from api.repeating import Keeper, answer_once
 from api.venue_outcomes import Refused, parse_configuration, parse_venue, refusal_of
-from api.venues import Archived
 from api.written import written_json
 from engine.catalog.configurations import (
     Configuration,
