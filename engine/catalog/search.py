@@ -176,7 +176,8 @@ def _page_of(
         f" {_of('l', named)} FROM {source} AS l WHERE {_of('l', *wanted)}"
         f" ORDER BY {_of('l', order)} OFFSET 0) AS ordered WHERE NOT coalesce((SELECT true"
         f" FROM {source} AS other WHERE other.item_id = ordered.item_id AND {fits}"
-        f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT :limit) AS page JOIN {source} AS l ON l.show_id = shown"
+        f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT :limit) AS page"
+        f" JOIN {source} AS l ON l.show_id = shown"
         f" ORDER BY {', '.join(f'{name} {direction}' for name in told.split(', '))}"
     ).columns(**_TYPES)
 

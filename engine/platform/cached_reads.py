@@ -70,6 +70,11 @@ class CachedReads:
                 return kept.content
         return (await asyncio.shield(self._share(key, keeping, read))).content
 
+    @property
+    def bytes_kept(self) -> int:
+        """How much memory it takes, about."""
+        return self._bytes
+
     async def stop(self) -> None:
         """End the reads that are under way."""
         for task in list(self._under_way.values()):

@@ -2,7 +2,7 @@
 
 One look asks the inventory store, in one round trip, which shows have changed since the last one,
 by the last entry of their deltas. Only those are counted, a few at a time, and only rows that
-differ are written. So a show at rest costs next to nothing, and the store has time left for what is sold.
+differ are written. So a show at rest costs next to nothing, and the store has its time for sales.
 """
 
 import asyncio
