@@ -11,20 +11,26 @@ from typing import Final
 
 from msgspec import Struct
 
-_QUALITIES: Final = (
-    "amber ancient arctic autumn azure bitter black blind blue borrowed brass bright broken burning"
-    " calm careful cedar chrome clever cold copper coral crimson crooked crystal dark distant double"
-    " dusty early electric emerald empty endless faded fallen feral final flying foreign forgotten"
-    " fourth frozen gentle ghostly gilded glass golden grand granite green grey hidden hollow honest"
-    " hungry idle indigo inner iron ivory jagged jolly kind last late lazy little lonely long lost"
-    " loud lucky lunar marble mellow midnight mighty misty modern naked narrow noble northern odd"
-    " opal open orange outer pale paper patient perfect plain polar proud pure purple quiet rapid"
-    " rare red restless rising roaming rough royal rusty sacred salt scarlet second secret shallow"
-    " sharp silent silver simple slow small soft solar solemn southern spare stolen stone strange"
-    " striped sudden sunken sweet swift tall tender third thirsty tidal timid tin twisted velvet"
-    " violet warm western white wild winter wooden yellow young"
-).split()
-_THINGS: Final = (
+
+def _words(listed: str) -> list[str]:
+    return listed.split()
+
+
+_QUALITIES: Final = _words(
+    "amber ancient arctic autumn azure bitter black blind blue borrowed brass bright broken "
+    "burning calm careful cedar chrome clever cold copper coral crimson crooked crystal dark "
+    "distant double dusty early electric emerald empty endless faded fallen feral final flying "
+    "foreign forgotten fourth frozen gentle ghostly gilded glass golden grand granite green "
+    "grey hidden hollow honest hungry idle indigo inner iron ivory jagged jolly kind last late "
+    "lazy little lonely long lost loud lucky lunar marble mellow midnight mighty misty modern "
+    "naked narrow noble northern odd opal open orange outer pale paper patient perfect plain "
+    "polar proud pure purple quiet rapid rare red restless rising roaming rough royal rusty "
+    "sacred salt scarlet second secret shallow sharp silent silver simple slow small soft solar "
+    "solemn southern spare stolen stone strange striped sudden sunken sweet swift tall tender "
+    "third thirsty tidal timid tin twisted velvet violet warm western white wild winter wooden "
+    "yellow young"
+)
+_THINGS: Final = _words(
     "acrobats almonds anchors antlers apples arrows astronauts badgers bakers balconies bandits"
     " barbers barges beacons bears bells bicycles birches bishops boats bonfires books bridges"
     " brothers builders butterflies cabins candles canyons captains caravans cathedrals cellos"
@@ -43,13 +49,11 @@ _THINGS: Final = (
     " swallows swans tailors teapots thieves thunders tigers towers trains travellers trumpets"
     " tulips tunnels valleys violins voyagers wagons walls wanderers waves weavers whales whistles"
     " willows windmills windows wolves wrens zebras"
-).split()
+)
 _SYLLABLES: Final = (
-    ("al", "bar", "bel", "bran", "cor", "dal", "el", "fal", "gar", "hal", "kar", "lin", "mar")
-    + ("nor", "os", "per", "quel", "ros", "sel", "tor", "ul", "ver", "wal", "zel"),
-    ("a", "ber", "den", "e", "in", "ker", "le", "mer", "nau", "o", "ra", "sen", "ti"),
-    ("bach", "berg", "burg", "dorf", "feld", "furt", "hafen", "heim", "hof", "mouth", "stadt")
-    + ("tal", "ton", "wald", "wick"),
+    _words("al bar bel bran cor dal el fal gar hal kar lin mar nor os per quel ros sel tor ul ver"),
+    _words("a ber den e in ker le mer nau o ra sen ti"),
+    _words("bach berg burg dorf feld furt hafen heim hof mouth stadt tal ton wald wick"),
 )
 _HOUSES: Final = (
     *("Arena", "Ballroom", "Cellar", "Chapel", "Club", "Concert Hall", "Courtyard", "Dome"),

@@ -100,7 +100,7 @@ async def search(  # noqa: PLR0913 - what is asked, and how
     first = after.phase if after is not None else 0
     for number in range(first, len(parts)):
         keys = after.keys if after is not None and number == first else ()
-        statement = _page_of(conditions, parts[: number + 1], has_place=bool(keys), is_own=is_own)
+        statement = page_of(conditions, parts[: number + 1], has_place=bool(keys), is_own=is_own)
         told = values | {f"key_{i}": key for i, key in enumerate(keys)}
         missing = limit + 1 - len(rows)
         found = (await connection.execute(statement, told | {"limit": missing})).mappings().all()
@@ -149,7 +149,7 @@ def _of(alias: str, *conditions: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _page_of(
+def page_of(
     conditions: tuple[str, ...], parts: tuple[Phase, ...], *, has_place: bool, is_own: bool
 ) -> TextualSelect:
     """Return the query for results of the last of these phases, behind a place in it."""

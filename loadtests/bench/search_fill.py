@@ -55,12 +55,23 @@ _FILL: Final = (
 class Connection(Protocol):
     """What is used of asyncpg's, which has no annotations of its own."""
 
-    async def execute(self, query: str) -> str: ...
-    async def fetch(self, query: str, *arguments: object) -> list[Sequence[Any]]: ...
+    async def execute(self, query: str) -> str:
+        """Run a statement."""
+        ...
+
+    async def fetch(self, query: str, *arguments: object) -> list[Sequence[Any]]:
+        """Run a query."""
+        ...
+
     async def copy_records_to_table(
         self, table_name: str, *, records: Iterable[tuple[Any, ...]], columns: Sequence[str]
-    ) -> str: ...
-    async def close(self) -> None: ...
+    ) -> str:
+        """Add rows."""
+        ...
+
+    async def close(self) -> None:
+        """Close it."""
+        ...
 
 
 async def connect(url: str) -> Connection:

@@ -77,12 +77,12 @@ async def test_what_is_too_old_is_not_told(processes: list[CachedReads]) -> None
     assert set(await _ask(processes, key, read, 2)) == {b"answer 2"}
 
 
-async def test_a_lock_whose_holder_died_is_waited_for_a_bounded_time(
+async def test_a_claim_whose_holder_died_is_waited_for_a_bounded_time(
     processes: list[CachedReads], redis: Store
 ) -> None:
     """Then the read is made without it."""
     read, key = Counted(), secrets.token_hex(8)
-    await redis.set(f"{{onsale:cache:{key}}}:lock", b"", px=60_000, nx=True)
+    await redis.set(f"{{onsale:cache:{key}}}", b"?", px=60_000)
     async with asyncio.timeout(4):
         assert await processes[0].get(key, _KEEPING, read) == b"answer 1"
 
@@ -104,7 +104,7 @@ async def test_without_the_store_each_process_reads_once() -> None:
 async def test_a_read_that_fails_is_told_to_all_who_wait_and_not_kept(
     processes: list[CachedReads],
 ) -> None:
-    """The next one reads again, at once: the lock is not left behind."""
+    """The next one reads again, at once: the claim is not left behind."""
     key = secrets.token_hex(8)
 
     async def fail() -> bytes:

@@ -197,7 +197,7 @@ async def test_no_plan_reads_all_rows(public: AsyncConnection, name: str) -> Non
     conditions = list_conditions(wanted, corrected=False)
     parts = phases(wanted.sort, corrected=False)
     values = values_of(wanted, _NOW, None) | {"limit": 21}
-    statement = searching._page_of(conditions, parts[:1], has_place=False, is_own=False)
+    statement = searching.page_of(conditions, parts[:1], has_place=False, is_own=False)
     sql = str(statement.element.compile(dialect=postgresql.dialect())).replace("%%", "%")
     rows = await public.execute(text("EXPLAIN " + re.sub(r"%\((\w+)\)s", r":\1", sql)), values)
     plan = "\n".join(row[0] for row in rows)
