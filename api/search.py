@@ -36,6 +36,8 @@ _PUBLIC: Final = "public, max-age=0, stale-while-revalidate=1"
 _OWN: Final = "private, no-cache"
 
 
+# Documented here, and read by `api.search_inputs`, which tells all that does not fit at once.
+_TEXT: Final = {"minLength": 1, "maxLength": TEXT_MAX}
 _SORTS: Final = "|".join(sort.value for sort in Sort)
 
 
@@ -51,78 +53,88 @@ async def find_events(  # noqa: PLR0913, PLR0917 -- each is a query parameter
         str | None,
         QueryParameter(
             name="search",
-            min_length=1,
-            max_length=TEXT_MAX,
+            schema_extra=_TEXT,
             description='Words of names; "in quotes": together; -word: without it.',
         ),
     ] = None,
     performer: Annotated[
         str | None,
-        QueryParameter(min_length=1, max_length=TEXT_MAX, description="An id, or words of a name."),
+        QueryParameter(schema_extra=_TEXT, description="An id, or words of a name."),
     ] = None,
     venue: Annotated[
         str | None,
-        QueryParameter(min_length=1, max_length=TEXT_MAX, description="An id, or words of a name."),
+        QueryParameter(schema_extra=_TEXT, description="An id, or words of a name."),
     ] = None,
-    city: Annotated[
-        str | None, QueryParameter(min_length=1, max_length=TEXT_MAX, description="Its name.")
-    ] = None,
+    city: Annotated[str | None, QueryParameter(schema_extra=_TEXT, description="Its name.")] = None,
     country: Annotated[
-        str | None, QueryParameter(pattern=PATTERNS["country"], description="ISO 3166-1.")
+        str | None,
+        QueryParameter(schema_extra={"pattern": PATTERNS["country"]}, description="ISO 3166-1."),
     ] = None,
-    event_type: Annotated[str | None, QueryParameter(name="type", pattern=PATTERNS["type"])] = None,
+    event_type: Annotated[
+        str | None, QueryParameter(name="type", schema_extra={"pattern": PATTERNS["type"]})
+    ] = None,
     since: Annotated[
         str | None,
         QueryParameter(
             name="from",
-            max_length=50,
+            schema_extra={"maxLength": 50},
             description="Shows that begin then or later: a date or a moment. Now, unless told.",
         ),
     ] = None,
     until: Annotated[
         str | None,
         QueryParameter(
-            name="to", max_length=50, description="Shows before that moment, or up to that date."
+            name="to",
+            schema_extra={"maxLength": 50},
+            description="Shows before that moment, or up to that date.",
         ),
     ] = None,
     near: Annotated[
         str | None,
-        QueryParameter(pattern=PATTERNS["near"], description="Latitude and longitude, in degrees."),
+        QueryParameter(
+            schema_extra={"pattern": PATTERNS["near"]},
+            description="Latitude and longitude, in degrees.",
+        ),
     ] = None,
     within_km: Annotated[
         str | None,
         QueryParameter(
-            pattern=PATTERNS["within_km"],
+            schema_extra={"pattern": PATTERNS["within_km"]},
             description="How far from `near`, up to 20000. 50, unless told.",
         ),
     ] = None,
     price_min: Annotated[
         str | None,
         QueryParameter(
-            pattern=PATTERNS["price"],
+            schema_extra={"pattern": PATTERNS["price"]},
             description="Shows with tickets at this price or above: minor units, all included.",
         ),
     ] = None,
     price_max: Annotated[
         str | None,
         QueryParameter(
-            pattern=PATTERNS["price"], description="Shows with tickets left at this price or below."
+            schema_extra={"pattern": PATTERNS["price"]},
+            description="Shows with tickets left at this price or below.",
         ),
     ] = None,
     currency: Annotated[
-        str | None, QueryParameter(pattern=PATTERNS["currency"], description="ISO 4217.")
+        str | None,
+        QueryParameter(schema_extra={"pattern": PATTERNS["currency"]}, description="ISO 4217."),
     ] = None,
     available: Annotated[
         str | None,
         QueryParameter(
-            pattern=PATTERNS["available"], description="`true`: on sale, with places left."
+            schema_extra={"pattern": PATTERNS["available"]},
+            description="`true`: on sale, with places left.",
         ),
     ] = None,
-    reseller: Annotated[str | None, QueryParameter(max_length=40, description="An id.")] = None,
+    reseller: Annotated[
+        str | None, QueryParameter(schema_extra={"maxLength": 40}, description="An id.")
+    ] = None,
     sort: Annotated[
         str | None,
         QueryParameter(
-            pattern=f"^({_SORTS})$",
+            schema_extra={"pattern": f"^({_SORTS})$"},
             description="By relevance where words are searched for, by distance where a place is"
             " named, else by date, unless told.",
         ),
@@ -130,17 +142,21 @@ async def find_events(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     facets: Annotated[
         str | None,
         QueryParameter(
-            pattern=PATTERNS["available"], description="`true`: tell what the shows are like, too."
+            schema_extra={"pattern": PATTERNS["available"]},
+            description="`true`: tell what the shows are like, too.",
         ),
     ] = None,
     cursor: Annotated[
         str | None,
-        QueryParameter(max_length=CURSOR_MAX, description="A page's `next_cursor`."),
+        QueryParameter(
+            schema_extra={"maxLength": CURSOR_MAX}, description="A page's `next_cursor`."
+        ),
     ] = None,
     limit: Annotated[
         str | None,
         QueryParameter(
-            pattern=r"^\d{1,3}$", description=f"Up to {LIMIT_MAX}; {LIMIT_DEFAULT}, unless told."
+            schema_extra={"pattern": r"^\d{1,3}$"},
+            description=f"Up to {LIMIT_MAX}; {LIMIT_DEFAULT}, unless told.",
         ),
     ] = None,
 ) -> Response[SearchPage]:

@@ -9,7 +9,7 @@ from workers.archiving import run_archiving, run_show_life
 from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
-from workers.listings import run_listings
+from workers.listings import run_counts, run_listings
 from workers.metrics import run_metrics
 from workers.prices import run_prices
 from workers.recorder import run_recorder
@@ -22,6 +22,7 @@ from workers.webhooks import run_webhooks
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
     "archiving": run_archiving,
+    "counts": run_counts,
     "durability": watch_durability,
     "expiries": run_expiries,
     "jobs": run_jobs,

@@ -1,10 +1,11 @@
 """Reads that many ask for alike: made once for all of them, on all processes, and kept for a while.
 
 An answer is *fresh* for a while and then *stale*: still told, while one reader makes it anew. What
-is kept lies in this process' memory, up to a bound in bytes, and in Redis for the others. Of all
-who find nothing, one makes the read: within a process they share it, and among processes whoever
-has the short lock in Redis. Redis is only a help: while it is away every process reads by itself,
-and whoever waits for a lock waits a bounded time.
+is kept lies in this process' memory, up to a bound in bytes, and while it is fresh in Redis for the
+others. Of all who find nothing, one makes the read: within a process they share it, and among
+processes it is made by whoever claims it, under the key of what comes of it. So it takes two
+commands, both of one key. Redis is only a help: while it is away every process reads by itself,
+and a claim is waited for a bounded time.
 """
 
 import asyncio
@@ -22,7 +23,9 @@ from engine.platform.redis import Store
 
 # The inventory store's breaker, too, is an `OSError`.
 _AWAY: Final = (RedisError, OSError, TimeoutError)
-_LOCK_S: Final = 2.0
+_CLAIM_S: Final = 2.0
+_CLAIM: Final = b"?"
+_CONTENT: Final = b"="
 _LOOK_EVERY_S: Final = 0.02
 _ENTRY_BYTES: Final = 200
 """What an entry takes beside its content, about."""
@@ -70,6 +73,11 @@ class CachedReads:
                 return kept.content
         return (await asyncio.shield(self._share(key, keeping, read))).content
 
+    @property
+    def bytes_kept(self) -> int:
+        """How much memory it takes, about."""
+        return self._bytes
+
     async def stop(self) -> None:
         """End the reads that are under way."""
         for task in list(self._under_way.values()):
@@ -91,9 +99,9 @@ class CachedReads:
             _log.debug("a cached read failed", key=key, error=repr(error))
 
     async def _refresh(self, key: str, keeping: Keeping, read: Read) -> _Kept:
-        name, lock = f"{{onsale:cache:{key}}}", f"{{onsale:cache:{key}}}:lock"
+        name = f"{{onsale:cache:{key}}}"
         try:
-            found = await self._find_or_lock(name, lock, keeping)
+            found = await self._find_or_claim(name, keeping)
         except _AWAY:
             found = False
         if isinstance(found, _Kept):
@@ -102,53 +110,41 @@ class CachedReads:
         made_at = monotonic()
         try:
             made = _Kept(await read(), made_at)
-            self._keep(key, made)
-            if found:
-                await self._tell_others(name, made, keeping)
-        finally:
-            # Later the lock may be another's.
-            if found and monotonic() - made_at < _LOCK_S:
-                await self._unlock(lock)
+        except BaseException:
+            # Later the claim may be another's.
+            if found and monotonic() - made_at < _CLAIM_S:
+                await self._give_up(name)
+            raise
+        self._keep(key, made)
+        if found:
+            await self._tell_others(name, made, keeping)
         return made
 
-    async def _find_or_lock(self, name: str, lock: str, keeping: Keeping) -> "_Kept | bool":
-        """Return what another process keeps, or True: ours is the lock.
+    async def _find_or_claim(self, name: str, keeping: Keeping) -> "_Kept | bool":
+        """Return what another process has made, or True: it is ours to make.
 
-        False: whoever has the lock does not come to an end.
+        False: whoever has claimed it does not come to an end.
         """
-        until = monotonic() + _LOCK_S
+        until = monotonic() + _CLAIM_S
         while monotonic() < until:
-            found = await self._look(name, keeping)
-            if found is not None:
-                return found
-            if await self._redis.set(lock, b"", px=round(_LOCK_S * 1000), nx=True):
-                # Somebody may have made it between our look and our lock.
-                found = await self._look(name, keeping)
-                if found is None:
-                    return True
-                await self._unlock(lock)
-                return found
+            there = await self._redis.claim(name, _CLAIM, px=round(_CLAIM_S * 1000))
+            if there is None:
+                return True
+            if there != _CLAIM:
+                left_s = await self._redis.pttl(name) / 1000
+                return _Kept(there[1:], monotonic() - max(keeping.fresh_s - left_s, 0))
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 
-    async def _look(self, name: str, keeping: Keeping) -> _Kept | None:
-        content = await self._redis.get(name)
-        if content is None:
-            return None
-        age = keeping.stale_s - await self._redis.pttl(name) / 1000
-        if age >= keeping.fresh_s:
-            return None
-        return _Kept(content, monotonic() - age)
-
     async def _tell_others(self, name: str, made: _Kept, keeping: Keeping) -> None:
-        left_s = keeping.stale_s - (monotonic() - made.made_at)
+        """Put it in the place of the claim, for as long as it is fresh."""
+        left_s = keeping.fresh_s - (monotonic() - made.made_at)
         with suppress(*_AWAY):
-            if left_s > 0:
-                await self._redis.set(name, made.content, px=max(round(left_s * 1000), 1))
+            await self._redis.set(name, _CONTENT + made.content, px=max(round(left_s * 1000), 1))
 
-    async def _unlock(self, lock: str) -> None:
+    async def _give_up(self, name: str) -> None:
         with suppress(*_AWAY):
-            await self._redis.delete(lock)
+            await self._redis.delete(name)
 
     def _keep(self, key: str, kept: _Kept) -> None:
         before = self._kept.pop(key, None)

@@ -161,23 +161,14 @@ class Store(Protocol):
         """Tell the listeners of a channel that belongs to a key's server."""
         ...
 
-    async def get(self, name: str) -> bytes | None:
-        """Read a string."""
+    async def set(
+        self, name: str, value: bytes, *, ex: int | None = None, px: int | None = None
+    ) -> bool:
+        """Write a string that expires after so many seconds, or ms: one of the two is given."""
         ...
 
-    async def set(
-        self,
-        name: str,
-        value: bytes,
-        *,
-        ex: int | None = None,
-        px: int | None = None,
-        nx: bool = False,
-    ) -> bool | None:
-        """Write a string that expires after seconds or ms; with `nx`, if there is none: else None.
-
-        One of the two is given.
-        """
+    async def claim(self, name: str, value: bytes, *, px: int) -> bytes | None:
+        """Write a string that expires where there is none: None; else return what is there."""
         ...
 
     async def pttl(self, name: str) -> int:
@@ -280,6 +271,10 @@ class Server(Redis):
         if isinstance(reply, Exception):
             raise reply
         return reply, acknowledged if isinstance(acknowledged, int) else 0
+
+    async def claim(self, name: str, value: bytes, *, px: int) -> bytes | None:
+        """Write a string where there is none."""
+        return await self.set(name, value, px=px, nx=True, get=True)
 
     async def server_of(self, name: str, *, surely: bool = False) -> str:  # noqa: ARG002 - as in `Store`
         """Return the one server's name."""

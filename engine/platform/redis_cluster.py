@@ -324,21 +324,15 @@ class ClusterStore:
         """Tell the listeners of a channel on the node that has its slot."""
         return await self.follow(channel, lambda node: node.spublish(channel, message))
 
-    async def get(self, name: str) -> bytes | None:
-        """Read a string."""
-        return await self.follow(name, lambda node: node.get(name))
-
     async def set(
-        self,
-        name: str,
-        value: bytes,
-        *,
-        ex: int | None = None,
-        px: int | None = None,
-        nx: bool = False,
-    ) -> bool | None:
+        self, name: str, value: bytes, *, ex: int | None = None, px: int | None = None
+    ) -> bool:
         """Write a string that expires."""
-        return await self.follow(name, lambda node: node.set(name, value, ex=ex, px=px, nx=nx))
+        return await self.follow(name, lambda node: node.set(name, value, ex=ex, px=px))
+
+    async def claim(self, name: str, value: bytes, *, px: int) -> bytes | None:
+        """Write a string where there is none."""
+        return await self.follow(name, lambda node: node.claim(name, value, px=px))
 
     async def pttl(self, name: str) -> int:
         """Return in how many ms a key expires."""

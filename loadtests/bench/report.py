@@ -13,6 +13,8 @@ from loadtests.bench.machine import Machine
 from loadtests.bench.measurement import Figure
 
 _WHOLE_FROM: Final = 100
+_RAISED: Final = ("p99_ms",)
+"""Details that stand beside the value, too."""
 
 
 def figures_as_json(
@@ -24,7 +26,8 @@ def figures_as_json(
 ) -> dict[str, Any]:
     """Return one figure's fields beside the machine, or several as `figures`."""
     if asked_for_one and figures:
-        return msgspec.to_builtins(figures[0]) | {"machine": msgspec.to_builtins(machine)}
+        raised = {name: figures[0].details[name] for name in _RAISED if name in figures[0].details}
+        return msgspec.to_builtins(figures[0]) | raised | {"machine": msgspec.to_builtins(machine)}
     return {
         "figures": msgspec.to_builtins(figures),
         "failed": dict(failed),

@@ -1,0 +1,136 @@
+"""Cached reads: one of all who ask reads, whatever the store that they share does."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from engine.platform.cached_reads import CachedReads, Keeping
+from engine.platform.redis import Store, connect_redis
+from ops.stack import Stack
+
+_KEEPING = Keeping(fresh_s=0.4, stale_s=1.2)
+
+
+class Counted:
+    """A read that takes a while, and counts how often it is made."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.count = 0
+
+    async def __call__(self) -> bytes:
+        """Read."""
+        self.count += 1
+        await asyncio.sleep(0.05)
+        return b"answer %d" % self.count
+
+
+@pytest.fixture
+async def redis(servers: Stack) -> AsyncIterator[Store]:
+    """The store."""
+    store = connect_redis(servers.settings.redis_url, answer_timeout_ms=2000, connections_max=64)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def processes(servers: Stack) -> AsyncIterator[list[CachedReads]]:
+    """Two processes' caches, each with connections of its own."""
+    url = servers.settings.redis_url
+    stores = [connect_redis(url, answer_timeout_ms=2000, connections_max=64) for _ in range(2)]
+    caches = [CachedReads(store, bytes_max=1 << 20) for store in stores]
+    yield caches
+    for cache in caches:
+        await cache.stop()
+    for store in stores:
+        await store.aclose()
+
+
+def _ask(
+    caches: list[CachedReads], key: str, read: Callable[[], Awaitable[bytes]], times: int
+) -> "asyncio.Future[list[bytes]]":
+    asks = (caches[n % len(caches)].get(key, _KEEPING, read) for n in range(times))
+    return asyncio.gather(*asks)
+
+
+async def test_a_cold_cache_in_a_spike_costs_one_read(processes: list[CachedReads]) -> None:
+    """Of 500 at once in two processes; and one more when what is kept is stale."""
+    read, key = Counted(), secrets.token_hex(8)
+    assert set(await _ask(processes, key, read, 500)) == {b"answer 1"}
+    assert read.count == 1
+    await asyncio.sleep(_KEEPING.fresh_s + 0.05)
+    # While the next is made the last one is told, at once.
+    assert set(await _ask(processes, key, read, 500)) == {b"answer 1"}
+    await asyncio.sleep(0.3)
+    assert read.count == 2
+    assert set(await _ask(processes, key, read, 500)) == {b"answer 2"}
+    assert read.count == 2
+
+
+async def test_what_is_too_old_is_not_told(processes: list[CachedReads]) -> None:
+    """Beyond the bound who asks waits for what is made now."""
+    read, key = Counted(), secrets.token_hex(8)
+    await _ask(processes, key, read, 2)
+    await asyncio.sleep(_KEEPING.stale_s + 0.05)
+    assert set(await _ask(processes, key, read, 2)) == {b"answer 2"}
+
+
+async def test_a_claim_whose_holder_died_is_waited_for_a_bounded_time(
+    processes: list[CachedReads], redis: Store
+) -> None:
+    """Then the read is made without it."""
+    read, key = Counted(), secrets.token_hex(8)
+    await redis.set(f"{{onsale:cache:{key}}}", b"?", px=60_000)
+    async with asyncio.timeout(4):
+        assert await processes[0].get(key, _KEEPING, read) == b"answer 1"
+
+
+async def test_without_the_store_each_process_reads_once() -> None:
+    """Nobody is told of it."""
+    away = [
+        connect_redis("unix:///nowhere/valkey.sock", answer_timeout_ms=500, connections_max=4)
+        for _ in range(2)
+    ]
+    caches = [CachedReads(store, bytes_max=1 << 20) for store in away]
+    read = Counted()
+    assert len(await _ask(caches, "k", read, 100)) == 100
+    assert read.count == 2
+    for store in away:
+        await store.aclose()
+
+
+async def test_a_read_that_fails_is_told_to_all_who_wait_and_not_kept(
+    processes: list[CachedReads],
+) -> None:
+    """The next one reads again, at once: the claim is not left behind."""
+    key = secrets.token_hex(8)
+
+    async def fail() -> bytes:
+        await asyncio.sleep(0.02)
+        msg = "the ledger is away"
+        raise ConnectionError(msg)
+
+    asks = (processes[0].get(key, _KEEPING, fail) for _ in range(10))
+    failed = await asyncio.gather(*asks, return_exceptions=True)
+    assert {type(error) for error in failed} == {ConnectionError}
+    read = Counted()
+    async with asyncio.timeout(1):
+        assert await processes[1].get(key, _KEEPING, read) == b"answer 1"
+
+
+async def test_memory_is_bounded(redis: Store) -> None:
+    """What was asked for least lately goes first; other processes may still have it."""
+    cache = CachedReads(redis, bytes_max=4000)
+    reads = {n: Counted() for n in range(20)}
+    prefix = secrets.token_hex(8)
+
+    async def big(n: int) -> bytes:
+        await reads[n]()
+        return b"x" * 800
+
+    for n in range(20):
+        await cache.get(f"{prefix}{n}", _KEEPING, lambda n=n: big(n))
+    assert cache.bytes_kept <= 4000
+    await cache.stop()

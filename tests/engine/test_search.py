@@ -1,0 +1,204 @@
+"""Searching what is listed: each order in pages, each filter, and no plan that reads all rows."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.catalog import search as searching
+from engine.catalog.finder import BANDS, SERVER_SETTINGS
+from engine.catalog.search import Result, count_facets, search
+from engine.catalog.search_terms import Near, Sort, Wanted, list_conditions, phases, values_of
+from engine.catalog.spelling import correct
+from engine.platform.database import create_engine
+from engine.platform.settings import APP_ROLE
+from loadtests.bench.search_fill import fill
+from loadtests.generated_catalogue import Catalogue, generate_catalogue
+from ops.stack import Stack
+
+_HALLS = 150
+_NOW = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+async def listed(own_servers: Stack) -> Catalogue:
+    """3 000 shows, as a worker would have listed them."""
+    catalogue = generate_catalogue(halls=_HALLS, begins=_NOW)
+    await fill(own_servers.settings.database_url, catalogue)
+    return catalogue
+
+
+@pytest.fixture
+async def public(own_servers: Stack, listed: Catalogue) -> AsyncIterator[AsyncConnection]:
+    """A connection as the API's searches have one."""
+    del listed
+    engine = create_engine(own_servers.settings, APP_ROLE, server_settings=SERVER_SETTINGS)
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+def _middle(listed: Catalogue) -> Near:
+    town = max(listed.towns, key=lambda one: sum(hall.town == one for hall in listed.halls))
+    return Near(town.latitude, town.longitude)
+
+
+async def _all(public: AsyncConnection, wanted: Wanted, limit: int) -> list[Result]:
+    found: list[Result] = []
+    place = None
+    while True:
+        page = await search(public, wanted, now=_NOW, after=place, limit=limit)
+        found += page.found
+        place = page.next_place
+        if place is None:
+            return found
+
+
+def _wanted(listed: Catalogue, sort: Sort) -> Wanted:
+    near = _middle(listed) if sort is Sort.DISTANCE else None
+    return Wanted(
+        text=listed.performers[listed.shows[0].performer_nos[0]].split()[-1],
+        near=near,
+        within_m=None if near is None else 2e7,
+        sort=sort,
+    )
+
+
+def _key(sort: Sort, result: Result) -> Any:  # noqa: ANN401 - whatever is sorted by
+    show = result.show
+    last = 10**12
+    return {
+        Sort.RELEVANCE: 0,
+        Sort.DATE: show.starts_at,
+        Sort.PRICE: last if show.price_min is None else show.price_min,
+        Sort.PRICE_DOWN: last if show.price_min is None else -show.price_min,
+        Sort.DISTANCE: round(result.distance_m or 0),
+        Sort.POPULARITY: -(show.show_id % 40),
+    }[sort]
+
+
+@pytest.mark.parametrize("sort", Sort)
+async def test_pages_are_parts_of_one_order(
+    public: AsyncConnection, listed: Catalogue, sort: Sort
+) -> None:
+    """Each event once, in its order, wherever a page ends."""
+    wanted = _wanted(listed, sort)
+    assert wanted.text is not None
+    fits = {
+        show.event_no
+        for show in listed.shows
+        if re.search(
+            rf"\b{wanted.text}\b", f"{show.event} {' '.join(show.performers)}", re.IGNORECASE
+        )
+    }
+    whole = await _all(public, wanted, 100)
+    assert {(result.show.event_id or 0) - 1_000_000 for result in whole} == fits
+    assert len(whole) == len(fits) > 5
+    assert [_key(sort, result) for result in whole] == sorted(_key(sort, one) for one in whole)
+    paged = await _all(public, wanted, 3)
+    assert [one.show.show_id for one in paged] == [one.show.show_id for one in whole]
+
+
+async def test_each_filter_leaves_what_fits(public: AsyncConnection, listed: Catalogue) -> None:
+    """As the catalogue itself has it; results tell how many shows of the event fit."""
+    one = next(show for show in listed.shows if show.places > 0 and len(show.performers) == 1)
+    until = one.starts_at + timedelta(seconds=1)
+    fits = {
+        "venue": Wanted(venue=one.hall.no),
+        "venue's name": Wanted(venue=one.hall.name),
+        "performer": Wanted(performer=one.performer_nos[0]),
+        "performer's name": Wanted(performer=one.performers[0]),
+        "city": Wanted(city=one.hall.town.name.upper()),
+        "country": Wanted(country=one.hall.town.country),
+        "type": Wanted(type=one.type),
+        "dates": Wanted(since=one.starts_at, until=until),
+        "price": Wanted(price_min=one.price, price_max=one.price, venue=one.hall.no),
+        "available": Wanted(available=True, venue=one.hall.no),
+        "near": Wanted(near=Near(one.hall.latitude, one.hall.longitude), within_m=10),
+    }
+    for name, wanted in fits.items():
+        found = await _all(public, wanted, 100)
+        assert one.event_no + 1_000_000 in {result.show.event_id for result in found}, name
+    of_venue = await _all(public, fits["venue"], 100)
+    shows = [show for show in listed.shows if show.hall.no == one.hall.no]
+    assert {result.show.venue_id for result in of_venue} == {one.hall.no}
+    assert len(of_venue) == len({show.event_no for show in shows})
+    assert sum(result.shows for result in of_venue) == len(shows)
+    assert not await _all(public, Wanted(venue=one.hall.no, reseller=2), 100)
+    for none in (Wanted(currency="USD"), Wanted(until=_NOW), Wanted(performer="% _")):
+        assert not await _all(public, none, 100)
+
+
+async def test_facets_add_up(public: AsyncConnection, listed: Catalogue) -> None:
+    """They are of the shows that fit, the soonest if they are too many."""
+    kind = listed.shows[0].type
+    fits = [show for show in listed.shows if show.type == kind and show.hall.town.country == "DE"]
+    wanted = Wanted(type=kind, country="DE")
+    facets = await count_facets(public, wanted, now=_NOW, bands=BANDS)
+    assert (facets.shows, facets.complete) == (len(fits), True)
+    assert [(one.value, one.shows) for one in facets.types] == [(kind, len(fits))]
+    assert sum(one.shows for one in facets.months) == len(fits)
+    assert facets.available == sum(show.places > 0 for show in fits)
+    assert sum(one.shows for one in facets.prices) == facets.available
+    whole = await count_facets(public, Wanted(), now=_NOW, bands=BANDS)
+    assert (whole.shows, whole.complete) == (searching.FACETED_MAX, False)
+
+
+@pytest.mark.parametrize("mistake", ["swap", "lose", "double"])
+async def test_mistyped_words_are_found(
+    public: AsyncConnection, listed: Catalogue, mistake: str
+) -> None:
+    """Whichever mistake it is; the first of what is offered is the word that was meant."""
+    word = max(listed.performers[0].lower().split(), key=len)
+    mistyped = {
+        "swap": word[:3] + word[4] + word[3] + word[5:],
+        "lose": word[:3] + word[4:],
+        "double": word[:3] + word[2:],
+    }[mistake]
+    corrected = await correct(public, f"the {mistyped}")
+    assert corrected is not None
+    assert corrected.words == ["the", word]
+    wanted = Wanted(text=mistyped)
+    found = await search(
+        public, wanted, now=_NOW, after=None, limit=5, corrected=f"'{corrected.words[1]}'"
+    )
+    assert found.found
+
+
+@pytest.mark.parametrize("given", ["''", "((", "a & | !b", "\\", "'; DROP TABLE listings; --"])
+async def test_whatever_is_searched_for_is_only_words(public: AsyncConnection, given: str) -> None:
+    """Nothing of it is a query, a pattern or a mistake."""
+    for wanted in (Wanted(text=given), Wanted(performer=given), Wanted(venue=given)):
+        await search(public, wanted, now=_NOW, after=None, limit=5)
+    await correct(public, given)
+
+
+_PLANNED = {
+    "keyword": Wanted(text="velvet", sort=Sort.RELEVANCE),
+    "near": Wanted(near=Near(50, 10), within_m=50_000, sort=Sort.DISTANCE),
+    "date": Wanted(),
+    "price": Wanted(sort=Sort.PRICE),
+    "popularity": Wanted(sort=Sort.POPULARITY),
+    "city": Wanted(city="Barberbach"),
+    "venue": Wanted(venue=3),
+    "performer": Wanted(performer=3),
+}
+
+
+@pytest.mark.parametrize("name", _PLANNED)
+async def test_no_plan_reads_all_rows(public: AsyncConnection, name: str) -> None:
+    """Whatever is asked for, an index leads to it: neither the page nor the facets scan a table."""
+    wanted = _PLANNED[name]
+    conditions = list_conditions(wanted, corrected=False)
+    parts = phases(wanted.sort, corrected=False)
+    values = values_of(wanted, _NOW, None) | {"limit": 21}
+    statement = searching.page_of(conditions, parts[:1], has_place=False, is_own=False)
+    sql = str(statement.element.compile(dialect=postgresql.dialect())).replace("%%", "%")
+    rows = await public.execute(text("EXPLAIN " + re.sub(r"%\((\w+)\)s", r":\1", sql)), values)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in plan, plan
