@@ -93,6 +93,15 @@ def until(http: httpx.Client, address: str, status: int) -> httpx.Response:
     return answer
 
 
+def once(http: httpx.Client, address: str, text: bytes) -> httpx.Response:
+    """Wait until an answer has a text."""
+    ends = time.monotonic() + _WITHIN_S
+    while text not in (answer := http.get(address)).content:
+        assert time.monotonic() < ends, (text, address, answer.text)
+        time.sleep(0.1)
+    return answer
+
+
 async def _run(settings: Settings, statements: list[Any]) -> None:
     engine = create_engine(settings, OWNER_ROLE)
     try:
@@ -147,7 +156,7 @@ def publish(stack: Stack, http: httpx.Client, name: str = "First Light") -> Publ
         )
     )
     for address in made.addresses():
-        until(http, address, 200)
+        once(http, address, b"Riethsporthalle")
     return made
 
 
@@ -274,6 +283,7 @@ def test_what_is_not_public_is_nowhere(published: Published, why: str) -> None:
         published.change(f"{kind}s", one, **shown_again)
     for address in gone:
         published.until(address, 200)
+        once(published.http, address, b"Riethsporthalle")
     for kind in left & {"event"}:
         assert published.http.get(published.address(kind)).status_code == 200
 
@@ -333,24 +343,17 @@ def test_a_show_that_moves_takes_its_entry_along(published: Published) -> None:
     def entry(answer: httpx.Response) -> Any:  # noqa: ANN401 -- icalendar's
         return Calendar.from_ical(answer.content).events[0]
 
-    def once(text: bytes) -> httpx.Response:
-        ends = time.monotonic() + _WITHIN_S
-        while text not in (answer := published.http.get(address)).content:
-            assert time.monotonic() < ends, text
-            time.sleep(0.1)
-        return answer
-
-    before = once(b"Matinee")
+    before = once(published.http, address, b"Matinee")
     one = int(show.rpartition("_")[2], 16)
     time.sleep(1)  # SEQUENCE counts seconds
     published.change("shows", one, starts_at=datetime(2099, 8, 1, tzinfo=UTC), state="rescheduled")
-    after = once(b"20990801T000000Z")
+    after = once(published.http, address, b"20990801T000000Z")
     assert entry(after)["uid"] == entry(before)["uid"]
     assert entry(after)["sequence"] > entry(before)["sequence"]
     assert after.headers["etag"] != before.headers["etag"]
     time.sleep(1)
     published.change("shows", one, state="cancelled")
-    cancelled = once(b"STATUS:CANCELLED")
+    cancelled = once(published.http, address, b"STATUS:CANCELLED")
     assert entry(cancelled)["uid"] == entry(before)["uid"]
     assert entry(cancelled)["sequence"] > entry(after)["sequence"]
 
