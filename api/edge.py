@@ -146,7 +146,7 @@ class _Answer:
                     body = await asyncio.to_thread(gzipped, body)
                 headers[b"content-encoding"] = b"gzip"
                 headers[b"content-length"] = str(len(body)).encode()
-            headers[b"vary"] = b"Accept-Encoding"
+            headers.setdefault(b"vary", b"Accept-Encoding")
         if start["status"] in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
             headers.pop(b"content-type", None)
             headers.pop(b"content-length", None)

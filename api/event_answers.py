@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType
 
+from api.search_answers import FoundShow
 from engine.catalog.events import Event
 from engine.catalog.pages import EventPage, PerformerPage, tell_bill
 from engine.catalog.performers import Performer
@@ -30,6 +31,20 @@ class PerformerAnswer(PerformerPage, frozen=True, kw_only=True):
     public: bool | UnsetType = UNSET
     created_at: datetime | UnsetType = UNSET
     archived_at: datetime | UnsetType | None = UNSET
+
+
+class EventList(Struct, frozen=True):
+    """Your events, the newest first. `next_cursor` is null on the last page."""
+
+    events: list[EventAnswer]
+    next_cursor: str | None
+
+
+class EventShows(Struct, frozen=True):
+    """Shows of an event, the soonest first. `next_cursor` is null on the last page."""
+
+    shows: list[FoundShow]
+    next_cursor: str | None
 
 
 class PerformerList(Struct, frozen=True):
@@ -73,13 +88,3 @@ def tell_performer(performer: Performer, ids: Ids) -> PerformerAnswer:
         created_at=performer.created_at,
         archived_at=performer.archived_at,
     )
-
-
-def tell_event_page(page: EventPage) -> EventAnswer:
-    """Tell the public an event."""
-    return EventAnswer(**structs.asdict(page))
-
-
-def tell_performer_page(page: PerformerPage) -> PerformerAnswer:
-    """Tell the public a performer."""
-    return PerformerAnswer(**structs.asdict(page))

@@ -1,6 +1,6 @@
 """Events: keep one's own, archive them, look at one, public or one's own, and at its shows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
 from api.context import ApiRequest, is_anonymous, runtime_of
 from api.documents import describe
-from api.event_answers import EventAnswer, tell_event, tell_event_page
+from api.event_answers import EventAnswer, EventList, EventShows, tell_event
 from api.event_inputs import EventBody, EventChangeBody
 from api.event_outcomes import (
     no_event,
@@ -20,9 +20,12 @@ from api.event_outcomes import (
     read_performers,
     still_selling,
 )
+from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemKind, invalid
+from api.public_pages import kept_for_all, tell_public_page, tell_to_all
 from api.reading import check_query, optional_key, read_body
 from api.repeating import Keeper, answer_once
+from api.search_answers import tell_found_show
 from api.written import written_json
 from engine.catalog.events import (
     Event,
@@ -32,14 +35,16 @@ from engine.catalog.events import (
     change_event,
     create_event,
     find_event,
+    list_events,
     restore_event,
     unbillable,
 )
-from engine.catalog.finding import public_page
-from engine.catalog.pages import EventPage
+from engine.catalog.finder import RESULTS
+from engine.catalog.finding import PublicShow, public_page, public_shows_of
+from engine.catalog.own_shows import own_shows_of
 from engine.catalog.selling import StillSelling
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId
+from engine.platform.ids import EntityId, Ids, Prefix
 from engine.tenancy.principals import Scope
 
 _UNKNOWN: Final = (ProblemKind.EVENT_NOT_FOUND,)
@@ -95,20 +100,98 @@ async def make(request: ApiRequest) -> Response[EventAnswer]:
     summary="Look at an event",
     operation_class=describe(scope=Scope.CATALOG_READ, anybody=True, problems=_UNKNOWN),
 )
-async def look(request: ApiRequest, event: FromPath[str]) -> EventAnswer:
+async def look(request: ApiRequest, event: FromPath[str]) -> Response[EventAnswer]:
     """Tell of an event: without a credential of any that is public, with one of your own."""
     check_query(request)
     named = parse_event(request, event)
-    runtime = runtime_of(request)
-    if not is_anonymous(request):
-        with store_failures():
-            found = await find_event(runtime.app_engine, request.user, named)
-        return _tell(request, found)
+    if is_anonymous(request):
+        page = await tell_public_page(request, "event", named, EventAnswer)
+        if page is None:
+            raise no_event()
+        return page
     with store_failures():
-        page = await public_page(runtime.app_engine, "event", named)
-    if not isinstance(page, EventPage):
+        found = await find_event(runtime_of(request).app_engine, request.user, named)
+    return Response(_tell(request, found))
+
+
+@get(
+    "/mine",
+    summary="List your events",
+    operation_class=describe(scope=Scope.CATALOG_READ),
+)
+async def list_own(
+    request: ApiRequest,
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
+    archived: Archived = False,  # noqa: FBT002 - a parameter of the query
+) -> EventList:
+    """List the events that are yours, the newest first: public or not, with shows and without."""
+    check_query(request, "cursor", "limit", "archived")
+    runtime = runtime_of(request)
+    after = read_cursor(runtime.ids, Prefix.EVENT, cursor)
+    # One more than asked for tells whether there is a next page.
+    with store_failures():
+        found = await list_events(
+            runtime.app_engine, request.user, after=after, limit=limit + 1, archived=archived
+        )
+    page = [tell_event(event, runtime.ids) for event in found[:limit]]
+    return EventList(page, page[-1].event if len(found) > limit else None)
+
+
+@get(
+    "/{event:str}/shows",
+    summary="An event's shows",
+    operation_class=describe(scope=Scope.CATALOG_READ, anybody=True, problems=_UNKNOWN),
+)
+async def list_shows(
+    request: ApiRequest,
+    event: FromPath[str],
+    cursor: Cursor = None,
+    limit: Limit = PAGE_DEFAULT,
+) -> Response[EventShows]:
+    """Tell its shows, the soonest first: without a credential the public ones, with one all yours.
+
+    What is left and what it costs is at most a second old; so is, of yours, what shows there are.
+    """
+    check_query(request, "cursor", "limit")
+    named = parse_event(request, event)
+    runtime = runtime_of(request)
+    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
+    if is_anonymous(request):
+        return await _public_shows(request, named, after, limit)
+    with store_failures():
+        there = await find_event(runtime.app_engine, request.user, named)
+        if isinstance(there, UnknownEvent):
+            raise no_event()
+        found = await own_shows_of(
+            runtime.app_engine, request.user, named, after=after, limit=limit + 1
+        )
+    return Response(_page_of(found, limit, runtime.ids))
+
+
+async def _public_shows(
+    request: ApiRequest, event: EntityId, after: EntityId | None, limit: int
+) -> Response[EventShows]:
+    runtime = runtime_of(request)
+
+    async def read() -> bytes:
+        if await public_page(runtime.app_engine, "event", event) is None:
+            return b""
+        found = await public_shows_of(
+            runtime.app_engine, "event", event, after=after, limit=limit + 1
+        )
+        return msgspec.json.encode(_page_of(found, limit, runtime.ids))
+
+    key = f"shows:{event:016x}:{after or 0:016x}:{limit}"
+    content = await kept_for_all(request, key, RESULTS, read)
+    if not content:
         raise no_event()
-    return tell_event_page(page)
+    return tell_to_all(request, content, EventShows, fresh_s=0, stale_s=1)
+
+
+def _page_of(found: Sequence[PublicShow], limit: int, ids: Ids) -> EventShows:
+    page = [tell_found_show(show, ids) for show in found[:limit]]
+    return EventShows(page, page[-1].show if len(found) > limit else None)
 
 
 @patch(
@@ -200,5 +283,7 @@ async def _billed(
 
 
 router = Router(
-    path="/v1/events", tags=["events"], route_handlers=[make, look, change, archive, restore]
+    path="/v1/events",
+    tags=["events"],
+    route_handlers=[make, list_own, look, list_shows, change, archive, restore],
 )

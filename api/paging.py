@@ -12,6 +12,9 @@ PAGE_DEFAULT: Final = 50
 
 Cursor = Annotated[str | None, QueryParameter(max_length=64, description="A page's `next_cursor`.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
+Archived = Annotated[
+    bool, QueryParameter(description="true: those that are archived, instead of the others.")
+]
 
 
 def read_cursor(ids: Ids, prefix: Prefix, cursor: str | None) -> EntityId | None:

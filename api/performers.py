@@ -1,10 +1,10 @@
 """Performers: keep one's own, archive them, look at one, public or one's own."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import Response, Router, get, patch, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
@@ -14,17 +14,15 @@ from api.event_answers import (
     PerformerAnswer,
     PerformerList,
     tell_performer,
-    tell_performer_page,
 )
 from api.event_inputs import PerformerBody, PerformerChangeBody
 from api.event_outcomes import no_performer, parse_performer, still_selling
-from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import ProblemKind
+from api.public_pages import tell_public_page
 from api.reading import check_query, optional_key, read_body
 from api.repeating import Keeper, answer_once
 from api.written import written_json
-from engine.catalog.finding import public_page
-from engine.catalog.pages import PerformerPage
 from engine.catalog.performers import (
     Performer,
     UnknownPerformer,
@@ -41,10 +39,6 @@ from engine.platform.ids import Prefix
 from engine.tenancy.principals import Scope
 
 _UNKNOWN: Final = (ProblemKind.PERFORMER_NOT_FOUND,)
-
-Archived = Annotated[
-    bool, QueryParameter(description="true: those that are archived, instead of the others.")
-]
 
 
 @post(
@@ -113,20 +107,18 @@ async def list_own(
     summary="Look at a performer",
     operation_class=describe(scope=Scope.CATALOG_READ, anybody=True, problems=_UNKNOWN),
 )
-async def look(request: ApiRequest, performer: FromPath[str]) -> PerformerAnswer:
+async def look(request: ApiRequest, performer: FromPath[str]) -> Response[PerformerAnswer]:
     """Tell of a performer: without a credential of any who is public, with one of your own."""
     check_query(request)
     named = parse_performer(request, performer)
-    runtime = runtime_of(request)
-    if not is_anonymous(request):
-        with store_failures():
-            found = await find_performer(runtime.app_engine, request.user, named)
-        return _tell(request, found)
+    if is_anonymous(request):
+        page = await tell_public_page(request, "performer", named, PerformerAnswer)
+        if page is None:
+            raise no_performer()
+        return page
     with store_failures():
-        page = await public_page(runtime.app_engine, "performer", named)
-    if not isinstance(page, PerformerPage):
-        raise no_performer()
-    return tell_performer_page(page)
+        found = await find_performer(runtime_of(request).app_engine, request.user, named)
+    return Response(_tell(request, found))
 
 
 @patch(

@@ -127,11 +127,12 @@ def _event(result: Result, ids: Ids) -> FoundEvent:
         picture=show.picture,
         reseller=show.reseller_name,
         shows=result.shows,
-        show=_show(show, result.distance_m, ids),
+        show=tell_found_show(show, ids, result.distance_m),
     )
 
 
-def _show(show: PublicShow, distance_m: float | None, ids: Ids) -> FoundShow:
+def tell_found_show(show: PublicShow, ids: Ids, distance_m: float | None = None) -> FoundShow:
+    """Tell a show as it is listed."""
     return FoundShow(
         show=ids.entity(Prefix.SHOW, show.show_id),
         name=show.show_name,

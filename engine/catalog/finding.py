@@ -119,7 +119,7 @@ async def public_shows_of(  # noqa: PLR0913 - of whom, and which part
         " AND (CAST(:since AS TIMESTAMPTZ) IS NULL OR starts_at >= :since)"
         " ORDER BY starts_at, show_id LIMIT :limit"
     ).columns(performers=JSONB, picture=JSONB)
-    told = {"id": entity, "after": after, "since": since, "limit": min(limit, LISTED_MAX)}
+    told = {"id": entity, "after": after, "since": since, "limit": min(limit, LISTED_MAX + 1)}
     async with public_transaction(app) as connection:
         rows = (await connection.execute(query, told)).mappings().all()
     return [tell_listing(row) for row in rows]

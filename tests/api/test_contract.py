@@ -107,7 +107,9 @@ def test_every_scope_is_described_and_asked_for_as_the_route_does() -> None:
         if operation is None or described is None:
             continue
         scope = described.scope
-        expected = [] if scope is None else [{"api_key": [scope]}, {"oauth2": [scope]}]
+        nobody: list[Any] = [{}] if described.anybody else []
+        asked = [*nobody, {"api_key": [scope]}, {"oauth2": [scope]}]
+        expected = [] if scope is None else asked
         assert operation["security"] == expected, (path, method)
 
 
@@ -184,6 +186,7 @@ _NOT_ALONE = {
     "/v1/shows/{show}/purchases": "needs a hold",
     "/v1/shows/{show}/queue/pass": "needs a token",
     "/v1/invitations/accept": "needs a token",
+    "/v1/events": "needs a performer",
 }
 """What needs something else first, and what; a test of its own sends it."""
 

@@ -1,11 +1,16 @@
 """Events over HTTP: kept by whose they are, looked at by everybody once they are public."""
 
+import asyncio
 import time
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from engine.platform.database import create_engine
+from engine.platform.ids import Ids, Prefix
+from engine.platform.settings import OWNER_ROLE, Settings
 from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, Json
 
@@ -184,4 +189,102 @@ def test_the_public_sees_what_is_public(desk: FrontDesk, stack: Stack) -> None:
     assert seen(stack, path).json()["event"] == event
 
 
+def test_a_page_is_kept_by_its_tag(desk: FrontDesk, stack: Stack) -> None:
+    """By anybody, for a while; who shows a credential is told something else, kept by nobody."""
+    path = f"/v1/events/{new_event(desk)}"
+    told = seen(stack, path)
+    assert told.headers["cache-control"] == "public, max-age=10, stale-while-revalidate=60"
+    assert told.headers["vary"] == "Accept-Encoding, Authorization"
+    tag = told.headers["etag"]
+    same = httpx.get(stack.base_url + path, headers={"If-None-Match": tag})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", tag)
+    assert httpx.head(stack.base_url + path).headers["etag"] == tag
+    desk.http.patch(path, json={"name": "Last Light"})
+    deadline = time.monotonic() + _LISTED_WITHIN_S
+    while httpx.get(stack.base_url + path, headers={"If-None-Match": tag}).status_code == 304:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert seen(stack, path).json()["name"] == "Last Light"
+    own = desk.get(path, headers={"If-None-Match": tag})
+    assert (own.status_code, own.headers["cache-control"]) == (200, "no-store")
+
+
+def test_an_event_tells_its_shows(desk: FrontDesk, stack: Stack) -> None:
+    """The soonest first, page by page: all of them to whose they are, to others what is public."""
+    event = new_event(desk)
+    later, soon, hidden = (
+        desk.new_show(name=name, starts_at=f"2099-0{month}-01T20:00:00Z").id
+        for name, month in (("Later", 5), ("Soon", 3), ("Hidden", 4))
+    )
+    asyncio.run(_promote(stack.settings, event, [later, soon, hidden], hidden=hidden))
+    path = f"/v1/events/{event}/shows"
+    deadline = time.monotonic() + _LISTED_WITHIN_S
+    while len(shows := desk.get(path).json()["shows"]) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert [show["show"] for show in shows] == [soon, hidden, later]
+    first = desk.get(f"{path}?limit=2").json()
+    rest = desk.get(f"{path}?limit=2&cursor={first['next_cursor']}").json()
+    assert [*first["shows"], *rest["shows"]] == shows
+    assert rest["next_cursor"] is None
+    while len(public := seen(stack, path).json()["shows"]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert [show["name"] for show in public] == ["Soon", "Later"]
+    page = seen(stack, f"{path}?limit=1").json()
+    following = seen(stack, f"{path}?limit=1&cursor={page['next_cursor']}").json()
+    assert following["shows"] == public[1:]
+    desk.http.patch(f"/v1/events/{event}", json={"visibility": "hidden"})
+    assert seen(stack, path, status=404).json()["type"] == "urn:onsale:problem:event-not-found"
+
+
+def test_an_event_is_not_archived_while_its_shows_sell(desk: FrontDesk, stack: Stack) -> None:
+    """They are named, with what to do."""
+    event, performer = new_event(desk), new_performer(desk)
+    desk.http.patch(f"/v1/events/{event}", json={"performers": [performer]})
+    show = desk.new_show(name="Soon").id
+    asyncio.run(_promote(stack.settings, event, [show]))
+    for path in (f"/v1/events/{event}", f"/v1/performers/{performer}"):
+        refused = desk.http.post(f"{path}/archive")
+        assert refused.status_code == 409
+        assert refused.json()["type"] == "urn:onsale:problem:still-selling"
+        assert "Soon" in refused.json()["detail"]
+        assert refused.json()["shows"] == [
+            {"show": show, "name": "Soon", "starts_at": "2099-05-01T18:00:00Z"}
+        ]
+
+
+def test_a_list_has_ones_own_events(desk: FrontDesk, rival: FrontDesk) -> None:
+    """Also those that no show names and nobody sees; archived ones in a list of their own."""
+    theirs = new_event(rival)
+    one, two, gone = (new_event(desk, visibility="hidden") for _ in range(3))
+    desk.http.post(f"/v1/events/{gone}/archive")
+    first = desk.get("/v1/events/mine?limit=1").json()
+    second = desk.get(f"/v1/events/mine?limit=1&cursor={first['next_cursor']}").json()
+    assert [page["events"][0]["event"] for page in (first, second)] == [two, one]
+    archived = desk.get("/v1/events/mine?archived=true&limit=200").json()["events"]
+    assert archived[0] == desk.get(f"/v1/events/{gone}").json()
+    assert theirs not in desk.get("/v1/events/mine?limit=200").text
+
+
+async def _promote(
+    settings: Settings, event: str, shows: list[str], *, hidden: str | None = None
+) -> None:
+    """Have shows be an event's, and one of them hidden."""
+    ids = Ids(settings.region, bytes(16))
+    owner = create_engine(settings, OWNER_ROLE)
+    try:
+        async with owner.begin() as connection:
+            for show in shows:
+                values = {
+                    "show": ids.parse_entity(Prefix.SHOW, show),
+                    "event": ids.parse_entity(Prefix.EVENT, event),
+                    "visibility": "hidden" if show == hidden else "public",
+                }
+                await connection.execute(_NAME_EVENT, values)
+    finally:
+        await owner.dispose()
+
+
+_NAME_EVENT = text("UPDATE shows SET event_id = :event, visibility = :visibility WHERE id = :show")
 _OWN = {"public", "visibility", "public_from", "created_at", "archived_at"}

@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -38,6 +39,7 @@ from tests.api.walked_world import (
 _DOCUMENT: dict[str, Any] = made()
 _OPERATIONS = [(method, path) for path, methods in _DOCUMENT["paths"].items() for method in methods]
 _GUARDED = [(m, p) for m, p in _OPERATIONS if _DOCUMENT["paths"][p][m]["security"]]
+_ANYBODYS = [(m, p) for m, p in _GUARDED if {} in _DOCUMENT["paths"][p][m]["security"]]
 _WITH_IDS = [(m, p) for m, p in _GUARDED if "{" in p]
 _LISTS = [(m, p) for m, p in _GUARDED if "{" not in p and m == "get"]
 _PUBLIC_WITH_IDS = [(m, p) for m, p in _OPERATIONS if "{" in p and (m, p) not in _GUARDED]
@@ -46,6 +48,8 @@ _HEX = re.compile(r"[0-9a-f]{16,}")
 _CHANGES_BY_ITSELF = ("last_used_at", "delta_epoch", "delta_seq")
 """What time or a worker moves: where the teller of expiries stands in the stream of a show, too."""
 _SETTLED_WITHIN_S = 20
+_SHOWN = {"show", "event", "performer", "venue"}
+"""What has a page that everybody may look at, by the names that paths have for it."""
 
 
 @pytest.fixture(scope="module")
@@ -194,17 +198,40 @@ def test_nobody_gets_in_without_a_credential_or_its_scope(
     """401 with a challenge, and 403 that names the scope: before anything else is looked at."""
     _, walked = parties
     address = filled(path, walked.ids_for(path))
-    anonymous = walked.desk.http.build_request(method.upper(), address)
-    del anonymous.headers["authorization"]
-    refused = walked.desk.http.send(anonymous)
-    assert (refused.status_code, problem(refused)) == (401, "unauthorized")
-    assert refused.headers["www-authenticate"].startswith("Bearer ")
+    if (method, path) not in _ANYBODYS:
+        refused = _anonymous(walked, method, address)
+        assert (refused.status_code, problem(refused)) == (401, "unauthorized")
+        assert refused.headers["www-authenticate"].startswith("Bearer ")
     bare = walked.desk.http.request(
         method.upper(), address, headers={"Authorization": f"Bearer {NO_SCOPES}"}
     )
     assert (bare.status_code, problem(bare)) == (403, "insufficient-scope")
-    [scope] = _DOCUMENT["paths"][path][method]["security"][0]["api_key"]
+    security = _DOCUMENT["paths"][path][method]["security"]
+    [scope] = next(way["api_key"] for way in security if "api_key" in way)
     assert bare.json()["scope"] == scope
+
+
+@pytest.mark.parametrize(("method", "path"), _ANYBODYS, ids=str)
+def test_anybody_is_told_what_is_public_and_no_more(
+    parties: tuple[Party, Party], method: str, path: str
+) -> None:
+    """What is not is answered as what never was; a page names nothing that its reseller keeps."""
+    _, walked = parties
+    ids = walked.ids_for(path)
+    never = {name: never_made(value) for name, value in ids.items()}
+    told = _normal(_anonymous(walked, method, filled(path, ids)), ids.values())
+    if told[0] >= HTTPStatus.BAD_REQUEST:
+        expected = _normal(_anonymous(walked, method, filled(path, never)), never.values())
+        assert told == expected
+    kept = {value for name, value in walked.ids.items() if name not in _SHOWN}
+    assert not [value for value in {*kept, walked.desk.key} if value in told[1]]
+
+
+def _anonymous(party: Party, method: str, address: str) -> httpx.Response:
+    """Ask as who shows no credential."""
+    asked = party.desk.http.build_request(method.upper(), address)
+    del asked.headers["authorization"]
+    return party.desk.http.send(asked)
 
 
 def test_what_is_public_tells_nothing_that_a_reseller_keeps(
@@ -213,7 +240,7 @@ def test_what_is_public_tells_nothing_that_a_reseller_keeps(
     """A show's line is everybody's to see; its holds, orders and keys are not."""
     _, walked = parties
     line = open_line(walked)
-    kept = {value for name, value in walked.ids.items() if name != "show"}
+    kept = {value for name, value in walked.ids.items() if name not in _SHOWN}
     with httpx.Client(base_url=stand_in.base_url, timeout=10) as anybody:
         for method, path in _PUBLIC_WITH_IDS:
             if method != "get" or path.endswith("/events"):

@@ -208,11 +208,27 @@ def _delivery(party: Party) -> str:
     return found
 
 
+def _performer(party: Party) -> str:
+    made = party.ask("post", "/v1/performers", "/v1/performers")
+    assert made.status_code == 201, made.text
+    return made.json()["performer"]
+
+
+def _event(party: Party) -> str:
+    """Promote something that bills a performer of theirs."""
+    party.ids_for("/v1/performers/{performer}")
+    made = party.ask("post", "/v1/events", "/v1/events")
+    assert made.status_code == 201, made.text
+    return made.json()["event"]
+
+
 MAKERS: dict[str, Callable[[Party], str]] = {
     "show": _show,
     "hold": _hold,
     "order": _order,
     "delivery": _delivery,
+    "performer": _performer,
+    "event": _event,
 }
 """How an id is made that has no collection to post to, or needs more than an example."""
 
