@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from engine.catalog.finder import CONNECTIONS_MAX, Finder
+from engine.catalog.finder import CONNECTIONS_MAX, SERVER_SETTINGS, Finder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
@@ -167,7 +167,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
         search_engine = GuardedEngine(
-            create_engine(settings, APP_ROLE, connections_max=CONNECTIONS_MAX)
+            create_engine(
+                settings,
+                APP_ROLE,
+                connections_max=CONNECTIONS_MAX,
+                server_settings=SERVER_SETTINGS,
+            )
         )
         stack.push_async_callback(search_engine.stop)
         cache = CachedReads(redis, bytes_max=settings.search_cache_mb * 1024 * 1024)

@@ -1,11 +1,15 @@
-"""Keeps what buyers find: lists anew whatever in the catalogue has changed."""
+"""Keeps what buyers find: lists anew what has changed, and counts what is left of each show."""
 
 import asyncio
+from time import monotonic
 from typing import Final
 
 from engine.catalog.listings import keep_listings
+from engine.inventory.shows import ShowBook
 from engine.platform.ids import Ids
 from engine.runtime import Working
+from engine.sales.freshness import FreshCounts
+from engine.sales.terms import LedgerTerms
 
 _PAUSE_S: Final = 0.2
 
@@ -19,3 +23,18 @@ async def run_listings(working: Working) -> None:
     while True:
         if not await keep_listings(working.recorder_engine, ids):
             await asyncio.sleep(_PAUSE_S)
+
+
+async def run_counts(working: Working) -> None:
+    """Count what is left of listed shows until cancelled; at least half of the time it rests.
+
+    A store that fails ends it; whoever started it starts it again.
+    """
+    book = ShowBook()
+    counts = FreshCounts(
+        working.redis, working.recorder_engine, book, LedgerTerms(working.recorder_engine, book)
+    )
+    while True:
+        began = monotonic()
+        await counts.keep()
+        await asyncio.sleep(max(_PAUSE_S, monotonic() - began))

@@ -8,7 +8,7 @@ from workers.admission import run_admission
 from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
-from workers.listings import run_listings
+from workers.listings import run_counts, run_listings
 from workers.metrics import run_metrics
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
@@ -19,6 +19,7 @@ from workers.webhooks import run_webhooks
 
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
+    "counts": run_counts,
     "durability": watch_durability,
     "expiries": run_expiries,
     "jobs": run_jobs,

@@ -20,10 +20,21 @@ from engine.catalog.search import Facets, Place, Results, count_facets, search
 from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
 from engine.platform.cached_reads import CachedReads, Keeping
-from engine.platform.database import bound, public_transaction, tenant_transaction
+from engine.platform.database import public_statement, tenant_transaction
 
 CONNECTIONS_MAX: Final = 4
 STATEMENT_TIMEOUT_MS: Final = 1000
+SERVER_SETTINGS: Final = {
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    # How common a word is, or how far a place, decides on the plan: each search has its own.
+    "plan_cache_mode": "force_custom_plan",
+    # Searches are many and short: no one takes the cores of the others.
+    "max_parallel_workers_per_gather": "0",
+    # What is listed is in memory.
+    "random_page_cost": "1.1",
+}
+"""Of the connections that search."""
+
 _WAITING_MAX: Final = 256
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
@@ -86,7 +97,6 @@ class Finder:
     async def own(self, reseller: int, asked: Asked) -> Answer:
         """Return what a reseller finds of their own, public or not. Raises as `public`."""
         async with self._turn(), tenant_transaction(self._engine, reseller) as connection:
-            await bound(connection, STATEMENT_TIMEOUT_MS)
             results, corrected = await _find(connection, asked, is_own=True)
             facets = None
             if asked.facets:
@@ -116,11 +126,7 @@ class Finder:
 
     @asynccontextmanager
     async def _public(self) -> AsyncGenerator[AsyncConnection]:
-        timeout_ms = STATEMENT_TIMEOUT_MS
-        async with (
-            self._turn(),
-            public_transaction(self._engine, timeout_ms=timeout_ms) as connection,
-        ):
+        async with self._turn(), public_statement(self._engine) as connection:
             yield connection
 
     @asynccontextmanager

@@ -81,11 +81,12 @@ _EARTH_M: Final = "6371008.8"
 """The mean radius, as IUGG has it."""
 
 
-def _words(weight: str, *texts: str) -> str:
+def _words(*texts: str) -> str:
     joined = ", ' ', ".join(texts)
-    return f"setweight(to_tsvector('simple', unaccent(concat({joined}))), '{weight}')"
+    return f"to_tsvector('simple', unaccent(concat({joined})))"
 
 
+_NAMES: Final = ("events.name", "shows.name", "array_to_string(performers, ' ')")
 _PLACE: Final = (
     "CASE WHEN latitude IS NOT NULL THEN cube(ARRAY["
     f"{_EARTH_M} * cos(radians(latitude)) * cos(radians(longitude)),"
@@ -130,13 +131,13 @@ _FRESH: Final[Mapping[str, str]] = {
     "popularity": "0",
     "city_key": "lower(unaccent(coalesce(venues.city, '')))",
     "venue_key": "lower(unaccent(coalesce(venues.name, shows.venue)))",
-    "words": " || ".join(
-        (
-            _words("A", "events.name", "shows.name", "array_to_string(performers, ' ')"),
-            _words("B", "coalesce(venues.name, shows.venue)"),
-            _words("C", "venues.city", "events.type"),
-            _words("D", "resellers.name"),
-        )
+    "title_words": _words(*_NAMES),
+    "words": _words(
+        *_NAMES,
+        "coalesce(venues.name, shows.venue)",
+        "venues.city",
+        "events.type",
+        "resellers.name",
     ),
     "place": _PLACE,
 }

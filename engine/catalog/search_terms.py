@@ -137,17 +137,17 @@ KEY_KINDS: Final[dict[str, Any]] = {
 """What values the keys of phases have."""
 
 
-def _named(name: str, told: str) -> tuple[str, ...]:
+def _named(name: str, words: str, told: str) -> tuple[str, ...]:
     """Return the conditions of a name: an index finds its words, then the whole is looked at."""
     return (
-        f"@.words @@ phraseto_tsquery('simple', unaccent(CAST(:{name} AS TEXT)))",
+        f"@.{words} @@ phraseto_tsquery('simple', unaccent(CAST(:{name} AS TEXT)))",
         f"{told} LIKE lower(unaccent(CAST(:{name}_like AS TEXT)))",
     )
 
 
 _NAMED: Final = {
-    "performer": _named("performer", "lower(unaccent(CAST(@.performers AS TEXT)))"),
-    "venue": _named("venue", "@.venue_key"),
+    "performer": _named("performer", "title_words", "lower(unaccent(CAST(@.performers AS TEXT)))"),
+    "venue": _named("venue", "words", "@.venue_key"),
 }
 
 
@@ -159,7 +159,7 @@ def phases(sort: Sort, *, corrected: bool) -> tuple[Phase, ...]:
     """
     if sort is not Sort.RELEVANCE:
         return _PHASES[sort]
-    title = f"ts_filter(@.words, '{{a}}') @@ {_CORRECTED if corrected else _QUERY}"
+    title = f"@.title_words @@ {_CORRECTED if corrected else _QUERY}"
     return (Phase(title, _BY_DATE), Phase(f"NOT {title}", _BY_DATE))
 
 

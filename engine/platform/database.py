@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: one engine per role, a bound on every wait, one tenant at a time."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, Final
 
@@ -57,7 +57,9 @@ def driver_url(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+asyncpg")
 
 
-def _connect_args(role: str | None, command_timeout_s: float) -> dict[str, Any]:
+def _connect_args(
+    role: str | None, command_timeout_s: float, more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     server_settings = {
         "application_name": role or "onsale",
         "timezone": "UTC",
@@ -65,6 +67,7 @@ def _connect_args(role: str | None, command_timeout_s: float) -> dict[str, Any]:
         # Statements here are short and prepared: compiling them costs more than it saves.
         "jit": "off",
     }
+    server_settings |= more or {}
     if role is not None:
         server_settings["role"] = role
     # For transactions that are no reseller's; those say by themselves who acts.
@@ -78,17 +81,24 @@ def _connect_args(role: str | None, command_timeout_s: float) -> dict[str, Any]:
     }
 
 
-def create_engine(settings: Settings, role: str, *, connections_max: int = 8) -> AsyncEngine:
+def create_engine(
+    settings: Settings,
+    role: str,
+    *,
+    connections_max: int = 8,
+    server_settings: Mapping[str, str] | None = None,
+) -> AsyncEngine:
     """Return an engine whose connections act as one of the four roles in `settings`.
 
     They act for whoever acts now, as `engine.platform.acting` says, unless a transaction tells
-    otherwise. It opens nothing yet. Who asks while all `connections_max` are in use waits 5 s,
-    then gets SQLAlchemy's `TimeoutError`. Dispose of it when done.
+    otherwise. `server_settings` are PostgreSQL's, of each connection. It opens nothing yet. Who
+    asks while all `connections_max` are in use waits 5 s, then gets SQLAlchemy's `TimeoutError`.
+    Dispose of it when done.
     """
     database_url, role = settings.database_login(role)
     engine = create_async_engine(
         driver_url(database_url),
-        connect_args=_connect_args(role, _COMMAND_TIMEOUT_S),
+        connect_args=_connect_args(role, _COMMAND_TIMEOUT_S, server_settings),
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
@@ -202,10 +212,21 @@ async def public_transaction(
     async with AsyncExitStack() as stack:
         with _watch(engine):
             connection = await stack.enter_async_context(engine.begin())
-            await bound(connection, timeout_ms)
+            await connection.execute(_BOUND, {"timeout_ms": str(timeout_ms)})
         yield connection
 
 
-async def bound(connection: AsyncConnection, timeout_ms: int) -> None:
-    """Have the server end each statement of this transaction that takes longer."""
-    await connection.execute(_BOUND, {"timeout_ms": str(timeout_ms)})
+@asynccontextmanager
+async def public_statement(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    """Open a connection of nobody's, whose statements are transactions of their own.
+
+    It sees what `public_transaction` does, in one round trip for each statement.
+
+    Raises:
+        BreakerOpenError: the engine is guarded, and PostgreSQL has not answered lately.
+    """
+    async with AsyncExitStack() as stack:
+        with _watch(engine):
+            connection = await stack.enter_async_context(engine.connect())
+            connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection

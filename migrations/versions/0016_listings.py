@@ -57,6 +57,7 @@ _TABLES: Final = (
         popularity INTEGER NOT NULL,
         city_key TEXT NOT NULL,
         venue_key TEXT NOT NULL,
+        title_words TSVECTOR NOT NULL,
         words TSVECTOR NOT NULL,
         place CUBE,
         changed_at TIMESTAMPTZ NOT NULL DEFAULT now()
@@ -66,6 +67,7 @@ _TABLES: Final = (
     "CREATE INDEX ON listings (item_id, starts_at, show_id)",
     "CREATE INDEX ON listings (venue_id, starts_at, show_id)",
     "CREATE INDEX ON listings (city_key, starts_at, show_id)",
+    "CREATE INDEX ON listings (type, starts_at, show_id)",
     "CREATE INDEX listings_starts_at_idx ON listings (starts_at, show_id) WHERE is_public",
     "CREATE INDEX listings_popularity_idx ON listings (popularity, show_id) WHERE is_public",
     "CREATE INDEX listings_opens_at_idx ON listings (opens_at, show_id) WHERE is_public",
@@ -73,6 +75,7 @@ _TABLES: Final = (
     CREATE INDEX listings_turns_public_at_idx ON listings (turns_public_at)
     WHERE turns_public_at IS NOT NULL
     """,
+    "CREATE INDEX listings_title_words_idx ON listings USING gin (title_words)",
     "CREATE INDEX listings_words_idx ON listings USING gin (words)",
     "CREATE INDEX listings_performer_ids_idx ON listings USING gin (performer_ids)",
     "CREATE INDEX listings_place_idx ON listings USING gist (place)",

@@ -134,6 +134,7 @@ def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
             "currency": "EUR",
             "is_public": False,
             "popularity": 0,
+            "title_words": "",
             "words": "",
             **dict.fromkeys(names, "Evening"),
             **of,

@@ -99,7 +99,8 @@ listings: Final = Table(
     required("popularity", Integer),
     required("city_key", Text),  # city and venue as they are compared: no accents, small letters
     required("venue_key", Text),
-    required("words", TSVECTOR),
+    required("title_words", TSVECTOR),  # of the event, the show and who performs
+    required("words", TSVECTOR),  # these, and of venue, city, type and reseller
     optional("place", Cube),
     moment("changed_at"),
     of_reseller(),
@@ -107,6 +108,7 @@ listings: Final = Table(
     Index(None, "item_id", "starts_at", "show_id"),
     Index(None, "venue_id", "starts_at", "show_id"),
     Index(None, "city_key", "starts_at", "show_id"),
+    Index(None, "type", "starts_at", "show_id"),
     Index("listings_starts_at_idx", "starts_at", "show_id", postgresql_where=text("is_public")),
     Index("listings_popularity_idx", "popularity", "show_id", postgresql_where=text("is_public")),
     Index("listings_opens_at_idx", "opens_at", "show_id", postgresql_where=text("is_public")),
@@ -115,6 +117,7 @@ listings: Final = Table(
         "turns_public_at",
         postgresql_where=text("turns_public_at IS NOT NULL"),
     ),
+    Index("listings_title_words_idx", "title_words", postgresql_using="gin"),
     Index("listings_words_idx", "words", postgresql_using="gin"),
     Index("listings_performer_ids_idx", "performer_ids", postgresql_using="gin"),
     Index("listings_place_idx", "place", postgresql_using="gist"),

@@ -1,0 +1,215 @@
+"""Keeps what is left of each listed show, and at which price: read where it is sold.
+
+One look asks the inventory store, in one round trip, which shows have changed since the last one,
+by the last entry of their deltas. Only those are counted, a few at a time, and only rows that
+differ are written. So a show at rest costs next to nothing, and the store has time left for what is sold.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from math import log2
+from typing import Any, Final
+
+import structlog
+from msgspec import Struct
+from redis.exceptions import RedisError
+from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.inventory.availability import InventoryState, read_inventory
+from engine.inventory.keys import show_keys
+from engine.inventory.shows import Show, ShowBook, UnknownShowError
+from engine.platform.ids import entity_hex
+from engine.platform.redis import Store
+from engine.platform.unnest import Unnested
+from engine.sales.pricing import Tariff, UnpricedError, ticket_charge
+from engine.sales.terms import TermsSource
+
+LOOKED_AT_ONCE: Final = 5000
+"""Shows of one look; if more are listed, the next look goes on with the others."""
+
+_COUNTED_AT_ONCE: Final = 500
+_READ_AT_ONCE: Final = 8
+_ROUND_TIMEOUT_S: Final = 10.0
+_POPULARITY_STEPS: Final = 4
+"""Steps of popularity for each doubling of what is sold: so it changes some fifty times at most."""
+
+_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale counts'))")
+_LIVE: Final = text(
+    "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version,"
+    " coalesce(told_shows.sold_out, false) AS is_sold_out"
+    " FROM listing_counts JOIN shows ON shows.id = listing_counts.show_id"
+    " LEFT JOIN told_shows ON told_shows.show_id = shows.id"
+    " WHERE shows.state NOT IN ('draft', 'cancelled', 'past') AND shows.epoch > 0"
+    " AND shows.archived_at IS NULL AND listing_counts.show_id > :after"
+    " ORDER BY listing_counts.show_id LIMIT :most"
+)
+_COUNTED: Final = Unnested(
+    "counted",
+    {
+        "show": BigInteger(),
+        "capacity": Integer(),
+        "available": Integer(),
+        "price_min": BigInteger(),
+        "price_max": BigInteger(),
+        "is_sold_out": Boolean(),
+        "popularity": Integer(),
+    },
+)
+_WRITE: Final = text(
+    f"WITH counted AS MATERIALIZED (SELECT * FROM {_COUNTED.sql}), popular AS ("  # noqa: S608
+    "UPDATE listings SET popularity = counted.popularity FROM counted"
+    " WHERE show_id = show AND listings.popularity <> counted.popularity)"
+    " UPDATE listing_counts AS known SET capacity = counted.capacity,"
+    " available = counted.available, price_min = counted.price_min,"
+    " price_max = counted.price_max, is_sold_out = counted.is_sold_out, counted_at = now()"
+    " FROM counted WHERE show_id = show AND"
+    " (known.capacity, known.available, known.price_min, known.price_max, known.is_sold_out)"
+    " IS DISTINCT FROM (counted.capacity, counted.available, counted.price_min,"
+    " counted.price_max, counted.is_sold_out)"
+)
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class _Seen(Struct, frozen=True):
+    """What a show was like when it was counted last."""
+
+    ledgered: tuple[Any, ...]
+    position: str
+
+
+class _Source:
+    """A show as it was read now; it is read again when the store says that it is another."""
+
+    def __init__(self, show: Show, engine: AsyncEngine, book: ShowBook) -> None:
+        self._show = show
+        self._engine = engine
+        self._book = book
+
+    async def current(self) -> Show:
+        return self._show
+
+    async def reload(self) -> Show:
+        async with self._engine.connect() as connection:
+            self._show = await self._book.read(connection, self._show.id)
+        return self._show
+
+
+class FreshCounts:
+    """Counts for one process; of several at a time one counts."""
+
+    def __init__(
+        self, redis: Store, engine: AsyncEngine, book: ShowBook, terms: TermsSource
+    ) -> None:
+        """Take the inventory store, an engine of the recorder's role, and what shows are known."""
+        self._redis = redis
+        self._engine = engine
+        self._book = book
+        self._terms = terms
+        self._seen: dict[int, _Seen] = {}
+        self._after = 0
+
+    async def keep(self) -> int:
+        """Count what has changed; return how many shows that were.
+
+        Raises:
+            redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+        """
+        async with asyncio.timeout(_ROUND_TIMEOUT_S), self._engine.begin() as connection:
+            if not (await connection.execute(_LOCK)).scalar_one():
+                return 0
+            told = {"after": self._after, "most": LOOKED_AT_ONCE}
+            rows = (await connection.execute(_LIVE, told)).mappings().all()
+            is_last = len(rows) < LOOKED_AT_ONCE
+            self._forget_others(rows, is_last=is_last)
+            moved = (await self._moved(rows))[:_COUNTED_AT_ONCE]
+            reads = asyncio.Semaphore(_READ_AT_ONCE)
+            counted = await asyncio.gather(*(self._count(row, reads) for row in moved))
+            found = [one for one in counted if one is not None]
+            await self._write(connection, [figures for _, _, figures in found])
+        # Only what is committed is known.
+        for show, seen, _ in found:
+            self._seen[show] = seen
+        if len(moved) < _COUNTED_AT_ONCE:
+            self._after = 0 if is_last else rows[-1]["id"]
+        return len(found)
+
+    def _forget_others(self, rows: Sequence[RowMapping], *, is_last: bool) -> None:
+        if self._after == 0 and is_last:
+            live = {row["id"] for row in rows}
+            self._seen = {show: seen for show, seen in self._seen.items() if show in live}
+
+    async def _moved(self, rows: Sequence[RowMapping]) -> list[RowMapping]:
+        """Return the shows that the store or the ledger has changed since they were counted."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for row in rows:
+            seen = self._seen.get(row["id"])
+            start = "+" if seen is None else f"({seen.position}"
+            pipeline.xrange(show_keys(row["id"]).deltas, start, "+", 1)
+        answers = await pipeline.execute(raise_on_error=False) if rows else []
+        failed = [answer for answer in answers if isinstance(answer, Exception)]
+        if failed and len(failed) == len(rows):
+            raise failed[0]
+        moved: list[RowMapping] = []
+        for row, answer in zip(rows, answers, strict=True):
+            seen = self._seen.get(row["id"])
+            is_same = seen is not None and seen.ledgered == _ledgered(row)
+            # Of a cluster one node may fail: its shows wait.
+            if not isinstance(answer, Exception) and (answer or not is_same):
+                moved.append(row)
+        return moved
+
+    async def _count(
+        self, row: RowMapping, reads: asyncio.Semaphore
+    ) -> tuple[int, _Seen, tuple[Any, ...]] | None:
+        """Return a show's figures; None: it can't be read just now."""
+        show, version = row["id"], row["price_version"]
+        async with reads:
+            try:
+                async with self._engine.connect() as connection:
+                    found = await self._book.read(connection, show)
+                source = _Source(found, self._engine, self._book)
+                state = await read_inventory(self._redis, source)
+                terms = await self._terms.terms(show, frozenset({version}))
+            except (RedisError, UnknownShowError) as error:
+                _log.info("a show can't be counted", show=entity_hex(show), why=repr(error))
+                return None
+        tariff = terms.tariffs.get(version)
+        if not isinstance(state, InventoryState) or tariff is None:
+            return None  # it is being recovered: the next look will tell
+        figures = _figures(state, tariff)
+        seen = _Seen(_ledgered(row), state.sequence)
+        return show, seen, (show, *figures[:-1], row["is_sold_out"], figures[-1])
+
+    async def _write(self, connection: AsyncConnection, figures: list[tuple[Any, ...]]) -> None:
+        if figures:
+            columns = zip(*figures, strict=True)
+            told = dict(zip(_COUNTED.types, map(list, columns), strict=True))
+            await connection.execute(_WRITE, _COUNTED.parameters(told))
+
+
+def _ledgered(row: RowMapping) -> tuple[Any, ...]:
+    return (row["epoch"], row["inventory_version"], row["price_version"], row["is_sold_out"])
+
+
+def _figures(state: InventoryState, tariff: Tariff) -> tuple[int, int, int | None, int | None, int]:
+    """Return capacity, places left, lowest and highest price of these, and popularity."""
+    manifest = state.show.manifest
+    parts = [(level.slug, state.level_counts(n)) for n, level in enumerate(manifest.levels)]
+    parts += [(area.price_level, state.area_counts(n)) for n, area in enumerate(manifest.areas)]
+    prices: list[int] = []
+    for slug, counts in parts:
+        if counts.open > 0:
+            try:
+                prices.append(ticket_charge(tariff, slug).total)
+            except UnpricedError:
+                continue
+    sold = sum(counts.sold for _, counts in parts)
+    return (
+        sum(counts.capacity for _, counts in parts),
+        sum(counts.open for _, counts in parts),
+        min(prices, default=None),
+        max(prices, default=None),
+        int(_POPULARITY_STEPS * log2(1 + sold)),
+    )

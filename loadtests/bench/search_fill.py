@@ -1,0 +1,90 @@
+"""Fills the read model with a generated catalogue: what a worker would have listed."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol, cast
+
+import asyncpg
+
+from loadtests.generated_catalogue import Catalogue, ListedDate
+
+_TIMEOUT_S: Final = 300
+_STAGED: Final = (
+    *("no", "event_no", "event", "type", "performers", "performer_nos", "venue_no", "venue"),
+    *("city", "country", "latitude", "longitude", "starts_at", "price", "places"),
+)
+_STAGE: Final = """
+CREATE TEMPORARY TABLE staged (
+    no BIGINT, event_no BIGINT, event TEXT, type TEXT, performers TEXT, performer_nos BIGINT[],
+    venue_no BIGINT, venue TEXT, city TEXT, country TEXT, latitude FLOAT8, longitude FLOAT8,
+    starts_at TIMESTAMPTZ, price BIGINT, places INTEGER)
+"""
+_FILL: Final = (
+    "INSERT INTO resellers (id, name) VALUES (1, 'Onsale Tickets')",
+    """
+    INSERT INTO listings (show_id, reseller_id, event_id, item_id, venue_id, name, show_name,
+        reseller_name, type, performer_ids, performers, venue, city, country, latitude, longitude,
+        time_zone, starts_at, opens_at, state, currency, is_public, popularity, city_key,
+        venue_key, title_words, words, place)
+    SELECT no, 1, 1000000 + event_no, 1000000 + event_no, venue_no, event, event,
+        'Onsale Tickets', type, performer_nos, performers::jsonb, venue, city, country, latitude,
+        longitude, 'Europe/Berlin', starts_at, now(), 'on_sale', 'EUR', true, no % 40,
+        lower(unaccent(city)), lower(unaccent(venue)),
+        to_tsvector('simple', unaccent(event || ' ' || performers)),
+        to_tsvector('simple', unaccent(concat_ws(' ', event, performers, venue, city, type,
+            'Onsale Tickets'))),
+        cube(ARRAY[6371008.8 * cos(radians(latitude)) * cos(radians(longitude)),
+            6371008.8 * cos(radians(latitude)) * sin(radians(longitude)),
+            6371008.8 * sin(radians(latitude))])
+    FROM staged ORDER BY no
+    """,
+    """
+    INSERT INTO listing_counts (show_id, reseller_id, capacity, available, price_min, price_max)
+    SELECT no, 1, 3000, places, CASE WHEN places > 0 THEN price END,
+        CASE WHEN places > 0 THEN price * 3 END FROM staged
+    """,
+    """
+    INSERT INTO search_words SELECT DISTINCT word FROM listings,
+        unnest(tsvector_to_array(words)) AS word WHERE length(word) BETWEEN 3 AND 40
+    """,
+    "VACUUM ANALYZE listings, listing_counts, search_words",
+)
+
+
+class Connection(Protocol):
+    """What is used of asyncpg's, which has no annotations of its own."""
+
+    async def execute(self, query: str) -> str: ...
+    async def fetch(self, query: str, *arguments: object) -> list[Sequence[Any]]: ...
+    async def copy_records_to_table(
+        self, table_name: str, *, records: Iterable[tuple[Any, ...]], columns: Sequence[str]
+    ) -> str: ...
+    async def close(self) -> None: ...
+
+
+async def connect(url: str) -> Connection:
+    """Open a connection. Raises what asyncpg raises."""
+    return cast("Connection", await asyncpg.connect(url, command_timeout=_TIMEOUT_S))
+
+
+async def fill(url: str, catalogue: Catalogue) -> None:
+    """List all of it, and have the tables as tidy as autovacuum would have left them."""
+    connection = await connect(url)
+    try:
+        await connection.execute(_STAGE)
+        rows = await asyncio.to_thread(lambda: [_row(show) for show in catalogue.shows])
+        await connection.copy_records_to_table("staged", records=rows, columns=_STAGED)
+        for statement in _FILL:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _row(show: ListedDate) -> tuple[Any, ...]:
+    hall = show.hall
+    return (
+        *(show.no, show.event_no, show.event, show.type, json.dumps(show.performers)),
+        *(list(show.performer_nos), hall.no, hall.name, hall.town.name, hall.town.country),
+        *(hall.latitude, hall.longitude, show.starts_at, show.price, show.places),
+    )
