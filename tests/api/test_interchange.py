@@ -147,6 +147,19 @@ def test_answers_are_kept_by_their_tag(published: Published) -> None:
         assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
 
 
+def test_head_of_an_event_tells_how_many_places_are_open(published: Published) -> None:
+    """Of its public shows together, once a worker has counted them: nothing else is sent."""
+    address = f"/v1/events/{published.ids['event']}"
+    ends = time.monotonic() + WITHIN_S
+    while "onsale-available" not in (head := published.http.head(address)).headers:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    show = published.ids["show"]
+    counts = published.desk.get(f"/v1/shows/{show}/availability").json()["total"]
+    assert head.headers["onsale-available"] == str(counts["open"])
+    assert (head.status_code, head.content) == (200, b"")
+
+
 def test_a_calendar_is_kept_by_its_date_too(published: Published) -> None:
     """For who knows no tags; a tag goes before it."""
     address = published.address("event")
