@@ -73,8 +73,8 @@ async def show_availability(show: FromPath[str]) -> Response[AvailabilityAnswer]
     """Tell how many places are open, per price level and area, why, and the seat map.
 
     Numbered seats count in their price level, places in areas in their area. Send `If-None-Match`
-    with the last ETag: `304` says that nothing has changed. `HEAD` gives the headers alone, of which
-    `Onsale-Available` is how many places are open.
+    with the last ETag: `304` says that nothing has changed. `HEAD` gives the headers alone:
+    `Onsale-Available` among them is how many places are open.
     """
     raise served_in_front(show)
 

@@ -20,6 +20,7 @@ from api.event_outcomes import (
     read_performers,
     still_selling,
 )
+from api.interchange import tell_available
 from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemKind, invalid
 from api.public_pages import kept_for_all, tell_public_page, tell_to_all
@@ -101,13 +102,18 @@ async def make(request: ApiRequest) -> Response[EventAnswer]:
     operation_class=describe(scope=Scope.CATALOG_READ, anybody=True, problems=_UNKNOWN),
 )
 async def look(request: ApiRequest, event: FromPath[str]) -> Response[EventAnswer]:
-    """Tell of an event: without a credential of any that is public, with one of your own."""
+    """Tell of an event: without a credential of any that is public, with one of your own.
+
+    Of a public one the header `Onsale-Available` is how many places of its shows can be had: `HEAD`
+    tells no more than that. Without it, nobody has counted yet.
+    """
     check_query(request)
     named = parse_event(request, event)
     if is_anonymous(request):
         page = await tell_public_page(request, "event", named, EventAnswer)
         if page is None:
             raise no_event()
+        page.headers.update(await tell_available(request, named))
         return page
     with store_failures():
         found = await find_event(runtime_of(request).app_engine, request.user, named)

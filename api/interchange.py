@@ -179,6 +179,21 @@ async def rss_on_sales(
     return await _feed(request, wanted, rss_feed, feeds.RSS_MEDIA_TYPE)
 
 
+async def tell_available(request: ApiRequest, event: EntityId) -> dict[str, str]:
+    """Return the header that says how many places of a public event are open.
+
+    Raises:
+        ProblemError: `overloaded`.
+        StoreUnavailableError: PostgreSQL can't be asked.
+    """
+    with _reading(request) as reads:
+        subject = await reads.subject("event", event)
+    now = datetime.now(UTC)
+    counts = [show.open_at(now) for show in subject.shown] if subject else []
+    counted = [count for count in counts if count is not None]
+    return {"Onsale-Available": str(sum(counted))} if counted else {}
+
+
 async def _show(request: ApiRequest, text: str) -> ShownShow:
     runtime = runtime_of(request)
     try:

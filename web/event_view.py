@@ -57,6 +57,7 @@ class DateView(Struct, frozen=True, kw_only=True):
     price: str
     before: str
     calendar: str
+    """Empty where there is nothing to look forward to."""
 
 
 class EventView(Struct, frozen=True, kw_only=True):
@@ -114,6 +115,7 @@ def _view_show(shown: ShownShow, event_name: str, now: datetime) -> DateView:
     if shown.former_starts_at is not None:
         former = shown.former_starts_at.astimezone(shown.zone)
         before = f"Moved from {_day(former)}, {former:%H:%M}."
+    is_off = shown.state == "cancelled" or _is_over(shown, now)
     is_sold = tone == "good" or shown.opens_at > now
     return DateView(
         show=shown.show,
@@ -126,7 +128,7 @@ def _view_show(shown: ShownShow, event_name: str, now: datetime) -> DateView:
         tone=tone,
         price=_price(shown) if is_sold else "",
         before=before,
-        calendar=f"/v1/shows/{shown.show}/calendar.ics",
+        calendar="" if is_off else f"/v1/shows/{shown.show}/calendar.ics",
     )
 
 

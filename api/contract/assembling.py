@@ -18,6 +18,7 @@ from api.contract.examples import examples_of
 from api.contract.facts import fact_schemas, fact_types, webhooks
 from api.contract.parameters import describe_parameters
 from api.contract.problems import header_references, problem_components, problem_responses
+from api.contract.public_forms import examples_in
 from api.contract.security import security_of, security_schemes
 from api.contract.streams import describe_stream, stream_types
 from api.contract.words import DESCRIPTION, SUMMARY, TAGS, TITLE
@@ -228,6 +229,8 @@ def _content(path: str, media_type: str, drawn: Json, kind: Any, schemas: Json) 
     content: Json = {"schema": schema}
     if media_type == _JSON:
         content["examples"] = examples_of(schema, schemas)
+    elif (told := examples_in(media_type)) is not None:
+        content["examples"] = told
     return content
 
 

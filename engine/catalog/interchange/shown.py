@@ -73,6 +73,13 @@ class ShownShow(Struct, frozen=True, kw_only=True):
         """Whether it was on sale and nothing is left."""
         return self.state == "sold_out" or (self.state == "on_sale" and self.available == 0)
 
+    def open_at(self, now: datetime) -> int | None:
+        """Return how many places can be had at a moment; None: nobody has counted them."""
+        is_sold = self.state == "on_sale" and self.opens_at <= now
+        if not is_sold or (self.closes_at is not None and self.closes_at <= now):
+            return 0
+        return self.available
+
     @property
     def zone(self) -> tzinfo:
         """The venue's time zone; UTC for one that this machine does not know."""
