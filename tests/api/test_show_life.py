@@ -1,6 +1,6 @@
 """The life of a show over HTTP."""
 
-from tests.api.front_desk import FrontDesk, ShowDesk, problem
+from tests.api.front_desk import ShowDesk, problem
 
 
 def _take(show: ShowDesk, action: str) -> str:
