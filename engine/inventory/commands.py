@@ -160,7 +160,8 @@ class Hold(Struct, frozen=True):
             return pack_command(values, _values(self.buyer, *_places(wanted)), self.fingerprint)
         first, second = numbers
         # What is found together is known to the script alone: it packs that tail itself.
-        tail = b"" if wanted.best else _values(self.buyer, *_places(wanted))
+        places = _places(wanted) if wanted.types else (wanted.seats,)
+        tail = b"" if wanted.best else _values(self.buyer, *places)
         ttl_ms, name = _number(self.ttl_ms), _name(self.buyer.encode())
         return Packed(first, second, ttl_ms, name, _text(self.fingerprint, tail))
 

@@ -8,7 +8,7 @@ wait. A lane has no task while nothing waits in it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -40,6 +40,7 @@ from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply, 
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
+from engine.inventory.ticket_types import TicketType
 from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
@@ -84,6 +85,8 @@ class _Waiting(Struct, frozen=True):
     future: asyncio.Future[Outcome]
     knows_of_queue: bool
     """Whether the show had a waiting room when this was asked for."""
+    types: Mapping[str, TicketType] | None
+    """The ticket types that it was asked for by; None: by none."""
 
 
 class Lane:
@@ -131,10 +134,17 @@ class Lane:
         """Whether it takes no command until the next batch has gone out."""
         return len(self._waiting) >= self._backlog_max
 
-    def submit(self, command: Command, *, knows_of_queue: bool = False) -> asyncio.Future[Outcome]:
+    def submit(
+        self,
+        command: Command,
+        *,
+        knows_of_queue: bool = False,
+        types: Mapping[str, TicketType] | None = None,
+    ) -> asyncio.Future[Outcome]:
         """Put a command into the next batch; the future becomes what comes of it.
 
-        A hold of a show with a waiting room is refused if whoever asks did not know of it.
+        A hold of a show with a waiting room is refused if whoever asks did not know of it, and one
+        that was asked for by other ticket types than the show has by now.
 
         What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
         `StoreUnavailableError` when the show is not in memory and can't be read, when the
@@ -152,7 +162,7 @@ class Lane:
             msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
             raise ValueError(msg)
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
-        self._waiting.append(_Waiting(command, command.packed(), future, knows_of_queue))
+        self._waiting.append(_Waiting(command, command.packed(), future, knows_of_queue, types))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return future
@@ -394,6 +404,9 @@ def _answer_unasked(show: Show, batch: list[_Waiting]) -> Sequence[Outcome] | No
         return [_without_store(show, one.command) for one in batch]
     if show.has_queue and any(_lacks_pass(one) for one in batch):
         # Asked for when nobody needed a pass: who repeats it is asked for one.
+        return [Recovering()] * len(batch)
+    if any(one.types is not None and one.types != show.ticket_types for one in batch):
+        # The show may not sell these places at these types any more: who repeats it is told.
         return [Recovering()] * len(batch)
     return None
 

@@ -194,7 +194,8 @@ class BoxOffice:
         if known is not None:
             return known
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
-        return self._ask(show, commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection))
+        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection)
+        return self._ask(show, command, typed=bool(wanted.types))
 
     def ask_replace(
         self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
@@ -208,7 +209,8 @@ class BoxOffice:
         selection = choose_types(show, wanted, selection)
         if isinstance(selection, TypesRefused):
             return selection
-        return self._ask(show, commands.Replace(hold, fingerprint, selection))
+        command = commands.Replace(hold, fingerprint, selection)
+        return self._ask(show, command, typed=bool(wanted.types))
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
@@ -337,11 +339,12 @@ class BoxOffice:
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
-    def _ask(self, show: Show, command: commands.Command) -> Asked:
+    def _ask(self, show: Show, command: commands.Command, *, typed: bool = False) -> Asked:
         lane = self._lanes.known(show.id)
         if lane is None:
             lane = self._lanes.make(show.id, self._source(show))
-        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue))
+        types = show.ticket_types if typed else None
+        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue, types=types))
 
     async def _places(self, show: Show, price_version: int) -> Manifest:
         """Return what places were sold by at a price version, before or after an edit of them."""
