@@ -37,7 +37,7 @@ def test_a_row_moves_to_another_price_level(desk: FrontDesk) -> None:
     best = {"price_level": "vip", "quantity": 8}
     assert len(show.held(buyer="b-3", best_available=best)) > 0
     assert show.look(held["hold"]).json()["price"] == held["price"]
-    counts = {level: _level(show, level)["counts"]["capacity"] for level in ("vip", "standard")}
+    counts = {level: _level(show, level)["capacity"] for level in ("vip", "standard")}
     assert counts == {"vip": 16, "standard": 20}
 
 
@@ -80,13 +80,8 @@ def test_an_area_sells_up_to_the_capacity_that_it_has_now(desk: FrontDesk) -> No
     assert refused.json()["areas"] == {"floor": 0}
     _edit(show, {"kind": "set_capacity", "area": "floor", "capacity": 13})
     _edit(show, {"kind": "set_capacity", "area": "floor", "capacity": 12})
-    assert show.availability()["areas"][0]["counts"] == {
-        "capacity": 12,
-        "sold": 12,
-        "held": 0,
-        "blocked": 0,
-        "open": 0,
-    }
+    [floor] = show.availability()["areas"]
+    assert (floor["capacity"], floor["sold"], floor["open"]) == (12, 12, 0)
 
 
 def test_what_buyers_have_is_refused_by_name_and_nothing_is_done(desk: FrontDesk) -> None:
@@ -211,7 +206,11 @@ def test_edits_and_buyers_racing_for_seats_have_one_winner_each(desk: FrontDesk)
             True,
         ], (out.result().text, hold.result().text)
         if hold.result().status_code != 201:
-            assert problem(hold.result()) in {"unknown-seats", "seats-taken"}
+            assert problem(hold.result()) in {
+                "unknown-seats",
+                "seats-taken",
+                "show-recovering",  # whose process met one edit after the other
+            }
 
 
 @pytest.mark.parametrize("query", ["", "&level=vip"])
