@@ -327,7 +327,7 @@ async def _set_capacities(
             reseller_id=show.reseller,
             area_index=area,
             capacity=capacity,
-            sold=sold,
+            sold=0,  # unless there is a row
         )
         await connection.execute(
             row.on_conflict_do_update(
