@@ -145,8 +145,14 @@ async def test_a_sale_made_before_a_move_is_recorded_at_the_level_it_had(ground:
     assert order.quote == held.quote
     fresh = await ground.hold("new", "lea", Wanted(areas=(("floor-1", 2),)))
     assert {line.price_level for line in fresh.quote.lines} == {manifest.levels[other].slug}
+    asked = await office.ask_purchase(ground.show, fresh.hold, "buy-new", 7, "pay")
+    assert isinstance(await office.tell_purchase(ground.show, asked), OrderView)
     await ground.record()
-    for hold, level in ((held.hold, area_level), (HoldId(sold), area_level)):
+    for hold, level in (
+        (held.hold, area_level),
+        (HoldId(sold), area_level),
+        (fresh.hold, other),
+    ):
         told = await office.order(ground.show, hold)
         assert isinstance(told, OrderView)
         assert {line.price_level for line in told.quote.lines} == {manifest.levels[level].slug}
@@ -248,6 +254,7 @@ async def test_a_show_that_edits_leave_nothing_of_is_sold_out(ground: Ground) ->
     await ground.release(HoldId(ground.held))
     layout = await _seats(ground)
     still_open = [at for at, state in enumerate(layout) if state == ord("o")]
+    still_open.append(ground.seat(3))  # which the house withholds
     assert isinstance(await _edit(ground, take_out=still_open, capacities={0: 4}), EditMade)
     assert await watch.tell() == 1
     assert isinstance(await _edit(ground, capacities={0: 5}), EditMade)
