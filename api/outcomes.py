@@ -302,7 +302,7 @@ def _area_short(outcome: AreaShort, manifest: Manifest) -> ProblemError:
 
 
 def _blocks_refused(outcome: BlocksRefused, manifest: Manifest) -> ProblemError:
-    labels = [manifest.label_of(seat) for seat in outcome.seats]
+    labels = [label for seat in outcome.seats if (label := manifest.labels[seat]) is not None]
     slugs = [manifest.areas[area].slug for area in outcome.areas]
     return ProblemError(
         ProblemKind.BLOCKS_REFUSED,

@@ -34,6 +34,7 @@ _PREFIXES: Final = {
     "ticket_types": _OF_SHOW,
     "seat_blocks": _OF_SHOW,
     "area_blocks": _OF_SHOW,
+    "show_edits": _OF_SHOW,
     "queues": _OF_SHOW,
     "api_keys": "key",
     "users": "usr",

@@ -351,14 +351,15 @@ class BoxOffice:
         with store_failures():
             return await self._book.places_at(self._app, show, price_version)
 
-    async def _taken_out(self, show: Show, command: commands.Command) -> SeatsTaken | None:
+    async def _taken_out(self, show: Show, command: commands.Command) -> UnknownPlaces | None:
         """Tell which of the seats a command names were taken out since the show was read."""
         if not isinstance(command, commands.Hold | commands.Replace):
             return None
         with store_failures():
             now = (await self._book.get(self._app, show.reseller, show.id)).manifest
-        gone = tuple(seat for seat in command.selection.seats if not now.is_seat(seat))
-        return SeatsTaken(gone) if gone else None
+        gone = [seat for seat in command.selection.seats if not now.is_seat(seat)]
+        labels, _ = show.manifest.labels_and_levels(gone)
+        return UnknownPlaces(seats=tuple(labels)) if gone else None
 
     async def _quote(  # noqa: PLR0913, PLR0917 - what a price follows from
         self,

@@ -48,13 +48,20 @@ def resolve(show: Show, wanted: Wanted) -> Selection | UnknownPlaces:
         positions = _positions(wanted.seats, manifest.index_by_label)
         if positions is not None:
             return Selection(positions)
-    seats = tuple(map(manifest.index_by_label.get, wanted.seats))
+    # One that was taken out, as far as this process knows, may be back: the store decides.
+    seats = tuple(map(manifest.planned_index, wanted.seats))
     areas = tuple([(manifest.area_by_slug.get(slug), count) for slug, count in wanted.areas])
     best = tuple([(manifest.level_by_slug.get(slug), count) for slug, count in wanted.best])
     if _all_known(seats) and _all_paired(areas) and _all_paired(best):
         return Selection(seats, areas, best)
     return UnknownPlaces(
-        seats=_missing(wanted.seats, manifest.index_by_label),
+        seats=tuple(
+            dict.fromkeys(
+                label
+                for label, position in zip(wanted.seats, seats, strict=True)
+                if position is None
+            )
+        ),
         areas=_missing((slug for slug, _ in wanted.areas), manifest.area_by_slug),
         price_levels=_missing((slug for slug, _ in wanted.best), manifest.level_by_slug),
     )

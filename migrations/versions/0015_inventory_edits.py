@@ -41,8 +41,14 @@ _UPGRADE: Final = (
     *protect("show_edits", app="SELECT, INSERT"),
     # An area's capacity in the ledger follows the show's: the last fence counts by it.
     "GRANT INSERT, UPDATE (capacity) ON area_sales TO onsale_app",
+    # What is sold is the recorder's to say.
+    """
+    CREATE POLICY begins_unsold ON area_sales AS RESTRICTIVE FOR INSERT TO onsale_app
+        WITH CHECK (sold = 0)
+    """,
 )
 _DOWNGRADE: Final = (
+    "DROP POLICY begins_unsold ON area_sales",
     "REVOKE INSERT, UPDATE (capacity) ON area_sales FROM onsale_app",
     "DROP TABLE show_edits",
 )

@@ -28,6 +28,16 @@ A_QUEUE: dict[str, Any] = {
     "commitment": bytes(32),
 }
 
+AN_EDIT: dict[str, Any] = {
+    "edit_no": 1,
+    "inventory_version": 1,
+    "price_version": 1,
+    "reason": "stage",
+    "asked": [],
+    "overlay": {},
+    **dict.fromkeys(("seats_moved", "seats_taken_out", "seats_put_back", "seats_removed"), 0),
+}
+
 
 def tokens(reseller: int) -> dict[str, dict[str, Any]]:
     """Return a row for each table of OAuth, in the order of their foreign keys."""

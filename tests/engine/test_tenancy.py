@@ -31,6 +31,7 @@ from engine.platform.tables import (
     recoveries,
     resellers,
     seat_blocks,
+    show_edits,
     shows,
     told_shows,
 )
@@ -41,6 +42,7 @@ from ops.stack import Stack
 from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 from tests.engine.rows_by_hand import (
     A_QUEUE,
+    AN_EDIT,
     SEALED_BY_HAND,
     a_catalogue,
     a_listing,
@@ -66,8 +68,10 @@ _APP_MAY_INSERT = {
     *("venues", "configurations", "configuration_versions"),
     *("performers", "events", "event_performers"),
     *("ticket_types", "price_steps"),
+    *("show_edits", "area_sales"),
 }
 _APP_ALSO_HAS = {
+    "area_sales": {"begins_unsold"},
     "resellers": {"signs_up_only"},
     **{name: {"by_digest"} for name in ("users", "sessions", "invitations", "mailed_tokens")},
     "api_keys": {"key_holder"},
@@ -155,6 +159,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         await connection.execute(insert(told_shows).values(**of_show))
         for table, row in of_prices().items():
             await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
+        await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(

@@ -30,7 +30,7 @@ _EXEMPT = {
     "refund_requests": "follow from a return's order",
     "returns": "follow from a return's order",
     "tickets": "follow from a return's order",
-    "area_sales": "follow from a return's order",
+    "area_sales": "follow from a return's order, or an edit of the show, which has an entry",
     "facts": "append-only themselves: what happened, in its own log",
     "webhook_deliveries": "a log itself, of what was told to whom",
     "mailed_tokens": "steps of an hour on the way to a change that has its entry",
