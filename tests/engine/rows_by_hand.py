@@ -120,6 +120,26 @@ def a_catalogue(reseller: int, manifest: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def a_change(of_order: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a show's change, and the choice that it gives an order."""
+    of_show = {name: of_order[name] for name in ("show_id", "reseller_id")}
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return {
+        "show_changes": {
+            "change_no": 1,
+            "kind": "cancelled",
+            "offered": ["refund"],
+            "default_choice": "refund",
+            "choose_by": now,
+            "starts_at_before": now,
+            "sold_until": now,
+            "settled_at": now,
+            **of_show,
+        },
+        "order_choices": {"change_no": 1, **of_order},
+    }
+
+
 async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
     """Add an endpoint that is told nothing, with a delivery and its attempt."""
     now, endpoint = datetime.now(UTC), new_entity_id()

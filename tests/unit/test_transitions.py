@@ -32,7 +32,19 @@ LETTERS = {
     "C": "cancelled",
     "X": "past",
 }
-ACTIONS = "announce open pause resume close reschedule cancel change add-date archive end".split()
+ACTIONS = [
+    "announce",
+    "open",
+    "pause",
+    "resume",
+    "close",
+    "reschedule",
+    "cancel",
+    "change",
+    "add-date",
+    "archive",
+    "end",
+]
 EXPECTED = {
     "D": "A O . . . . C = = . .",
     "A": ". O . . . . C = = . X",
