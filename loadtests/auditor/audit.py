@@ -66,7 +66,8 @@ class ShowRow(Struct, frozen=True):
     show: int
     name: str
     condition: str
-    """`open`; `fenced` (it waits for its recovery); `recovering`; `unopened`; `lost` from Redis."""
+    """`open`; `fenced` (it waits for its recovery); `recovering`; `unopened`; `archived`; `lost`
+    from Redis."""
     epoch: int
     capacity: int
     open: int
@@ -209,6 +210,8 @@ def _chunked(sizes: Iterable[ShowSize]) -> Iterable[list[ShowSize]]:
 
 
 def _condition(ledger: LedgerShow, view: StoreView, guard: Guard) -> str:
+    if ledger.is_archived:
+        return "archived"
     if not view.meta:
         return "lost" if ledger.epoch else "unopened"
     if view.meta.get("state") != "open":
@@ -220,6 +223,8 @@ def _judge(ledger: LedgerShow, view: StoreView, hall: Hall, guard: Guard) -> lis
     findings = Findings(ledger.id)
     judge_ledger(ledger, hall, findings)
     condition = _condition(ledger, view, guard)
+    if ledger.is_archived and (view.meta or view.seats is not None):
+        findings.add("archived", "meta", "the ledger has it archived, Redis still has it")
     if condition in {"open", "fenced"}:
         judge_store(view, hall, ledger.removed, findings, swept=condition == "open")
         judge_both(ledger, view, findings)

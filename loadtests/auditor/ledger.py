@@ -79,6 +79,8 @@ class LedgerShow(Struct, frozen=True):
     """Seats that edits have taken out."""
     capacities: dict[int, int] = {}
     """Area index to the capacity that edits have given it."""
+    is_archived: bool = False
+    """Whether Redis is not to have it any more."""
 
 
 class ShowSize(Struct, frozen=True):
@@ -99,7 +101,7 @@ _SHOWS: Final = text(
 _PLAN: Final = text("SELECT CAST(plan AS text) FROM manifests WHERE id = :manifest")
 _HEADS: Final = text(
     "SELECT shows.id, shows.name, manifest_id, seat_count, shows.epoch, inventory_version,"
-    " return_no, max_per_buyer, recorder_positions.epoch AS recorded_epoch, seq"
+    " return_no, max_per_buyer, archived_at, recorder_positions.epoch AS recorded_epoch, seq"
     " FROM shows JOIN manifests ON manifests.id = manifest_id"
     " LEFT JOIN recorder_positions ON show_id = shows.id WHERE shows.id = ANY(:shows)"
 )
@@ -196,6 +198,7 @@ async def read_ledger(connection: AsyncConnection, shows: Sequence[int]) -> dict
             inventory_version=row["inventory_version"],
             return_no=row["return_no"],
             max_per_buyer=row["max_per_buyer"],
+            is_archived=row["archived_at"] is not None,
             recorded_to=(row["recorded_epoch"] or 0, row["seq"] or 0),
             orders=orders[row["id"]],
             stranded=frozenset(stranded[row["id"]]),

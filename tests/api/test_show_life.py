@@ -186,7 +186,7 @@ def test_a_change_says_what_it_can_not_change(desk: FrontDesk) -> None:
 
 
 def test_another_date_takes_everything_over(desk: FrontDesk) -> None:
-    """Prices, limits and what the house withholds; one that waits opens when the first sells out."""
+    """Prices, limits, what the house withholds; if it waits, it opens when the first sells out."""
     first = desk.new_show(max_per_buyer=50, max_per_hold=50)
     desk.post(f"{first.path}/blocks", {"seats": ["A-6"]})
     body = {"starts_at": "2099-05-02T18:00:00Z", "opens": "when_first_sells_out"}

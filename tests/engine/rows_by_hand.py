@@ -157,6 +157,23 @@ def of_prices() -> dict[str, dict[str, Any]]:
     return {
         "ticket_types": {"slug": "child", "type_no": 0, "name": "Child", "kind": "child"},
         "price_steps": {"step_no": 1, "after_sold": 1, "prices": {}, "type_prices": {}},
+def a_change(of_order: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a show's change, and the choice that it gives an order."""
+    of_show = {name: of_order[name] for name in ("show_id", "reseller_id")}
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return {
+        "show_changes": {
+            "change_no": 1,
+            "kind": "cancelled",
+            "offered": ["refund"],
+            "default_choice": "refund",
+            "choose_by": now,
+            "starts_at_before": now,
+            "sold_until": now,
+            "settled_at": now,
+            **of_show,
+        },
+        "order_choices": {"change_no": 1, **of_order},
     }
 
 

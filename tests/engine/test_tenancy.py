@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Table, insert, select, text, update
@@ -46,6 +47,7 @@ from tests.engine.rows_by_hand import (
     SEALED_BY_HAND,
     a_catalogue,
     a_listing,
+    a_change,
     add_webhook,
     an_account,
     of_prices,
@@ -69,6 +71,7 @@ _APP_MAY_INSERT = {
     *("performers", "events", "event_performers"),
     *("ticket_types", "price_steps"),
     *("show_edits", "area_sales"),
+    *("show_changes", "order_choices"),
 }
 _APP_ALSO_HAS = {
     "area_sales": {"begins_unsold"},
@@ -93,6 +96,15 @@ _OF_EVERYBODY = {
 _OF_THE_OWNER = {"trail_drafts"}
 
 
+_RETURNERS = (APP_ROLE, RECORDER_ROLE)
+_LIFE_OFA_SHOW = {
+    *("inventory_version", "return_no", "state", "opens_at", "opens_when_first_sells_out"),
+    *("archive_from", "archived_at"),
+}
+_WORDS_OFA_SHOW = {
+    *("name", "venue", "starts_at", "closes_at", "max_per_hold", "max_per_buyer", "event_id"),
+    *("doors_at", "duration_min", "visibility", "public_from", "hold_ttl_s", "payment_methods"),
+}
 _RULES_OFA_QUEUE = {
     *("mode", "is_paused", "opens_at", "draws_at", "rate", "burst", "checkout_max", "pass_ttl_s"),
     *("safety_net", "proof_bits", "return_addresses", "beacon", "beacon_value", "version"),
@@ -169,6 +181,8 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         )
         manifest = await connection.scalar(select(shows.c.manifest_id).where(shows.c.id == show.id))
         rows = an_account(show.reseller) | tokens(show.reseller)
+        of_order = {"order_id": UUID(bytes=given_back), **of_show}
+        rows |= a_change(of_order)
         for table, row in (rows | a_catalogue(show.reseller, manifest or 0)).items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
         for table, row in a_listing(show.reseller, show.id).items():
@@ -270,6 +284,8 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("fact_horizons", "facts", "told_shows", "webhook_deliveries", "webhook_attempts"),
             *("catalog_marks", "listings", "listing_counts", "pages", "search_words"),
             "price_versions",
+            # Who does not choose gets the default, which may be a refund.
+            *("order_choices", "returns"),
         },
         (RECORDER_ROLE, "UPDATE"): {
             *("area_sales", "fact_horizons", "recorder_positions", "told_shows"),
@@ -301,6 +317,9 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             (APP_ROLE, "shows", "return_no"),
             (APP_ROLE, "tickets", "status"),
             (RECORDER_ROLE, "shows", "epoch"),
+            *((role, sold, "status") for role in _RETURNERS for sold in ("orders", "tickets")),
+            *((APP_ROLE, "shows", name) for name in _LIFE_OFA_SHOW | _WORDS_OFA_SHOW),
+            *((RECORDER_ROLE, "shows", name) for name in _LIFE_OFA_SHOW | {"epoch"}),
             *((APP_ROLE, "queues", name) for name in _RULES_OFA_QUEUE),
             *((RECORDER_ROLE, "queues", name) for name in _COURSE_OFA_QUEUE),
             *((APP_ROLE, "webhook_endpoints", name) for name in _RULES_OF_AN_ENDPOINT),
