@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from litestar import Router, get
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from api.answers import Price, tell_price
 from api.context import ApiRequest, find_show, runtime_of
@@ -17,7 +17,7 @@ from api.problems import ProblemKind
 from api.reading import check_query
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
-from engine.inventory.manifest import SEPARATOR
+from engine.inventory.manifest import NO_TRAITS, SEPARATOR
 from engine.sales.pricing import ticket_charge
 from engine.sales.wanted import UnknownPlaces
 from engine.tenancy.principals import Scope
@@ -41,7 +41,11 @@ _STATUSES: Final = {letter: status for status, letter in _LETTERS.items()}
 
 
 class SeatAnswer(Struct, frozen=True):
-    """One seat. `position` is its place in the seat map of the availability."""
+    """One seat. `position` is its place in the seat map of the availability.
+
+    What is special about a seat is there only where it is so: `companion_of` names the accessible
+    seat that it goes with, `entrance` and `gate` are its zone's.
+    """
 
     seat: str
     zone: str
@@ -51,6 +55,11 @@ class SeatAnswer(Struct, frozen=True):
     price_level: str
     status: SeatStatus
     price: Price
+    accessible: bool | UnsetType = UNSET
+    companion_of: str | UnsetType = UNSET
+    restricted_view: bool | UnsetType = UNSET
+    entrance: str | UnsetType = UNSET
+    gate: str | UnsetType = UNSET
 
 
 class SeatPage(Struct, frozen=True):
@@ -112,7 +121,8 @@ async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     listed: list[SeatAnswer] = []
     states = state.seats.decode()
     for position in page:
-        seat = manifest.describe(position)
+        seat, row = manifest.describe(position), manifest.row_of(position)
+        traits = manifest.traits.get(position, NO_TRAITS)
         listed.append(
             SeatAnswer(
                 seat=seat.label,
@@ -123,6 +133,11 @@ async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
                 price_level=seat.price_level,
                 status=_STATUSES[states[position]],
                 price=prices[manifest.level_of(position)],
+                accessible=traits.accessible or UNSET,
+                companion_of=traits.companion_of or UNSET,
+                restricted_view=traits.restricted_view or UNSET,
+                entrance=row.entrance or UNSET,
+                gate=row.gate or UNSET,
             )
         )
     return SeatPage(

@@ -11,7 +11,16 @@ from math import dist
 
 from msgspec import Struct
 
-from engine.inventory.manifest import OPEN, SEPARATOR, Area, Manifest, PriceLevel, Row
+from engine.inventory.manifest import (
+    NO_TRAITS,
+    OPEN,
+    SEPARATOR,
+    Area,
+    Manifest,
+    PriceLevel,
+    Row,
+    Traits,
+)
 from engine.inventory.seat_order import Point, aisles, center, focus_of, walking_order
 from engine.inventory.seating_plan_format import PlanArea, PlanRow, PlanSeat, PlanZone, SeatingPlan
 from engine.inventory.slug import slug
@@ -20,7 +29,7 @@ from engine.inventory.slug import slug
 class _PlacedRow(Struct, frozen=True, gc=False):
     """A row with its seats in walking order; an aisle follows the seats that `aisles` names."""
 
-    zone: str
+    zone: PlanZone
     number: str
     seats: list[PlanSeat]
     aisles: frozenset[int]
@@ -37,6 +46,7 @@ class _Layout:
         self.labels: list[str | None] = []
         self.numbers: list[str | None] = []
         self.rows: list[Row] = []
+        self.traits: dict[int, Traits] = {}
         self.ranges: list[list[tuple[int, int]]] = [[] for _ in level_of]
         self._last_level = -1
         self._shared: dict[str, str] = {}
@@ -50,7 +60,17 @@ class _Layout:
             if n in row.aisles:
                 self._separate()
         self._separate()
-        self.rows.append(Row(zone=row.zone, number=row.number, start=start, end=end))
+        zone = row.zone
+        self.rows.append(
+            Row(
+                zone=zone.title(),
+                number=row.number,
+                start=start,
+                end=end,
+                entrance=zone.entrance or "",
+                gate=zone.gate or "",
+            )
+        )
 
     def _sit(self, seat: PlanSeat) -> None:
         position = len(self.layout)
@@ -63,6 +83,9 @@ class _Layout:
         self._last_level = level
         self.layout.append(OPEN)
         self.labels.append(seat.seat_guid)
+        traits = traits_of(seat)
+        if traits is not NO_TRAITS:
+            self.traits[position] = traits
         # Every row has a seat 1: one string is enough for all of them.
         self.numbers.append(self._shared.setdefault(seat.seat_number, seat.seat_number))
 
@@ -105,6 +128,18 @@ def compile_manifest(plan: SeatingPlan, *, focus: Point | None = None) -> Manife
             for category, ranges in zip(categories, layout.ranges, strict=True)
         ),
         areas=areas,
+        traits=layout.traits,
+    )
+
+
+def traits_of(seat: PlanSeat) -> Traits:
+    """Return what is special about a seat."""
+    if not (seat.accessible or seat.companion_of or seat.restricted_view):
+        return NO_TRAITS
+    return Traits(
+        accessible=seat.accessible is True,
+        companion_of=seat.companion_of or "",
+        restricted_view=seat.restricted_view is True,
     )
 
 
@@ -149,7 +184,7 @@ def _place(zone: PlanZone, row: PlanRow, level_of: dict[str, int]) -> _PlacedRow
     # The level of most of its seats; of two with as many, the one listed first.
     tally = Counter(level_of[seat.category] for seat in row.seats)
     return _PlacedRow(
-        zone=zone.title(),
+        zone=zone,
         number=row.row_number,
         seats=[row.seats[n] for n in order],
         aisles=aisles([points[n] for n in order]),

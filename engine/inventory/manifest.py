@@ -49,12 +49,28 @@ class Area(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """A row: the positions `[start, end)`, from its first seat to its last, aisles included."""
+    """A row: the positions `[start, end)`, from its first seat to its last, aisles included.
+
+    `entrance` and `gate` are its zone's; empty: the plan names none.
+    """
 
     zone: str
     number: str
     start: int
     end: int
+    entrance: str = ""
+    gate: str = ""
+
+
+class Traits(Struct, frozen=True, omit_defaults=True):
+    """What is special about a seat. `companion_of` is the label of the seat that it goes with."""
+
+    accessible: bool = False
+    companion_of: str = ""
+    restricted_view: bool = False
+
+
+NO_TRAITS: Final = Traits()
 
 
 class Seat(Struct, frozen=True):
@@ -72,7 +88,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The seats, price levels and areas of a show.
 
     `labels` and `numbers` have one entry a position, None at a separator; a label is the seat's
-    `seat_guid` in its plan. The fields after `areas` are derived from the ones before.
+    `seat_guid` in its plan. The fields after `traits` are derived from the ones before.
     """
 
     name: str
@@ -82,6 +98,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     levels: tuple[PriceLevel, ...]
     areas: tuple[Area, ...]
+    traits: dict[int, Traits] = {}
+    """By position; most seats have none."""
 
     index_by_label: dict[str, int] = {}
     level_by_position: bytes = b""
@@ -193,7 +211,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
             IndexError: no seat is there.
         """
         label = self._seat_entry(self.labels, position)
-        row = self.rows[bisect_right(self.row_starts, position) - 1]
+        row = self.row_of(position)
         return Seat(
             position=position,
             label=label,
@@ -202,6 +220,10 @@ class Manifest(Struct, frozen=True, kw_only=True):
             number=self._seat_entry(self.numbers, position),
             price_level=self.levels[self.level_by_position[position]].slug,
         )
+
+    def row_of(self, position: int) -> Row:
+        """Return the row of the seat at this position."""
+        return self.rows[bisect_right(self.row_starts, position) - 1]
 
     def positions(self) -> Iterator[int]:
         """Yield the positions of all seats, best rows first."""

@@ -1,8 +1,9 @@
 """pretix's seating plan JSON as structs, with the limits that hold for one value at a time.
 
 The fields are those of `seating-plan.schema.json` in pretix, of its first version and of the
-newest, and three of our own on areas: `capacity`, `category` and `area_id` make an area general
-admission. Field by field: docs/SEATING_PLANS.md. Absent and null are kept apart, so that a plan
+newest, and some of our own: `capacity`, `category` and `area_id` make an area general admission;
+`accessible`, `companion_of` and `restricted_view` of a seat, `entrance` and `gate` of a zone are
+told to buyers. Field by field: docs/SEATING_PLANS.md. Absent and null are kept apart, so that a plan
 is written back as it came.
 """
 
@@ -65,7 +66,10 @@ class PlanCategory(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class PlanSeat(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """One seat. Its `seat_guid` is its label here; `category` is a category's name."""
+    """One seat. Its `seat_guid` is its label here; `category` is a category's name.
+
+    The last three fields are Onsale's; `companion_of` is the label of an accessible seat.
+    """
 
     seat_guid: Label
     seat_number: Number
@@ -74,6 +78,9 @@ class PlanSeat(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     uuid: Word | UnsetType = UNSET
     radius: Length | UnsetType = UNSET
     start_direction: Word | UnsetType | None = UNSET
+    accessible: bool | UnsetType = UNSET
+    companion_of: Label | UnsetType = UNSET
+    restricted_view: bool | UnsetType = UNSET
 
 
 class PlanRow(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -155,7 +162,7 @@ class PlanArea(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class PlanZone(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """A block, a balcony, a field. `displayed` is the first schema's."""
+    """A block, a balcony, a field. `displayed` is the first schema's, the last two are Onsale's."""
 
     position: Position
     rows: Annotated[list[PlanRow], Meta(max_length=ZONE_ROWS_MAX)]
@@ -164,6 +171,8 @@ class PlanZone(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     uuid: Word | UnsetType = UNSET
     areas: Annotated[list[PlanArea], Meta(max_length=ZONE_AREAS_MAX)] | UnsetType = UNSET
     displayed: bool | UnsetType = UNSET
+    entrance: Word | UnsetType = UNSET
+    gate: Word | UnsetType = UNSET
 
     def title(self) -> str:
         """Return what the zone is called, nothing if the plan does not say."""

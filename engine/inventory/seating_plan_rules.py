@@ -36,6 +36,7 @@ def find_rule_faults(plan: SeatingPlan, faults: Faults) -> None:
     rules = _Rules(plan, faults)
     for n, zone in enumerate(plan.zones):
         rules.check_zone(zone, f"/zones/{n}")
+    rules.check_companions()
 
 
 class _Rules:
@@ -47,6 +48,8 @@ class _Rules:
         self.labels: dict[str, str] = {}
         self.positions: dict[tuple[int, int], str] = {}
         self.area_slugs: dict[str, str] = {}
+        self.accessible: set[str] = set()
+        self.companions: list[tuple[str, str]] = []
         self._check_categories(plan)
 
     def check_zone(self, zone: PlanZone, pointer: str) -> None:
@@ -56,6 +59,14 @@ class _Rules:
             self._check_row(zone, row, f"{pointer}/rows/{n}")
         for n, area in enumerate(zone.areas or ()):
             self._check_area(area, f"{pointer}/areas/{n}")
+
+    def check_companions(self) -> None:
+        """Check whom companions sit with, once all seats were seen."""
+        for pointer, label in self.companions:
+            if label not in self.labels:
+                self.faults.add(pointer, f"the plan has no seat {quoted(label)}")
+            elif label not in self.accessible:
+                self.faults.add(pointer, f"the seat {quoted(label)} is not accessible")
 
     def _check_categories(self, plan: SeatingPlan) -> None:
         slugs: dict[str, str] = {}
@@ -94,6 +105,16 @@ class _Rules:
                 reason = f"the seat at {first} has the same place in the plan, ({x:g}, {y:g})"
                 self.faults.add(below(at, "position"), reason)
             self._check_category(seat, at)
+            if seat.accessible is True:
+                self.accessible.add(seat.seat_guid)
+            if seat.companion_of is not UNSET:
+                self._note_companion(seat, below(at, "companion_of"))
+
+    def _note_companion(self, seat: PlanSeat, pointer: str) -> None:
+        if seat.companion_of == seat.seat_guid:
+            self.faults.add(pointer, "a seat is not its own companion")
+        else:
+            self.companions.append((pointer, str(seat.companion_of)))
 
     def _check_category(self, priced: PlanSeat | PlanArea, pointer: str) -> None:
         if priced.category and priced.category not in self.categories:

@@ -62,6 +62,7 @@ _TABLES: Final = (
         manifest_id BIGINT NOT NULL,
         valid_from DATE NOT NULL,
         capacity INTEGER NOT NULL,
+        categories JSONB NOT NULL DEFAULT '[]',
         note TEXT NOT NULL DEFAULT '',
         created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
         PRIMARY KEY (configuration_id, version),

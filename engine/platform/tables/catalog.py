@@ -92,6 +92,8 @@ configuration_versions: Final = Table(
     required("manifest_id", BigInteger),
     required("valid_from", Date),  # the first day, at the venue, of shows that it is for
     required("capacity", Integer),  # seats and places
+    # By category: [{"price_level", "name", "color", "seats", "places"}]
+    Column("categories", JSONB, nullable=False, server_default=_NONE),
     _words("note"),
     moment("created_at"),
     PrimaryKeyConstraint("configuration_id", "version"),
