@@ -4,14 +4,14 @@ Money is in minor units of the currency beside it, times are RFC 3339 in UTC, id
 """
 
 from collections import OrderedDict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.times import utc
-from engine.catalog.shows import ListedShow
+from engine.catalog.show_looks import ListedShow, ShowLife
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids, Prefix
 from engine.platform.money import Charge
@@ -99,6 +99,12 @@ class OrderAnswer(Struct, frozen=True):
     failure: str | UnsetType = UNSET
 
 
+_STATES: Final = (
+    "`draft`, `announced`, `on_sale`, `sold_out`, `paused`, `off_sale`, `rescheduled`, `cancelled`"
+    " or `past`. One on sale sells from `opens_at` to `closes_at`."
+)
+
+
 class ShowAnswer(Struct, frozen=True):
     """A show in short."""
 
@@ -108,7 +114,8 @@ class ShowAnswer(Struct, frozen=True):
     starts_at: datetime
     opens_at: datetime
     closes_at: datetime | None
-    state: str
+    state: Annotated[str, Meta(description=_STATES, examples=["on_sale"])]
+    selling: Annotated[bool, Meta(description="Whether it takes holds now.")]
     currency: str
     seat_count: int
 
@@ -135,6 +142,18 @@ class AreaOfShow(Struct, frozen=True):
 class FullShowAnswer(ShowAnswer, frozen=True):
     """A show with its rules and prices."""
 
+    event: str | None
+    configuration: str | None
+    configuration_version: int | None
+    doors_at: datetime | None
+    duration_min: Annotated[int, Meta(description="Minutes.")] | None
+    visibility: Annotated[str, Meta(description="`public` or `hidden`.")]
+    public_from: datetime | None
+    hold_ttl_s: Annotated[int, Meta(description="Of holds that don't say, in seconds.")]
+    payment_methods: list[str]
+    follows: Annotated[str, Meta(description="The first date, of which it is another.")] | None
+    opens_when_first_sells_out: bool
+    archived_at: datetime | None
     tax_bps: int
     max_per_hold: int
     max_per_buyer: int
@@ -251,22 +270,40 @@ def tell_listed_show(show: ListedShow, ids: Ids) -> ShowAnswer:
         opens_at=show.opens_at,
         closes_at=show.closes_at,
         state=show.state,
+        selling=show.selling,
         currency=show.currency,
         seat_count=show.seat_count,
     )
 
 
-def tell_show(show: Show, tariff: Tariff, ids: Ids) -> FullShowAnswer:
+def tell_show(show: Show, life: ShowLife, tariff: Tariff, ids: Ids) -> FullShowAnswer:
     """Tell a show with its rules and prices."""
     manifest = show.manifest
+
+    def named(prefix: Prefix, entity: int | None) -> str | None:
+        return None if entity is None else ids.entity(prefix, entity)
+
     return FullShowAnswer(
         show=ids.entity(Prefix.SHOW, show.id),
-        name=show.name,
-        venue=show.venue,
-        starts_at=utc(show.starts_at_ms),
-        opens_at=utc(show.opens_at_ms),
-        closes_at=None if show.closes_at_ms is None else utc(show.closes_at_ms),
-        state=show.state,
+        name=life.name,
+        venue=life.venue,
+        starts_at=life.starts_at.astimezone(UTC),
+        opens_at=life.opens_at.astimezone(UTC),
+        closes_at=_utc(life.closes_at),
+        state=life.state,
+        selling=life.selling,
+        event=named(Prefix.EVENT, life.event),
+        configuration=named(Prefix.CONFIGURATION, life.configuration),
+        configuration_version=life.configuration_version,
+        doors_at=_utc(life.doors_at),
+        duration_min=life.duration_min,
+        visibility=life.visibility,
+        public_from=_utc(life.public_from),
+        hold_ttl_s=life.hold_ttl_s,
+        payment_methods=list(life.payment_methods),
+        follows=named(Prefix.SHOW, life.follows),
+        opens_when_first_sells_out=life.opens_when_first_sells_out,
+        archived_at=_utc(life.archived_at),
         currency=show.currency,
         seat_count=manifest.seat_count,
         tax_bps=show.tax_bps,
@@ -288,3 +325,7 @@ def tell_show(show: Show, tariff: Tariff, ids: Ids) -> FullShowAnswer:
             for area in manifest.areas
         ],
     )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

@@ -31,6 +31,7 @@ from api import (
     queues,
     regions,
     seats,
+    show_life,
     shows,
     sign_up,
     trail,
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         guards=[require_scope, require_json_accepted],
         route_handlers=[
             shows.router,
+            show_life.router,
             seats.router,
             availability.router,
             house.router,

@@ -99,6 +99,10 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "plan": _PLAN,
         }
     },
+    "ShowChangeBody": {
+        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
+        "no limit in time": {"closes_at": None},
+    },
     "SignUpBody": {
         "a reseller in Germany": {
             "legal_name": "Erfurt Tickets GmbH",

@@ -29,7 +29,7 @@ async def run_batch(call: Call) -> Reply:
         check_scope(call.principal, Scope.ORDERS_WRITE)
     show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
     holds = [one for one in body.commands if isinstance(one, HoldCommand)]
-    ttls: Iterator[int | Exception] = (1000 * one.ttl_s for one in holds)
+    ttls: Iterator[int | Exception] = (one.ttl_ms(show.hold_ttl_s) for one in holds)
     if show.has_queue:
         ttls = iter(await admitted_ttls_ms(call.runtime, show, call.show_text, holds))
     # All are in the lane before the first is waited for.

@@ -271,7 +271,10 @@ class AlreadyPurchased(Struct, frozen=True, array_like=True, tag="already-purcha
 
 
 class NotOnSale(Struct, frozen=True, array_like=True, tag="not-on-sale"):
-    """The house has closed the sale, or has not opened it."""
+    """The house has closed the sale, or has not opened it; or what is held can't be bought now."""
+
+    state: str = ""
+    """What the house has decided of the show: `paused`, `cancelled`, ..."""
 
 
 class TooEarly(Struct, frozen=True, array_like=True, tag="too-early"):

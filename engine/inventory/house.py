@@ -1,4 +1,4 @@
-"""What the house decides about a show's inventory: seats and places withheld or given back.
+"""What the house decides about a show: seats and places withheld, and the rules of its sale.
 
 PostgreSQL has it before Redis when it means more for sale, after it when it means less, and both
 before it is acknowledged: a rebuild never puts a house seat on sale. Each change makes the next
@@ -6,21 +6,34 @@ inventory version. Where the two part, because a process died in between, the wo
 versions and recover the show to what PostgreSQL says.
 """
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import msgspec
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
-from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    RowMapping,
+    any_,
+    delete,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
+from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_call
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
-from engine.inventory.shows import Show
+from engine.inventory.shows import Show, is_stored, sale_rules
 from engine.platform.database import tenant_transaction
 from engine.platform.redis import Store
 from engine.platform.tables import area_blocks, seat_blocks, shows
@@ -58,6 +71,30 @@ Remember = Callable[[AsyncConnection, BlocksChanged], Awaitable[None]]
 """Keeps the answer for a repeated request, in the transaction that has the effect."""
 
 
+class RulesChange(Struct, frozen=True):
+    """What becomes of a show's row: columns, and whether less is for sale than before."""
+
+    columns: Mapping[str, Any]
+    is_less: bool
+
+
+class RulesChanged(Struct, frozen=True):
+    """Both stores have it: the row as it is now, and when by the show's clock, in ms."""
+
+    row: Mapping[Any, Any]
+    at_ms: int
+
+
+OpenLedger = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+"""Opens a transaction that sees the show's rows, and commits at its end."""
+
+Decide = Callable[[AsyncConnection, RowMapping], Awaitable[RulesChange]]
+"""Says what becomes of a show's row, which is locked, and writes what goes with that."""
+
+Finish = Callable[[AsyncConnection, RulesChanged], Awaitable[None]]
+"""Writes what can be known only once the inventory store has a change towards less."""
+
+
 class _RefusedError(Exception):
     """Rolls the transaction back, and carries why."""
 
@@ -88,12 +125,13 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            epoch, version = await _lock(connection, show.id)
+            locked = await _lock(connection, show.id)
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
-            changed = BlocksChanged(version + 1)
+            changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
-            await _apply(redis, show, (epoch, version), block=places, unblock=Places())
+            if locked.is_stored:
+                await _apply(redis, show.keys, locked.now, block=places)
     except _RefusedError as refused:
         return refused.refusal
     return changed
@@ -111,14 +149,15 @@ async def unblock(
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            epoch, version = await _lock(connection, show.id)
+            locked = await _lock(connection, show.id)
             await _erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
-            changed = BlocksChanged(version + 1)
+            changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
     except _ShortError as short:
         return BlocksRefused((), short.areas)
-    await _complete(redis, show, (epoch, version), unblock=places)
+    if locked.is_stored:
+        await _complete(redis, show.keys, locked.now, unblock=places)
     return changed
 
 
@@ -136,25 +175,95 @@ async def change_show(
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     async with tenant_transaction(app, show.reseller) as connection:
-        now = await _lock(connection, show.id)
+        locked = await _lock(connection, show.id)
         await write(connection)
         await _raise_version(connection, show.id)
-    await _complete(redis, show, now, unblock=Places())
+    if locked.is_stored:
+        await _complete(redis, show.keys, locked.now, unblock=Places())
 
 
-async def _complete(redis: Store, show: Show, now: tuple[int, int], *, unblock: Places) -> None:
+async def change_rules(
+    open_ledger: OpenLedger,
+    redis: Store,
+    show: int,
+    decide: Decide,
+    finish: Finish | None = None,
+) -> RulesChanged | Recovering:
+    """Change by which rules a show is sold; what `decide` raises leaves all as it was.
+
+    Towards less the inventory store has it first, inside the transaction; towards more PostgreSQL.
+    A show that the store is not to have (a draft, one that was archived) is changed in PostgreSQL;
+    one that it is to have from now on is opened by the workers, who are woken.
+
+    Raises:
+        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+            If it was after Redis had it, the workers take the show back to what it was.
+    """
+    at_ms = time.time_ns() // 1_000_000
+    try:
+        async with open_ledger() as connection:
+            await connection.execute(_BOUND_THE_WAIT)
+            query = select(shows).where(shows.c.id == show).with_for_update()
+            before = (await connection.execute(query)).mappings().one()
+            change = await decide(connection, before)
+            version = before["inventory_version"]
+            columns = {**change.columns, "inventory_version": version + 1}
+            await connection.execute(update(shows).where(shows.c.id == show).values(columns))
+            after = {**before, **columns}
+            was_stored, now = is_stored(before), (before["epoch"], version)
+            rules = sale_rules(after)
+            if was_stored and change.is_less:
+                keys = show_keys(show)
+                at_ms = await _apply(redis, keys, now, block=Places(), rules=rules)
+            if finish is not None:
+                await finish(connection, RulesChanged(after, at_ms))
+    except _RefusedError:
+        return Recovering()
+    if was_stored and not change.is_less:
+        await _complete(redis, show_keys(show), now, unblock=Places(), rules=rules)
+    elif is_stored(after) and not was_stored:
+        await wake_recovery(redis, show)
+    return RulesChanged(after, at_ms)
+
+
+async def wake_recovery(redis: Store, show: int) -> None:
+    """Have a show looked at now, which the store does not have yet."""
+    try:
+        await redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
+    except (RedisError, OSError, TimeoutError) as error:
+        # The workers look at every show each second: this only makes it quicker.
+        _log.warning("could not wake the workers", error=repr(error))
+
+
+async def _complete(
+    redis: Store,
+    keys: ShowKeys,
+    now: tuple[int, int],
+    *,
+    unblock: Places,
+    rules: tuple[str, ...] = (),
+) -> None:
     """Tell the store of what is committed; a warning if it does not hear of it now."""
     try:
-        await _apply(redis, show, now, block=Places(), unblock=unblock)
+        await _apply(redis, keys, now, block=Places(), unblock=unblock, rules=rules)
     except (_RefusedError, RedisError, OSError, TimeoutError) as error:
         _log.warning("changed in the ledger only, for now", error=repr(error))
 
 
-async def _lock(connection: AsyncConnection, show: int) -> tuple[int, int]:
+class _Locked(Struct, frozen=True):
+    """A show's row, which nobody else changes until the transaction ends."""
+
+    now: tuple[int, int]
+    """Its epoch and its inventory version."""
+    is_stored: bool
+
+
+async def _lock(connection: AsyncConnection, show: int) -> _Locked:
     await connection.execute(_BOUND_THE_WAIT)
-    query = select(shows.c.epoch, shows.c.inventory_version).where(shows.c.id == show)
-    epoch, version = (await connection.execute(query.with_for_update())).one()
-    return epoch, version
+    names = ("epoch", "inventory_version", "state", "archived_at")
+    query = select(*(shows.c[name] for name in names)).where(shows.c.id == show)
+    row = (await connection.execute(query.with_for_update())).mappings().one()
+    return _Locked((row["epoch"], row["inventory_version"]), is_stored(row))
 
 
 async def _raise_version(connection: AsyncConnection, show: int) -> None:
@@ -204,28 +313,36 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         raise _ShortError(tuple(short))
 
 
-async def _apply(
-    redis: Store, show: Show, now: tuple[int, int], *, block: Places, unblock: Places
-) -> None:
+async def _apply(  # noqa: PLR0913 - the parts of one change
+    redis: Store,
+    keys: ShowKeys,
+    now: tuple[int, int],
+    *,
+    block: Places = Places(),  # noqa: B008 - frozen
+    unblock: Places = Places(),  # noqa: B008
+    rules: tuple[str, ...] = (),
+) -> int:
+    """Have the store change a show; return when, by the show's clock, in ms."""
     epoch, version = now
     change = [
         epoch,
         version,
         version + 1,
-        await read_clock(redis, show.keys) + _LATE_MS,
+        await read_clock(redis, keys) + _LATE_MS,
         block.seats,
         unblock.seats,
         [
             *((area, count) for area, count in block.areas),
             *((area, -count) for area, count in unblock.areas),
         ],
-        [],  # the rules stay; the script sets the version
+        rules,  # the script sets the version
     ]
     reply = await load_script("change_inventory").call(
-        redis, show.keys.inventory(), msgspec.msgpack.encode(change)
+        redis, keys.inventory(), msgspec.msgpack.encode(change)
     )
     status, *rest = _decode(reply)
     if status == "refused":
         raise _RefusedError(BlocksRefused(tuple(rest[0]), tuple(area for area, _, _ in rest[1])))
     if status != "changed":
         raise _RefusedError(Recovering())
+    return int(rest[0])

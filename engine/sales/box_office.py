@@ -13,7 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
-from engine.inventory.availability import InventoryState, read_inventory
+from engine.inventory.availability import (
+    InventoryState,
+    NotStored,
+    read_inventory,
+    read_ledgered,
+)
 from engine.inventory.commands import (
     AlreadyPurchased,
     Areas,
@@ -25,6 +30,7 @@ from engine.inventory.commands import (
     KeyReused,
     Malformed,
     NoneTogether,
+    NotOnSale,
     Outcome,
     OverHoldLimit,
     Purchased,
@@ -32,6 +38,7 @@ from engine.inventory.commands import (
     Refusal,
     SeatsTaken,
     Unavailable,
+    Unknown,
 )
 from engine.inventory.lanes import Lanes
 from engine.inventory.shows import Show, ShowBook
@@ -197,6 +204,9 @@ class BoxOffice:
         if not isinstance(outcome, _STANDING):
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
+            if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
+                # A show that was archived: its orders are in the ledger alone.
+                return await self._recorded_hold(show, asked.command.hold) or outcome
             return outcome
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
@@ -220,7 +230,7 @@ class BoxOffice:
 
     async def tell_purchase(
         self, show: Show, asked: Asked
-    ) -> OrderView | KeyReused | AlreadyPurchased | Ended | Malformed | Unavailable:
+    ) -> OrderView | KeyReused | AlreadyPurchased | NotOnSale | Ended | Malformed | Unavailable:
         """Wait for what became of a purchase: confirmed once its row is committed."""
         command = asked.command
         assert isinstance(command, commands.Purchase)  # noqa: S101 - as `ask_purchase` made it
@@ -231,7 +241,7 @@ class BoxOffice:
             # Redis may have lost what the ledger has.
             return await self._recorded_purchase(show, command) or outcome
         assert isinstance(  # noqa: S101 - batch.lua answers a purchase with nothing else
-            outcome, KeyReused | AlreadyPurchased | Malformed | Unavailable
+            outcome, KeyReused | AlreadyPurchased | NotOnSale | Malformed | Unavailable
         )
         return outcome
 
@@ -264,9 +274,15 @@ class BoxOffice:
 
     async def availability(self, show: Show) -> InventoryState | Recovering:
         """Return the seat map and the counts, read after this was asked for."""
-        read = partial(read_inventory, self._redis, self._source(show))
         with store_failures():
-            return await self._readings.get(show.id, read)
+            return await self._readings.get(show.id, partial(self._read, show))
+
+    async def _read(self, show: Show) -> InventoryState | Recovering:
+        found = await read_inventory(self._redis, self._source(show))
+        if not isinstance(found, NotStored):
+            return found
+        async with tenant_transaction(self._app, show.reseller) as connection:
+            return await read_ledgered(connection, await self._book.read(connection, show.id))
 
     async def prices(self, show: Show, version: int) -> Tariff:
         """Return what tickets cost at a price version."""
@@ -349,6 +365,17 @@ class BoxOffice:
             ),
             failure=Failure.STRANDED if status is OrderState.FAILED else None,
         )
+
+    async def _recorded_hold(self, show: Show, hold: HoldId) -> HoldView | None:
+        """Tell a purchased hold by its order, if the ledger has one that stands."""
+        current = await self.show(show.reseller, show.id)
+        found = None if current.is_stored else await self._find(show, hold)
+        if found is None or found.state is not OrderState.CONFIRMED:
+            return None
+        manifest = show.manifest
+        labels, _ = manifest.labels_and_levels(found.seats)
+        areas = {manifest.areas[area].slug: count for area, count in found.areas}
+        return HoldView(hold, show, found.buyer, None, labels, areas, found.quote)
 
     async def _recorded(self, show: Show, order: HoldId) -> OrderView | None:
         found = await self._find(show, order)
