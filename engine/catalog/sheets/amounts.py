@@ -5,12 +5,16 @@ from typing import Final
 
 _USUAL: Final = 2
 # ISO 4217, table A.1: the currencies whose minor unit is not a hundredth.
+_WITHOUT: Final = (
+    "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND",
+    "VUV", "XAF", "XOF", "XPF",
+)  # fmt: skip
+_WITH_THREE: Final = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 _DECIMALS: Final[Mapping[str, int]] = {
-    **dict.fromkeys(
-        ("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF").split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
-    **dict.fromkeys("CLF UYW".split(), 4),
+    **dict.fromkeys(_WITHOUT, 0),
+    **dict.fromkeys(_WITH_THREE, 3),
+    "CLF": 4,
+    "UYW": 4,
 }
 
 

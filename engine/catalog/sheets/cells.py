@@ -6,7 +6,7 @@ problem that it adds.
 
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -41,9 +41,11 @@ class Cells:
         self.is_sound = False
         self._problems.add(self._line.number, column, reason)
 
-    def text(
-        self, column: str, *, required: bool = False, characters_max: int = 200
-    ) -> str | None:
+    def is_empty(self, column: str) -> bool:
+        """Tell whether a cell has nothing."""
+        return column not in self._line.cells
+
+    def text(self, column: str, *, required: bool = False, characters_max: int = 200) -> str | None:
         """Return a text."""
         value = self._line.cells.get(column)
         if value is None:
@@ -68,9 +70,7 @@ class Cells:
             return default
         return value.lower()
 
-    def whole(
-        self, column: str, least: int, most: int, default: int | None = None
-    ) -> int | None:
+    def whole(self, column: str, least: int, most: int, default: int | None = None) -> int | None:
         """Return a whole number."""
         value = self.text(column)
         if value is None:
@@ -92,9 +92,7 @@ class Cells:
         whole, fraction = match[1], (match[2] or "").rstrip("0")
         decimals = decimals_of(currency)
         if len(fraction) > decimals:
-            self.wrong(
-                column, f"“{value}” has {len(fraction)} decimals, {currency} has {decimals}"
-            )
+            self.wrong(column, f"“{value}” has {len(fraction)} decimals, {currency} has {decimals}")
             return None
         minor = int(whole + fraction.ljust(decimals, "0"))
         if minor > most:
@@ -102,8 +100,13 @@ class Cells:
             return None
         return minor
 
-    def moment(self, column: str, zone: ZoneInfo, *, required: bool = False) -> datetime | None:
-        """Return a moment: local at the venue, or with an offset of its own."""
+    def moment(
+        self, column: str, zone: ZoneInfo | None, *, required: bool = False
+    ) -> datetime | None:
+        """Return a moment: local at the venue, or with an offset of its own.
+
+        Without a zone one that is local can't be known, but whether it is a time.
+        """
         value = self.text(column, required=required)
         if value is None:
             return None
@@ -125,7 +128,7 @@ class Cells:
         except (ValueError, OverflowError):
             return None
 
-    def _local(self, column: str, value: str, zone: ZoneInfo) -> datetime | None:
+    def _local(self, column: str, value: str, zone: ZoneInfo | None) -> datetime | None:
         try:
             naive = datetime.fromisoformat(value)
         except ValueError:
@@ -133,6 +136,8 @@ class Cells:
             return None
         if not YEAR_MIN <= naive.year <= YEAR_MAX:
             self.wrong(column, f"the year must be {YEAR_MIN} to {YEAR_MAX}")
+            return None
+        if zone is None:
             return None
         early, late = (naive.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
         if early.utcoffset() == late.utcoffset():
@@ -159,8 +164,3 @@ class Cells:
             return found
         self.wrong(column, f"the year must be {YEAR_MIN} to {YEAR_MAX}")
         return None
-
-
-def minutes(count: int | None) -> timedelta:
-    """Return a duration, none if it is not known."""
-    return timedelta(minutes=count or 0)

@@ -34,7 +34,7 @@ class Sheet(Struct, frozen=True):
 
 
 class SheetProblem(Struct, frozen=True):
-    """What is wrong in a sheet, where, and how to put it right. Column `""`: the line as a whole."""
+    """What is wrong in a sheet, where, and the way out. Column `""`: the line as a whole."""
 
     line: int
     column: str
