@@ -18,6 +18,8 @@ from api import (
     availability,
     batches,
     buyers,
+    configurations,
+    events,
     facts,
     health,
     holds,
@@ -27,15 +29,18 @@ from api import (
     live,
     oauth,
     oauth_clients,
+    performers,
     purchases,
     queues,
     regions,
     seats,
+    sheets,
     show_life,
     shows,
     sign_up,
     trail,
     users,
+    venues,
     webhooks,
 )
 from api.acting import note_visitor
@@ -97,6 +102,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         route_handlers=[
             shows.router,
             show_life.router,
+            sheets.router,
             seats.router,
             availability.router,
             house.router,
@@ -112,6 +118,11 @@ def create_app(settings: Settings | None = None) -> Litestar:
             users.router,
             webhooks.router,
             facts.router,
+            venues.router,
+            configurations.of_venue,
+            configurations.router,
+            events.router,
+            performers.router,
         ],
     )
     return Litestar(

@@ -25,6 +25,11 @@ def runtime_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Serving:
     return cast("Serving", connection.app.state[RUNTIME])
 
 
+def is_anonymous(request: ApiRequest) -> bool:
+    """Tell whether who asks shows no credential, as a route that serves anybody lets them."""
+    return request.scope["auth"] is None
+
+
 async def find_show(request: ApiRequest, text: str) -> Show:
     """Return the asking reseller's show. Raises as `show_of`."""
     return await show_of(runtime_of(request), request.user, text)

@@ -4,6 +4,7 @@ Holds and purchases don't pass here: the engine makes them idempotent by derivin
 """
 
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -11,7 +12,6 @@ from msgspec import Struct
 from api.context import ApiRequest, runtime_of
 from api.problems import Fault, ProblemError, ProblemKind
 from api.reading import optional_key
-from engine.inventory.house import BlocksChanged, Remember
 from engine.platform.database import Transaction
 from engine.platform.errors import store_failures
 from engine.tenancy.idempotency import (
@@ -26,6 +26,8 @@ from engine.tenancy.idempotency import (
     finish_in,
 )
 
+T = TypeVar("T")
+
 
 class Keeper:
     """Keeps an answer together with its effect: there is one if and only if there is the other."""
@@ -35,10 +37,12 @@ class Keeper:
         self._attempt = attempt
         self.kept = False
 
-    def remember(self, status: int, tell: Callable[[BlocksChanged], Struct]) -> Remember:
-        """Return what a change of the house calls before it commits."""
+    def remember(
+        self, status: int, tell: Callable[[T], Struct]
+    ) -> Callable[[Transaction, T], Awaitable[None]]:
+        """Return what a change calls, with what it tells of itself, before it commits."""
 
-        async def remember(transaction: Transaction, changed: BlocksChanged) -> None:
+        async def remember(transaction: Transaction, changed: T) -> None:
             await self.keep(transaction, status, tell(changed))
 
         return remember

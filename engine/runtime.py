@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.catalog.conflicts import ConflictFinder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
@@ -89,6 +90,7 @@ class Serving(Struct, frozen=True):
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
+    conflicts: ConflictFinder
     live: LiveSeats
     watch_tokens: WatchTokens
     buyers_office: BuyersOffice
@@ -189,6 +191,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 secret=secret,
             ),
             plans=PlanBook(app_engine),
+            conflicts=ConflictFinder(app_engine, redis, book),
             live=live,
             watch_tokens=WatchTokens(settings.queue_keys(), region=settings.region),
             buyers_office=BuyersOffice(app_engine, redis, sealer),

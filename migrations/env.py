@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from engine.platform.database import connect_once
 from engine.platform.settings import OWNER_ROLE, PREFIX
 from engine.platform.tables import metadata
+from migrations.extensions import ensure_extensions
 from migrations.roles import ensure_roles
 
 # Two processes that start together must not migrate one database together.
@@ -26,6 +27,7 @@ def _migrate(connection: Connection) -> None:
         connection.execute(text("SET LOCAL lock_timeout = '30s'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         ensure_roles(connection)
+        ensure_extensions(connection)
         connection.execute(text(f"SET LOCAL ROLE {OWNER_ROLE}"))
         context.configure(connection=connection, target_metadata=metadata)
         with context.begin_transaction():

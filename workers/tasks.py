@@ -8,6 +8,7 @@ from workers.admission import run_admission
 from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
+from workers.listings import run_listings
 from workers.metrics import run_metrics
 from workers.recorder import run_recorder
 from workers.recovery import run_recovery
@@ -21,6 +22,7 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "durability": watch_durability,
     "expiries": run_expiries,
     "jobs": run_jobs,
+    "listings": run_listings,
     "metrics": run_metrics,
     "milestones": run_milestones,
     "recorder": run_recorder,

@@ -17,6 +17,11 @@ _PRICE: Final[Json] = {
     "discount": 0,
     "total": 10646,
 }
+_PICTURE: Final[Json] = {
+    "url": "https://images.example.com/first-light.jpg",
+    "alt": "A quartet between candles",
+    "credit": "Ada Abendroth",
+}
 _PLAN: Final[Json] = {
     "name": "Studio",
     "size": {"width": 100, "height": 60},
@@ -103,6 +108,32 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
         "no limit in time": {"closes_at": None},
     },
+    "EventBody": {
+        "a concert": {
+            "name": "First Light",
+            "type": "concert",
+            "description": "Chamber music by candle light.\n\nDoors open an hour before.",
+            "pictures": [_PICTURE],
+            "age_min": 6,
+            "languages": ["de", "en-GB"],
+            "performers": [EXAMPLES_BY_NAME["performer"]],
+        }
+    },
+    "EventChangeBody": {
+        "announced later, by another name": {
+            "name": "First Light, again",
+            "public_from": _MOMENT,
+        }
+    },
+    "PerformerBody": {
+        "a quartet": {
+            "name": "Candlewick Quartet",
+            "description": "Four who play in the dark.",
+            "pictures": [_PICTURE],
+            "links": [{"label": "Web site", "url": "https://candlewick.example.com/"}],
+        }
+    },
+    "PerformerChangeBody": {"without links": {"links": None}},
     "SignUpBody": {
         "a reseller in Germany": {
             "legal_name": "Erfurt Tickets GmbH",

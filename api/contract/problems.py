@@ -33,6 +33,23 @@ _UNKNOWN_PLACES: Final[Json] = {
     "areas?": _places("pit"),
     "price_levels?": _places("gold"),
 }
+_SHOWS_TO_COME: Final[Json] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"show": _TEXT, "name": _TEXT, "starts_at": _MOMENT},
+        "required": ["show", "name", "starts_at"],
+    },
+    "examples": [
+        [
+            {
+                "show": "shw_dev_00f3a1c05e9b7d24",
+                "name": "First Light",
+                "starts_at": "2027-03-01T19:00:00Z",
+            }
+        ]
+    ],
+}
 _OR_NULL: Final[Json] = {"type": ["integer", "null"], "examples": [1204]}
 
 MEMBERS: Final[Mapping[ProblemKind, Json]] = {
@@ -78,6 +95,8 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
     ProblemKind.BLOCKS_REFUSED: {"seats": _LABELS, "areas": _places("floor")},
+    ProblemKind.SHOWS_TO_COME: {"shows": _SHOWS_TO_COME},
+    ProblemKind.STILL_SELLING: {"shows": _SHOWS_TO_COME},
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,
@@ -88,6 +107,14 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.UNKNOWN_SEATS: _UNKNOWN_PLACES,
     ProblemKind.UNKNOWN_AREAS: _UNKNOWN_PLACES,
     ProblemKind.UNKNOWN_PRICE_LEVELS: _UNKNOWN_PLACES,
+    ProblemKind.INVALID_SHEET: {
+        "problems": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/ProblemInSheet"},
+            "examples": [[{"line": 17, "column": "starts_at", "reason": "is missing"}]],
+        },
+        "more_problems": _count(0),
+    },
     ProblemKind.INVALID_SEATING_PLAN: {"more?": _count(12)},
     ProblemKind.UNAVAILABLE: {"redis?": _words("ok"), "postgresql?": _words("does not answer")},
 }

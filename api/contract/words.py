@@ -36,6 +36,7 @@ TAGS: Final[dict[str, str]] = {
     "shows": "Put shows on sale, list them, look at them.",
     "events": "What is promoted, and its performers: keep them, find them, look at them.",
     "venues": "Places, and the dated ways to set them up.",
+    "spreadsheets": "Import shows and prices from CSV or XLSX, all or none; export them.",
     "availability": "What is open, held, sold and withheld: counts, seat map, seat by seat.",
     "house": "Places that the house withholds from sale, and gives back.",
     "holds": "Claim places for a buyer until a deadline; change the selection, give it back.",

@@ -105,7 +105,7 @@ VENUE_COLUMNS: Final = (
 
 
 def event_page(
-    row: Mapping[str, Any], bill: Iterable[tuple[int, str]], reseller: str, ids: Ids
+    row: Mapping[Any, Any], bill: Iterable[tuple[int, str]], reseller: str, ids: Ids
 ) -> EventPage:
     """Return the page of a row of `events`.
 
@@ -125,7 +125,7 @@ def event_page(
     )
 
 
-def performer_page(row: Mapping[str, Any], ids: Ids) -> PerformerPage:
+def performer_page(row: Mapping[Any, Any], ids: Ids) -> PerformerPage:
     """Return the page of a row of `performers`."""
     return PerformerPage(
         performer=ids.entity(Prefix.PERFORMER, row["id"]),
@@ -137,7 +137,7 @@ def performer_page(row: Mapping[str, Any], ids: Ids) -> PerformerPage:
     )
 
 
-def venue_page(row: Mapping[str, Any], ids: Ids) -> VenuePage:
+def venue_page(row: Mapping[Any, Any], ids: Ids) -> VenuePage:
     """Return the page of a row of `venues`."""
     return VenuePage(
         venue=ids.entity(Prefix.VENUE, row["id"]),

@@ -1,6 +1,7 @@
 """A seating plan that is being edited: found by names, changed in place, and written as a plan."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from statistics import median_low
 from typing import Any, Final
 
@@ -49,7 +50,7 @@ class _Row:
 
     def spacing(self) -> float:
         xs = sorted({seat.position.x for seat in self.seats})
-        gaps = [b - a for a, b in zip(xs, xs[1:], strict=False)]
+        gaps = [b - a for a, b in pairwise(xs)]
         return median_low(gaps) if gaps else SEAT_SPACING
 
 

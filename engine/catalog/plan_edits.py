@@ -43,7 +43,7 @@ class _Edit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_f
 
 
 class AddPlanRow(_Edit, frozen=True, kw_only=True, tag="add_row"):
-    """Put a row of seats in front of nobody: below a zone's last; a new zone, if there is none."""
+    """Put a row of seats below the last of a zone; where there is no such zone, make it."""
 
     zone: Name
     row: Label

@@ -70,6 +70,16 @@ class PlanBook:
         self._known.move_to_end(key)
         return known
 
+    async def seating_plan(self, reseller: EntityId, manifest: int) -> SeatingPlan:
+        """Return the same as a plan to work with. Raises as `plan`."""
+        packed = await self.plan(reseller, manifest)
+        async with asyncio.timeout(_TURN_TIMEOUT_S):
+            await self._turn.acquire()
+        try:
+            return await asyncio.to_thread(_unpacked, packed)
+        finally:
+            self._turn.release()
+
     async def _read(self, key: _Key) -> PackedPlan:
         known = self._known.get(key)
         if known is not None:
@@ -93,6 +103,10 @@ class PlanBook:
         while self._bytes > self._bytes_max and len(self._known) > 1:
             _, forgotten = self._known.popitem(last=False)
             self._bytes -= len(forgotten.gzipped)
+
+
+def _unpacked(packed: PackedPlan) -> SeatingPlan:
+    return msgspec.json.decode(packed.content(), type=SeatingPlan)
 
 
 def _packed(stored: str) -> PackedPlan:

@@ -6,18 +6,15 @@ adds the next version, and shows that are made from then on get it.
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.manifest import Manifest
 from engine.platform.ids import EntityId
 from engine.platform.tables import configuration_versions, configurations, manifests, venues
-
-VERSIONS_MAX: Final = 10_000
-"""Of one configuration."""
 
 _one = configuration_versions.c
 
@@ -121,31 +118,6 @@ async def list_versions(
     if before is not None:
         query = query.where(_one.version < before)
     return [_read(row) for row in await connection.execute(query)]
-
-
-async def find_by_manifest(
-    connection: AsyncConnection, configuration: EntityId, manifest: EntityId
-) -> Version | None:
-    """Return the version that was made with this manifest's id, None if there is none."""
-    query = _versions(configuration).where(_one.manifest_id == manifest)
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else _read(row)
-
-
-async def add_manifest(  # noqa: PLR0913, PLR0917 - a row's columns
-    connection: AsyncConnection,
-    reseller: EntityId,
-    manifest: EntityId,
-    name: str,
-    plan: object,
-    seat_count: int,
-) -> None:
-    """Keep a plan, decoded from JSON, as the manifest of this id."""
-    await connection.execute(
-        insert(manifests).values(
-            id=manifest, reseller_id=reseller, name=name, plan=plan, seat_count=seat_count
-        )
-    )
 
 
 def capacity_by_category(manifest: Manifest) -> tuple[CategoryCapacity, ...]:

@@ -5,7 +5,7 @@ to a type, none is taken away. No fact says who the buyer is: whoever may know a
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal
@@ -43,6 +43,7 @@ class FactType(StrEnum):
     SHOW_ARCHIVED = "show.archived"
     SHOW_RECOVERED = "show.recovered"
     QUEUE_DRAW_REVEALED = "queue.draw_revealed"
+    CONFIGURATION_VERSION_ADDED = "configuration.version_added"
     PAYOUT_PAID = "payout.paid"
 
 
@@ -232,6 +233,19 @@ class QueueDrawRevealed(Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class ConfigurationVersionAdded(Struct, frozen=True, kw_only=True):
+    """A venue's configuration has another version: for shows that are made from now on.
+
+    `valid_from` is the first day, at the venue, of shows that it is for.
+    """
+
+    venue: str
+    version: int
+    valid_from: date
+    capacity: int
+    seats: int
+
+
 class PayoutPaid(Struct, frozen=True, kw_only=True):
     """What was owed for a show was transferred."""
 
@@ -262,6 +276,7 @@ FactData = (
     | ShowArchived
     | ShowRecovered
     | QueueDrawRevealed
+    | ConfigurationVersionAdded
     | PayoutPaid
 )
 
@@ -293,6 +308,7 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_ARCHIVED: ShowArchived,
         FactType.SHOW_RECOVERED: ShowRecovered,
         FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
+        FactType.CONFIGURATION_VERSION_ADDED: ConfigurationVersionAdded,
         FactType.PAYOUT_PAID: PayoutPaid,
     }
 )

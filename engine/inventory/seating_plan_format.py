@@ -3,8 +3,8 @@
 The fields are those of `seating-plan.schema.json` in pretix, of its first version and of the
 newest, and some of our own: `capacity`, `category` and `area_id` make an area general admission;
 `accessible`, `companion_of` and `restricted_view` of a seat, `entrance` and `gate` of a zone are
-told to buyers. Field by field: docs/SEATING_PLANS.md. Absent and null are kept apart, so that a plan
-is written back as it came.
+told to buyers. Field by field: docs/SEATING_PLANS.md. Absent and null are kept apart, so that a
+plan is written back as it came.
 """
 
 from typing import Annotated, Final, Literal

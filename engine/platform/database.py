@@ -32,6 +32,7 @@ VISITED_SHOW_SETTING: Final = "onsale.visited_show"
 _CONNECT_TIMEOUT_S: Final = 5
 _COMMAND_TIMEOUT_S: Final = 10
 _POOL_TIMEOUT_S: Final = 5
+_PUBLIC_TIMEOUT_MS: Final = 2000
 _POOL_RECYCLE_S: Final = 1800
 # A process that is stopped inside a transaction must not keep a show's row locked for ever.
 _IDLE_IN_TRANSACTION: Final = "15s"
@@ -40,6 +41,7 @@ _SET: Final = text(
     "SELECT set_config(:name, :value, true),"
     f" set_config('{ACTOR_SETTING}', :actor, true), set_config('{ADDRESS_SETTING}', :address, true)"
 )
+_BOUND: Final = text("SELECT set_config('statement_timeout', :timeout_ms, true)")
 _PROBE: Final = text("SELECT 1")
 
 
@@ -184,3 +186,21 @@ async def local_transaction(
 
 def _watch(engine: AsyncEngine) -> AbstractContextManager[None]:
     return engine.breaker.watch() if isinstance(engine, GuardedEngine) else nullcontext()
+
+
+@asynccontextmanager
+async def public_transaction(
+    engine: AsyncEngine, *, timeout_ms: int = _PUBLIC_TIMEOUT_MS
+) -> AsyncGenerator[AsyncConnection]:
+    """Open a transaction of nobody's: it sees what is public, and no reseller's rows.
+
+    A statement that takes longer than `timeout_ms` is ended by the server.
+
+    Raises:
+        BreakerOpenError: the engine is guarded, and PostgreSQL has not answered lately.
+    """
+    async with AsyncExitStack() as stack:
+        with _watch(engine):
+            connection = await stack.enter_async_context(engine.begin())
+            await connection.execute(_BOUND, {"timeout_ms": str(timeout_ms)})
+        yield connection

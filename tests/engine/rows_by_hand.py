@@ -120,6 +120,30 @@ def a_catalogue(reseller: int, manifest: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
+    """Return a row for each table of the read model, in the order of their foreign keys."""
+    of, soon = {"reseller_id": reseller}, datetime(2099, 1, 1, tzinfo=UTC)
+    names = ("name", "show_name", "reseller_name", "venue", "city_key", "venue_key")
+    return {
+        "listings": {
+            "show_id": show,
+            "item_id": show,
+            "starts_at": soon,
+            "opens_at": soon,
+            "state": "on_sale",
+            "currency": "EUR",
+            "is_public": False,
+            "popularity": 0,
+            "words": "",
+            **dict.fromkeys(names, "Evening"),
+            **of,
+        },
+        "listing_counts": {"show_id": show, **of},
+        "pages": {"kind": "event", "id": show, "is_public": False, "document": {}, **of},
+        "catalog_marks": {"kind": "show", "id": show, **of},
+    }
+
+
 async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
     """Add an endpoint that is told nothing, with a delivery and its attempt."""
     now, endpoint = datetime.now(UTC), new_entity_id()

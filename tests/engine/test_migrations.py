@@ -98,6 +98,6 @@ async def test_a_log_in_that_is_no_superuser_can_migrate(servers: Stack, fresh: 
         assert await applied_revision(fresh) == newest_revision()
         await autocommit.execute(text(f"ALTER DATABASE {database} OWNER TO CURRENT_USER"))
         async with connect_once(fresh) as inside:
-            await inside.execute(text(f"DROP OWNED BY {operator}"))
+            await inside.execute(text(f"DROP OWNED BY {operator} CASCADE"))
             await inside.commit()
         await autocommit.execute(text(f"DROP ROLE {operator}"))

@@ -39,6 +39,13 @@ from engine.platform.tables.facts import (
     facts,
     told_shows,
 )
+from engine.platform.tables.finding import (
+    catalog_marks,
+    listing_counts,
+    listings,
+    pages,
+    search_words,
+)
 from engine.platform.tables.sealing import (
     data_keys,
 )
@@ -89,6 +96,7 @@ __all__ = (
     "area_sales",
     "buyer_erasures",
     "buyers",
+    "catalog_marks",
     "configuration_versions",
     "configurations",
     "conflicts",
@@ -102,6 +110,8 @@ __all__ = (
     "idempotency_keys",
     "invitations",
     "journal_entries",
+    "listing_counts",
+    "listings",
     "mailed_tokens",
     "manifests",
     "metadata",
@@ -112,6 +122,7 @@ __all__ = (
     "order_lines",
     "orders",
     "outgoing_mails",
+    "pages",
     "performers",
     "postings",
     "price_versions",
@@ -122,6 +133,7 @@ __all__ = (
     "refund_requests",
     "resellers",
     "returns",
+    "search_words",
     "seat_blocks",
     "sessions",
     "show_changes",

@@ -1,0 +1,214 @@
+"""The read model of what buyers find, kept from the tables: whatever has a mark is listed anew.
+
+Triggers mark what changes, in the change's transaction (`catalog_marks`). A worker takes marks and
+writes the rows of `listings` and `pages` that follow from them, all in one transaction: so what is
+committed is listed, however often a worker is killed. One worker at a time: a row that two make at
+once could end as the older of both had it.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from engine.catalog.page_rows import PAGE_KINDS, write_pages
+from engine.catalog.visibility import SHOW_IS_PUBLIC, SHOW_TURNS_PUBLIC_AT
+from engine.platform.ids import Ids
+
+_MARKS_AT_ONCE: Final = 500
+_LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale listings'))")
+_TAKE: Final = text(
+    "DELETE FROM catalog_marks WHERE no IN"
+    " (SELECT no FROM catalog_marks ORDER BY no LIMIT :most) RETURNING kind, id"
+)
+# What time alone makes public.
+_DUE: Final = (
+    text(
+        "WITH due AS (UPDATE listings SET turns_public_at = NULL WHERE turns_public_at <= now()"
+        " RETURNING reseller_id, show_id)"
+        " INSERT INTO catalog_marks (reseller_id, kind, id) SELECT reseller_id, 'show', show_id"
+        " FROM due"
+    ),
+    text(
+        "WITH due AS (UPDATE pages SET turns_public_at = NULL WHERE turns_public_at <= now()"
+        " RETURNING reseller_id, kind, id)"
+        " INSERT INTO catalog_marks (reseller_id, kind, id) SELECT reseller_id, kind, id FROM due"
+    ),
+)
+# What a mark makes of others, by its kind. Those that end in `_page` make none.
+_EXPANSIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "reseller": (
+        "SELECT reseller_id, 'event', id FROM events WHERE reseller_id = ANY({ids})",
+        "SELECT reseller_id, 'performer', id FROM performers WHERE reseller_id = ANY({ids})",
+        "SELECT reseller_id, 'venue_page', id FROM venues WHERE reseller_id = ANY({ids})",
+        "SELECT reseller_id, 'show', id FROM shows WHERE reseller_id = ANY({ids})",
+    ),
+    "venue": (
+        (
+            "SELECT shows.reseller_id, 'show', shows.id FROM shows JOIN configurations"
+            " ON configurations.id = configuration_id WHERE venue_id = ANY({ids})"
+        ),
+    ),
+    "event": (
+        "SELECT reseller_id, 'show', id FROM shows WHERE event_id = ANY({ids})",
+        (
+            "SELECT DISTINCT reseller_id, 'performer_page', performer_id FROM event_performers"
+            " WHERE event_id = ANY({ids})"
+        ),
+    ),
+    "performer": (
+        (
+            "SELECT reseller_id, 'event_page', event_id FROM event_performers"
+            " WHERE performer_id = ANY({ids})"
+        ),
+        (
+            "SELECT shows.reseller_id, 'show', shows.id FROM shows"
+            " JOIN event_performers USING (event_id) WHERE performer_id = ANY({ids})"
+        ),
+    ),
+    "show": (
+        (
+            "SELECT DISTINCT configurations.reseller_id, 'venue_page', venue_id FROM shows"
+            " JOIN configurations ON configurations.id = configuration_id"
+            " WHERE shows.id = ANY({ids})"
+        ),
+    ),
+}
+_IDS: Final = "CAST(:ids AS BIGINT[])"
+_EARTH_M: Final = "6371008.8"
+"""The mean radius, as IUGG has it."""
+
+
+def _words(weight: str, *texts: str) -> str:
+    joined = ", ' ', ".join(texts)
+    return f"setweight(to_tsvector('simple', unaccent(concat({joined}))), '{weight}')"
+
+
+_PLACE: Final = (
+    "CASE WHEN latitude IS NOT NULL THEN cube(ARRAY["
+    f"{_EARTH_M} * cos(radians(latitude)) * cos(radians(longitude)),"
+    f" {_EARTH_M} * cos(radians(latitude)) * sin(radians(longitude)),"
+    f" {_EARTH_M} * sin(radians(latitude))]) END"
+)
+_PERFORMERS: Final = (
+    "LEFT JOIN LATERAL (SELECT array_agg(performers.id ORDER BY billing_no) AS performer_ids,"
+    " array_agg(performers.name ORDER BY billing_no) AS performers FROM event_performers"
+    " JOIN performers ON performers.id = performer_id"
+    " WHERE event_performers.event_id = shows.event_id) AS bill ON true"
+)
+# Column by column, in the order of the table.
+_FRESH: Final[Mapping[str, str]] = {
+    "show_id": "shows.id",
+    "reseller_id": "shows.reseller_id",
+    "event_id": "shows.event_id",
+    "item_id": "coalesce(shows.event_id, shows.id)",
+    "venue_id": "venues.id",
+    "name": "coalesce(events.name, shows.name)",
+    "show_name": "shows.name",
+    "reseller_name": "resellers.name",
+    "type": "events.type",
+    "performer_ids": "coalesce(performer_ids, '{}')",
+    "performers": "coalesce(to_jsonb(performers), '[]')",
+    "picture": "events.pictures -> 0",
+    "venue": "coalesce(venues.name, shows.venue)",
+    "city": "venues.city",
+    "country": "venues.country",
+    "latitude": "latitude",
+    "longitude": "longitude",
+    "time_zone": "time_zone",
+    "starts_at": "starts_at",
+    "doors_at": "doors_at",
+    "duration_min": "duration_min",
+    "opens_at": "opens_at",
+    "closes_at": "closes_at",
+    "state": "shows.state",
+    "currency": "currency",
+    "is_public": SHOW_IS_PUBLIC,
+    "turns_public_at": SHOW_TURNS_PUBLIC_AT,
+    "popularity": "0",
+    "city_key": "lower(unaccent(coalesce(venues.city, '')))",
+    "venue_key": "lower(unaccent(coalesce(venues.name, shows.venue)))",
+    "words": " || ".join(
+        (
+            _words("A", "events.name", "shows.name", "array_to_string(performers, ' ')"),
+            _words("B", "coalesce(venues.name, shows.venue)"),
+            _words("C", "venues.city", "events.type"),
+            _words("D", "resellers.name"),
+        )
+    ),
+    "place": _PLACE,
+}
+_KEPT: Final = tuple(name for name in _FRESH if name not in {"show_id", "popularity"})
+
+
+def _row(prefix: str) -> str:
+    return "(" + ", ".join(f"{prefix}.{name}" for name in _KEPT) + ")"
+
+
+_LIST: Final = text(
+    f"INSERT INTO listings ({', '.join(_FRESH)}) SELECT {', '.join(_FRESH.values())}"  # noqa: S608
+    " FROM shows JOIN resellers ON resellers.id = shows.reseller_id"
+    " LEFT JOIN events ON events.id = shows.event_id"
+    " LEFT JOIN configurations ON configurations.id = shows.configuration_id"
+    f" LEFT JOIN venues ON venues.id = configurations.venue_id {_PERFORMERS}"
+    f" WHERE shows.id = ANY({_IDS})"
+    " ON CONFLICT (show_id) DO UPDATE SET changed_at = now(),"
+    f" {', '.join(f'{name} = excluded.{name}' for name in _KEPT)}"
+    f" WHERE {_row('listings')} IS DISTINCT FROM {_row('excluded')}"
+)
+_COUNT: Final = text(
+    "INSERT INTO listing_counts (show_id, reseller_id) SELECT show_id, reseller_id FROM listings"  # noqa: S608
+    f" WHERE show_id = ANY({_IDS}) ON CONFLICT DO NOTHING"
+)
+_UNLIST: Final = text(
+    f"DELETE FROM listings WHERE show_id = ANY({_IDS})"  # noqa: S608 - our own names
+    " AND NOT EXISTS (SELECT FROM shows WHERE shows.id = show_id)"
+)
+# Of what is public alone: nobody is led to a word that is not told yet.
+_LEARN: Final = text(
+    "INSERT INTO search_words SELECT DISTINCT word FROM listings,"  # noqa: S608 - our own names
+    " unnest(tsvector_to_array(words)) AS word"
+    f" WHERE show_id = ANY({_IDS}) AND is_public AND length(word) BETWEEN 3 AND 40"
+    " ON CONFLICT DO NOTHING"
+)
+
+
+async def keep_listings(engine: AsyncEngine, ids: Ids, *, most: int = _MARKS_AT_ONCE) -> int:
+    """List anew what has the oldest marks, as the recorder's role; return how many marks that were.
+
+    0: there are none, or another worker is at it.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
+    """
+    async with engine.begin() as connection:
+        if not (await connection.execute(_LOCK)).scalar_one():
+            return 0
+        for due in _DUE:
+            await connection.execute(due)
+        marks = (await connection.execute(_TAKE, {"most": most})).all()
+        marked: dict[str, set[int]] = defaultdict(set)
+        for kind, one in marks:
+            marked[kind].add(one)
+        await _expand(connection, marked)
+        for kind in PAGE_KINDS:
+            wanted = marked[kind] | marked[f"{kind}_page"]
+            if wanted:
+                await write_pages(connection, ids, kind, sorted(wanted))
+        if marked["show"]:
+            await _list(connection, sorted(marked["show"]))
+    return len(marks)
+
+
+async def _expand(connection: AsyncConnection, marked: Mapping[str, set[int]]) -> None:
+    for kind, queries in _EXPANSIONS.items():
+        for query in queries if marked.get(kind) else ():
+            told = f"INSERT INTO catalog_marks (reseller_id, kind, id) {query.format(ids=_IDS)}"
+            await connection.execute(text(told), {"ids": sorted(marked[kind])})
+
+
+async def _list(connection: AsyncConnection, shows: list[int]) -> None:
+    for statement in (_UNLIST, _LIST, _COUNT, _LEARN):
+        await connection.execute(statement, {"ids": shows})
