@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
-from litestar.openapi.spec import Operation, Parameter, Schema
+from litestar.openapi.spec import Operation, Parameter, RequestBody, Schema
 
 from api.deprecation import Deprecated
 from api.inputs import Body
@@ -61,6 +61,7 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     anybody: bool = False,
     body: type[Body] | None = None,
     body_required: bool = True,
+    other_body: RequestBody | None = None,
     key: KeyUse = "none",
     queued: TokenUse = "none",
     problems: Iterable[ProblemKind] = (),
@@ -76,12 +77,16 @@ def describe(  # noqa: PLR0913 - what a route says of itself
         kinds += (ProblemKind.UNAUTHORIZED, ProblemKind.INSUFFICIENT_SCOPE)
     if body is not None:
         kinds += _WITH_BODY
+    elif other_body is not None:  # one that is no JSON
+        kinds += [kind for kind in _WITH_BODY if kind is not ProblemKind.MALFORMED_JSON]
     if key != "none":
         kinds += _WITH_KEY
 
     @dataclass
     class Described(ScopedOperation):
         def __post_init__(self) -> None:
+            if other_body is not None:
+                self.request_body = other_body
             if queued != "none":
                 self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":

@@ -17,33 +17,22 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 
 def describe_import(scope: Scope, example: str) -> type[ScopedOperation]:
     """Return how a route that takes a sheet documents itself; `example` is one as CSV."""
-    described = describe(
+    text = cast("Schema", {"type": "string", "examples": [example]})
+    binary = cast("Schema", {"type": "string", "format": "binary"})
+    sheet = RequestBody(
+        required=True,
+        content={CSV: OpenAPIMediaType(schema=text), XLSX: OpenAPIMediaType(schema=binary)},
+    )
+    return describe(
         scope=scope,
+        other_body=sheet,
         key="honoured",
         problems=(
             ProblemKind.INVALID_SHEET,
-            ProblemKind.REQUEST_TIMEOUT,
-            ProblemKind.BODY_TOO_LARGE,
-            ProblemKind.UNSUPPORTED_MEDIA_TYPE,
             ProblemKind.REQUEST_UNDER_WAY,
             ProblemKind.KEY_REUSED,
         ),
     )
-
-    class Taking(described):
-        def __post_init__(self) -> None:
-            super().__post_init__()
-            text = cast("Schema", {"type": "string", "examples": [example]})
-            binary = cast("Schema", {"type": "string", "format": "binary"})
-            self.request_body = RequestBody(
-                required=True,
-                content={
-                    CSV: OpenAPIMediaType(schema=text),
-                    XLSX: OpenAPIMediaType(schema=binary),
-                },
-            )
-
-    return Taking
 
 
 async def read_sheet_body(request: ApiRequest) -> tuple[bytes, bool]:

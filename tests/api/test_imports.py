@@ -1,0 +1,200 @@
+"""Shows from spreadsheets: every problem by line and column, and all of a sheet or nothing."""
+
+import asyncio
+import csv
+import io
+import secrets
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from openpyxl import Workbook
+
+from ops.stack import Stack
+from tests.api.conftest import new_key
+from tests.api.front_desk import FrontDesk, Json, problem, small_plan
+
+_CSV = "text/csv; charset=utf-8"
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_COLUMNS = (
+    "venue", "configuration", "configuration_version", "event", "name", "starts_at", "doors_at",
+    "duration_min", "opens_at", "closes_at", "currency", "tax_bps", "max_per_hold", "visibility",
+    "state", "price:vip", "price:Standard", "price:standing",
+)  # fmt: skip
+_FIRST_DAY = datetime(2027, 1, 1)  # noqa: DTZ001 - local at the venue
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def promoter(stack: Stack) -> Iterator[FrontDesk]:
+    """A reseller with a venue in Berlin, which has a configuration, and an event."""
+    desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Promoter")))
+    with desk.http:
+        venue = _made(
+            desk.post(
+                "/v1/venues",
+                {
+                    "name": "Studio",
+                    "address": {"line_1": "Domplatz 1", "postal_code": "99084", "city": "Erfurt"},
+                    "country": "DE",
+                    "time_zone": "Europe/Berlin",
+                },
+            )
+        )["venue"]
+        configuration = _made(
+            desk.post(f"/v1/venues/{venue}/configurations", {"name": "In rows"})
+        )["configuration"]
+        version = {"plan": small_plan(), "valid_from": "2026-01-01"}
+        _made(desk.post(f"/v1/configurations/{configuration}/versions", version))
+        _made(desk.post("/v1/events", {"name": "First Light", "type": "concert"}))
+        yield desk
+
+
+def _made(response: httpx.Response) -> Json:
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+def _row(n: int, **changes: Any) -> Row:  # noqa: ANN401 - any cell
+    """Return a show: two a day, in the afternoon and in the evening."""
+    starts = _FIRST_DAY + timedelta(days=n // 2, hours=15 if n % 2 else 20)
+    return {
+        "venue": "Studio",
+        "configuration": "In rows",
+        "event": "First Light",
+        "name": f"First Light, {n}",
+        "starts_at": starts,
+        "duration_min": 120,
+        "opens_at": datetime(2026, 12, 1, 10),  # noqa: DTZ001 - local at the venue
+        "currency": "EUR",
+        "tax_bps": 1900,
+        "state": "draft",
+        "price:vip": 95.5,
+        "price:Standard": 30,
+        "price:standing": 20,
+    } | changes
+
+
+def _csv(rows: list[Row], *more: str) -> bytes:
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, delimiter=";")
+    columns = (*_COLUMNS, *more)
+    writer.writerow(columns)
+    for row in rows:
+        cells = (row.get(column, "") for column in columns)
+        writer.writerow([f"{c:%Y-%m-%d %H:%M}" if isinstance(c, datetime) else c for c in cells])
+    return written.getvalue().encode("utf-8-sig")
+
+
+def _xlsx(rows: list[Row], *more: str) -> bytes:
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("Shows")
+    columns = (*_COLUMNS, *more)
+    sheet.append(columns)
+    for row in rows:
+        sheet.append([row.get(column) for column in columns])
+    written = io.BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+_FORMS = {_CSV: _csv, _XLSX: _xlsx}
+
+
+def _send(
+    desk: FrontDesk, content: bytes, form: str = _CSV, *, dry: bool = False, key: str | None = None
+) -> httpx.Response:
+    return desk.http.post(
+        f"/v1/imports/shows?dry_run={'true' if dry else 'false'}",
+        content=content,
+        headers={"Content-Type": form, "Idempotency-Key": key or secrets.token_hex(8)},
+    )
+
+
+def _shows(desk: FrontDesk) -> int:
+    return len(desk.get("/v1/shows?limit=200").json()["shows"])
+
+
+_MISTAKES: dict[int, tuple[Row, str, str]] = {
+    10: ({"venue": "Studoi"}, "venue", "you have no venue “Studoi”: is “Studio” meant?"),
+    20: (
+        {"configuration": "Opera"},
+        "configuration",
+        "you have no configuration “Opera”: add it first, or name one that is there",
+    ),
+    30: ({"event": "Frist Light"}, "event", "you have no event “Frist Light”: is “First Light”"),
+    40: (
+        {"starts_at": datetime(2027, 3, 28, 2, 30)},  # noqa: DTZ001 - as above
+        "starts_at",
+        "2027-03-28 02:30 does not exist at the venue (Europe/Berlin): clocks are put forward "
+        "then; write 2027-03-28 03:30",
+    ),
+    50: (
+        {"starts_at": datetime(2027, 10, 31, 2, 30)},  # noqa: DTZ001 - as above
+        "starts_at",
+        "2027-10-31 02:30 comes twice at the venue (Europe/Berlin): clocks are put back then; "
+        "write 2027-10-31T02:30:00+02:00 or 2027-10-31T02:30:00+01:00",
+    ),
+    60: ({"starts_at": "in May"}, "starts_at", "“in May” is not a time: write 2027-03-28 20:00"),
+    70: ({"opens_at": "2027-02-30 10:00"}, "opens_at", "there is no such day or time as 2027-02-30"),
+    80: ({"starts_at": ""}, "starts_at", "is missing"),
+    90: ({"price:Standard": ""}, "price:standard", "the price is missing; 0 is free of charge"),
+    100: ({"price:vip": 39.905}, "price:vip", "“39.905” has 3 decimals, EUR has 2"),
+    110: ({"price:vip": "free"}, "price:vip", "“free” is not a price: write it as 1234.50"),
+    120: (
+        {"closes_at": datetime(2026, 11, 30, 10)},  # noqa: DTZ001 - as above
+        "closes_at",
+        "must be after opens_at",
+    ),
+    130: (
+        {"doors_at": "2027-03-06 20:30"},
+        "doors_at",
+        "must not be after starts_at",
+    ),
+    140: ({"currency": "Euro"}, "currency", "“Euro” is no currency: write three capitals, as EUR"),
+    150: ({"tax_bps": 12000}, "tax_bps", "“12000” is not a whole number from 0 to 10000"),
+    160: ({"state": "sold"}, "state", "“sold” is not one of: draft, announced, on_sale"),
+    170: (
+        {"configuration_version": 7},
+        "configuration_version",
+        "“In rows” has no version 7; it has 1",
+    ),
+    180: (
+        {"starts_at": _row(177)["starts_at"]},
+        "starts_at",
+        "at that time line 179 is at “Studio”, from 2027-03-30 15:00 to 17:00: move one of them",
+    ),
+    190: (_row(187), "", "is the same show as line 189: take one of them out"),
+}
+"""By line: what is wrong with it, the column that is named, and how the reason begins."""
+
+
+@pytest.mark.parametrize("form", [_CSV, _XLSX])
+def test_a_thousand_shows_with_twenty_mistakes_get_twenty_messages_and_nothing_is_imported(
+    promoter: FrontDesk, form: str
+) -> None:
+    """Each by its line and column, in the order of the lines; a dry run says the same."""
+    rows = [_row(n, **_MISTAKES.get(n + 2, ({}, "", ""))[0]) for n in range(1000)]
+    content = _FORMS[form](rows, "colour")
+    before = _shows(promoter)
+    refused = _send(promoter, content, form)
+    assert problem(refused) == "invalid-sheet"
+    found = refused.json()["problems"]
+    expected = {1: ("colour", "there is no such column: take it out, or name it as one of show")}
+    expected |= {line: mistake[1:] for line, mistake in _MISTAKES.items()}
+    assert [(one["line"], one["column"]) for one in found] == [
+        (line, column) for line, (column, _) in sorted(expected.items())
+    ]
+    assert len(found) == 20
+    for one in found:
+        assert one["reason"].startswith(expected[one["line"]][1]), one
+    assert refused.json()["more_problems"] == 0
+    assert _shows(promoter) == before
+    dry = _send(promoter, content, form, dry=True)
+    assert dry.status_code == 200
+    told = dry.json()
+    assert (told["dry_run"], told["lines"], told["shows"]) == (True, 1000, [])
+    assert told["problems"] == found
