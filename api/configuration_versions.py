@@ -134,29 +134,29 @@ async def list_all(
 
 
 @get(
-    "/{configuration:str}/versions/{version:str}",
+    "/{configuration:str}/versions/{version_no:str}",
     summary="Look at a version",
     operation_class=describe(scope=Scope.CATALOG_READ, problems=_NO_VERSION),
 )
 async def look(
-    request: ApiRequest, configuration: FromPath[str], version: FromPath[str]
+    request: ApiRequest, configuration: FromPath[str], version_no: FromPath[str]
 ) -> VersionAnswer:
     """Tell of a version: since when it is valid, and what its categories have."""
     check_query(request)
     named = parse_configuration(request, configuration)
     return tell_version(
-        await _version(request, named, _read_number(version)), runtime_of(request).ids
+        await _version(request, named, _read_number(version_no)), runtime_of(request).ids
     )
 
 
 @get(
-    "/{configuration:str}/versions/{version:str}/seating-plan",
+    "/{configuration:str}/versions/{version_no:str}/seating-plan",
     summary="Export a version's seating plan",
     media_type=MediaType.JSON,
     operation_class=describe(scope=Scope.CATALOG_READ, problems=_NO_VERSION),
 )
 async def export(
-    request: ApiRequest, configuration: FromPath[str], version: FromPath[str]
+    request: ApiRequest, configuration: FromPath[str], version_no: FromPath[str]
 ) -> Response[dict[str, object]]:
     """Give the seating plan back, in the format that plans are sent in.
 
@@ -164,7 +164,7 @@ async def export(
     """
     check_query(request)
     named = parse_configuration(request, configuration)
-    found = await _version(request, named, _read_number(version))
+    found = await _version(request, named, _read_number(version_no))
     with store_failures():
         plan = await runtime_of(request).plans.plan(request.user, found.manifest_id)
     kept = Kept(f'W/"{plan.digest}"', _NEVER_CHANGES)

@@ -107,6 +107,45 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
     "ShowChangeBody": {
         "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
         "no limit in time": {"closes_at": None},
+    "VenueBody": {
+        "a sports hall": {
+            "name": "Riethsporthalle",
+            "address": {"line_1": "Essener Straße 20", "postal_code": "99089", "city": "Erfurt"},
+            "country": "DE",
+            "latitude": 50.9981,
+            "longitude": 11.0167,
+            "time_zone": "Europe/Berlin",
+            "contacts": [{"name": "Ada Abendroth", "role": "house manager"}],
+            "accessibility": "Step-free from the tram.",
+            "pictures": [_PICTURE],
+        }
+    },
+    "VenueChangeBody": {"how one gets in": {"accessibility": "Step-free by entrance B."}},
+    "ConfigurationBody": {
+        "seats and an open floor": {"name": "Open floor", "description": "Tiers and standing."}
+    },
+    "ConfigurationChangeBody": {"another name": {"name": "Pit"}},
+    "CopyBody": {"for the season to come": {"name": "Open floor 2028"}},
+    "VersionBody": {
+        "a compact table": {
+            "table": "section,row,from,to,category,area,capacity\n"
+            "Hall,A,1,8,VIP,,\nHall,B,1,10,Standard,,\n,,,,Standing,Floor,200\n",
+            "valid_from": "2027-01-01",
+        },
+        "a seating plan": {"plan": _PLAN, "note": "as measured"},
+        "small edits of the last one": {
+            "edits": [
+                {"edit": "remove_row", "zone": "Hall", "row": "B"},
+                {"edit": "set_attributes", "seats": ["Hall-A-1"], "accessible": True},
+            ],
+            "note": "first tier removed",
+        },
+    },
+    "ChangeBody": {
+        "a version that there is": {"version": 1},
+        "small edits of the last one": {
+            "edits": [{"edit": "set_capacity", "area": "floor", "capacity": 150}]
+        },
     },
     "EventBody": {
         "a concert": {

@@ -226,4 +226,4 @@ async def _found(connection: AsyncConnection, venue: EntityId) -> Venue:
 
 
 def _read(row: Mapping[Any, Any]) -> Venue:
-    return msgspec.convert({**row}, Venue)
+    return msgspec.convert({str(name): value for name, value in row.items()}, Venue)

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from typing import Any, cast
 
 import httpx
@@ -22,6 +23,7 @@ _RULES: Json = {"opens_at": "2020-01-01T00:00:00Z", "rate": 20, "checkout_max": 
 
 
 _THERE_WITHIN_S = 15
+_numbers = count(1)
 
 
 class CannotMakeError(AssertionError):
@@ -208,11 +210,30 @@ def _delivery(party: Party) -> str:
     return found
 
 
+def _configuration(party: Party) -> str:
+    venue = party.ids_for("/v1/venues/{venue}")["venue"]
+    path = "/v1/venues/{venue}/configurations"
+    made = party.ask("post", path, filled(path, {"venue": venue}))
+    assert made.status_code == 201, made.text
+    return made.json()["configuration"]
+
+
+def _version_no(party: Party) -> str:
+    """Add versions, one more each time: a number that one party has is none of another's."""
+    path = "/v1/configurations/{configuration}/versions"
+    address = filled(path, party.ids_for(path))
+    answers = [party.ask("post", path, address) for _ in range(next(_numbers))]
+    assert answers[-1].status_code == 201, answers[-1].text
+    return str(answers[-1].json()["version"])
+
+
 MAKERS: dict[str, Callable[[Party], str]] = {
     "show": _show,
     "hold": _hold,
     "order": _order,
     "delivery": _delivery,
+    "configuration": _configuration,
+    "version_no": _version_no,
 }
 """How an id is made that has no collection to post to, or needs more than an example."""
 
