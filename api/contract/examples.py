@@ -104,9 +104,6 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "plan": _PLAN,
         }
     },
-    "ShowChangeBody": {
-        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
-        "no limit in time": {"closes_at": None},
     "VenueBody": {
         "a sports hall": {
             "name": "Riethsporthalle",
@@ -146,6 +143,10 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         "small edits of the last one": {
             "edits": [{"edit": "set_capacity", "area": "floor", "capacity": 150}]
         },
+    },
+    "ShowChangeBody": {
+        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
+        "no limit in time": {"closes_at": None},
     },
     "EventBody": {
         "a concert": {
