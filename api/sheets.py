@@ -1,21 +1,29 @@
 """Spreadsheets: shows are imported from them, all or none, and exported to them."""
 
+import asyncio
 import hashlib
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
 
-from litestar import Response, Router, post
+from litestar import Response, Router, get, post
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
 
 from api.context import ApiRequest, runtime_of
+from api.documents import describe
+from api.paging import Cursor, read_cursor
 from api.problems import ProblemError, ProblemKind
 from api.queueing import OneAtATime
 from api.reading import check_query, optional_key
 from api.repeating import Keeper, answer_once
-from api.sheet_files import SHEET_BYTES_MAX, describe_import, read_sheet_body
+from api.sheet_files import CSV, SHEET_BYTES_MAX, XLSX, describe_import, read_sheet_body
 from api.written import written_json
+from engine.catalog.sheets.csv_sheet import write_csv
+from engine.catalog.sheets.show_export import export_shows
 from engine.catalog.sheets.show_import import ShowImport, ShowsImported
+from engine.catalog.sheets.table import LINES_MAX
+from engine.catalog.sheets.xlsx_sheet import write_xlsx
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, Ids, Prefix, fingerprint, new_entity_id
 from engine.tenancy.principals import Scope
@@ -27,6 +35,10 @@ _EXAMPLE: Final = (
 
 DryRun = Annotated[
     bool, QueryParameter(description="Make nothing, and tell what is wrong with the sheet.")
+]
+
+SheetFormat = Annotated[
+    Literal["csv", "xlsx"], QueryParameter(name="format", description="Of the file.")
 ]
 
 
@@ -139,4 +151,46 @@ def _invalid_sheet(answer: ShowsImportedAnswer) -> ProblemError:
     )
 
 
-router = Router(path="/v1/imports", tags=["spreadsheets"], route_handlers=[import_shows])
+@get(
+    "/shows",
+    summary="Export shows as a spreadsheet",
+    media_type="text/csv",
+    operation_class=describe(scope=Scope.SHOWS_READ),
+)
+async def export_shows_as_sheet(
+    request: ApiRequest, sheet_format: SheetFormat = "csv", cursor: Cursor = None
+) -> Response[bytes]:
+    """Give shows that were made from configurations, by their start: 5 000 at most.
+
+    If there are more, the header `Onsale-Next-Cursor` has the cursor of the next sheet.
+    """
+    check_query(request, "format", "cursor")
+    runtime = runtime_of(request)
+    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
+    with store_failures():
+        columns, rows = await export_shows(
+            runtime.app_engine, runtime.ids, request.user, after=after
+        )
+    content = await asyncio.to_thread(_written, columns, rows, sheet_format)
+    headers = {"Content-Disposition": f'attachment; filename="shows.{sheet_format}"'}
+    if len(rows) == LINES_MAX:
+        headers["Onsale-Next-Cursor"] = rows[-1][0]
+    return Response(content, media_type=CSV if sheet_format == "csv" else XLSX, headers=headers)
+
+
+def _written(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], sheet_format: Literal["csv", "xlsx"]
+) -> bytes:
+    if sheet_format == "csv":
+        return write_csv(columns, rows)
+    return write_xlsx("Shows", columns, rows)
+
+
+router = Router(
+    path="/v1",
+    tags=["spreadsheets"],
+    route_handlers=[
+        Router(path="/imports", route_handlers=[import_shows]),
+        Router(path="/exports", route_handlers=[export_shows_as_sheet]),
+    ],
+)

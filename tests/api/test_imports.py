@@ -4,13 +4,14 @@ import asyncio
 import csv
 import io
 import secrets
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 
 from ops.stack import Stack
 from tests.api.conftest import new_key
@@ -44,9 +45,9 @@ def promoter(stack: Stack) -> Iterator[FrontDesk]:
                 },
             )
         )["venue"]
-        configuration = _made(
-            desk.post(f"/v1/venues/{venue}/configurations", {"name": "In rows"})
-        )["configuration"]
+        configuration = _made(desk.post(f"/v1/venues/{venue}/configurations", {"name": "In rows"}))[
+            "configuration"
+        ]
         version = {"plan": small_plan(), "valid_from": "2026-01-01"}
         _made(desk.post(f"/v1/configurations/{configuration}/versions", version))
         _made(desk.post("/v1/events", {"name": "First Light", "type": "concert"}))
@@ -129,17 +130,19 @@ _MISTAKES: dict[int, tuple[Row, str, str]] = {
     40: (
         {"starts_at": datetime(2027, 3, 28, 2, 30)},  # noqa: DTZ001 - as above
         "starts_at",
-        "2027-03-28 02:30 does not exist at the venue (Europe/Berlin): clocks are put forward "
-        "then; write 2027-03-28 03:30",
+        "2027-03-28 02:30 does not exist at the venue (Europe/Berlin): clocks are put forward",
     ),
     50: (
         {"starts_at": datetime(2027, 10, 31, 2, 30)},  # noqa: DTZ001 - as above
         "starts_at",
-        "2027-10-31 02:30 comes twice at the venue (Europe/Berlin): clocks are put back then; "
-        "write 2027-10-31T02:30:00+02:00 or 2027-10-31T02:30:00+01:00",
+        "2027-10-31 02:30 comes twice at the venue (Europe/Berlin): clocks are put back then",
     ),
     60: ({"starts_at": "in May"}, "starts_at", "“in May” is not a time: write 2027-03-28 20:00"),
-    70: ({"opens_at": "2027-02-30 10:00"}, "opens_at", "there is no such day or time as 2027-02-30"),
+    70: (
+        {"opens_at": "2027-02-30 10:00"},
+        "opens_at",
+        "there is no such day or time as",
+    ),
     80: ({"starts_at": ""}, "starts_at", "is missing"),
     90: ({"price:Standard": ""}, "price:standard", "the price is missing; 0 is free of charge"),
     100: ({"price:vip": 39.905}, "price:vip", "“39.905” has 3 decimals, EUR has 2"),
@@ -198,3 +201,94 @@ def test_a_thousand_shows_with_twenty_mistakes_get_twenty_messages_and_nothing_i
     told = dry.json()
     assert (told["dry_run"], told["lines"], told["shows"]) == (True, 1000, [])
     assert told["problems"] == found
+
+
+@pytest.mark.parametrize("form", [_CSV, _XLSX])
+def test_a_sheet_without_mistakes_is_imported_whole_and_once(
+    promoter: FrontDesk, form: str
+) -> None:
+    """A dry run makes nothing; the same key gets the same shows; another sheet needs another."""
+    first, count = (1200, 1000) if form == _CSV else (2400, 120)
+    rows = [_row(n) for n in range(first, first + count)]
+    content = _FORMS[form](rows)
+    dry = _send(promoter, content, form, dry=True).json()
+    assert (dry["lines"], dry["problems"], dry["shows"]) == (count, [], [])
+    key = secrets.token_hex(8)
+    made = _send(promoter, content, form, key=key)
+    assert made.status_code == 201, made.text
+    shows = made.json()["shows"]
+    assert [one["line"] for one in shows] == list(range(2, count + 2))
+    again = _send(promoter, content, form, key=key)
+    assert (again.status_code, again.json()) == (201, made.json())
+    assert problem(_send(promoter, _FORMS[form](rows[:2]), form, key=key)) == "key-reused"
+    told = promoter.get(f"/v1/shows/{shows[1]['show']}").json()
+    assert told["name"] == f"First Light, {first + 1}"
+    assert (told["state"], told["currency"], told["venue"]) == ("draft", "EUR", "Studio")
+    assert told["configuration_version"] == 1
+    face_values = {one["price_level"]: one["price"]["face_value"] for one in told["price_levels"]}
+    assert face_values == {"vip": 9550, "standard": 3000, "standing": 2000}
+    twice = _send(promoter, content, form)
+    assert problem(twice) == "invalid-sheet"
+    assert len(twice.json()["problems"]) == count
+    assert "the show “First Light, " in twice.json()["problems"][0]["reason"]
+
+
+def test_a_show_that_is_not_a_draft_is_opened(promoter: FrontDesk) -> None:
+    """It sells as any other."""
+    row = _row(2000, state="on_sale", opens_at="2020-01-01T10:00:00Z", starts_at="2098-05-01 20:00")
+    [made] = _made(_send(promoter, _csv([row])))["shows"]
+    deadline = time.monotonic() + 20
+    while (held := _hold(promoter, made["show"])).status_code == 503:
+        assert time.monotonic() < deadline, held.text
+        time.sleep(0.1)
+    assert held.status_code == 201, held.text
+
+
+def _hold(desk: FrontDesk, show: str) -> httpx.Response:
+    return desk.post(f"/v1/shows/{show}/holds", {"seats": ["A-1"], "buyer": "b-1"})
+
+
+def test_what_is_no_sheet_is_refused_with_the_way_out(promoter: FrontDesk) -> None:
+    """By the problem of the sheet, by its media type, or by its size."""
+    told = _send(promoter, b"\xff\xfev\x00", _CSV).json()["problems"]
+    assert told == [
+        {"line": 1, "column": "", "reason": "the file is UTF-16: save it as “CSV UTF-8”"}
+    ]
+    assert problem(_send(promoter, b"PK", _XLSX)) == "invalid-sheet"
+    assert problem(_send(promoter, b"{}", "application/json")) == "unsupported-media-type"
+    assert problem(_send(promoter, b"a" * (8 * 2**20 + 1))) == "body-too-large"
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_what_is_exported_can_be_imported(promoter: FrontDesk, form: str) -> None:
+    """As it is, every line is a show that is there; as new shows of another year, too."""
+    name = "=HYPERLINK(1)"
+    year = 2090 if form == "csv" else 2092
+    row = _row(0, name=name, starts_at=f"{year}-05-01 20:00", doors_at=f"{year}-05-01 19:00")
+    _made(_send(promoter, _csv([row | {"closes_at": f"{year}-05-01 21:00"}])))
+    exported = promoter.get(f"/v1/exports/shows?format={form}")
+    media_type = exported.headers["content-type"].partition(";")[0]
+    assert exported.headers["content-disposition"] == f'attachment; filename="shows.{form}"'
+    again = _send(promoter, exported.content, media_type, dry=True).json()
+    assert again["problems"] == []
+    assert again["unchanged"] == again["lines"] > 0
+    rows = _read_csv(exported.content) if form == "csv" else _read_xlsx(exported.content)
+    new = [{**one, "show": ""} for one in rows if one["starts_at"].startswith(f"{year}-")]
+    for one in new:
+        assert one["name"] == ("'" if form == "csv" else "") + name
+        one["starts_at"] = one["starts_at"].replace(str(year), str(year + 1))
+        one["doors_at"] = one["closes_at"] = ""
+    assert [len(new), new[0]["price:vip"], new[0]["duration_min"]] == [1, "95.50", "120"]
+    [made] = _made(_send(promoter, _FORMS[_CSV](new)))["shows"]
+    assert promoter.get(f"/v1/shows/{made['show']}").json()["name"] == name
+
+
+def _read_csv(content: bytes) -> list[Row]:
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def _read_xlsx(content: bytes) -> list[Row]:
+    sheet: Any = load_workbook(io.BytesIO(content)).worksheets[0]
+    heading, *rows = ([str(cell.value or "") for cell in row] for row in sheet.iter_rows())
+    assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+    return [dict(zip(heading, row, strict=True)) for row in rows]
