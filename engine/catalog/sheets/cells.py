@@ -15,8 +15,8 @@ from engine.catalog.sheets.table import Line, Problems
 
 YEAR_MIN: Final = 2000
 YEAR_MAX: Final = 2200
-_LOCAL: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2})(:\d{2}(?:\.0+)?)?")
-_WITH_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*(?:[zZ]|[+-]\d{2}:\d{2})")
+_LOCAL: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(:\d{2}(?:\.0+)?)?")
+_WITH_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*(?:[zZ]|[+-]\d{2}:\d{2})")
 _WHOLE: Final = re.compile(r"\d{1,18}")
 _AMOUNT: Final = re.compile(r"(\d{1,15})(?:[.,](\d{1,15}))?")
 _TIME_EXAMPLE: Final = "2027-03-28 20:00"

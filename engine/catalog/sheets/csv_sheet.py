@@ -72,8 +72,13 @@ def _separator(text: str) -> str:
 
 def _plain(cell: str) -> str:
     cell = cell.strip()
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA_STARTS) else cell
+    return cell[1:] if cell.startswith("'") and _is_formula(cell) else cell
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    return f"'{cell}" if _is_formula(cell) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    """Tell whether a program takes a text for one, now or without apostrophes in front."""
+    return cell.lstrip("'").startswith(_FORMULA_STARTS)

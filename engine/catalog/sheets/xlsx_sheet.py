@@ -17,10 +17,11 @@ from openpyxl.cell import WriteOnlyCell
 
 from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX, Sheet, SheetError, make_sheet
 
-_UNPACKED_BYTES_MAX: Final = 64 * 1024 * 1024
+_UNPACKED_BYTES_MAX: Final = 32 * 1024 * 1024
 _PARTS_MAX: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024
 _ROWS_MAX: Final = 2 * LINES_MAX
+_CELLS_MAX: Final = _ROWS_MAX * COLUMNS_MAX
 _DECLARES: Final = tuple("<!DOCTYPE".encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be"))
 _BAD: Final = "this can't be read as XLSX: save it again as “Excel workbook (.xlsx)”"
 
@@ -105,10 +106,15 @@ def _unpacked(given: zipfile.ZipFile, part: zipfile.ZipInfo, bytes_max: int) -> 
 def _rows(sheet: Any) -> Iterable[tuple[int, list[str]]]:  # noqa: ANN401 - openpyxl's
     # What the file says of its own size is not to be relied on, and may be enormous.
     sheet.reset_dimensions()
-    # One column more than there may be, so that a row that goes beyond is seen.
-    for number, row in enumerate(sheet.iter_rows(max_col=COLUMNS_MAX + 1), start=1):
+    cells = 0
+    for number, row in enumerate(sheet.iter_rows(), start=1):
         if number > _ROWS_MAX:
             raise SheetError(number, f"the sheet has more than {LINES_MAX} lines: split it")
+        cells += len(row)
+        if cells > _CELLS_MAX:
+            raise SheetError(
+                number, f"there are cells far to the right: clear all but {COLUMNS_MAX} columns"
+            )
         yield number, [_text(number, cell) for cell in row]
 
 
