@@ -3,18 +3,23 @@
 import asyncio
 import csv
 import io
+import json
 import secrets
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from openpyxl import Workbook, load_workbook
 
+from ops.commands.import_ import command
+from ops.places import ROOT
+from ops.resellers import make_reseller
 from ops.stack import Stack
-from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk, Json, problem, small_plan
 
 _CSV = "text/csv; charset=utf-8"
@@ -29,10 +34,20 @@ _FIRST_DAY = datetime(2027, 1, 1)  # noqa: DTZ001 - local at the venue
 Row = dict[str, Any]
 
 
+class Promoter(FrontDesk):
+    """A reseller with an id, for the command line."""
+
+    def __init__(self, base_url: str, key: str, reseller: str) -> None:
+        """Take the key and the id."""
+        super().__init__(base_url, key)
+        self.reseller = reseller
+
+
 @pytest.fixture(scope="module")
-def promoter(stack: Stack) -> Iterator[FrontDesk]:
+def promoter(stack: Stack) -> Iterator[Promoter]:
     """A reseller with a venue in Berlin, which has a configuration, and an event."""
-    desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Promoter")))
+    issued = asyncio.run(make_reseller(stack.settings, "Promoter"))
+    desk = Promoter(stack.base_url, issued.text, f"rsl_dev_{issued.reseller:016x}")
     with desk.http:
         venue = _made(
             desk.post(
@@ -293,3 +308,24 @@ def _read_xlsx(content: bytes) -> list[Row]:
     heading, *rows = ([str(cell.value or "") for cell in row] for row in sheet.iter_rows())
     assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
     return [dict(zip(heading, row, strict=True)) for row in rows]
+
+
+def test_the_sample_is_imported_from_the_command_line_too(
+    promoter: Promoter, stack: Stack, tmp_path: Path
+) -> None:
+    """A sheet with a mistake ends with 1 and says where it is."""
+
+    def run(file: Path, *options: str) -> tuple[int, str]:
+        words = ["shows", str(file), "--reseller", promoter.reseller, *options]
+        ended = CliRunner().invoke(command, words, env=stack.environment)
+        return ended.exit_code, ended.stdout
+
+    sample = ROOT / "docs" / "samples" / "shows.csv"
+    assert run(sample, "--dry-run") == (0, "")
+    code, told = run(sample, "--json")
+    shows = json.loads(told)["shows"]
+    assert (code, [line for line, _ in shows]) == (0, [2, 3, 4])
+    assert promoter.get(f"/v1/shows/{shows[1][1]}").json()["name"] == "First Light, matinée"
+    wrong = tmp_path / "wrong.xlsx"
+    wrong.write_bytes(_xlsx([_row(3000, venue="Studoi")]))
+    assert run(wrong) == (1, "line 2, venue: you have no venue “Studoi”: is “Studio” meant?\n")

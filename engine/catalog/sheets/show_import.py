@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.sheets.at_once import find_overlaps, find_same_lines
@@ -31,6 +31,8 @@ _SHOW_COLUMNS: Final = (
     "visibility",
 )  # fmt: skip
 _PRICE_COLUMNS: Final = ("show_id", "reseller_id", "version", "prices")
+_TRAIL_AS_WE_GO: Final = text("SET CONSTRAINTS append IMMEDIATE")
+_ROWS_AT_ONCE: Final = 200
 _WAKES_MAX: Final = 20
 """The workers look at every show each second: calls for more would only be in their way."""
 
@@ -172,6 +174,20 @@ class ShowImport(Struct, frozen=True, kw_only=True):
         if not lines or (await connection.execute(query)).first() is not None:
             return made
         fees = await connection.scalar(select(func.max(fee_schedules.c.version)))
+        pairs = list(zip(made, lines, strict=True))
+        # Each row gets its entry in the audit trail, and all of them at the end would be more than
+        # a statement's time: so with each part, now that every other lock is taken.
+        await connection.execute(_TRAIL_AS_WE_GO)
+        for first in range(0, len(pairs), _ROWS_AT_ONCE):
+            await self._insert_some(connection, pairs[first : first + _ROWS_AT_ONCE], fees)
+        return made
+
+    async def _insert_some(
+        self,
+        connection: AsyncConnection,
+        pairs: Sequence[tuple[ImportedShow, ShowLine]],
+        fees: int | None,
+    ) -> None:
         rows = [
             (
                 one.show, self.reseller, line.place.manifest_id, line.name, line.place.venue,
@@ -180,20 +196,19 @@ class ShowImport(Struct, frozen=True, kw_only=True):
                 line.place.configuration, line.place.version, line.doors_at, line.duration_min,
                 line.visibility,
             )
-            for one, line in zip(made, lines, strict=True)
+            for one, line in pairs
         ]  # fmt: skip
         await connection.execute(
             insert_rows(shows, _SHOW_COLUMNS), parameters(shows, columns_of(_SHOW_COLUMNS, rows))
         )
         prices = [
             (one.show, self.reseller, 1, msgspec.json.encode(line.prices).decode())
-            for one, line in zip(made, lines, strict=True)
+            for one, line in pairs
         ]
         await connection.execute(
             insert_rows(price_versions, _PRICE_COLUMNS),
             parameters(price_versions, columns_of(_PRICE_COLUMNS, prices)),
         )
-        return made
 
 
 def _refused(lines: int, problems: list[SheetProblem], more: int) -> ShowsImported:
