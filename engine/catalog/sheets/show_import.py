@@ -32,7 +32,7 @@ _SHOW_COLUMNS: Final = (
 )  # fmt: skip
 _PRICE_COLUMNS: Final = ("show_id", "reseller_id", "version", "prices")
 _TRAIL_AS_WE_GO: Final = text("SET CONSTRAINTS append IMMEDIATE")
-_ROWS_AT_ONCE: Final = 200
+_ROWS_AT_ONCE: Final = 100
 _WAKES_MAX: Final = 20
 """The workers look at every show each second: calls for more would only be in their way."""
 
