@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
-from litestar.openapi.spec import Operation, Parameter, RequestBody, Schema
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
 
 from api.deprecation import Deprecated
 from api.inputs import Body
-from api.problems import ProblemKind
+from api.problems import MEDIA_TYPE, ProblemKind
 from engine.tenancy.principals import Scope
 
 _ALWAYS: Final = (
@@ -62,6 +69,7 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     body: type[Body] | None = None,
     body_required: bool = True,
     other_body: RequestBody | None = None,
+    also_answers: Iterable[str] = (),
     key: KeyUse = "none",
     queued: TokenUse = "none",
     problems: Iterable[ProblemKind] = (),
@@ -87,6 +95,8 @@ def describe(  # noqa: PLR0913 - what a route says of itself
         def __post_init__(self) -> None:
             if other_body is not None:
                 self.request_body = other_body
+            for media_type in also_answers:
+                _add_media_type(self, media_type)
             if queued != "none":
                 self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
@@ -99,6 +109,15 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     Described.problems = tuple(dict.fromkeys(kinds))
     Described.deprecation = deprecated
     return Described
+
+
+def _add_media_type(operation: Operation, media_type: str) -> None:
+    """Say that what went well is told in another form, too: a file's."""
+    binary = cast("Schema", {"type": "string", "format": "binary"})
+    for response in (operation.responses or {}).values():
+        if isinstance(response, OpenAPIResponse) and MEDIA_TYPE not in (response.content or {}):
+            content = {**(response.content or {}), media_type: OpenAPIMediaType(schema=binary)}
+            response.content = content
 
 
 def _key_parameter(use: KeyUse) -> Parameter:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 from litestar import Response, Router, get, post
+from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta, Struct
@@ -73,6 +74,11 @@ class ShowsImportedAnswer(Struct, frozen=True, kw_only=True):
     summary="Import shows from a spreadsheet",
     request_max_body_size=SHEET_BYTES_MAX,
     middleware=[OneAtATime()],
+    responses={
+        HTTP_200_OK: ResponseSpec(
+            ShowsImportedAnswer, generate_examples=False, description="A dry run."
+        )
+    },
     operation_class=describe_import(Scope.SHOWS_WRITE, _EXAMPLE),
 )
 async def import_shows(
@@ -155,7 +161,7 @@ def _invalid_sheet(answer: ShowsImportedAnswer) -> ProblemError:
     "/shows",
     summary="Export shows as a spreadsheet",
     media_type="text/csv",
-    operation_class=describe(scope=Scope.SHOWS_READ),
+    operation_class=describe(scope=Scope.SHOWS_READ, also_answers=[XLSX]),
 )
 async def export_shows_as_sheet(
     request: ApiRequest, sheet_format: SheetFormat = "csv", cursor: Cursor = None
