@@ -4,11 +4,12 @@ Bodies are read by `api.reading`, so that every fault is told in one way; their 
 the same structs that they are decoded with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
 from litestar.openapi.spec import (
+    Example,
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
@@ -21,6 +22,8 @@ from api.deprecation import Deprecated
 from api.inputs import Body
 from api.problems import MEDIA_TYPE, ProblemKind
 from engine.tenancy.principals import Scope
+
+NO_OTHERS: Final[Mapping[str, str]] = {}
 
 _ALWAYS: Final = (
     ProblemKind.MALFORMED_REQUEST,
@@ -69,7 +72,7 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     body: type[Body] | None = None,
     body_required: bool = True,
     other_body: RequestBody | None = None,
-    also_answers: Iterable[str] = (),
+    also_answers: Mapping[str, str] = NO_OTHERS,
     key: KeyUse = "none",
     queued: TokenUse = "none",
     problems: Iterable[ProblemKind] = (),
@@ -95,8 +98,8 @@ def describe(  # noqa: PLR0913 - what a route says of itself
         def __post_init__(self) -> None:
             if other_body is not None:
                 self.request_body = other_body
-            for media_type in also_answers:
-                _add_media_type(self, media_type)
+            for media_type, example in also_answers.items():
+                _add_media_type(self, media_type, example)
             if queued != "none":
                 self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
@@ -111,13 +114,13 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     return Described
 
 
-def _add_media_type(operation: Operation, media_type: str) -> None:
-    """Say that what went well is told in another form, too: a file's."""
-    binary = cast("Schema", {"type": "string", "format": "binary"})
+def _add_media_type(operation: Operation, media_type: str, example: str) -> None:
+    """Say that what went well is told as a file of this form, and what one begins with."""
+    text = cast("Schema", {"type": "string"})
+    told = OpenAPIMediaType(schema=text, examples={"example": Example(value=example)})
     for response in (operation.responses or {}).values():
         if isinstance(response, OpenAPIResponse) and MEDIA_TYPE not in (response.content or {}):
-            content = {**(response.content or {}), media_type: OpenAPIMediaType(schema=binary)}
-            response.content = content
+            response.content = {**(response.content or {}), media_type: told}
 
 
 def _key_parameter(use: KeyUse) -> Parameter:

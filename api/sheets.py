@@ -33,6 +33,7 @@ _EXAMPLE: Final = (
     "venue,configuration,event,name,starts_at,duration_min,opens_at,currency,price:vip\r\n"
     "Studio,In rows,,First Light,2027-03-01 20:00,120,2026-12-01 10:00,EUR,95.00\r\n"
 )
+_EXPORTED: Final = "show,event,name\r\nshw_dev_00f3a1c05e9b7d24,,First Light\r\n"
 
 DryRun = Annotated[
     bool, QueryParameter(description="Make nothing, and tell what is wrong with the sheet.")
@@ -161,7 +162,7 @@ def _invalid_sheet(answer: ShowsImportedAnswer) -> ProblemError:
     "/shows",
     summary="Export shows as a spreadsheet",
     media_type="text/csv",
-    operation_class=describe(scope=Scope.SHOWS_READ, also_answers=[XLSX]),
+    operation_class=describe(scope=Scope.SHOWS_READ, also_answers={CSV: _EXPORTED, XLSX: "PK..."}),
 )
 async def export_shows_as_sheet(
     request: ApiRequest, sheet_format: SheetFormat = "csv", cursor: Cursor = None
