@@ -4,16 +4,26 @@ Bodies are read by `api.reading`, so that every fault is told in one way; their 
 the same structs that they are decoded with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
-from litestar.openapi.spec import Operation, Parameter, Schema
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
 
 from api.deprecation import Deprecated
 from api.inputs import Body
-from api.problems import ProblemKind
+from api.problems import MEDIA_TYPE, ProblemKind
 from engine.tenancy.principals import Scope
+
+NO_OTHERS: Final[Mapping[str, str]] = {}
 
 _ALWAYS: Final = (
     ProblemKind.MALFORMED_REQUEST,
@@ -61,6 +71,8 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     anybody: bool = False,
     body: type[Body] | None = None,
     body_required: bool = True,
+    other_body: RequestBody | None = None,
+    also_answers: Mapping[str, str] = NO_OTHERS,
     key: KeyUse = "none",
     queued: TokenUse = "none",
     problems: Iterable[ProblemKind] = (),
@@ -76,12 +88,18 @@ def describe(  # noqa: PLR0913 - what a route says of itself
         kinds += (ProblemKind.UNAUTHORIZED, ProblemKind.INSUFFICIENT_SCOPE)
     if body is not None:
         kinds += _WITH_BODY
+    elif other_body is not None:  # one that is no JSON
+        kinds += [kind for kind in _WITH_BODY if kind is not ProblemKind.MALFORMED_JSON]
     if key != "none":
         kinds += _WITH_KEY
 
     @dataclass
     class Described(ScopedOperation):
         def __post_init__(self) -> None:
+            if other_body is not None:
+                self.request_body = other_body
+            for media_type, example in also_answers.items():
+                _add_media_type(self, media_type, example)
             if queued != "none":
                 self.parameters = [*(self.parameters or []), *_token_parameters(queued)]
             if key != "none":
@@ -94,6 +112,15 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     Described.problems = tuple(dict.fromkeys(kinds))
     Described.deprecation = deprecated
     return Described
+
+
+def _add_media_type(operation: Operation, media_type: str, example: str) -> None:
+    """Say that what went well is told as a file of this form, and what one begins with."""
+    text = cast("Schema", {"type": "string"})
+    told = OpenAPIMediaType(schema=text, examples={"example": Example(value=example)})
+    for response in (operation.responses or {}).values():
+        if isinstance(response, OpenAPIResponse) and MEDIA_TYPE not in (response.content or {}):
+            response.content = {**(response.content or {}), media_type: told}
 
 
 def _key_parameter(use: KeyUse) -> Parameter:

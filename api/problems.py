@@ -105,6 +105,7 @@ class ProblemKind(Enum):
     UNKNOWN_PRICE_LEVELS = "unknown-price-levels", 422, "The show has no such price levels"
     TICKET_TYPES_REFUSED = "ticket-types-refused", 422, "Not to be had at these ticket types"
     OVER_HOLD_LIMIT = "over-hold-limit", 422, "More tickets than one hold may have"
+    INVALID_SHEET = "invalid-sheet", 422, "The spreadsheet can't be imported"
     INVALID_SEATING_PLAN = "invalid-seating-plan", 422, "The seating plan can't be sold from"
     RATE_LIMITED = "rate-limited", 429, "Too many requests"
     TOO_MANY_JOINS = "too-many-joins", 429, "Too many joined from there"

@@ -7,7 +7,6 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.conflicts import ConflictFinder
-from engine.catalog.finder import CONNECTIONS_MAX, Finder
 from engine.catalog.finder import CONNECTIONS_MAX, SERVER_SETTINGS, Finder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader

@@ -9,9 +9,19 @@ from collections.abc import Iterator
 import pytest
 
 from ops.stack import Stack
+from tests.module_order import longest_first
 
 OTHER_CELLS = {"ONSALE_CELLS": "far=https://far.onsale.example,gone"}
 """Two cells that the whole platform knows of: one's address, and that there is the other."""
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has put together what shares parametrised fixtures
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let long modules begin first where several processes share the work."""
+    if hasattr(config, "workerinput"):
+        modules = [item.nodeid.partition("::")[0] for item in items]
+        order = longest_first(modules)
+        items.sort(key=lambda item: order[item.nodeid.partition("::")[0]])
 
 
 @pytest.fixture(scope="session")

@@ -217,6 +217,8 @@ def _answers(path: str, drawn: Json, handler: HTTPRouteHandler, schemas: Json) -
             answer.setdefault("content", {})[media_type] = _content(
                 path, media_type, content["schema"], types[status], schemas
             )
+            if media_type != _JSON and "examples" in content:  # a file's
+                answer["content"][media_type]["examples"] = content["examples"]
         answers[status] = answer
     return answers
 

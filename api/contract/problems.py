@@ -119,6 +119,14 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.UNKNOWN_SEATS: _UNKNOWN_PLACES,
     ProblemKind.UNKNOWN_AREAS: _UNKNOWN_PLACES,
     ProblemKind.UNKNOWN_PRICE_LEVELS: _UNKNOWN_PLACES,
+    ProblemKind.INVALID_SHEET: {
+        "problems": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/ProblemInSheet"},
+            "examples": [[{"line": 17, "column": "starts_at", "reason": "is missing"}]],
+        },
+        "more_problems": _count(0),
+    },
     ProblemKind.INVALID_SEATING_PLAN: {"more?": _count(12)},
     ProblemKind.UNAVAILABLE: {"redis?": _words("ok"), "postgresql?": _words("does not answer")},
 }

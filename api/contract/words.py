@@ -37,6 +37,7 @@ TAGS: Final[dict[str, str]] = {
     "events": "What is promoted, and its performers: keep them, find them, look at them.",
     "venues": "Places, and the dated ways to set them up.",
     "prices": "What tickets cost, by price level and ticket type, now and on a schedule.",
+    "spreadsheets": "Import shows and prices from CSV or XLSX, all or none; export them.",
     "availability": "What is open, held, sold and withheld: counts, seat map, seat by seat.",
     "house": "Places that the house withholds from sale, and gives back.",
     "holds": "Claim places for a buyer until a deadline; change the selection, give it back.",

@@ -43,7 +43,7 @@ async def _has_failed_sale(show: TestedShow) -> bool:
     engine, owner = show.world.recorder_engine, show.world.owner
     state = update(shows).where(shows.c.id == show.id)
     async with owner.begin() as connection:
-        await connection.execute(state.values(state="closed"))
+        await connection.execute(state.values(state="off_sale"))
     tended = await tended_shows(engine)
     async with owner.begin() as connection:
         await connection.execute(state.values(state="draft"))

@@ -136,7 +136,7 @@ async def test_a_sale_whose_wake_up_call_was_lost_is_found_by_the_next_look(
     working: Working, show: TestedShow
 ) -> None:
     """A second later: every show that was ever put on sale is looked at."""
-    await _set_state(show, "closed")
+    await _set_state(show, "off_sale")
     hold = await show.sell([1])
     mine = _recording(working, show)
     try:

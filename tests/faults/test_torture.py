@@ -1,13 +1,9 @@
-"""The nemesis in short: every fault once while buyers fight, and engines that must be found out."""
+"""The nemesis in short: every fault once while buyers fight."""
 
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from loadtests.torture.faults import Strike
@@ -18,7 +14,6 @@ from loadtests.torture.kinds import USUAL
 from loadtests.torture.rounds import RoundReport
 from loadtests.torture.run import play
 from loadtests.torture.schedule import RoundPlan, make_schedule
-from ops.places import ROOT
 
 SEED = 20_261_121
 STRIKES_A_ROUND = 5
@@ -66,43 +61,3 @@ async def test_nothing_goes_wrong_where_servers_replace_each_other(
     assert sorted(struck) == sorted(kinds)
     assert sum(report.operations for report in reports) > 200
     assert any(report.recovered_ms for report in reports)
-
-
-def _torture(*words: str) -> tuple[int, dict[str, Any], str]:
-    """Run the command; return its exit code, the object of its last line, and all else."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "ops", "torture", *words, "--json"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        check=False,
-    )
-    lines = ended.stdout.splitlines()
-    assert lines, ended.stderr
-    return ended.returncode, msgspec.json.decode(lines[-1]), ended.stderr
-
-
-def test_a_broken_engine_is_found() -> None:
-    """And named for what it does; the command ends well just because of that."""
-    words = ("--mutant", "blocks-forgotten", "--seconds", "4", "--rounds", "4")
-    code, told, said = _torture(*words)
-    assert code == 0, said
-    assert told["found"]
-    assert "blocked-seat-differs" in told["found_by"]
-    assert told["faults"]["kill-valkey"] >= 1
-    assert told["recoveries"] >= 1
-
-
-def test_a_broken_engine_that_no_fault_meets_survives() -> None:
-    """Then the command fails: a mutant that survives is a hole in the checker."""
-    words = ("--mutant", "no-unique-index", "--faults", "none", "--seconds", "1.5", "--rounds", "1")
-    code, told, said = _torture(*words)
-    assert code == 1
-    assert not told["found"]
-    assert "SURVIVED" in said
-    assert told["rounds"] == 1
-    numbers = ("violations", "double_sold", "lost", "unbalanced", "undecided")
-    assert [told[name] for name in numbers] == [0] * len(numbers)
-    promised = {"seed", "operations", "faults", "ambiguous", "wall_s"}
-    assert promised | {"recovery_s_median", "recovery_s_max"} <= told.keys()

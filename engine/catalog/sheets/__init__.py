@@ -1,0 +1,1 @@
+"""Spreadsheets of shows and prices: read, checked line by line, imported whole, exported."""

@@ -1,0 +1,241 @@
+"""What of a reseller's catalogue a sheet may name, read once for the whole sheet."""
+
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from difflib import get_close_matches
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Table, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from engine.platform.ids import EntityId, IdError, Ids, Prefix
+from engine.platform.tables import configuration_versions, configurations, events, venues
+
+NAMES_MAX: Final = 5_000
+"""Of a kind: so many of those that were named last are looked at for what was meant."""
+
+
+class KnownEvent(Struct, frozen=True):
+    """An event that shows may name."""
+
+    id: EntityId
+    name: str
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A configuration and, once it is known which, its version."""
+
+    venue_id: EntityId
+    venue: str
+    time_zone: str
+    configuration: EntityId
+    configuration_name: str
+    version: int = 0
+    manifest_id: EntityId = EntityId(0)
+    levels: tuple[str, ...] = ()
+
+
+class _Version(Struct, frozen=True):
+    number: int
+    valid_from: date
+    manifest_id: EntityId
+    levels: tuple[str, ...]
+
+
+class Known:
+    """Finds what lines name; what it does not find it says in words."""
+
+    def __init__(
+        self,
+        ids: Ids,
+        now: datetime,
+        found_events: Sequence[KnownEvent],
+        places: Sequence[Place],
+        versions: Mapping[EntityId, list[_Version]],
+    ) -> None:
+        """Take what there is; versions by configuration, the first valid first."""
+        self.now = now
+        self._ids = ids
+        self._events = found_events
+        self._places = places
+        self._versions = versions
+
+    def event(self, text: str) -> KnownEvent | str:
+        """Return the event of an id or a name, or what is wrong."""
+        number = _number(self._ids, Prefix.EVENT, text)
+        found = [one for one in self._events if one.id == number or one.name == text]
+        if not found:
+            return _unknown("event", text, [one.name for one in self._events])
+        if len(found) > 1:
+            return f"{len(found)} events are called “{text}”: name it by its id, as evt_..."
+        return found[0]
+
+    def place(self, venue: str | None, configuration: str | None) -> Place | tuple[str, str]:
+        """Return the configuration of an id, or of its venue and name; or a column and a reason."""
+        places = self._at(venue)
+        if isinstance(places, str):
+            return "venue", places
+        if configuration is None:
+            if len(places) == 1:
+                return places[0]
+            names = ", ".join(one.configuration_name for one in places)
+            return "configuration", f"is missing: the venue has several: {names}"
+        number = _number(self._ids, Prefix.CONFIGURATION, configuration)
+        found = [one for one in places if number == one.configuration]
+        found = found or [one for one in places if one.configuration_name == configuration]
+        if len(found) == 1:
+            return found[0]
+        reason = f"several are called “{configuration}”: name the venue, too, or its id, as cfg_..."
+        if not found:
+            names = list(dict.fromkeys(one.configuration_name for one in places))
+            reason = _unknown("configuration", configuration, names)
+        return "configuration", reason
+
+    def _at(self, venue: str | None) -> Sequence[Place] | str:
+        """Return the configurations of a venue, of all without one; or what is wrong."""
+        if venue is None:
+            return self._places
+        number = _number(self._ids, Prefix.VENUE, venue)
+        places = [one for one in self._places if one.venue_id == number or one.venue == venue]
+        if not places:
+            return _unknown("venue", venue, list(dict.fromkeys(one.venue for one in self._places)))
+        if len({one.venue_id for one in places}) > 1:
+            return f"several venues are called “{venue}”: name it by its id, as ven_..."
+        return places
+
+    def versions_of(self, place: Place) -> list[int]:
+        """Return the numbers of a configuration's versions."""
+        return sorted(one.number for one in self._versions.get(place.configuration, []))
+
+    def version_for(
+        self, place: Place, version: int | None, starts_at: datetime | None
+    ) -> Place | None:
+        """Return the version that is named, or that is valid on the day of the show."""
+        versions = self._versions.get(place.configuration, [])
+        if version is not None:
+            found = next((one for one in versions if one.number == version), None)
+        elif starts_at is not None:
+            day = starts_at.astimezone(ZoneInfo(place.time_zone)).date()
+            n = bisect_right(versions, day, key=lambda one: one.valid_from)
+            found = versions[n - 1] if n else None
+        else:
+            found = None
+        if found is None:
+            return None
+        return Place(
+            venue_id=place.venue_id,
+            venue=place.venue,
+            time_zone=place.time_zone,
+            configuration=place.configuration,
+            configuration_name=place.configuration_name,
+            version=found.number,
+            manifest_id=found.manifest_id,
+            levels=found.levels,
+        )
+
+
+async def read_known(
+    connection: AsyncConnection,
+    ids: Ids,
+    now: datetime,
+    named_events: Collection[str],
+    named_places: Collection[str],
+) -> Known:
+    """Return what there is of a reseller's that lines name, and what they may have meant.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the ledger failed.
+    """
+    found_events = [
+        KnownEvent(EntityId(row.id), row.name)
+        for row in await connection.execute(
+            select(events.c.id, events.c.name)
+            .where(events.c.archived_at.is_(None))
+            .order_by(*_named_first(events, ids, Prefix.EVENT, named_events), events.c.id.desc())
+            .limit(NAMES_MAX)
+        )
+    ]
+    places = [
+        Place(**row) for row in (await connection.execute(_places(ids, named_places))).mappings()
+    ]
+    versions: dict[EntityId, list[_Version]] = {}
+    used = [one.configuration for one in places]
+    one = configuration_versions.c
+    query = (
+        select(one.configuration_id, one.version, one.valid_from, one.manifest_id, one.categories)
+        .where(one.configuration_id.in_(used))
+        .order_by(one.valid_from, one.version)
+    )
+    for row in await connection.execute(query) if used else ():
+        categories: list[dict[str, Any]] = row.categories
+        levels = tuple(category["price_level"] for category in categories)
+        versions.setdefault(EntityId(row.configuration_id), []).append(
+            _Version(row.version, row.valid_from, EntityId(row.manifest_id), levels)
+        )
+    return Known(ids, now, found_events, places, versions)
+
+
+async def keep_from_archive(
+    connection: AsyncConnection, used_events: Collection[EntityId], used: Collection[Place]
+) -> bool:
+    """Lock what shows are to name until the transaction ends; False: some of it is archived."""
+    for table, numbers in (
+        (events, set(used_events)),
+        (venues, {one.venue_id for one in used}),
+        (configurations, {one.configuration for one in used}),
+    ):
+        if numbers:
+            query = (
+                select(table.c.id)
+                .where(table.c.id.in_(numbers), table.c.archived_at.is_(None))
+                .order_by(table.c.id)
+                .with_for_update(read=True)
+            )
+            if len((await connection.execute(query)).all()) < len(numbers):
+                return False
+    return True
+
+
+def _places(ids: Ids, named: Collection[str]) -> Any:  # noqa: ANN401 - SQLAlchemy's
+    order = (
+        *_named_first(venues, ids, Prefix.VENUE, named),
+        *_named_first(configurations, ids, Prefix.CONFIGURATION, named),
+    )
+    return (
+        select(
+            venues.c.id.label("venue_id"),
+            venues.c.name.label("venue"),
+            venues.c.time_zone,
+            configurations.c.id.label("configuration"),
+            configurations.c.name.label("configuration_name"),
+        )
+        .join(venues, venues.c.id == configurations.c.venue_id)
+        .where(venues.c.archived_at.is_(None), configurations.c.archived_at.is_(None))
+        .order_by(*order, configurations.c.id.desc())
+        .limit(NAMES_MAX)
+    )
+
+
+def _named_first(
+    table: Table, ids: Ids, prefix: Prefix, named: Collection[str]
+) -> list[ColumnElement[Any]]:
+    """Order what is named before the rest, of which there may be more than is read."""
+    numbers = [number for text in named if (number := _number(ids, prefix, text)) is not None]
+    is_named = or_(table.c.name.in_(named), table.c.id.in_(numbers))
+    return [func.coalesce(is_named, False).desc()]
+
+
+def _number(ids: Ids, prefix: Prefix, text: str) -> EntityId | None:
+    try:
+        return ids.parse_entity(prefix, text)
+    except IdError:
+        return None
+
+
+def _unknown(kind: str, text: str, names: Sequence[str]) -> str:
+    close = get_close_matches(text, names, n=1)
+    meant = f": is “{close[0]}” meant?" if close else ": add it first, or name one that is there"
+    return f"you have no {kind} “{text}”{meant}"
