@@ -232,10 +232,6 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         },
     },
     "ChoiceBody": {"money back": {"choice": "refund"}},
-    "ShowChangeBody": {
-        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
-        "no limit in time": {"closes_at": None},
-    },
     "SignUpBody": {
         "a reseller in Germany": {
             "legal_name": "Erfurt Tickets GmbH",

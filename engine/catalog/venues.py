@@ -226,8 +226,5 @@ async def _found(connection: AsyncConnection, venue: EntityId) -> Venue:
 
 
 def _read(row: Mapping[Any, Any]) -> Venue:
-<<<<<<< HEAD
     # Names of columns are no plain strings.
-=======
->>>>>>> 1680c65e51c4fd3570ff80940680d4a9a330d8f7
     return msgspec.convert({str(name): value for name, value in row.items()}, Venue)

@@ -88,7 +88,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The seats, price levels and areas of a show.
 
     `labels` and `numbers` have one entry a position, None at a separator; a label is the seat's
-        `seat_guid` in its plan. A seat that was taken out has a separator in the layout and keeps its
+    `seat_guid` in its plan. A seat that was taken out has a separator in the layout and keeps its
     label. The fields after `traits` are derived from the ones before.
     """
 

@@ -210,20 +210,6 @@ def _delivery(party: Party) -> str:
     return found
 
 
-def _performer(party: Party) -> str:
-    made = party.ask("post", "/v1/performers", "/v1/performers")
-    assert made.status_code == 201, made.text
-    return made.json()["performer"]
-
-
-def _event(party: Party) -> str:
-    """Promote something that bills a performer of theirs."""
-    party.ids_for("/v1/performers/{performer}")
-    made = party.ask("post", "/v1/events", "/v1/events")
-    assert made.status_code == 201, made.text
-    return made.json()["event"]
-
-
 def _configuration(party: Party) -> str:
     venue = party.ids_for("/v1/venues/{venue}")["venue"]
     path = "/v1/venues/{venue}/configurations"
@@ -260,10 +246,6 @@ MAKERS: dict[str, Callable[[Party], str]] = {
     "hold": _hold,
     "order": _order,
     "delivery": _delivery,
-    "performer": _performer,
-    "event": _event,
-    "configuration": _configuration,
-    "version_no": _version_no,
     "configuration": _configuration,
     "version_no": _version_no,
     "performer": _performer,

@@ -152,11 +152,17 @@ def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
         "listing_counts": {"show_id": show, **of},
         "pages": {"kind": "event", "id": show, "is_public": False, "document": {}, **of},
         "catalog_marks": {"kind": "show", "id": show, **of},
+    }
+
+
 def of_prices() -> dict[str, dict[str, Any]]:
     """Return a row for each table of a show's prices, without the show's own columns."""
     return {
         "ticket_types": {"slug": "child", "type_no": 0, "name": "Child", "kind": "child"},
         "price_steps": {"step_no": 1, "after_sold": 1, "prices": {}, "type_prices": {}},
+    }
+
+
 def a_change(of_order: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a show's change, and the choice that it gives an order."""
     of_show = {name: of_order[name] for name in ("show_id", "reseller_id")}

@@ -31,7 +31,6 @@ _EXEMPT = {
     "returns": "follow from a return's order",
     "tickets": "follow from a return's order",
     "area_sales": "follow from a return's order, or an edit of the show, which has an entry",
-    "area_sales": "follow from a return's order",
     "order_choices": "say themselves when, and follow from a show's change, which has an entry",
     "facts": "append-only themselves: what happened, in its own log",
     "webhook_deliveries": "a log itself, of what was told to whom",
