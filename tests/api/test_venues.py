@@ -335,3 +335,41 @@ def test_neither_is_archived_while_shows_are_to_come(
     assert problem(desk.post(f"{path}/copies", {"name": "Copy"})) == "configuration-archived"
     assert desk.post(f"{path}/restore", None).json()["archived_at"] is None
     assert desk.post(f"{path}/versions", {"table": _TABLE}).status_code == 201
+
+
+def test_anothers_venue_and_configuration_are_as_what_never_was(
+    desk: FrontDesk, rival: FrontDesk, configured: str
+) -> None:
+    """By every call, with a body that fits."""
+    told = desk.get(configured).json()
+    never = f"/v1/configurations/{told['configuration'][:-8]}00000000"
+    venue = f"/v1/venues/{told['venue']}"
+    calls: list[tuple[str, str, Json | None]] = [
+        ("GET", "", None),
+        ("PATCH", "", {"name": "Mine"}),
+        ("POST", "/archive", None),
+        ("POST", "/restore", None),
+        ("POST", "/copies", {"name": "Copy"}),
+        ("POST", "/versions", {"table": _TABLE}),
+        ("POST", "/versions", {"edits": [{"edit": "remove_area", "area": "floor"}]}),
+        ("GET", "/versions", None),
+        ("GET", "/versions/1", None),
+        ("GET", "/versions/1/seating-plan", None),
+        ("GET", "/differences?from=1&to=1", None),
+        ("POST", "/conflicts", {"version": 1}),
+    ]
+    for method, path, body in calls:
+        for address in (f"{configured}{path}", f"{never}{path}"):
+            answer = rival.http.request(method, address, json=body)
+            assert (answer.status_code, problem(answer)) == (404, "configuration-not-found"), path
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"name": "Mine"}),
+        ("POST", "/archive", None),
+        ("GET", "/calendar?from=2027-01-01&to=2027-01-02", None),
+        ("GET", "/configurations", None),
+        ("POST", "/configurations", {"name": "Mine"}),
+    ):
+        answer = rival.http.request(method, f"{venue}{path}", json=body)
+        assert (answer.status_code, problem(answer)) == (404, "venue-not-found"), path
+    assert desk.get(configured).json() == told
