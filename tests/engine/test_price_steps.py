@@ -34,7 +34,13 @@ async def world(servers: Stack) -> AsyncIterator[World]:
 
 
 async def _schedule(show: TestedShow, *steps: dict[str, Any]) -> None:
-    nothing = {"at": None, "after_sold": None, "price_level": None, "prices": {}, "type_prices": {}}
+    nothing: dict[str, Any] = {
+        "at": None,
+        "after_sold": None,
+        "price_level": None,
+        "prices": {},
+        "type_prices": {},
+    }
     of_show = {"show_id": show.id, "reseller_id": show.reseller}
     rows: list[dict[str, Any]] = [
         {**nothing, **of_show, "step_no": no, **step} for no, step in enumerate(steps, 1)
