@@ -58,18 +58,9 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "buyer": "b-17",
         },
         "places in an area": {"areas": {"floor": 2}, "buyer": "b-17"},
-        "of which one is a child's": {
-            "seats": ["A-1-1", "A-1-2"],
-            "ticket_types": {"child": {"seats": ["A-1-2"]}},
-            "buyer": "b-17",
-        },
     },
     "PricesBody": {
-        "two levels, and children for half": {
-            "after_version": 1,
-            "prices": {"vip": 12000, "parkett": 8000},
-            "ticket_types": {"child": {"share_bps": 5000}},
-        }
+        "the second version": {"after_version": 1, "prices": {"vip": 12000}},
     },
     "TicketTypesBody": {
         "children and companions": {
@@ -86,7 +77,7 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
     },
     "PriceStepsBody": {
         "the end of an early bird": {
-            "steps": [{"at": _MOMENT, "after_sold": 500, "prices": {"vip": 14000, "parkett": 9500}}]
+            "steps": [{"after_sold": 500, "prices": {"vip": 14000}}],
         }
     },
     "SelectionBody": {"seats": {"seats": ["A-1-2"]}},

@@ -163,7 +163,7 @@ async def find_waiting(engine: AsyncEngine) -> list[Waiting]:
     ]
 
 
-async def tickets_short(engine: AsyncEngine, show: EntityId) -> int | None:
+async def tickets_short(engine: AsyncEngine, show: int) -> int | None:
     """Return how many tickets more must be sold until a step may be due; None: no step counts.
 
     Raises:
@@ -243,7 +243,7 @@ async def _due_of(
     return ()
 
 
-async def _count_sold(connection: AsyncConnection, show: EntityId, level: str | None) -> int:
+async def _count_sold(connection: AsyncConnection, show: int, level: str | None) -> int:
     if level is None:
         standing = await read_standing(connection, show, 0)
         return standing.seats_sold + standing.places_sold
@@ -251,7 +251,7 @@ async def _count_sold(connection: AsyncConnection, show: EntityId, level: str | 
     return int(found.scalar_one())
 
 
-async def _read_steps(connection: AsyncConnection, show: EntityId) -> list[PriceStep]:
+async def _read_steps(connection: AsyncConnection, show: int) -> list[PriceStep]:
     query = select(price_steps).where(price_steps.c.show_id == show).order_by(price_steps.c.step_no)
     return [
         PriceStep(

@@ -34,11 +34,16 @@ async def world(servers: Stack) -> AsyncIterator[World]:
 
 
 async def _schedule(show: TestedShow, *steps: dict[str, Any]) -> None:
-    rows = [
-        {"at": None, "after_sold": None, "price_level": None, "prices": {}, "type_prices": {}}
-        | {"show_id": show.id, "reseller_id": show.reseller, "step_no": no}
-        | step
-        for no, step in enumerate(steps, 1)
+    nothing: dict[str, Any] = {
+        "at": None,
+        "after_sold": None,
+        "price_level": None,
+        "prices": {},
+        "type_prices": {},
+    }
+    of_show = {"show_id": show.id, "reseller_id": show.reseller}
+    rows: list[dict[str, Any]] = [
+        {**nothing, **of_show, "step_no": no, **step} for no, step in enumerate(steps, 1)
     ]
     async with show.world.owner.begin() as connection:
         await connection.execute(insert(price_steps), rows)
