@@ -276,6 +276,10 @@ def test_what_is_sold_is_counted_by_the_levels_that_seats_have_now() -> None:
     assert memory.refuse(bytes(16), best) is None
     memory.rebase(lay_over(hall, Overlay(levels=((4, 5, 0),), removed=((4, 5, 1),))))
     assert memory.refuse(bytes(16), best) == NoneTogether(0, 1)
+    # Sold in its new level before this process knew that it had moved.
+    memory.learn(StreamId(1, 2), msgspec.msgpack.encode([2, 1001, [5, ord("s")], [], []]))
+    memory.rebase(lay_over(hall, Overlay(levels=((5, 6, 0),))))
+    assert memory.refuse(bytes(16), best) == NoneTogether(0, 1)
 
 
 def test_a_map_that_is_edited_back_is_the_plans() -> None:
