@@ -4,17 +4,26 @@ Money is in minor units of the currency beside it, times are RFC 3339 in UTC, id
 """
 
 from collections import OrderedDict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, cast
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from api.charges import (
+    NextPriceStep,
+    Price,
+    PricedType,
+    TypeName,
+    tell_next,
+    tell_price,
+    tell_types,
+)
 from api.times import utc
-from engine.catalog.shows import ListedShow
+from engine.catalog.price_steps import PriceStep
+from engine.catalog.show_looks import ListedShow, ShowLife
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids, Prefix
-from engine.platform.money import Charge
 from engine.sales.orders import OrderState
 from engine.sales.pricing import Quote, Tariff, ticket_charge
 from engine.sales.views import FailedOrder, HoldView, OrderView
@@ -22,18 +31,6 @@ from engine.sales.views import FailedOrder, HoldView, OrderView
 _TOLD_QUOTES_MAX: Final = 4096
 
 _encode: Final = msgspec.json.Encoder().encode
-
-TypeName = Annotated[str, Meta(examples=["standard"])]
-
-
-class Price(Struct, frozen=True):
-    """An itemised price in minor units: total = face_value + fee + tax - discount."""
-
-    face_value: int
-    fee: int
-    tax: int
-    discount: int
-    total: int
 
 
 class PriceLine(Struct, frozen=True):
@@ -112,6 +109,12 @@ class OrderAnswer(Struct, frozen=True):
     failure: str | UnsetType = UNSET
 
 
+_STATES: Final = (
+    "`draft`, `announced`, `on_sale`, `sold_out`, `paused`, `off_sale`, `rescheduled`, `cancelled`"
+    " or `past`. One on sale sells from `opens_at` to `closes_at`."
+)
+
+
 class ShowAnswer(Struct, frozen=True):
     """A show in short."""
 
@@ -121,19 +124,24 @@ class ShowAnswer(Struct, frozen=True):
     starts_at: datetime
     opens_at: datetime
     closes_at: datetime | None
-    state: str
+    state: Annotated[str, Meta(description=_STATES, examples=["on_sale"])]
+    selling: Annotated[bool, Meta(description="Whether it takes holds now.")]
     currency: str
     seat_count: int
 
 
 class PricedLevel(Struct, frozen=True):
-    """A price level, and what one of its tickets costs."""
+    """A price level, and what one of its tickets costs: at first one of the standard type.
+
+    `ticket_types` are the others that are offered in it.
+    """
 
     price_level: str
     name: str
     color: str | None
     seat_count: int
     price: Price
+    ticket_types: list[PricedType]
 
 
 class AreaOfShow(Struct, frozen=True):
@@ -148,21 +156,30 @@ class AreaOfShow(Struct, frozen=True):
 class FullShowAnswer(ShowAnswer, frozen=True):
     """A show with its rules and prices."""
 
+    event: str | None
+    configuration: str | None
+    configuration_version: int | None
+    doors_at: datetime | None
+    duration_min: Annotated[int, Meta(description="Minutes.")] | None
+    visibility: Annotated[str, Meta(description="`public` or `hidden`.")]
+    public_from: datetime | None
+    hold_ttl_s: Annotated[int, Meta(description="Of holds that don't say, in seconds.")]
+    payment_methods: list[str]
+    follows: Annotated[str, Meta(description="The first date, of which it is another.")] | None
+    opens_when_first_sells_out: bool
+    archived_at: datetime | None
     tax_bps: int
     max_per_hold: int
     max_per_buyer: int
     capacity: int
     price_levels: list[PricedLevel]
     areas: list[AreaOfShow]
+    price_version: int
+    next_price_step: NextPriceStep | None
 
 
 # By the quote's identity; it is kept beside its price, so that the identity stays its own.
 _told_quotes: OrderedDict[int, tuple[Quote, ItemisedPrice]] = OrderedDict()
-
-
-def tell_price(charge: Charge) -> Price:
-    """Itemise what something costs."""
-    return Price(charge.face_value, charge.fee, charge.tax, charge.discount, charge.total)
 
 
 def tell_quote(quote: Quote, show: Show) -> ItemisedPrice:
@@ -279,22 +296,42 @@ def tell_listed_show(show: ListedShow, ids: Ids) -> ShowAnswer:
         opens_at=show.opens_at,
         closes_at=show.closes_at,
         state=show.state,
+        selling=show.selling,
         currency=show.currency,
         seat_count=show.seat_count,
     )
 
 
-def tell_show(show: Show, tariff: Tariff, ids: Ids) -> FullShowAnswer:
-    """Tell a show with its rules and prices."""
+def tell_show(
+    show: Show, life: ShowLife, tariff: Tariff, ids: Ids, step: PriceStep | None
+) -> FullShowAnswer:
+    """Tell a show with its rules and prices, and the price step that is next."""
     manifest = show.manifest
+
+    def named(prefix: Prefix, entity: int | None) -> str | None:
+        return None if entity is None else ids.entity(prefix, entity)
+
     return FullShowAnswer(
         show=ids.entity(Prefix.SHOW, show.id),
-        name=show.name,
-        venue=show.venue,
-        starts_at=utc(show.starts_at_ms),
-        opens_at=utc(show.opens_at_ms),
-        closes_at=None if show.closes_at_ms is None else utc(show.closes_at_ms),
-        state=show.state,
+        name=life.name,
+        venue=life.venue,
+        starts_at=life.starts_at.astimezone(UTC),
+        opens_at=life.opens_at.astimezone(UTC),
+        closes_at=_utc(life.closes_at),
+        state=life.state,
+        selling=life.selling,
+        event=named(Prefix.EVENT, life.event),
+        configuration=named(Prefix.CONFIGURATION, life.configuration),
+        configuration_version=life.configuration_version,
+        doors_at=_utc(life.doors_at),
+        duration_min=life.duration_min,
+        visibility=life.visibility,
+        public_from=_utc(life.public_from),
+        hold_ttl_s=life.hold_ttl_s,
+        payment_methods=list(life.payment_methods),
+        follows=named(Prefix.SHOW, life.follows),
+        opens_when_first_sells_out=life.opens_when_first_sells_out,
+        archived_at=_utc(life.archived_at),
         currency=show.currency,
         seat_count=manifest.seat_count,
         tax_bps=show.tax_bps,
@@ -308,6 +345,7 @@ def tell_show(show: Show, tariff: Tariff, ids: Ids) -> FullShowAnswer:
                 color=level.color,
                 seat_count=manifest.seats_by_level[n],
                 price=tell_price(ticket_charge(tariff, level.slug)),
+                ticket_types=tell_types(show, tariff, level.slug),
             )
             for n, level in enumerate(manifest.levels)
         ],
@@ -315,4 +353,10 @@ def tell_show(show: Show, tariff: Tariff, ids: Ids) -> FullShowAnswer:
             AreaOfShow(area.slug, area.name, area.price_level, area.capacity)
             for area in manifest.areas
         ],
+        price_version=show.price_version,
+        next_price_step=None if step is None else tell_next(show, tariff, step),
     )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)

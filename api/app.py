@@ -33,6 +33,7 @@ from api import (
     queues,
     regions,
     seats,
+    show_life,
     shows,
     sign_up,
     trail,
@@ -98,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         route_handlers=[
             shows.router,
             prices.router,
+            show_life.router,
             seats.router,
             availability.router,
             house.router,

@@ -5,7 +5,7 @@ from litestar import Response, Router, get
 from litestar.params import FromPath
 from msgspec import Struct
 
-from api.answers import Price, tell_price
+from api.charges import Price, tell_price
 from api.context import served_in_front
 from api.documents import describe
 from api.problems import ProblemKind

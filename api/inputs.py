@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from api.problems import Fault
+from engine.catalog.shows import HOLD_TTL_S_MAX, HOLD_TTL_S_MIN
 from engine.platform import ids
 from engine.platform.legible import (
     BUYER_BYTES_MAX,
@@ -70,7 +71,14 @@ PaymentReference = Annotated[
         examples=["pay_8731"],
     ),
 ]
-Ttl = Annotated[int, Meta(ge=30, le=3600, description="Seconds until the hold ends.")]
+Ttl = Annotated[
+    int,
+    Meta(
+        ge=HOLD_TTL_S_MIN,
+        le=HOLD_TTL_S_MAX,
+        description="Seconds until the hold ends; left out, the show's `hold_ttl_s`.",
+    ),
+]
 QueuePass = Annotated[
     str,
     Meta(
@@ -160,8 +168,12 @@ class HoldBody(SelectionBody, frozen=True, kw_only=True):
     """A selection, for a buyer."""
 
     buyer: Buyer
-    ttl_s: Ttl = 600
+    ttl_s: Ttl | UnsetType = UNSET
     queue_pass: QueuePass = msgspec.field(default="", name="pass")
+
+    def ttl_ms(self, default_s: int) -> int:
+        """Return for how long to hold: what is asked for, or the show's default."""
+        return 1000 * (self.ttl_s or default_s)
 
     def fingerprint(self) -> int:
         """Return what stands for it; by which pass it came makes no other request of it."""
@@ -233,35 +245,6 @@ class BlockBody(Body, frozen=True, kw_only=True):
 
 class ReleaseBlockBody(BlockBody, frozen=True, kw_only=True):
     """Withheld seats and places that go back on sale; the reason is for your own records."""
-
-
-class ShowBody(Body, frozen=True, kw_only=True):
-    """A show to put on sale, with the seating plan that it sells from."""
-
-    name: Name
-    venue: Name
-    starts_at: Moment
-    opens_at: Moment
-    closes_at: Moment | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
-    tax_bps: Bps = 0
-    prices: Annotated[
-        dict[Slug, Annotated[int, Meta(ge=0, le=10_000_000)]],
-        Meta(
-            max_length=250,
-            description="Face value in minor units, for every price level of the plan: its "
-            "category's name as a slug (`Kategorie I` is `kategorie-i`).",
-        ),
-    ]
-    max_per_hold: Annotated[int, Meta(ge=1, le=100)] = 10
-    max_per_buyer: Annotated[int, Meta(ge=1, le=10_000)] = 10
-    plan: Raw
-
-    def faults(self) -> Sequence[Fault]:
-        """List what no single field shows."""
-        return years_out_of_bounds(
-            {field: getattr(self, field) for field in ("starts_at", "opens_at", "closes_at")}
-        )
 
 
 def name_faults(pointer: str, name: str | UnsetType) -> list[Fault]:

@@ -99,7 +99,7 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
                 errors=[Fault(one.reason, pointer=one.pointer) for one in outcome.faults],
             )
         case NotOnSale():
-            return ProblemError(ProblemKind.NOT_ON_SALE, "The house does not sell this show now.")
+            return _not_on_sale(outcome.state or show.state)
         case TooEarly():
             return _too_early(outcome, show)
         case SalesEnded():
@@ -259,6 +259,15 @@ def unavailable(error: StoreUnavailableError) -> ProblemError:
 def order_not_found() -> ProblemError:
     """Return the problem of an order that is not there, or is somebody else's."""
     return ProblemError(ProblemKind.ORDER_NOT_FOUND, "You have no order with this id.")
+
+
+def _not_on_sale(state: str) -> ProblemError:
+    told = state.replace("_", " ")
+    return ProblemError(
+        ProblemKind.NOT_ON_SALE,
+        f"The house does not sell this show now: it is {told}.",
+        members={"state": state},
+    )
 
 
 def _too_early(outcome: TooEarly, show: Show) -> ProblemError:

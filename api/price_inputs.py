@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from api.inputs import TYPES_MAX, Body, Bps, Moment, Name, Slug, TypeSlug
 from engine.catalog.price_rules import NewPrices, NewStep
@@ -45,7 +45,7 @@ class PricesBody(Body, frozen=True, kw_only=True):
         ),
     ]
     prices: FaceValues
-    ticket_types: TypePrices = {}
+    ticket_types: TypePrices = field(default_factory=dict[str, TypePriceBody])
 
     def new(self) -> NewPrices:
         """Return them in the engine's words."""

@@ -72,7 +72,7 @@ async def put_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
         )
     if isinstance(outcome, PricesChanged):
         raise _changed(outcome.price_version)
-    return await _tell(request, named)
+    return await _tell(request, await runtime.box_office.reload(named))
 
 
 @get(
@@ -107,7 +107,7 @@ async def put_ticket_types(request: ApiRequest, show: FromPath[str]) -> TicketTy
     with _told_faults():
         types = [one.type() for one in body.ticket_types]
         await put_types(runtime.app_engine, runtime.redis, named, types)
-    return await _tell_types(request, named)
+    return await _tell_types(request, await runtime.box_office.reload(named))
 
 
 @get(

@@ -43,12 +43,15 @@ class Keeper:
         """Return what a change of the house calls before it commits."""
 
         async def remember(transaction: Transaction, changed: _Changed) -> None:
-            if self._attempt is not None:
-                body = msgspec.json.encode(tell(changed))
-                await finish_in(transaction, self._attempt, status, body)
-                self.kept = True
+            await self.keep(transaction, status, tell(changed))
 
         return remember
+
+    async def keep(self, transaction: Transaction, status: int, answer: Struct) -> None:
+        """Keep the answer in the transaction that has the effect."""
+        if self._attempt is not None:
+            await finish_in(transaction, self._attempt, status, msgspec.json.encode(answer))
+            self.kept = True
 
 
 async def answer_once(

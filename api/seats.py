@@ -8,7 +8,7 @@ from litestar import Router, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
-from api.answers import Price, tell_price
+from api.charges import Price, tell_price
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.outcomes import problem_of

@@ -1,40 +1,46 @@
 """Shows: put one on sale, list one's own, look at one, get its seating plan back."""
 
 import asyncio
-import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
-from litestar import MediaType, Response, Router, get, post
+from litestar import MediaType, Response, Router, get, patch, post
 from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from api.answers import FullShowAnswer, ShowAnswer, tell_listed_show, tell_show
 from api.context import ApiRequest, find_show, runtime_of, served_in_front
 from api.documents import describe
-from api.inputs import ShowBody
+from api.life_outcomes import changed_or_problem
+from api.opening import is_opened
+from api.outcomes import show_not_found
 from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queueing import OneAtATime
 from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
 from api.repeating import Keeper, answer_once
+from api.show_inputs import ShowBody, ShowChangeBody
 from api.written import written_json
+from engine.catalog.changing import change_show
+from engine.catalog.life import Stores
+from engine.catalog.price_steps import look_ahead
+from engine.catalog.show_looks import list_shows, read_life
 from engine.catalog.shows import (
     NewShow,
+    PaymentMethod,
     ShowFaultsError,
+    Visibility,
     create_show,
-    list_shows,
 )
-from engine.inventory.commands import Recovering
+from engine.catalog.transitions import ShowState
 from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_plan, read_plan
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
-from engine.platform.ids import Prefix, fingerprint, new_entity_id
+from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
+from engine.runtime import Serving
 from engine.tenancy.principals import Scope
-
-_OPENING_TIMEOUT_S: Final = 20
-_OPENING_PAUSE_S: Final = 0.05
 
 
 class ShowPage(Struct, frozen=True):
@@ -62,10 +68,10 @@ class ShowPage(Struct, frozen=True):
     ),
 )
 async def create(request: ApiRequest) -> Response[FullShowAnswer]:
-    """Create a show from a seating plan in pretix's JSON format.
+    """Create a show from a seating plan in pretix's JSON format, or from a configuration.
 
-    It sells from `opens_at` on. `201` comes when its inventory is there; should that take longer
-    than 20 seconds, `202` comes before.
+    It sells from `opens_at` on, unless its `state` is another. `201` comes when its inventory is
+    there; should that take longer than 20 seconds, `202` comes before.
     """
     check_query(request)
     optional_key(request)
@@ -74,7 +80,7 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
 
     async def act(_keeper: Keeper) -> tuple[int, FullShowAnswer]:
         show = await _create(request, body, plan, stands_for)
-        opened = await _opened(request, show)
+        opened = await is_opened(runtime_of(request), show)
         answer = await _tell(request, show)
         return HTTP_201_CREATED if opened else HTTP_202_ACCEPTED, answer
 
@@ -116,6 +122,39 @@ async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     return await _tell(request, await find_show(request, show))
 
 
+@patch(
+    "/{show:str}",
+    summary="Change a show",
+    operation_class=describe(
+        scope=Scope.SHOWS_WRITE,
+        body=ShowChangeBody,
+        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.TRANSITION_REFUSED),
+    ),
+)
+async def change(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
+    """Change a show's name, times, limits, who sees it, how it is paid for: all, or nothing.
+
+    What was sold stays as it was sold: once a show was on sale, `starts_at` moves by
+    `POST /v1/shows/{show}/reschedule` alone, and `opens_at` stays once it is past.
+    """
+    check_query(request)
+    found = await find_show(request, show)
+    body = await read_body(request, ShowChangeBody)
+    runtime = runtime_of(request)
+    faults: list[Fault] = []
+    columns = _columns(body, lambda text: _named(runtime, Prefix.EVENT, text, faults))
+    if faults:
+        raise invalid(*faults)
+    stores = Stores(runtime.app_engine, runtime.redis, runtime.ids)
+    try:
+        with store_failures():
+            changed = await change_show(stores, request.user, found.id, columns)
+    except ShowFaultsError as error:
+        raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error
+    changed_or_problem(changed)
+    return await _tell(request, found)
+
+
 @get(
     "/{show:str}/seating-plan",
     summary="Export the seating plan",
@@ -130,14 +169,19 @@ async def export(show: FromPath[str]) -> Response[dict[str, object]]:
     raise served_in_front(show)
 
 
-def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
-    """Return the plan that came, and what stands for the whole body.
+def _read_plan(body: ShowBody) -> tuple[SeatingPlan | None, int]:
+    """Return the plan that came, if one did, and what stands for the whole body.
 
     Raises:
         ProblemError: `invalid-seating-plan`, with every place and reason.
     """
+    given = bytes(body.plan)
+    rest = msgspec.structs.replace(body, plan=msgspec.Raw(b"null"))
+    canonical = msgspec.json.encode(rest, order="sorted")
+    if not given:
+        return None, fingerprint(canonical)
     try:
-        plan = read_plan(bytes(body.plan))
+        plan = read_plan(given)
     except SeatingPlanError as error:
         raise ProblemError(
             ProblemKind.INVALID_SEATING_PLAN,
@@ -145,18 +189,28 @@ def _read_plan(body: ShowBody) -> tuple[SeatingPlan, int]:
             errors=[Fault(f.reason, pointer=f"/plan{f.pointer}") for f in error.faults],
             members={"more": error.more} if error.more else {},
         ) from error
-    rest = msgspec.structs.replace(body, plan=msgspec.Raw(b"null"))
-    canonical = msgspec.json.encode(rest, order="sorted") + export_plan(plan)
-    return plan, fingerprint(canonical)
+    return plan, fingerprint(canonical + export_plan(plan))
 
 
-async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan, stands_for: int) -> Show:
+def _columns(body: ShowChangeBody, event_of: Callable[[str], EntityId | None]) -> dict[str, Any]:
+    said = {name: getattr(body, name) for name in body.__struct_fields__}
+    columns = {name: value for name, value in said.items() if value is not UNSET}
+    if "event" in columns:
+        event = columns.pop("event")
+        columns["event_id"] = None if event is None else event_of(event)
+    return columns
+
+
+async def _create(
+    request: ApiRequest, body: ShowBody, plan: SeatingPlan | None, stands_for: int
+) -> Show:
     runtime = runtime_of(request)
     key = optional_key(request)
+    faults: list[Fault] = []
     new = NewShow(
         id=runtime.ids.derive_show(request.user, key, stands_for) if key else new_entity_id(),
         name=body.name,
-        venue=body.venue,
+        venue=body.venue or None,
         starts_at=body.starts_at,
         opens_at=body.opens_at,
         closes_at=body.closes_at,
@@ -166,7 +220,19 @@ async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan, stands
         max_per_hold=body.max_per_hold,
         max_per_buyer=body.max_per_buyer,
         plan=plan,
+        configuration=_named(runtime, Prefix.CONFIGURATION, body.configuration, faults),
+        configuration_version=body.configuration_version or None,
+        event=_named(runtime, Prefix.EVENT, body.event, faults),
+        doors_at=body.doors_at,
+        duration_min=body.duration_min,
+        visibility=Visibility(body.visibility),
+        public_from=body.public_from,
+        hold_ttl_s=body.hold_ttl_s,
+        payment_methods=tuple(map(PaymentMethod, body.payment_methods or [PaymentMethod.CARD])),
+        state=ShowState(body.state),
     )
+    if faults:
+        raise invalid(*faults)
     try:
         with store_failures():
             show = await create_show(runtime.app_engine, runtime.redis, request.user, new)
@@ -175,21 +241,34 @@ async def _create(request: ApiRequest, body: ShowBody, plan: SeatingPlan, stands
     return await runtime.box_office.show(request.user, show)
 
 
-async def _opened(request: ApiRequest, show: Show) -> bool:
-    """Wait until the show's inventory is there; False if that takes too long."""
-    office = runtime_of(request).box_office
-    deadline = time.monotonic() + _OPENING_TIMEOUT_S
-    while isinstance(await office.availability(show), Recovering):
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(_OPENING_PAUSE_S)
-    return True
+def _named(
+    runtime: Serving, prefix: Prefix, text: str | UnsetType | None, faults: list[Fault]
+) -> EntityId | None:
+    """Return the entity that a body names; a fault more if the text is no such id."""
+    if not text:
+        return None
+    try:
+        return runtime.ids.parse_entity(prefix, text)
+    except IdError as error:
+        named = {Prefix.EVENT: "event", Prefix.CONFIGURATION: "configuration"}[prefix]
+        faults.append(Fault(str(error), pointer=f"/{named}"))
+        return None
 
 
 async def _tell(request: ApiRequest, show: Show) -> FullShowAnswer:
     runtime = runtime_of(request)
+    with store_failures():
+        life = await read_life(runtime.app_engine, show.reseller, show.id)
+    if life is None:
+        raise show_not_found()
+    with store_failures():
+        ahead = await look_ahead(runtime.app_engine, show)
+    if ahead.inventory_version != show.inventory_version:
+        show = await runtime.box_office.reload(show)
     tariff = await runtime.box_office.prices(show, show.price_version)
-    return tell_show(show, tariff, runtime.ids)
+    return tell_show(show, life, tariff, runtime.ids, ahead.step)
 
 
-router = Router(path="/v1/shows", tags=["shows"], route_handlers=[create, list_own, look, export])
+router = Router(
+    path="/v1/shows", tags=["shows"], route_handlers=[create, list_own, look, change, export]
+)

@@ -28,7 +28,7 @@ purchase's key (8 bytes).
 Commands and what each may answer, in order of precedence; positions count from 0:
   {1, ttl ms, best {{level, count}} or false | buyer, seats, areas {{index, count}}, types}    hold
       malformed, key-reused, held (a replay), purchased (a replay), inconsistent, released, expired,
-      not-on-sale, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
+      not-on-sale {sale_state}, too-early, too-late-to-hold, over-hold-limit {most}, over-buyer-limit {most, has},
       seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, ledger-behind,
       held
   {2, best or false | seats, areas, types}                                         replace
@@ -38,7 +38,7 @@ Commands and what each may answer, in order of precedence; positions count from 
       malformed, already-purchased, inconsistent, done (also when repeated, and for an unknown hold)
   {4, payment reference, key}                                                      purchase
       malformed, key-reused, unknown, released, expired, purchased (a replay), already-purchased,
-      inconsistent, ledger-behind, purchased
+      not-on-sale {sale_state}, inconsistent, ledger-behind, purchased
   {5}                                                                              look
       unknown, inconsistent, released, expired, held, purchased
 
@@ -84,6 +84,8 @@ local DELTAS_KEPT = 10000
 local TEXT_BYTES_MAX = 512
 local TYPES_BYTES_MAX = 4096
 local TTL_MAX_MS = 30 * 86400000
+-- What was held for a show that does not take place, or not then, is not bought any more.
+local NOTHING_IS_BOUGHT = { rescheduled = true, cancelled = true, past = true }
 
 local meta = read_meta(key_of.meta, {
   'state', 'epoch', 'version', 'run_id', 'replid', 'time', 'sale_state', 'opens_at', 'closes_at',
@@ -273,7 +275,7 @@ local function make_deciders()
   -- Returns why a new selection may not be held now, or nil.
   local function refuse_selection(buyer, count, instead_of)
     if meta.sale_state ~= 'on_sale' then
-      return { 'not-on-sale' }
+      return { 'not-on-sale', meta.sale_state or '' }
     elseif now < opens_at then
       return { 'too-early', opens_at }
     elseif not is_selling then
@@ -413,6 +415,8 @@ local function make_deciders()
         return { 'key-reused' }
       end
       return tell(record)
+    elseif NOTHING_IS_BOUGHT[meta.sale_state] then
+      return { 'not-on-sale', meta.sale_state }
     end
     if not has_its_places(view, record) then
       return { 'inconsistent' }

@@ -53,6 +53,36 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "buyer": "b-17",
         },
         "places in an area": {"areas": {"floor": 2}, "buyer": "b-17"},
+        "of which one is a child's": {
+            "seats": ["A-1-1", "A-1-2"],
+            "ticket_types": {"child": {"seats": ["A-1-2"]}},
+            "buyer": "b-17",
+        },
+    },
+    "PricesBody": {
+        "two levels, and children for half": {
+            "after_version": 1,
+            "prices": {"vip": 12000, "parkett": 8000},
+            "ticket_types": {"child": {"share_bps": 5000}},
+        }
+    },
+    "TicketTypesBody": {
+        "children and companions": {
+            "ticket_types": [
+                {"ticket_type": "child", "name": "Up to 14 years", "kind": "child"},
+                {
+                    "ticket_type": "companion",
+                    "name": "Companion",
+                    "kind": "companion",
+                    "max_per_hold": 1,
+                },
+            ]
+        }
+    },
+    "PriceStepsBody": {
+        "the end of an early bird": {
+            "steps": [{"at": _MOMENT, "after_sold": 500, "prices": {"vip": 14000, "parkett": 9500}}]
+        }
     },
     "SelectionBody": {"seats": {"seats": ["A-1-2"]}},
     "PurchaseBody": {"purchase": {"hold": _HOLD, "payment_reference": "pay_8731"}},
@@ -114,6 +144,10 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "plan": _PLAN,
         }
     },
+    "ShowChangeBody": {
+        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
+        "no limit in time": {"closes_at": None},
+    },
     "SignUpBody": {
         "a reseller in Germany": {
             "legal_name": "Erfurt Tickets GmbH",
@@ -172,6 +206,7 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
                         "quantity": 1,
                         "unit": _PRICE,
                         "total": 10646,
+                        "ticket_type": "standard",
                     }
                 ],
                 **_PRICE,

@@ -63,6 +63,18 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.OVER_HOLD_LIMIT: {"most": _count(8)},
     ProblemKind.PURCHASE_FAILED: {"order": _words("ord_dev_00f3a1c05e9b7d24" + "5f" * 16)},
     ProblemKind.ORDER_NOT_CONFIRMED: {"order_status": _words("recording")},
+    ProblemKind.NOT_ON_SALE: {"state": _words("paused")},
+    ProblemKind.TRANSITION_REFUSED: {
+        "state": _words("cancelled"),
+        "action": _words("open"),
+        "reason": _words("it is cancelled, which is final: add another date"),
+        "allowed": _places("add-date"),
+    },
+    ProblemKind.CHOICE_REFUSED: {
+        "reason": _words("over"),
+        "choice": _words("refund", "keep", "credit", "voucher"),
+        "offered": _places("refund"),
+    },
     ProblemKind.TOO_EARLY: {"opens_at": _MOMENT},
     ProblemKind.SALES_ENDED: {"closed_at": _MOMENT},
     ProblemKind.PRICES_CHANGED: {"price_version": _count(3)},

@@ -24,9 +24,9 @@ async def admitted_ttl_ms(runtime: Serving, show: Show, show_text: str, body: Ho
     """
     checked = await runtime.waiting_room.check_pass(show, body.queue_pass, body.buyer)
     if isinstance(checked, NoRoom):
-        return 1000 * body.ttl_s
+        return body.ttl_ms(show.hold_ttl_s)
     if isinstance(checked, Issued):
-        return max(1, min(body.ttl_s * 1000, checked.left_ms - _ON_THE_WAY_MS))
+        return max(1, min(body.ttl_ms(show.hold_ttl_s), checked.left_ms - _ON_THE_WAY_MS))
     if isinstance(checked, NotAdmitted):
         raise not_admitted(checked, show_text)
     raise problem_of_store(checked)

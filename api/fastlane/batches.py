@@ -32,7 +32,7 @@ async def run_batch(call: Call) -> Reply:
     typed = next((one for one in holds if one.ticket_types), None)
     if typed is not None:
         show = await call.runtime.box_office.newest_for(show, typed.wanted())
-    ttls: Iterator[int | Exception] = (1000 * one.ttl_s for one in holds)
+    ttls: Iterator[int | Exception] = (one.ttl_ms(show.hold_ttl_s) for one in holds)
     if show.has_queue:
         ttls = iter(await admitted_ttls_ms(call.runtime, show, call.show_text, holds))
     # All are in the lane before the first is waited for.

@@ -27,7 +27,7 @@ async def hold_places(call: Call) -> Reply:
     show = call.known_show() or await call.show()  # it may have got a waiting room meanwhile
     if body.ticket_types:
         show = await call.runtime.box_office.newest_for(show, body.wanted())
-    ttl_ms = 1000 * body.ttl_s
+    ttl_ms = body.ttl_ms(show.hold_ttl_s)
     if show.has_queue:
         ttl_ms = await admitted_ttl_ms(call.runtime, show, call.show_text, body)
     asked = ask_hold(call, show, key, body, ttl_ms)

@@ -64,6 +64,13 @@ class PriceStep(Struct, frozen=True, kw_only=True):
     price_version: int | None
 
 
+class Ahead(Struct, frozen=True):
+    """The inventory version that a show has now, and its next step, if there is one."""
+
+    inventory_version: int
+    step: PriceStep | None
+
+
 class Waiting(Struct, frozen=True):
     """A show with a step to come. It is named as `house.change_show` asks for."""
 
@@ -118,6 +125,19 @@ async def list_steps(app: AsyncEngine, show: Show) -> list[PriceStep]:
     """
     async with tenant_transaction(app, show.reseller) as connection:
         return await _read_steps(connection, show.id)
+
+
+async def look_ahead(app: AsyncEngine, show: Show) -> Ahead:
+    """Return which prices a show has now, and the step that is to come next.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    query = select(shows.c.inventory_version).where(shows.c.id == show.id)
+    async with tenant_transaction(app, show.reseller) as connection:
+        version = (await connection.execute(query)).scalar_one()
+        steps = await _read_steps(connection, show.id)
+    return Ahead(version, next((step for step in steps if step.came_at is None), None))
 
 
 async def find_waiting(engine: AsyncEngine) -> list[Waiting]:

@@ -162,7 +162,7 @@ async def read_types(connection: AsyncConnection, show: EntityId) -> Mapping[str
         select(ticket_types).where(ticket_types.c.show_id == show).order_by(ticket_types.c.type_no)
     )
     rows = (await connection.execute(query)).mappings()
-    types = [msgspec.convert(dict(row), TicketType) for row in rows]
+    types = [msgspec.convert({str(k): v for k, v in row.items()}, TicketType) for row in rows]
     return {one.slug: one for one in types}
 
 

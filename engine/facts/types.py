@@ -32,6 +32,15 @@ class FactType(StrEnum):
     SHOW_ON_SALE = "show.on_sale"
     SHOW_SOLD_OUT = "show.sold_out"
     SHOW_CANCELLED = "show.cancelled"
+    SHOW_ANNOUNCED = "show.announced"
+    SHOW_CHANGED = "show.changed"
+    SHOW_PAUSED = "show.paused"
+    SHOW_RESUMED = "show.resumed"
+    SHOW_CLOSED = "show.closed"
+    SHOW_RESCHEDULED = "show.rescheduled"
+    SHOW_DATE_ADDED = "show.date_added"
+    SHOW_ENDED = "show.ended"
+    SHOW_ARCHIVED = "show.archived"
     SHOW_RECOVERED = "show.recovered"
     SHOW_INVENTORY_CHANGED = "show.inventory_changed"
     SHOW_PRICES_CHANGED = "show.prices_changed"
@@ -69,9 +78,13 @@ class OrderConfirmed(Struct, frozen=True, kw_only=True):
 
 
 class OrderCancelled(Struct, frozen=True, kw_only=True):
-    """A confirmed order was given back; `total` is to be refunded."""
+    """A confirmed order was given back; `total` is to be refunded.
 
-    reason: Literal["returned"]
+    `returned`: somebody returned it. `cancelled`, `rescheduled`: so is its show, and whoever has
+    it, or the default, chose a refund.
+    """
+
+    reason: Literal["returned", "cancelled", "rescheduled"]
     currency: str
     total: int
 
@@ -127,7 +140,80 @@ class ShowSoldOut(Struct, frozen=True, kw_only=True):
 
 
 class ShowCancelled(Struct, frozen=True, kw_only=True):
-    """A show does not take place."""
+    """A show does not take place.
+
+    Who has tickets may choose among `offered` until `choose_by`, and has `default` then.
+    """
+
+    note: str = ""
+    offered: tuple[str, ...] = ()
+    default: str | None = None
+    choose_by: datetime | None = None
+    new_show: str | None = None
+
+
+class ShowRescheduled(Struct, frozen=True, kw_only=True):
+    """A show was moved to another time; it is not sold until it is opened again.
+
+    Who has tickets may choose among `offered` until `choose_by`, and has `default` then.
+    """
+
+    starts_at_before: datetime
+    starts_at: datetime
+    note: str
+    offered: tuple[str, ...]
+    default: str
+    choose_by: datetime
+
+
+class ShowAnnounced(Struct, frozen=True, kw_only=True):
+    """A show was made known; it is not sold until it is opened."""
+
+    starts_at: datetime
+    opens_at: datetime
+
+
+class ShowChanged(Struct, frozen=True, kw_only=True):
+    """A show was changed: the members of it that are other than before."""
+
+    changed: tuple[str, ...]
+
+
+class ShowPaused(Struct, frozen=True, kw_only=True):
+    """A show's sale rests: what is held may still be bought."""
+
+
+class ShowResumed(Struct, frozen=True, kw_only=True):
+    """A show's sale goes on: it was paused, closed or moved before."""
+
+    after: Literal["paused", "off_sale", "rescheduled"]
+
+
+class ShowClosed(Struct, frozen=True, kw_only=True):
+    """A show's sale was closed by its reseller."""
+
+
+class ShowDateAdded(Struct, frozen=True, kw_only=True):
+    """Another date of a show was added: a show of its own.
+
+    It opens `now`, `at` its `opens_at`, or `when_first_sells_out`.
+    """
+
+    new_show: str
+    starts_at: datetime
+    opens: Literal["now", "at", "when_first_sells_out"]
+
+
+class ShowEnded(Struct, frozen=True, kw_only=True):
+    """A show is over."""
+
+    starts_at: datetime
+
+
+class ShowArchived(Struct, frozen=True, kw_only=True):
+    """A show's inventory was taken out of the inventory store: all of it is in the ledger."""
+
+    orders: int
 
 
 class ShowInventoryChanged(Struct, frozen=True, kw_only=True):
@@ -192,6 +278,15 @@ FactData = (
     | ShowOnSale
     | ShowSoldOut
     | ShowCancelled
+    | ShowAnnounced
+    | ShowChanged
+    | ShowPaused
+    | ShowResumed
+    | ShowClosed
+    | ShowRescheduled
+    | ShowDateAdded
+    | ShowEnded
+    | ShowArchived
     | ShowRecovered
     | ShowInventoryChanged
     | ShowPricesChanged
@@ -216,6 +311,15 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_ON_SALE: ShowOnSale,
         FactType.SHOW_SOLD_OUT: ShowSoldOut,
         FactType.SHOW_CANCELLED: ShowCancelled,
+        FactType.SHOW_ANNOUNCED: ShowAnnounced,
+        FactType.SHOW_CHANGED: ShowChanged,
+        FactType.SHOW_PAUSED: ShowPaused,
+        FactType.SHOW_RESUMED: ShowResumed,
+        FactType.SHOW_CLOSED: ShowClosed,
+        FactType.SHOW_RESCHEDULED: ShowRescheduled,
+        FactType.SHOW_DATE_ADDED: ShowDateAdded,
+        FactType.SHOW_ENDED: ShowEnded,
+        FactType.SHOW_ARCHIVED: ShowArchived,
         FactType.SHOW_RECOVERED: ShowRecovered,
         FactType.SHOW_INVENTORY_CHANGED: ShowInventoryChanged,
         FactType.SHOW_PRICES_CHANGED: ShowPricesChanged,
@@ -233,7 +337,6 @@ TYPES_WITHOUT_SOURCE: Final = frozenset(
         FactType.PAYMENT_FLAGGED_FRAUD,
         FactType.DISPUTE_OPENED,
         FactType.DISPUTE_CLOSED,
-        FactType.SHOW_CANCELLED,
         FactType.PAYOUT_PAID,
     }
 )

@@ -1,11 +1,16 @@
 """The seat map and the counts of a show, read in one moment."""
 
+import asyncio
+import time
 from typing import Final
 
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.commands import Recovering
 from engine.inventory.lanes import ShowSource
+from engine.inventory.ledgered import read_blocks, read_orders
+from engine.inventory.rebuild import rebuild
 from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
@@ -22,6 +27,10 @@ class SeatCounts(Struct, frozen=True):
     held: int
     blocked: int
     open: int
+
+
+class NotStored(Struct, frozen=True):
+    """The inventory store is not to have the show: the ledger alone tells how it stands."""
 
 
 class InventoryState(Struct, frozen=True):
@@ -50,14 +59,21 @@ class InventoryState(Struct, frozen=True):
         )
 
 
-async def read_inventory(redis: Store, source: ShowSource) -> InventoryState | Recovering:
+async def read_inventory(
+    redis: Store, source: ShowSource
+) -> InventoryState | NotStored | Recovering:
     """Return how the show stands.
 
     Raises:
         redis.RedisError: the store could not be asked.
     """
     show = await source.current()
+    if not show.is_stored:
+        # Another process may have opened it meanwhile.
+        show = await source.reload()
     for _ in range(_RELOADS_MAX):
+        if not show.is_stored:
+            return NotStored()
         status, *rest = await load_script("read_show").call(
             redis, show.keys.inventory(), show.epoch, show.inventory_version
         )
@@ -76,6 +92,25 @@ async def read_inventory(redis: Store, source: ShowSource) -> InventoryState | R
             )
         show = await source.reload()
     return Recovering()
+
+
+async def read_ledgered(connection: AsyncConnection, show: Show) -> InventoryState:
+    """Return how a show stands by the ledger: what is sold, and what the house withholds.
+
+    Raises:
+        ContradictionError: the ledger contradicts the manifest or itself.
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: the ledger can't be asked.
+    """
+    orders, blocks = await read_orders(connection, show.id), await read_blocks(connection, show.id)
+    built = await asyncio.to_thread(rebuild, show.manifest, orders, blocks, {}, 0)
+    return InventoryState(
+        show=show,
+        as_of_ms=time.time_ns() // 1_000_000,
+        # Its next epoch is a higher one, and until then only returns change it in this version.
+        sequence=f"{show.epoch}-{show.return_no}",
+        seats=built.seats,
+        areas=tuple(unpack_area(built.areas[str(n)]) for n in range(len(show.manifest.areas))),
+    )
 
 
 def _count(states: bytes) -> SeatCounts:

@@ -160,7 +160,8 @@ class Hold(Struct, frozen=True):
             return pack_command(values, _values(self.buyer, *_places(wanted)), self.fingerprint)
         first, second = numbers
         # What is found together is known to the script alone: it packs that tail itself.
-        tail = b"" if wanted.best else _values(self.buyer, *_places(wanted))
+        places = _places(wanted) if wanted.types else (wanted.seats,)
+        tail = b"" if wanted.best else _values(self.buyer, *places)
         ttl_ms, name = _number(self.ttl_ms), _name(self.buyer.encode())
         return Packed(first, second, ttl_ms, name, _text(self.fingerprint, tail))
 
@@ -277,7 +278,10 @@ class AlreadyPurchased(Struct, frozen=True, array_like=True, tag="already-purcha
 
 
 class NotOnSale(Struct, frozen=True, array_like=True, tag="not-on-sale"):
-    """The house has closed the sale, or has not opened it."""
+    """The house has closed the sale, or has not opened it; or what is held can't be bought now."""
+
+    state: str = ""
+    """What the house has decided of the show: `paused`, `cancelled`, ..."""
 
 
 class TooEarly(Struct, frozen=True, array_like=True, tag="too-early"):

@@ -9,6 +9,7 @@ docs/decisions/0043-edits.md has why.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -142,19 +143,21 @@ async def edit_show(  # noqa: PLR0913, PLR0917 - the stores, and a request's par
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            now = await lock_show(connection, show.id)
+            locked = await lock_show(connection, show.id)
+            now = locked.now
             steps, made = await _decide(connection, book, ids, show.id, wanted)
             await remember(connection, made)
-            if steps.less is not None:
-                await apply(redis, show, now, steps.less)
+            if steps.less is not None and locked.is_stored:
+                await apply(redis, show.keys, now, steps.less)
                 now = now[0], now[1] + 1
     except _PassedError as passed:
         return passed.why
     except RefusedError as refused:
         why = refused.refusal
         return EditRefused(why.seats, why.areas) if isinstance(why, PlacesRefused) else why
-    if steps.more is not None:
-        await complete(app, redis, show, now, steps.more)
+    if steps.more is not None and locked.is_stored:
+        open_ledger = partial(tenant_transaction, app, show.reseller)
+        await complete(open_ledger, redis, show.id, now, steps.more)
     return made
 
 

@@ -1,4 +1,4 @@
-"""What the house decides about a show's inventory: seats and places withheld or given back.
+"""What the house decides about a show: seats and places withheld, and the rules of its sale.
 
 PostgreSQL has it before Redis when it means more for sale, after it when it means less, and both
 before it is acknowledged: a rebuild never puts a house seat on sale. Each change makes the next
@@ -6,23 +6,36 @@ inventory version. Where the two part, because a process died in between, the wo
 versions and recover the show to what PostgreSQL says.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
-from sqlalchemy import ARRAY, Integer, any_, delete, literal, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    Integer,
+    RowMapping,
+    any_,
+    delete,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
-from engine.inventory.keys import ShowKeys
+from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_call
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
-from engine.inventory.shows import Show
+from engine.inventory.shows import Show, is_stored, sale_rules
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.redis import Store
@@ -104,6 +117,30 @@ class PlacesRefused(Struct, frozen=True):
     areas: Areas
 
 
+class RulesChange(Struct, frozen=True):
+    """What becomes of a show's row: columns, and whether less is for sale than before."""
+
+    columns: Mapping[str, Any]
+    is_less: bool
+
+
+class RulesChanged(Struct, frozen=True):
+    """Both stores have it: the row as it is now, and when by the show's clock, in ms."""
+
+    row: Mapping[Any, Any]
+    at_ms: int
+
+
+OpenLedger = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+"""Opens a transaction that sees the show's rows, and commits at its end."""
+
+Decide = Callable[[AsyncConnection, RowMapping], Awaitable[RulesChange]]
+"""Says what becomes of a show's row, which is locked, and writes what goes with that."""
+
+Finish = Callable[[AsyncConnection, RulesChanged], Awaitable[None]]
+"""Writes what can be known only once the inventory store has a change towards less."""
+
+
 class RefusedError(Exception):
     """Rolls the transaction back, and carries why."""
 
@@ -136,12 +173,13 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            epoch, version = await lock_show(connection, show.id)
+            locked = await lock_show(connection, show.id)
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
-            changed = BlocksChanged(version + 1)
+            changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
-            await apply(redis, show, (epoch, version), Change(block=places))
+            if locked.is_stored:
+                await apply(redis, show.keys, locked.now, Change(block=places))
     except RefusedError as refused:
         why = refused.refusal
         if isinstance(why, Recovering):
@@ -162,14 +200,16 @@ async def unblock(
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            epoch, version = await lock_show(connection, show.id)
+            locked = await lock_show(connection, show.id)
             await _erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
-            changed = BlocksChanged(version + 1)
+            changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
     except _ShortError as short:
         return BlocksRefused((), short.areas)
-    await complete(app, redis, show, (epoch, version), Change(unblock=places))
+    if locked.is_stored:
+        change = Change(unblock=places)
+        await complete(_ledger_of(app, show), redis, show.id, locked.now, change)
     return changed
 
 
@@ -187,14 +227,71 @@ async def change_show(
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     async with tenant_transaction(app, show.reseller) as connection:
-        now = await lock_show(connection, show.id)
+        locked = await lock_show(connection, show.id)
         await write(connection)
         await _raise_version(connection, show.id)
-    await complete(app, redis, show, now, Change())
+    if locked.is_stored:
+        await complete(_ledger_of(app, show), redis, show.id, locked.now, Change())
+
+
+async def change_rules(
+    open_ledger: OpenLedger,
+    redis: Store,
+    show: int,
+    decide: Decide,
+    finish: Finish | None = None,
+) -> RulesChanged | Recovering:
+    """Change by which rules a show is sold; what `decide` raises leaves all as it was.
+
+    Towards less the inventory store has it first, inside the transaction; towards more PostgreSQL.
+    A show that the store is not to have (a draft, one that was archived) is changed in PostgreSQL;
+    one that it is to have from now on is opened by the workers, who are woken.
+
+    Raises:
+        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
+            If it was after Redis had it, the workers take the show back to what it was.
+    """
+    at_ms = time.time_ns() // 1_000_000
+    try:
+        async with open_ledger() as connection:
+            await connection.execute(_BOUND_THE_WAIT)
+            query = select(shows).where(shows.c.id == show).with_for_update()
+            before = (await connection.execute(query)).mappings().one()
+            change = await decide(connection, before)
+            version = before["inventory_version"]
+            columns = {**change.columns, "inventory_version": version + 1}
+            await connection.execute(update(shows).where(shows.c.id == show).values(columns))
+            after = {**before, **columns}
+            was_stored, now = is_stored(before), (before["epoch"], version)
+            rules = sale_rules(after)
+            if was_stored and change.is_less:
+                at_ms = await apply(redis, show_keys(show), now, Change(fields=rules))
+            if finish is not None:
+                await finish(connection, RulesChanged(after, at_ms))
+    except RefusedError:
+        return Recovering()
+    if was_stored and not change.is_less:
+        await complete(open_ledger, redis, show, now, Change(fields=rules))
+    elif is_stored(after) and not was_stored:
+        await wake_recovery(redis, show)
+    return RulesChanged(after, at_ms)
+
+
+async def wake_recovery(redis: Store, show: int) -> None:
+    """Have a show looked at now, which the store does not have yet."""
+    try:
+        await redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
+    except (RedisError, OSError, TimeoutError) as error:
+        # The workers look at every show each second: this only makes it quicker.
+        _log.warning("could not wake the workers", error=repr(error))
+
+
+def _ledger_of(app: AsyncEngine, show: NamedShow) -> OpenLedger:
+    return partial(tenant_transaction, app, show.reseller)
 
 
 async def complete(
-    app: AsyncEngine, redis: Store, show: NamedShow, now: tuple[int, int], change: Change
+    open_ledger: OpenLedger, redis: Store, show: int, now: tuple[int, int], change: Change
 ) -> None:
     """Tell the store of what is committed; a warning if it does not hear of it now.
 
@@ -202,28 +299,37 @@ async def complete(
     change that the ledger never had: one version more, and the workers see that the two differ.
     """
     try:
-        await apply(redis, show, now, change)
+        await apply(redis, show_keys(show), now, change)
     except (RefusedError, RedisError, OSError, TimeoutError) as error:
         _log.warning("changed in the ledger only, for now", error=repr(error))
         if isinstance(error, RefusedError):
-            await _part(app, show)
+            await _part(open_ledger, show)
 
 
-async def _part(app: AsyncEngine, show: NamedShow) -> None:
+async def _part(open_ledger: OpenLedger, show: int) -> None:
     """Let the ledger's version differ from the store's, so that workers take it to the ledger's."""
     try:
-        async with tenant_transaction(app, show.reseller) as connection:
-            await _raise_version(connection, show.id)
+        async with open_ledger() as connection:
+            await _raise_version(connection, show)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         _log.warning("not parted from the store", error=repr(error))
 
 
-async def lock_show(connection: AsyncConnection, show: int) -> tuple[int, int]:
-    """Lock a show's row against recoveries and other changes; return epoch, inventory version."""
+class LockedShow(Struct, frozen=True):
+    """A show's row, which nobody else changes until the transaction ends."""
+
+    now: tuple[int, int]
+    """Its epoch and its inventory version."""
+    is_stored: bool
+
+
+async def lock_show(connection: AsyncConnection, show: int) -> LockedShow:
+    """Lock a show's row against recoveries and other changes; return how it stands."""
     await connection.execute(_BOUND_THE_WAIT)
-    query = select(shows.c.epoch, shows.c.inventory_version).where(shows.c.id == show)
-    epoch, version = (await connection.execute(query.with_for_update())).one()
-    return epoch, version
+    names = ("epoch", "inventory_version", "state", "archived_at")
+    query = select(*(shows.c[name] for name in names)).where(shows.c.id == show)
+    row = (await connection.execute(query.with_for_update())).mappings().one()
+    return LockedShow((row["epoch"], row["inventory_version"]), is_stored(row))
 
 
 async def _raise_version(connection: AsyncConnection, show: int) -> None:
@@ -273,8 +379,8 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         raise _ShortError(tuple(short))
 
 
-async def apply(redis: Store, show: NamedShow, now: tuple[int, int], change: Change) -> None:
-    """Take the store from an epoch's inventory version, `now`, to the next.
+async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> int:
+    """Take the store from an epoch's inventory version, `now`, to the next; return when, in ms.
 
     Raises:
         RefusedError: with why; nothing was changed.
@@ -289,7 +395,7 @@ async def apply(redis: Store, show: NamedShow, now: tuple[int, int], change: Cha
         epoch,
         version,
         version + 1,
-        await read_clock(redis, show.keys) + _LATE_MS,
+        await read_clock(redis, keys) + _LATE_MS,
         change.block.seats,
         change.unblock.seats,
         blocks,
@@ -302,7 +408,7 @@ async def apply(redis: Store, show: NamedShow, now: tuple[int, int], change: Cha
         change.edit_no or False,
     ]
     reply = await load_script("change_inventory").call(
-        redis, show.keys.inventory(), msgspec.msgpack.encode(packed)
+        redis, keys.inventory(), msgspec.msgpack.encode(packed)
     )
     status, *rest = _decode(reply)
     if status == "refused":
@@ -310,3 +416,4 @@ async def apply(redis: Store, show: NamedShow, now: tuple[int, int], change: Cha
         raise RefusedError(PlacesRefused(tuple(rest[0]), areas))
     if status != "changed":
         raise RefusedError(Recovering())
+    return int(rest[0])

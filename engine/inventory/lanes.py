@@ -8,7 +8,7 @@ wait. A lane has no task while nothing waits in it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -19,16 +19,20 @@ from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from engine.inventory.commands import (
     Command,
+    Done,
     Hold,
     InDoubt,
+    NotOnSale,
     Outcome,
     Overloaded,
     Packed,
     Purchase,
     Purchased,
     Recovering,
+    Release,
     Replace,
     Unavailable,
+    Unknown,
     pack_batch,
 )
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
@@ -36,6 +40,7 @@ from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply, 
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
+from engine.inventory.ticket_types import TicketType
 from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
@@ -50,6 +55,7 @@ WAIT_MS: Final = 100
 
 _RELOADS_MAX: Final = 5
 _CALL_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 1.0
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
 # A tuple, since a union would be made anew for each command.
@@ -79,6 +85,8 @@ class _Waiting(Struct, frozen=True):
     future: asyncio.Future[Outcome]
     knows_of_queue: bool
     """Whether the show had a waiting room when this was asked for."""
+    types: Mapping[str, TicketType] | None
+    """The ticket types that it was asked for by; None: by none."""
 
 
 class Lane:
@@ -114,6 +122,7 @@ class Lane:
         self._silent_since: int | None = None
         self._alone_since: int | None = None
         self._called_at = 0.0
+        self._looked_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -125,10 +134,17 @@ class Lane:
         """Whether it takes no command until the next batch has gone out."""
         return len(self._waiting) >= self._backlog_max
 
-    def submit(self, command: Command, *, knows_of_queue: bool = False) -> asyncio.Future[Outcome]:
+    def submit(
+        self,
+        command: Command,
+        *,
+        knows_of_queue: bool = False,
+        types: Mapping[str, TicketType] | None = None,
+    ) -> asyncio.Future[Outcome]:
         """Put a command into the next batch; the future becomes what comes of it.
 
-        A hold of a show with a waiting room is refused if whoever asks did not know of it.
+        A hold of a show with a waiting room is refused if whoever asks did not know of it, and one
+        that was asked for by other ticket types than the show has by now.
 
         What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
         `StoreUnavailableError` when the show is not in memory and can't be read, when the
@@ -146,7 +162,7 @@ class Lane:
             msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
             raise ValueError(msg)
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
-        self._waiting.append(_Waiting(command, command.packed(), future, knows_of_queue))
+        self._waiting.append(_Waiting(command, command.packed(), future, knows_of_queue, types))
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return future
@@ -185,28 +201,26 @@ class Lane:
 
     async def _decide(self, batch: list[_Waiting]) -> Sequence[Outcome]:
         show = await self._source.current()
+        if not show.is_stored:
+            # Another process may have opened it meanwhile: no script can tell.
+            show = await self._reload(0) or show
         too_late = 0
         for attempt in range(_RELOADS_MAX):
-            if show.has_queue and any(_lacks_pass(one) for one in batch):
-                # Asked for when nobody needed a pass: who repeats it is asked for one.
-                return [Recovering()] * len(batch)
+            unasked = _answer_unasked(show, batch)
+            if unasked is not None:
+                return unasked
             reply = await self._ask(show, batch)
             if not isinstance(reply, Reply):
                 return [reply] * len(batch)
             if reply.status == "ok":
-                if reply.inconsistent:
-                    _log.error("a hold claims what the store does not hold", show=show.id)
-                    await self._ask_for_recovery(show, Wake.REBUILD)
-                return await self._tell(show, batch, reply)
+                return await self._tell_decided(show, batch, reply)
             # Nothing was changed. What was too late may be tried again with a fresh clock; a show
             # that is fenced is so for whatever this process knows of it; what is stale here,
             # another process may have recovered or changed since.
-            if reply.status == "fenced":
-                break
             if reply.status == "too-late":
                 too_late += 1
                 continue
-            reloaded = await self._reload(attempt)
+            reloaded = await self._know_better(reply.status, attempt)
             if reloaded is None:
                 break
             show = reloaded
@@ -214,6 +228,26 @@ class Lane:
             return [Overloaded()] * len(batch)
         await self._call_for_recovery(show)
         return [Recovering()] * len(batch)
+
+    async def _tell_decided(
+        self, show: Show, batch: list[_Waiting], reply: Reply
+    ) -> Sequence[Outcome]:
+        if reply.inconsistent:
+            _log.error("a hold claims what the store does not hold", show=show.id)
+            await self._ask_for_recovery(show, Wake.REBUILD)
+        return await self._tell(show, batch, reply)
+
+    async def _know_better(self, status: str, attempt: int) -> Show | None:
+        """Return what the show is now, if that makes it worth to ask again."""
+        if status != "fenced":
+            return await self._reload(attempt)
+        # It may have been archived: looked up now and then, not with each batch.
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return None
+        self._looked_at = now
+        reloaded = await self._reload(0)
+        return None if reloaded is None or reloaded.is_stored else reloaded
 
     async def _reload(self, attempt: int) -> Show | None:
         """Read the show again, after a pause if that was of no use before; None if it can't be."""
@@ -362,6 +396,26 @@ def _tell_error(batch: Iterable[_Waiting], error: Exception) -> None:
     for one in batch:
         if not one.future.done():
             one.future.set_exception(error)
+
+
+def _answer_unasked(show: Show, batch: list[_Waiting]) -> Sequence[Outcome] | None:
+    """Answer a batch that the script need not be asked about; None: ask it."""
+    if not show.is_stored:
+        return [_without_store(show, one.command) for one in batch]
+    if show.has_queue and any(_lacks_pass(one) for one in batch):
+        # Asked for when nobody needed a pass: who repeats it is asked for one.
+        return [Recovering()] * len(batch)
+    if any(one.types is not None and one.types != show.ticket_types for one in batch):
+        # The show may not sell these places at these types any more: who repeats it is told.
+        return [Recovering()] * len(batch)
+    return None
+
+
+def _without_store(show: Show, command: Command) -> Outcome:
+    """Answer a command on a show that the store is not to have: nothing of it is held."""
+    if isinstance(command, Hold):
+        return NotOnSale(show.state)
+    return Done() if isinstance(command, Release) else Unknown()
 
 
 def _lacks_pass(one: _Waiting) -> bool:

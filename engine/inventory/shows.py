@@ -6,6 +6,7 @@ and the script answers `stale` when they are no longer the show's.
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +32,8 @@ _SEATS_CACHED_MAX: Final = 2_000_000
 _SEATS_A_MANIFEST_COUNTS: Final = 500
 _PRICE_VERSIONS_CACHED_MAX: Final = 4096
 _NO_QUEUE: Final = "off"
+DRAFT: Final = "draft"
+"""The state of a show whose inventory was never opened."""
 
 _EDIT: Final = select(show_edits.c.edit_no, show_edits.c.price_version)
 _LAST_EDIT: Final = (
@@ -99,6 +102,10 @@ class Show(Struct, frozen=True, kw_only=True):
     epoch: int
     inventory_version: int
     price_version: int
+    hold_ttl_s: int = 600
+    """For how long a hold is that does not say."""
+    is_archived: bool = False
+    """Whether the inventory store has nothing of it any more."""
     return_no: int = 0
     """The last of its returns that the ledger had."""
     has_queue: bool = False
@@ -121,15 +128,18 @@ class Show(Struct, frozen=True, kw_only=True):
         """Tell whether `manifest` is what places were sold by at a price version."""
         return self.edit_price_version <= price_version <= self.price_version
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether the inventory store is to have it: see the function of that name."""
+        return self.state != DRAFT and not self.is_archived
+
     def rules(self) -> list[str]:
         """Return what the scripts read of it from `meta`: field, value, field, value, ..."""
         return [
             *("version", str(self.inventory_version)),
             *("return_no", str(self.return_no)),
             *("edit_no", str(self.edit_no)),
-            *("sale_state", self.state),
-            *("opens_at", str(self.opens_at_ms)),
-            *("closes_at", str(self.closes_at_ms or 0)),
+            *_rules(self.state, self.opens_at_ms, self.closes_at_ms),
             *("max_per_hold", str(self.max_per_hold)),
             *("max_per_buyer", str(self.max_per_buyer)),
         ]
@@ -144,6 +154,29 @@ class Edition(NamedTuple):
 
 
 _NO_EDITION: Final = Edition(-1)
+
+
+def is_stored(row: Mapping[Any, Any]) -> bool:
+    """Whether the inventory store is to have a show: no draft, and none that was archived."""
+    return row["state"] != DRAFT and row["archived_at"] is None
+
+
+def sale_rules(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    """Return what a change of a show's row changes in `meta`: field, value, field, value, ..."""
+    closes_at = row["closes_at"]
+    return (
+        *_rules(row["state"], _ms(row["opens_at"]), None if closes_at is None else _ms(closes_at)),
+        *("max_per_hold", str(row["max_per_hold"])),
+        *("max_per_buyer", str(row["max_per_buyer"])),
+    )
+
+
+def _rules(state: str, opens_at_ms: int, closes_at_ms: int | None) -> tuple[str, ...]:
+    return (
+        *("sale_state", state),
+        *("opens_at", str(opens_at_ms)),
+        *("closes_at", str(closes_at_ms or 0)),
+    )
 
 
 class UnknownShowError(LookupError):
@@ -330,6 +363,8 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         epoch=row["epoch"],
         inventory_version=row["inventory_version"],
         price_version=row["price_version"],
+        hold_ttl_s=row["hold_ttl_s"],
+        is_archived=row["archived_at"] is not None,
         return_no=row["return_no"],
         has_queue=row["queue_mode"] != _NO_QUEUE,
         edit_no=row["edit_no"],

@@ -13,6 +13,7 @@ from sqlalchemy import exists, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
+from engine.inventory.shows import DRAFT
 from engine.platform.redis import Store
 from engine.platform.tables import conflicts, shows, stranded_facts
 
@@ -32,7 +33,7 @@ _TENDED: Final = select(
         ),
     ),
     shows.c.return_no,
-).where(shows.c.state != "draft")
+).where(shows.c.state != DRAFT, shows.c.archived_at.is_(None))
 _TENDED_OF: Final = _TENDED.where(text("shows.id = ANY(CAST(:only AS BIGINT[]))"))
 
 
@@ -61,7 +62,9 @@ class Ailing(Struct, frozen=True):
 async def tended_shows(
     engine: AsyncEngine, only: Collection[int] | None = None
 ) -> list[TendedShow]:
-    """Return every show that was ever put on sale, as the recorder's role sees them, or only these.
+    """Return every show that the inventory store is to have, or which of these it is.
+
+    As the recorder's role sees them: all but drafts and archived ones.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.

@@ -13,7 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
-from engine.inventory.availability import InventoryState, read_inventory
+from engine.inventory.availability import (
+    InventoryState,
+    NotStored,
+    read_inventory,
+    read_ledgered,
+)
 from engine.inventory.commands import (
     AlreadyPurchased,
     Areas,
@@ -25,6 +30,7 @@ from engine.inventory.commands import (
     KeyReused,
     Malformed,
     NoneTogether,
+    NotOnSale,
     Outcome,
     OverHoldLimit,
     Purchased,
@@ -32,6 +38,7 @@ from engine.inventory.commands import (
     Refusal,
     SeatsTaken,
     Unavailable,
+    Unknown,
 )
 from engine.inventory.lanes import Lanes
 from engine.inventory.manifest import Manifest
@@ -144,6 +151,10 @@ class BoxOffice:
             return show
         if not isinstance(choose_types(show, wanted, selection), TypesRefused):
             return show
+        return await self.reload(show)
+
+    async def reload(self, show: Show) -> Show:
+        """Return the show as the ledger has it now."""
         with store_failures():
             return await self._book.reload(self._app, show.reseller, show.id)
 
@@ -183,7 +194,8 @@ class BoxOffice:
         if known is not None:
             return known
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
-        return self._ask(show, commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection))
+        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection)
+        return self._ask(show, command, typed=bool(wanted.types))
 
     def ask_replace(
         self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
@@ -197,7 +209,8 @@ class BoxOffice:
         selection = choose_types(show, wanted, selection)
         if isinstance(selection, TypesRefused):
             return selection
-        return self._ask(show, commands.Replace(hold, fingerprint, selection))
+        command = commands.Replace(hold, fingerprint, selection)
+        return self._ask(show, command, typed=bool(wanted.types))
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
@@ -222,6 +235,9 @@ class BoxOffice:
                 self._sold.follow(show)
             if isinstance(outcome, Malformed):
                 return await self._taken_out(show, asked.command) or outcome
+            if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
+                # A show that was archived: its orders are in the ledger alone.
+                return await self._recorded_hold(show, asked.command.hold) or outcome
             return outcome
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
@@ -249,7 +265,7 @@ class BoxOffice:
 
     async def tell_purchase(
         self, show: Show, asked: Asked
-    ) -> OrderView | KeyReused | AlreadyPurchased | Ended | Malformed | Unavailable:
+    ) -> OrderView | KeyReused | AlreadyPurchased | NotOnSale | Ended | Malformed | Unavailable:
         """Wait for what became of a purchase: confirmed once its row is committed."""
         command = asked.command
         assert isinstance(command, commands.Purchase)  # noqa: S101 - as `ask_purchase` made it
@@ -260,7 +276,7 @@ class BoxOffice:
             # Redis may have lost what the ledger has.
             return await self._recorded_purchase(show, command) or outcome
         assert isinstance(  # noqa: S101 - batch.lua answers a purchase with nothing else
-            outcome, KeyReused | AlreadyPurchased | Malformed | Unavailable
+            outcome, KeyReused | AlreadyPurchased | NotOnSale | Malformed | Unavailable
         )
         return outcome
 
@@ -293,9 +309,15 @@ class BoxOffice:
 
     async def availability(self, show: Show) -> InventoryState | Recovering:
         """Return the seat map and the counts, read after this was asked for."""
-        read = partial(read_inventory, self._redis, self._source(show))
         with store_failures():
-            return await self._readings.get(show.id, read)
+            return await self._readings.get(show.id, partial(self._read, show))
+
+    async def _read(self, show: Show) -> InventoryState | Recovering:
+        found = await read_inventory(self._redis, self._source(show))
+        if not isinstance(found, NotStored):
+            return found
+        async with tenant_transaction(self._app, show.reseller) as connection:
+            return await read_ledgered(connection, await self._book.read(connection, show.id))
 
     async def prices(self, show: Show, version: int) -> Tariff:
         """Return what tickets cost at a price version."""
@@ -317,11 +339,12 @@ class BoxOffice:
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
-    def _ask(self, show: Show, command: commands.Command) -> Asked:
+    def _ask(self, show: Show, command: commands.Command, *, typed: bool = False) -> Asked:
         lane = self._lanes.known(show.id)
         if lane is None:
             lane = self._lanes.make(show.id, self._source(show))
-        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue))
+        types = show.ticket_types if typed else None
+        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue, types=types))
 
     async def _places(self, show: Show, price_version: int) -> Manifest:
         """Return what places were sold by at a price version, before or after an edit of them."""
@@ -404,6 +427,17 @@ class BoxOffice:
             ),
             failure=Failure.STRANDED if status is OrderState.FAILED else None,
         )
+
+    async def _recorded_hold(self, show: Show, hold: HoldId) -> HoldView | None:
+        """Tell a purchased hold by its order, if the ledger has one that stands."""
+        current = await self.show(show.reseller, show.id)
+        found = None if current.is_stored else await self._find(show, hold)
+        if found is None or found.state is not OrderState.CONFIRMED:
+            return None
+        manifest = show.manifest
+        labels, _ = manifest.labels_and_levels(found.seats)
+        areas = {manifest.areas[area].slug: count for area, count in found.areas}
+        return HoldView(hold, show, found.buyer, None, labels, areas, found.quote)
 
     async def _recorded(self, show: Show, order: HoldId) -> OrderView | None:
         found = await self._find(show, order)

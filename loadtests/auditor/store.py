@@ -6,6 +6,7 @@ can't be read becomes a complaint in the view, never an exception: it is a findi
 
 import struct
 from collections.abc import Awaitable
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final, cast
 
@@ -69,6 +70,8 @@ class Record(Struct, frozen=True):
     body_fp: int = 0
     place: StreamPlace = _NOWHERE
     sold_at_ms: int = 0
+    types: str = ""
+    """Of its tickets, as `type:count`, in the order of its seats, then of its areas."""
     returned: bool = False
     """Bought, and given back since: its places are not its own any more."""
 
@@ -92,6 +95,7 @@ class Fact(Struct, frozen=True):
     body_fp: int
     payment_reference: str
     hold_fp: int
+    types: str = ""
 
 
 class AreaCounts(Struct, frozen=True):
@@ -288,8 +292,7 @@ def _record(packed: bytes) -> Record:
         msg = f"format and state {packed[0]}"
         raise ValueError(msg)
     numbers = list(map(_int, parts.unpack(packed[: parts.size])))
-    buyer, seats, areas = _tail(packed[parts.size :])
-    record: dict[str, Any] = {"buyer": buyer, "seats": seats, "areas": areas}
+    record = _tail(packed[parts.size :])
     if state in {PURCHASED, RETURNED}:
         _, price_version, hold_fp, body_fp, epoch, n, sold_at_ms = numbers
         record |= {
@@ -306,14 +309,13 @@ def _record(packed: bytes) -> Record:
     return msgspec.convert(record | {"price_version": price_version, "hold_fp": hold_fp}, Record)
 
 
-def _tail(packed: bytes) -> tuple[object, object, object]:
-    """Read a record's last values; a record without places in areas leaves them out."""
-    try:
-        buyer, seats, areas = _unpack(b"\x93" + packed)
-    except msgspec.DecodeError:
-        buyer, seats = _unpack(b"\x92" + packed)
-        return buyer, seats, ()
-    return buyer, seats, areas
+def _tail(packed: bytes) -> dict[str, Any]:
+    """Read a record's last values, of which areas and types may be left out."""
+    named = ("buyer", "seats", "areas", "types")
+    for count in (2, 3):
+        with suppress(msgspec.DecodeError):
+            return dict(zip(named, _unpack(bytes([0x90 + count]) + packed), strict=False))
+    return dict(zip(named, _unpack(bytes([0x90 + len(named)]) + packed), strict=True))
 
 
 def _int(part: bytes) -> int:
@@ -337,6 +339,7 @@ def _fact(place: StreamPlace, hold: bytes, fields: list[Any]) -> Fact:
             "body_fp": fields[7],
             "payment_reference": fields[8],
             "hold_fp": fields[9],
+            "types": fields[10] if len(fields) > 10 else "",  # noqa: PLR2004 - the last one
         },
         Fact,
     )

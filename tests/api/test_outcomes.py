@@ -14,6 +14,7 @@ from engine.inventory.manifest import Manifest
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId
+from engine.sales.chosen_types import TypeFault, TypesRefused
 from engine.sales.orders import OrderState
 from engine.sales.returns import NotConfirmed
 from engine.sales.views import OrderUndecided
@@ -29,6 +30,12 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
         "unknown-price-levels",
         422,
         {"price_levels": ["gold"]},
+    ),
+    (
+        TypesRefused((TypeFault("/ticket_types/child", "at most 2 in one hold"),)),
+        "ticket-types-refused",
+        422,
+        {"errors": [{"pointer": "/ticket_types/child", "reason": "at most 2 in one hold"}]},
     ),
     (commands.NotOnSale(), "not-on-sale", 409, {}),
     (

@@ -130,6 +130,14 @@ def a_catalogue(reseller: int, manifest: int) -> dict[str, dict[str, Any]]:
     }
 
 
+def of_prices() -> dict[str, dict[str, Any]]:
+    """Return a row for each table of a show's prices, without the show's own columns."""
+    return {
+        "ticket_types": {"slug": "child", "type_no": 0, "name": "Child", "kind": "child"},
+        "price_steps": {"step_no": 1, "after_sold": 1, "prices": {}, "type_prices": {}},
+    }
+
+
 async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
     """Add an endpoint that is told nothing, with a delivery and its attempt."""
     now, endpoint = datetime.now(UTC), new_entity_id()

@@ -224,7 +224,7 @@ async def test_an_edit_that_only_the_store_has_is_undone(ground: Ground, then: s
     show, out = await _current(ground), ground.seat(8)
     now = show.epoch, show.inventory_version
     change = house.Change(take_out=[out], fields=("edit_no", "1"), edit_no=1)
-    await house.apply(ground.serving.redis, show, now, change)
+    await house.apply(ground.serving.redis, show.keys, now, change)
     assert await _state(ground, out) == SEPARATOR
     if then == "unblock":
         blocked = Wanted(seats=(ground.label(3),))

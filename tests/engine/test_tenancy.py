@@ -47,6 +47,7 @@ from tests.engine.rows_by_hand import (
     a_catalogue,
     add_webhook,
     an_account,
+    of_prices,
     tokens,
 )
 
@@ -151,6 +152,8 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         await connection.execute(insert(queues).values(**A_QUEUE, **of_show))
         await connection.execute(insert(told_shows).values(**of_show))
         await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
+        for table, row in of_prices().items():
+            await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(
@@ -280,6 +283,9 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         assert {tuple(row) for row in await connection.execute(columns)} == {
             (APP_ROLE, "orders", "status"),
             (APP_ROLE, "shows", "inventory_version"),
+            (APP_ROLE, "shows", "price_version"),
+            (RECORDER_ROLE, "shows", "inventory_version"),
+            (RECORDER_ROLE, "shows", "price_version"),
             (APP_ROLE, "shows", "return_no"),
             (APP_ROLE, "tickets", "status"),
             (RECORDER_ROLE, "shows", "epoch"),

@@ -250,6 +250,57 @@ def test_a_big_batch_is_written_whole(room: ShowRoom) -> None:
     assert (fact.seats, others) == (tuple(SEATS), [])
 
 
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection((2,), types="child:1"),
+        Selection((2, 1), types="child:1,standard:1"),
+        Selection((1, 2, 3), ((0, 1),), types="standard:3,child:1"),
+        Selection(areas=((0, 2),), types="child:2"),
+        Selection(best=((0, 2),), types="child:1,standard:1"),
+        Selection((SEATS[9],), ((0, 1),), ((0, 2),), types="child:4"),
+    ],
+)
+def test_types_stay_with_a_hold_up_to_its_fact(room: ShowRoom, selection: Selection) -> None:
+    """In whichever form the hold came, made and bought in one batch or in two, and when looked at.
+
+    The third buyer has a hold already, which takes another way through the script.
+    """
+    types = selection.types
+    first = Hold(hold_id(1), "ann", MINUTE_MS, 1, selection)
+    reply = room.batch(first, Purchase(hold_id(1), "one", 1, ""))
+    held, bought = reply.answers
+    assert isinstance(held, Held)
+    assert isinstance(bought, Purchased)
+    assert (held.types, bought.types) == (types, types)
+    taken = room.take_back(1, 1, seats=bought.seats, areas=[(a, n, 0) for a, n in bought.areas])
+    assert taken[0] == "returned"
+    assert isinstance(room.hold(2, seats=(SEATS[60],), buyer="bob"), Held)
+    again = Hold(hold_id(3), "bob", MINUTE_MS, 1, selection)
+    reply = room.batch(again, Purchase(hold_id(3), "three", 1, ""))
+    assert [one.types for one in reply.answers if isinstance(one, Held | Purchased)] == [types] * 2
+    found = room.read()
+    assert [fact.types for _, fact in found.sales] == [types, types]
+    records = [found.records[hold_id(n)] for n in (1, 3)]
+    assert [one.types for one in records if isinstance(one, HoldRecord)] == [types, types]
+    looked = room.ask(Look(hold_id(3)))
+    assert isinstance(looked, Purchased)
+    assert looked.types == types
+
+
+def test_a_replacement_has_its_own_types(room: ShowRoom) -> None:
+    """Or none: those of the selection before are gone with it."""
+    assert isinstance(room.ask(Hold(hold_id(1), "ann", MINUTE_MS, 1, Selection((1,)))), Held)
+    typed = room.ask(Replace(hold_id(1), 2, Selection((1,), types="child:1")))
+    plain = room.ask(Replace(hold_id(1), 3, Selection((1, 2))))
+    assert isinstance(typed, Held)
+    assert isinstance(plain, Held)
+    assert (typed.types, plain.types) == ("child:1", "")
+    record = room.read().records[hold_id(1)]
+    assert isinstance(record, HoldRecord)
+    assert record.types == ""
+
+
 def test_records_written_by_the_script_are_read_field_by_field(room: ShowRoom) -> None:
     """Each field where `records.py` expects it, by values that differ from one another."""
     room.price_version = 9

@@ -84,7 +84,13 @@ _MALFORMED: Final[tuple[Any, ...]] = (
     [4, "ref", ""],
     [4, None, "k1"],
     [4, "x" * 513, "k1"],
+    # Types that are no text, or none that a record takes.
+    [1, 60_000, False, "ann", [1], [], 7],
+    [1, 60_000, False, "ann", [1], [], "x" * 4097],
+    [2, False, [1], [], ""],
 )
+_TYPES: Final = st.sampled_from(("", "", "child:1", "child:1,standard:2"))
+"""To the script they are a text that it keeps."""
 
 
 def _selections(manifest: Manifest) -> st.SearchStrategy[Selection]:
@@ -97,16 +103,16 @@ def _selections(manifest: Manifest) -> st.SearchStrategy[Selection]:
         max_size=2,
     ).map(tuple)
     choices = [
-        st.builds(Selection, seats=seats),
-        st.builds(Selection, best=together),
-        st.builds(Selection, seats=seats, best=together),
+        st.builds(Selection, seats=seats, types=_TYPES),
+        st.builds(Selection, best=together, types=_TYPES),
+        st.builds(Selection, seats=seats, best=together, types=_TYPES),
     ]
     if manifest.areas:
         pair = st.tuples(st.sampled_from(range(len(manifest.areas))), st.integers(1, 3))
         areas = st.lists(pair, min_size=1, max_size=2, unique_by=lambda pair: pair[0]).map(tuple)
         choices += [
-            st.builds(Selection, areas=areas),
-            st.builds(Selection, seats=seats, areas=areas, best=together),
+            st.builds(Selection, areas=areas, types=_TYPES),
+            st.builds(Selection, seats=seats, areas=areas, best=together, types=_TYPES),
         ]
     return st.one_of(choices)
 
@@ -461,6 +467,7 @@ def rebuilt(
             owns=not _sale(claim).returned,
             seats=tuple(sorted(claim.seats)),
             areas=claim.areas,
+            types=claim.types,
             price_version=claim.price_version,
             hold_fingerprint=claim.fingerprint,
             purchase_key=_key(claim),

@@ -80,6 +80,7 @@ class Claim:
     price_version: int
     seats: tuple[int, ...]
     areas: Areas
+    types: str = ""
     sale: Sale | None = None
 
     @property
@@ -321,6 +322,7 @@ class ReferenceInventory:
             price_version=self.price_version,
             seats=taken,
             areas=command.selection.areas,
+            types=command.selection.types,
         )
         self.holds[command.hold] = claim
         return _tell(claim)
@@ -346,6 +348,7 @@ class ReferenceInventory:
             price_version=self.price_version,
             seats=taken,
             areas=command.selection.areas,
+            types=command.selection.types,
         )
         self.holds[command.hold] = claim
         return _tell(claim)
@@ -542,7 +545,14 @@ def _count(selection: Selection) -> int:
 
 def _tell(claim: Claim) -> Held | Purchased:
     if claim.sale is None:
-        return Held(claim.buyer, claim.deadline_ms, claim.price_version, claim.seats, claim.areas)
+        return Held(
+            claim.buyer,
+            claim.deadline_ms,
+            claim.price_version,
+            claim.seats,
+            claim.areas,
+            claim.types,
+        )
     return Purchased(
         claim.buyer,
         *claim.sale.at,
@@ -551,6 +561,7 @@ def _tell(claim: Claim) -> Held | Purchased:
         claim.seats,
         claim.areas,
         returned=claim.sale.returned,
+        types=claim.types,
     )
 
 
@@ -576,4 +587,5 @@ def _fact(hold: HoldId, claim: Claim, sale: Sale) -> SeatsSold:
         body_fp=sale.body,
         payment_reference=sale.reference,
         hold_fp=claim.fingerprint,
+        types=claim.types,
     )

@@ -21,8 +21,9 @@ _SALE = SeatsSold(
 
 
 def test_a_sale_is_read_as_it_was_written() -> None:
-    """All of it."""
-    assert read_sale(write_sale(_SALE)) == _SALE
+    """All of it, with ticket types or without."""
+    typed = msgspec.structs.replace(_SALE, types="child:1,standard:3")
+    assert [read_sale(write_sale(sale)) for sale in (_SALE, typed)] == [_SALE, typed]
 
 
 def _packed(*words: object) -> dict[bytes, bytes]:
@@ -40,6 +41,7 @@ def _packed(*words: object) -> dict[bytes, bytes]:
         _packed(2, "ann", [1], [], 1, 1, "key", 1, "", 1),
         _packed(1, "ann", [1], [], 1, 1, "key", 1, ""),
         _packed(1, "ann", [1], [], 1, 1, "key", 1, "", 1, 1),
+        _packed(1, "ann", [1], [], 1, 1, "key", 1, "", 1, "child:1", 1),
         _packed(1, "ann", 7, [], 1, 1, "key", 1, "", 1),
         _packed(1, "ann", [1], [[1]], 1, 1, "key", 1, "", 1),
     ],

@@ -29,6 +29,7 @@ _selections: dict[str, Any] = {
     "price_version": _versions,
     "seats": st.lists(_integers).map(tuple),
     "areas": st.lists(st.tuples(_integers, _integers)).map(tuple),
+    "types": st.sampled_from(("", "child:1", "child:2,standard:1")),
 }
 _live = st.builds(
     HoldRecord,
@@ -95,6 +96,7 @@ def test_a_hold_counts_seats_and_places() -> None:
         b"\x21" + bytes(14) + b"\xa3ann",
         b"\x22" + bytes(28) + b"\xa3ann\x90\x90\x90",
         b"\x22" + bytes(28) + b"\xa3ann\x90\xc1",
+        b"\x22" + bytes(28) + b"\xa3ann\x90\x90\xa1x\xa1x",
     ],
 )
 def test_what_is_no_record_is_refused(packed: bytes) -> None:

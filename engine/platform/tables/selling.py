@@ -96,6 +96,7 @@ shows: Final = Table(
     Column("hold_ttl_s", Integer, nullable=False, server_default=text("600")),
     Column("payment_methods", ARRAY(Text), nullable=False, server_default=text("'{card}'")),
     optional("follows_show_id", BigInteger),  # the first date, of which it is another
+    Column("opens_when_first_sells_out", Boolean, nullable=False, server_default=text("false")),
     optional("archived_at", TIME),  # since when its inventory store has nothing of it
     ForeignKeyConstraint(["event_id", "reseller_id"], ["events.id", "events.reseller_id"]),
     ForeignKeyConstraint(
@@ -117,12 +118,16 @@ shows: Final = Table(
         "(configuration_id IS NULL) = (configuration_version IS NULL)", name="configuration"
     ),
     CheckConstraint("hold_ttl_s > 0 AND duration_min > 0", name="times"),
+    CheckConstraint(
+        "NOT opens_when_first_sells_out OR follows_show_id IS NOT NULL", name="follows"
+    ),
     CheckConstraint("tax_bps BETWEEN 0 AND 10000", name="tax_bps"),
     CheckConstraint("max_per_buyer > 0 AND max_per_hold > 0", name="limits"),
     of_reseller(),
     Index(None, "reseller_id"),
     Index(None, "event_id"),
     Index(None, "configuration_id", "starts_at"),
+    Index(None, "starts_at", postgresql_where=text("archived_at IS NULL")),
 )
 
 price_versions: Final = Table(
@@ -328,7 +333,9 @@ refund_requests: Final = Table(
     required("payment_reference", Text),
     moment("created_at"),
     of_show(),
-    CheckConstraint("reason IN ('conflict', 'stranded', 'returned')", name="reason"),
+    CheckConstraint(
+        "reason IN ('conflict', 'stranded', 'returned', 'cancelled', 'rescheduled')", name="reason"
+    ),
     CheckConstraint("amount >= 0", name="amount"),
     Index(None, "show_id", "created_at"),
 )
@@ -345,6 +352,60 @@ returns: Final = Table(
     UniqueConstraint("order_id"),  # once each
     of_show(),
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
+)
+
+# A show cancelled or moved to another time, and what who has tickets may choose.
+show_changes: Final = Table(
+    "show_changes",
+    metadata,
+    required("show_id", BigInteger),
+    required("change_no", Integer),  # of the show, from 1 on
+    reseller_column(),
+    required("kind", Text),
+    required("offered", ARRAY(Text)),
+    required("default_choice", Text),  # of who has not chosen by then
+    required("choose_by", TIME),
+    required("starts_at_before", TIME),
+    optional("starts_at", TIME),  # since then; NULL: never
+    optional("new_show_id", BigInteger),  # what a voucher is for; NULL: the show itself
+    Column("note", Text, nullable=False, server_default=text("''")),
+    required("sold_until", TIME),  # by the show's clock: orders of after that are not affected
+    moment("decided_at"),
+    optional("settled_at", TIME),  # since when nobody can choose any more
+    PrimaryKeyConstraint("show_id", "change_no"),
+    of_show(),
+    ForeignKeyConstraint(["new_show_id", "reseller_id"], ["shows.id", "shows.reseller_id"]),
+    CheckConstraint("kind IN ('rescheduled', 'cancelled')", name="kind"),
+    CheckConstraint(
+        "offered <@ '{keep,refund,credit,voucher}' AND default_choice = ANY(offered)",
+        name="offered",
+    ),
+    Index(None, "choose_by", postgresql_where=text("settled_at IS NULL")),
+)
+
+# One for each order that such a change affects.
+order_choices: Final = Table(
+    "order_choices",
+    metadata,
+    required("show_id", BigInteger),
+    required("change_no", Integer),
+    required("order_id", Uuid),
+    reseller_column(),
+    optional("choice", Text),  # NULL: none yet
+    Column("is_default", Boolean, nullable=False, server_default=text("false")),
+    optional("chosen_at", TIME),
+    PrimaryKeyConstraint("show_id", "change_no", "order_id"),
+    of_show(),
+    ForeignKeyConstraint(
+        ["show_id", "change_no"], ["show_changes.show_id", "show_changes.change_no"]
+    ),
+    ForeignKeyConstraint(["order_id"], ["orders.id"]),
+    CheckConstraint(
+        "choice IN ('keep', 'refund', 'credit', 'voucher')"
+        " AND (choice IS NULL) = (chosen_at IS NULL)",
+        name="choice",
+    ),
+    Index(None, "order_id"),
 )
 
 queues: Final = Table(

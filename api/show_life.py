@@ -1,0 +1,142 @@
+"""The life of a show: announce it, open and close its sale, let it rest, take it up again."""
+
+from typing import Annotated
+
+from litestar import Response, Router, post
+from litestar.params import FromPath
+from litestar.status_codes import HTTP_200_OK
+from msgspec import Meta, Struct
+
+from api.context import ApiRequest, find_show, runtime_of
+from api.documents import ScopedOperation, describe
+from api.life_outcomes import changed_or_problem
+from api.opening import is_opened
+from api.problems import ProblemKind
+from api.reading import check_query
+from api.repeating import Keeper, answer_once
+from api.written import written_json
+from engine.catalog.life import LifeChanged, Stores, act, life_of
+from engine.catalog.show_looks import is_selling
+from engine.catalog.transitions import SCOPE, Action
+from engine.inventory.house import RulesChanged
+from engine.platform.database import Transaction
+from engine.platform.errors import store_failures
+from engine.platform.ids import Prefix
+from engine.runtime import Serving
+
+
+class LifeAnswer(Struct, frozen=True):
+    """The state that a show is in now, and what may be done next."""
+
+    show: str
+    state: Annotated[str, Meta(examples=["paused"])]
+    selling: Annotated[bool, Meta(description="Whether it takes holds now.")]
+    inventory_version: int
+    allowed: Annotated[list[str], Meta(examples=[["resume", "close", "cancel"]])]
+
+
+def _described() -> type[ScopedOperation]:
+    return describe(
+        scope=SCOPE,
+        key="honoured",
+        problems=(
+            ProblemKind.SHOW_NOT_FOUND,
+            ProblemKind.TRANSITION_REFUSED,
+            ProblemKind.REQUEST_UNDER_WAY,
+            ProblemKind.KEY_REUSED,
+        ),
+    )
+
+
+@post(
+    "/{show:str}/announce",
+    summary="Announce a show",
+    status_code=HTTP_200_OK,
+    operation_class=_described(),
+)
+async def announce(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+    """Make a draft known. It is not sold until it is opened; places can be withheld from now on."""
+    return await _take(request, show, Action.ANNOUNCE)
+
+
+@post(
+    "/{show:str}/open",
+    summary="Open a show's sale",
+    status_code=HTTP_200_OK,
+    operation_class=_described(),
+)
+async def open_sale(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+    """Put a show on sale, for the first time or again: it sells from `opens_at` to `closes_at`.
+
+    One that was archived is brought back from the ledger first.
+    """
+    return await _take(request, show, Action.OPEN)
+
+
+@post(
+    "/{show:str}/pause",
+    summary="Pause a show's sale",
+    status_code=HTTP_200_OK,
+    operation_class=_described(),
+)
+async def pause(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+    """Hold nothing new. What is held already may still be bought until its deadline."""
+    return await _take(request, show, Action.PAUSE)
+
+
+@post(
+    "/{show:str}/resume",
+    summary="Resume a show's sale",
+    status_code=HTTP_200_OK,
+    operation_class=_described(),
+)
+async def resume(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+    """Go on with a sale that is paused."""
+    return await _take(request, show, Action.RESUME)
+
+
+@post(
+    "/{show:str}/close",
+    summary="Close a show's sale",
+    status_code=HTTP_200_OK,
+    operation_class=_described(),
+)
+async def close(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+    """End the sale early. What is held already may still be bought; `open` takes it up again."""
+    return await _take(request, show, Action.CLOSE)
+
+
+async def _take(request: ApiRequest, show: str, action: Action) -> Response[LifeAnswer]:
+    check_query(request)
+    found = await find_show(request, show)
+    runtime = runtime_of(request)
+    stores = Stores(runtime.app_engine, runtime.redis, runtime.ids)
+
+    async def do(keeper: Keeper) -> tuple[int, LifeAnswer]:
+        async def keep(transaction: Transaction, changed: RulesChanged) -> None:
+            await keeper.keep(transaction, HTTP_200_OK, tell_life(runtime, life_of(changed)))
+
+        with store_failures():
+            outcome = await act(stores, request.user, found.id, action, finish=keep)
+        return HTTP_200_OK, tell_life(runtime, changed_or_problem(outcome))
+
+    answered = await answer_once(request, f"{action} {found.id:016x}", 0, do)
+    await is_opened(runtime, found)
+    return written_json(LifeAnswer, answered.body, status_code=answered.status)
+
+
+def tell_life(runtime: Serving, changed: LifeChanged) -> LifeAnswer:
+    """Tell the state that a show is in now."""
+    row = changed.row
+    return LifeAnswer(
+        show=runtime.ids.entity(Prefix.SHOW, row["id"]),
+        state=changed.state,
+        selling=is_selling(changed.state, row["opens_at"], row["closes_at"]),
+        inventory_version=changed.inventory_version,
+        allowed=[action.value for action in changed.allowed],
+    )
+
+
+router = Router(
+    path="/v1/shows", tags=["shows"], route_handlers=[announce, open_sale, pause, resume, close]
+)
