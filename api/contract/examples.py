@@ -122,7 +122,7 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         },
         "more on the floor": {
             "edits": [{"kind": "set_capacity", "area": "floor", "capacity": 600}],
-            "inventory_version": 3,
+            "inventory_version": 1,
         },
     },
     "ShowBody": {

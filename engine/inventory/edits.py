@@ -148,7 +148,7 @@ async def edit_show(  # noqa: PLR0913, PLR0917 - the stores, and a request's par
             steps, made = await _decide(connection, book, ids, show.id, wanted)
             await remember(connection, made)
             if steps.less is not None and locked.is_stored:
-                await apply(redis, show.id, now, steps.less)
+                await apply(redis, show.keys, now, steps.less)
                 now = now[0], now[1] + 1
     except _PassedError as passed:
         return passed.why

@@ -110,6 +110,13 @@ Remember = Callable[[AsyncConnection, BlocksChanged], Awaitable[None]]
 """Keeps the answer for a repeated request, in the transaction that has the effect."""
 
 
+class PlacesRefused(Struct, frozen=True):
+    """The store changed nothing: these seats are held or sold, these areas have so many open."""
+
+    seats: tuple[int, ...]
+    areas: Areas
+
+
 class RulesChange(Struct, frozen=True):
     """What becomes of a show's row: columns, and whether less is for sale than before."""
 
@@ -132,13 +139,6 @@ Decide = Callable[[AsyncConnection, RowMapping], Awaitable[RulesChange]]
 
 Finish = Callable[[AsyncConnection, RulesChanged], Awaitable[None]]
 """Writes what can be known only once the inventory store has a change towards less."""
-
-
-class PlacesRefused(Struct, frozen=True):
-    """The store changed nothing: these seats are held or sold, these areas have so many open."""
-
-    seats: tuple[int, ...]
-    areas: Areas
 
 
 class RefusedError(Exception):
@@ -179,7 +179,7 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
             changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
             if locked.is_stored:
-                await apply(redis, show.id, locked.now, Change(block=places))
+                await apply(redis, show.keys, locked.now, Change(block=places))
     except RefusedError as refused:
         why = refused.refusal
         if isinstance(why, Recovering):
@@ -208,8 +208,8 @@ async def unblock(
     except _ShortError as short:
         return BlocksRefused((), short.areas)
     if locked.is_stored:
-        open_ledger = partial(tenant_transaction, app, show.reseller)
-        await complete(open_ledger, redis, show.id, locked.now, Change(unblock=places))
+        change = Change(unblock=places)
+        await complete(_ledger_of(app, show), redis, show.id, locked.now, change)
     return changed
 
 
@@ -231,8 +231,7 @@ async def change_show(
         await write(connection)
         await _raise_version(connection, show.id)
     if locked.is_stored:
-        open_ledger = partial(tenant_transaction, app, show.reseller)
-        await complete(open_ledger, redis, show.id, locked.now, Change())
+        await complete(_ledger_of(app, show), redis, show.id, locked.now, Change())
 
 
 async def change_rules(
@@ -266,7 +265,7 @@ async def change_rules(
             was_stored, now = is_stored(before), (before["epoch"], version)
             rules = sale_rules(after)
             if was_stored and change.is_less:
-                at_ms = await apply(redis, show, now, Change(fields=rules))
+                at_ms = await apply(redis, show_keys(show), now, Change(fields=rules))
             if finish is not None:
                 await finish(connection, RulesChanged(after, at_ms))
     except RefusedError:
@@ -287,6 +286,10 @@ async def wake_recovery(redis: Store, show: int) -> None:
         _log.warning("could not wake the workers", error=repr(error))
 
 
+def _ledger_of(app: AsyncEngine, show: NamedShow) -> OpenLedger:
+    return partial(tenant_transaction, app, show.reseller)
+
+
 async def complete(
     open_ledger: OpenLedger, redis: Store, show: int, now: tuple[int, int], change: Change
 ) -> None:
@@ -296,7 +299,7 @@ async def complete(
     change that the ledger never had: one version more, and the workers see that the two differ.
     """
     try:
-        await apply(redis, show, now, change)
+        await apply(redis, show_keys(show), now, change)
     except (RefusedError, RedisError, OSError, TimeoutError) as error:
         _log.warning("changed in the ledger only, for now", error=repr(error))
         if isinstance(error, RefusedError):
@@ -312,7 +315,7 @@ async def _part(open_ledger: OpenLedger, show: int) -> None:
         _log.warning("not parted from the store", error=repr(error))
 
 
-class Locked(Struct, frozen=True):
+class LockedShow(Struct, frozen=True):
     """A show's row, which nobody else changes until the transaction ends."""
 
     now: tuple[int, int]
@@ -320,13 +323,13 @@ class Locked(Struct, frozen=True):
     is_stored: bool
 
 
-async def lock_show(connection: AsyncConnection, show: int) -> Locked:
-    """Lock a show's row against recoveries and other changes."""
+async def lock_show(connection: AsyncConnection, show: int) -> LockedShow:
+    """Lock a show's row against recoveries and other changes; return how it stands."""
     await connection.execute(_BOUND_THE_WAIT)
     names = ("epoch", "inventory_version", "state", "archived_at")
     query = select(*(shows.c[name] for name in names)).where(shows.c.id == show)
     row = (await connection.execute(query.with_for_update())).mappings().one()
-    return Locked((row["epoch"], row["inventory_version"]), is_stored(row))
+    return LockedShow((row["epoch"], row["inventory_version"]), is_stored(row))
 
 
 async def _raise_version(connection: AsyncConnection, show: int) -> None:
@@ -376,16 +379,13 @@ async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places)
         raise _ShortError(tuple(short))
 
 
-async def apply(redis: Store, show: int, now: tuple[int, int], change: Change) -> int:
-    """Take the store from an epoch's inventory version, `now`, to the next.
-
-    Returns when that was, by the show's clock, in ms.
+async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> int:
+    """Take the store from an epoch's inventory version, `now`, to the next; return when, in ms.
 
     Raises:
         RefusedError: with why; nothing was changed.
         redis.RedisError, OSError, TimeoutError: the store failed, and may have done it.
     """
-    keys = show_keys(show)
     epoch, version = now
     blocks = [
         *((area, count) for area, count in change.block.areas),

@@ -120,11 +120,6 @@ class Show(Struct, frozen=True, kw_only=True):
     keys: ShowKeys
 
     @property
-    def is_stored(self) -> bool:
-        """Whether the inventory store is to have it: see the function of that name."""
-        return self.state != DRAFT and not self.is_archived
-
-    @property
     def edition(self) -> "Edition":
         """Return which of all manifests it sells from."""
         return Edition(self.manifest_id, self.id if self.edit_no else 0, self.edit_no)
@@ -132,6 +127,11 @@ class Show(Struct, frozen=True, kw_only=True):
     def knows_places_of(self, price_version: int) -> bool:
         """Tell whether `manifest` is what places were sold by at a price version."""
         return self.edit_price_version <= price_version <= self.price_version
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the inventory store is to have it: see the function of that name."""
+        return self.state != DRAFT and not self.is_archived
 
     def rules(self) -> list[str]:
         """Return what the scripts read of it from `meta`: field, value, field, value, ..."""
@@ -143,6 +143,17 @@ class Show(Struct, frozen=True, kw_only=True):
             *("max_per_hold", str(self.max_per_hold)),
             *("max_per_buyer", str(self.max_per_buyer)),
         ]
+
+
+class Edition(NamedTuple):
+    """A manifest: a plan's, shared by its shows, or what an edit of one show has made of it."""
+
+    manifest_id: int
+    show: int = 0
+    edit_no: int = 0
+
+
+_NO_EDITION: Final = Edition(-1)
 
 
 def is_stored(row: Mapping[Any, Any]) -> bool:
@@ -166,17 +177,6 @@ def _rules(state: str, opens_at_ms: int, closes_at_ms: int | None) -> tuple[str,
         *("opens_at", str(opens_at_ms)),
         *("closes_at", str(closes_at_ms or 0)),
     )
-
-
-class Edition(NamedTuple):
-    """A manifest: a plan's, shared by its shows, or what an edit of one show has made of it."""
-
-    manifest_id: int
-    show: int = 0
-    edit_no: int = 0
-
-
-_NO_EDITION: Final = Edition(-1)
 
 
 class UnknownShowError(LookupError):

@@ -224,7 +224,7 @@ async def test_an_edit_that_only_the_store_has_is_undone(ground: Ground, then: s
     show, out = await _current(ground), ground.seat(8)
     now = show.epoch, show.inventory_version
     change = house.Change(take_out=[out], fields=("edit_no", "1"), edit_no=1)
-    await house.apply(ground.serving.redis, show, now, change)
+    await house.apply(ground.serving.redis, show.keys, now, change)
     assert await _state(ground, out) == SEPARATOR
     if then == "unblock":
         blocked = Wanted(seats=(ground.label(3),))
@@ -275,6 +275,10 @@ def test_what_is_sold_is_counted_by_the_levels_that_seats_have_now() -> None:
     memory.rebase(lay_over(hall, Overlay(levels=((4, 5, 0),))))
     assert memory.refuse(bytes(16), best) is None
     memory.rebase(lay_over(hall, Overlay(levels=((4, 5, 0),), removed=((4, 5, 1),))))
+    assert memory.refuse(bytes(16), best) == NoneTogether(0, 1)
+    # Sold in its new level before this process knew that it had moved.
+    memory.learn(StreamId(1, 2), msgspec.msgpack.encode([2, 1001, [5, ord("s")], [], []]))
+    memory.rebase(lay_over(hall, Overlay(levels=((5, 6, 0),))))
     assert memory.refuse(bytes(16), best) == NoneTogether(0, 1)
 
 
