@@ -74,7 +74,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
     ]
     max_per_hold: PerHold = 10
     max_per_buyer: PerBuyer = 10
-    plan: Raw = Raw()
+    plan: Raw | UnsetType = UNSET
     event: EventId | UnsetType = UNSET
     configuration: ConfigurationId | UnsetType = UNSET
     configuration_version: VersionNo | UnsetType = UNSET

@@ -113,7 +113,7 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
     },
     "ChoiceBody": {"money back": {"choice": "refund"}},
     "ShowChangeBody": {
-        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
+        "a name and a limit": {"name": "First Light, live", "max_per_buyer": 6},
         "no limit in time": {"closes_at": None},
     },
     "SignUpBody": {

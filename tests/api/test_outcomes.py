@@ -30,7 +30,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
         422,
         {"price_levels": ["gold"]},
     ),
-    (commands.NotOnSale(), "not-on-sale", 409, {}),
+    (commands.NotOnSale("paused"), "not-on-sale", 409, {"state": "paused"}),
     (
         commands.TooEarly(4_000_000_000_000),
         "too-early",
