@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from litestar.connection import ASGIConnection
@@ -196,7 +196,11 @@ def explain(content: bytes, kind: type[Struct], error: Exception) -> ProblemErro
 
 def _is_raw(pointer: str, loose: object, kind: type[Struct]) -> bool:
     """Tell whether a field that is there is one that somebody else reads, as it came."""
-    fields = {f"/{field.encode_name}" for field in structs.fields(kind) if field.type is Raw}
+    fields = {
+        f"/{field.encode_name}"
+        for field in structs.fields(kind)
+        if Raw in {field.type, *get_args(field.type)}
+    }
     return pointer in fields and isinstance(loose, dict) and pointer[1:] in loose
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from msgspec import UNSET, Meta, Raw, UnsetType, field
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from api.inputs import Body, Bps, Moment, Name, Slug, Ttl, years_out_of_bounds
 from api.problems import Fault
@@ -74,7 +74,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
     ]
     max_per_hold: PerHold = 10
     max_per_buyer: PerBuyer = 10
-    plan: Raw = field(default_factory=Raw)
+    plan: Raw | UnsetType = UNSET
     event: EventId | UnsetType = UNSET
     configuration: ConfigurationId | UnsetType = UNSET
     configuration_version: VersionNo | UnsetType = UNSET

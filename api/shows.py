@@ -173,13 +173,13 @@ def _read_plan(body: ShowBody) -> tuple[SeatingPlan | None, int]:
     Raises:
         ProblemError: `invalid-seating-plan`, with every place and reason.
     """
-    given = bytes(body.plan)
+    given = body.plan
     rest = msgspec.structs.replace(body, plan=msgspec.Raw(b"null"))
     canonical = msgspec.json.encode(rest, order="sorted")
-    if not given:
+    if given is UNSET:
         return None, fingerprint(canonical)
     try:
-        plan = read_plan(given)
+        plan = read_plan(bytes(given))
     except SeatingPlanError as error:
         raise ProblemError(
             ProblemKind.INVALID_SEATING_PLAN,

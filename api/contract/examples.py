@@ -223,6 +223,10 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         },
     },
     "ChoiceBody": {"money back": {"choice": "refund"}},
+    "ShowChangeBody": {
+        "a name and a limit": {"name": "First Light, live", "max_per_buyer": 6},
+        "no limit in time": {"closes_at": None},
+    },
     "SignUpBody": {
         "a reseller in Germany": {
             "legal_name": "Erfurt Tickets GmbH",

@@ -81,13 +81,13 @@ class OrderConfirmed(Struct, frozen=True, kw_only=True):
 class OrderCancelled(Struct, frozen=True, kw_only=True):
     """A confirmed order was given back; `total` is to be refunded.
 
-    `returned`: somebody returned it. `cancelled`, `rescheduled`: so is its show, and whoever has
-    it, or the default, chose a refund.
+    `show_change`: `cancelled` or `rescheduled`, if so was its show and a refund was chosen for it.
     """
 
-    reason: Literal["returned", "cancelled", "rescheduled"]
+    reason: Literal["returned"]
     currency: str
     total: int
+    show_change: str | None = None
 
 
 class OrderFailed(Struct, frozen=True, kw_only=True):

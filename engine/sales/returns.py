@@ -87,13 +87,6 @@ _FREE_PLACES: Final = text(
 )
 
 
-_WORDS: Final[dict[RefundReason, Literal["returned", "cancelled", "rescheduled"]]] = {
-    RefundReason.RETURNED: "returned",
-    RefundReason.CANCELLED: "cancelled",
-    RefundReason.RESCHEDULED: "rescheduled",
-}
-
-
 class NotConfirmed(Struct, frozen=True):
     """Nothing was taken back: the order is not confirmed, or not yet."""
 
@@ -152,8 +145,12 @@ def _told(
         seats=tuple(label for _, label in seats),
         areas=dict(Counter(row.label for row in freed if row.seat_index is None)),
     )
-    why = _WORDS[reason]
-    cancelled = OrderCancelled(reason=why, currency=found.currency, total=found.total)
+    cancelled = OrderCancelled(
+        reason="returned",
+        currency=found.currency,
+        total=found.total,
+        show_change=None if reason is RefundReason.RETURNED else reason.value,
+    )
     return [
         NewFact(FactType.ORDER_CANCELLED, order, cancelled, show, now),
         NewFact(FactType.SEATS_RETURNED, order, places, show, now),

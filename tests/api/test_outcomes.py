@@ -37,7 +37,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
         422,
         {"errors": [{"pointer": "/ticket_types/child", "reason": "at most 2 in one hold"}]},
     ),
-    (commands.NotOnSale(), "not-on-sale", 409, {}),
+    (commands.NotOnSale("paused"), "not-on-sale", 409, {"state": "paused"}),
     (
         commands.TooEarly(4_000_000_000_000),
         "too-early",

@@ -17,6 +17,7 @@ from engine.inventory.availability import InventoryState
 from engine.inventory.recovery import SupersededError
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
+from engine.platform.ids import HoldId
 from engine.sales.views import OrderView
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
@@ -71,7 +72,7 @@ async def test_an_archived_show_gives_its_memory_back_and_is_told_from_the_ledge
     ground: Ground,
 ) -> None:
     """No key of it is left, its waiting room's included; `open` and a recovery bring all back."""
-    await ground.release(ground.held)
+    await ground.release(HoldId(ground.held))
     await ground.raw.hset(ground.key("queue"), "epoch", "1")
     await ground.raw.hset(ground.key("queue:i:3fff"), "a", "b")
     await ground.sql(_QUEUE)
@@ -86,7 +87,7 @@ async def test_an_archived_show_gives_its_memory_back_and_is_told_from_the_ledge
     told = await _availability(ground)
     assert (told.seats, told.areas) == (before.seats, before.areas)
     for order in ground.orders:
-        found = await ground.serving.box_office.order(ground.show, order)
+        found = await ground.serving.box_office.order(ground.show, HoldId(order))
         assert isinstance(found, OrderView)
     result = await ground.audited()
     assert (result.findings, result.rows[0].condition) == ([], "archived")
@@ -101,7 +102,7 @@ async def test_an_archived_show_gives_its_memory_back_and_is_told_from_the_ledge
 
 async def test_an_archived_show_is_no_wiped_one(ground: Ground) -> None:
     """No recovery brings it back, however it is asked for."""
-    await ground.release(ground.held)
+    await ground.release(HoldId(ground.held))
     await _take(ground, Action.CANCEL)
     assert isinstance(await _archive(ground), Archived)
     engine, show = ground.working.recorder_engine, ground.show.id
@@ -119,16 +120,16 @@ async def test_what_only_the_store_has_keeps_a_show_in_it(ground: Ground) -> Non
     held = await _archive(ground)
     assert isinstance(held, NotYet)
     assert held.why is Waits.HOLDS
-    await ground.release(ground.held)
+    await ground.release(HoldId(ground.held))
     assert await _archive(ground) == NotYet(Waits.UNRECORDED)
     await ground.record()
     assert isinstance(await _archive(ground), Archived)
-    assert isinstance(await ground.serving.box_office.order(ground.show, order), OrderView)
+    assert isinstance(await ground.serving.box_office.order(ground.show, HoldId(order)), OrderView)
 
 
 async def test_a_process_that_dies_before_the_commit_loses_nothing(ground: Ground) -> None:
     """The store knows nothing, the ledger says it should: its recovery brings the show back."""
-    await ground.release(ground.held)
+    await ground.release(HoldId(ground.held))
     await _take(ground, Action.CLOSE)
     before = await _availability(ground)
     engine, reseller = ground.working.recorder_engine, ground.show.reseller
@@ -151,7 +152,7 @@ async def test_a_process_that_dies_before_the_commit_loses_nothing(ground: Groun
 
 async def test_time_ends_a_show_and_takes_it_out_of_the_store(ground: Ground) -> None:
     """After its end it is past; after the grace it is archived, and both are facts."""
-    await ground.release(ground.held)
+    await ground.release(HoldId(ground.held))
     stores = _stores(ground)
     await end_shows(stores)
     assert (await _row(ground))["state"] == "on_sale"

@@ -55,6 +55,7 @@ async def _agree(ground: Ground) -> str:
     """Let the workers look until both stores say the same; return the state that they say."""
     ward = Ward(ground.working, look_s=0.0)
     query = text("SELECT state, inventory_version FROM shows WHERE id = :show")
+    told: dict[str, str] = {}
     for _ in range(200):
         await ward.visit()
         told = await _told(ground)

@@ -103,7 +103,7 @@ OBSTACLES: Final[Mapping[str, Arrange]] = {
 """From the first to the last in precedence; they are put up from the last to the first."""
 
 REFUSALS: Final[Mapping[str, Answer]] = {
-    "not-on-sale": NotOnSale(),
+    "not-on-sale": NotOnSale("closed"),
     "too-early": TooEarly(NOW_MS + 1),
     "too-late-to-hold": SalesEnded(NOW_MS),
     "over-hold-limit": OverHoldLimit(4),
@@ -196,6 +196,11 @@ def _live_and_sold(count: int) -> Arrange:
 
 
 # ---------------------------------------------------------------- the rows
+
+
+def _live_and_cancelled(room: ShowRoom) -> None:
+    _live(room)
+    room.set_meta(sale_state="cancelled")
 
 
 class Row:
@@ -306,6 +311,9 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "purchased (a replay)": Row(_PURCHASE, _SOLD, so=_purchased, behind="seats-taken"),
         "already-purchased": Row(
             Purchase(ME, "other", 5, "ref"), AlreadyPurchased(), so=_purchased
+        ),
+        "not-on-sale": Row(
+            _PURCHASE, NotOnSale("cancelled"), so=_live_and_cancelled, behind="seats-taken"
         ),
         "inconsistent": Row(_PURCHASE, Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
         "ledger-behind": Row(_PURCHASE, LedgerBehind(), so=_live, behind="seats-taken"),

@@ -461,7 +461,7 @@ class ReferenceInventory:
         rules = self.rules
         has_closed = bool(rules.closes_at_ms) and now_ms >= rules.closes_at_ms
         answers: tuple[tuple[bool, Answer], ...] = (
-            (rules.sale_state != "on_sale", NotOnSale()),
+            (rules.sale_state != "on_sale", NotOnSale(rules.sale_state)),
             (now_ms < rules.opens_at_ms, TooEarly(rules.opens_at_ms)),
             (has_closed, SalesEnded(rules.closes_at_ms)),
             (count > rules.max_per_hold, OverHoldLimit(rules.max_per_hold)),
