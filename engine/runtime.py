@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.conflicts import ConflictFinder
-from engine.catalog.finder import CONNECTIONS_MAX, SERVER_SETTINGS, Finder
+from engine.catalog.finder import BY_PLAN, BY_WORDS, CONNECTIONS_MAX, SERVER_SETTINGS, Finder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
@@ -168,15 +168,19 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
-        search_engine = GuardedEngine(
-            create_engine(
-                settings,
-                APP_ROLE,
-                connections_max=CONNECTIONS_MAX,
-                server_settings=SERVER_SETTINGS,
+        by_plan, by_words = (
+            GuardedEngine(
+                create_engine(
+                    settings,
+                    APP_ROLE,
+                    connections_max=CONNECTIONS_MAX,
+                    server_settings=SERVER_SETTINGS | plans,
+                )
             )
+            for plans in (BY_PLAN, BY_WORDS)
         )
-        stack.push_async_callback(search_engine.stop)
+        for search_engine in (by_plan, by_words):
+            stack.push_async_callback(search_engine.stop)
         cache = CachedReads(redis, bytes_max=settings.search_cache_mb * 1024 * 1024)
         stack.push_async_callback(cache.stop)
         may_be_private = settings.webhook_private == "on"
@@ -215,7 +219,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 pinger=Pinger(endpoints, sender, ids),
             ),
             facts=FactsReader(app_engine),
-            finder=Finder(search_engine, cache),
+            finder=Finder(by_plan, by_words, cache),
         )
 
 

@@ -53,7 +53,7 @@ _THINGS: Final = _words(
 _SYLLABLES: Final = (
     _words("al bar bel bran cor dal el fal gar hal kar lin mar nor os per quel ros sel tor ul ver"),
     _words("a ber den e in ker le mer nau o ra sen ti"),
-    _words("bach berg burg dorf feld furt hafen heim hof mouth stadt tal ton wald wick"),
+    _words("bach berg burg dorf field furt hafen heim hof mouth stadt tal ton wald wick"),
 )
 _HOUSES: Final = (
     *("Arena", "Ballroom", "Cellar", "Chapel", "Club", "Concert Hall", "Courtyard", "Dome"),

@@ -180,10 +180,6 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "edits": [{"edit": "set_capacity", "area": "floor", "capacity": 150}]
         },
     },
-    "ShowChangeBody": {
-        "a later opening": {"opens_at": "2026-12-02T09:00:00Z", "max_per_buyer": 6},
-        "no limit in time": {"closes_at": None},
-    },
     "EventBody": {
         "a concert": {
             "name": "First Light",

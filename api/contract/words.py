@@ -118,6 +118,7 @@ EXAMPLES_BY_NAME: Final[dict[str, Any]] = {
     "sequence": "3-1204",
     "payment_reference": "pay_8731",
     "version": 1,
+    "version_no": 1,
     "quantity": 2,
     "region": "dev",
     "email": "ada@shop.example",

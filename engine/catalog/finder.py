@@ -26,14 +26,18 @@ CONNECTIONS_MAX: Final = 4
 STATEMENT_TIMEOUT_MS: Final = 1000
 SERVER_SETTINGS: Final = {
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-    # How common a word is, or how far a place, decides on the plan: each search has its own.
-    "plan_cache_mode": "force_custom_plan",
     # Searches are many and short: no one takes the cores of the others.
     "max_parallel_workers_per_gather": "0",
     # What is listed is in memory.
     "random_page_cost": "1.1",
 }
 """Of the connections that search."""
+
+BY_PLAN: Final = {"plan_cache_mode": "force_generic_plan"}
+"""Of those for searches without words: to plan one anew would take as long as to do it."""
+
+BY_WORDS: Final = {"plan_cache_mode": "force_custom_plan"}
+"""Of those for searches by words: how common a word is decides on the plan."""
 
 _WAITING_MAX: Final = 256
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
@@ -71,9 +75,10 @@ class Answer(Struct, frozen=True):
 class Finder:
     """What one process finds."""
 
-    def __init__(self, engine: AsyncEngine, cache: CachedReads) -> None:
-        """Take an engine of the application's role, for nothing else, and what is kept."""
+    def __init__(self, engine: AsyncEngine, by_words: AsyncEngine, cache: CachedReads) -> None:
+        """Take engines of the application's role, `BY_PLAN` and `BY_WORDS`, and what is kept."""
         self._engine = engine
+        self._by_words = by_words
         self._cache = cache
         self._running = asyncio.Semaphore(CONNECTIONS_MAX)
         self._waiting = 0
@@ -87,7 +92,7 @@ class Finder:
         """
 
         async def read() -> bytes:
-            async with self._public() as connection:
+            async with self._public(asked.wanted) as connection:
                 results, corrected = await _find(connection, asked, is_own=False)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
             return encode(Answer(results, facets, corrected))
@@ -96,7 +101,7 @@ class Finder:
 
     async def own(self, reseller: int, asked: Asked) -> Answer:
         """Return what a reseller finds of their own, public or not. Raises as `public`."""
-        async with self._turn(), tenant_transaction(self._engine, reseller) as connection:
+        async with self._turn(), tenant_transaction(self._by_words, reseller) as connection:
             results, corrected = await _find(connection, asked, is_own=True)
             facets = None
             if asked.facets:
@@ -117,7 +122,7 @@ class Finder:
         of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
 
         async def read() -> bytes:
-            async with self._public() as connection:
+            async with self._public(asked.wanted) as connection:
                 found = await _count(connection, asked.wanted, corrected, is_own=False)
             return msgspec.msgpack.encode(found)
 
@@ -125,9 +130,15 @@ class Finder:
         return msgspec.msgpack.decode(content, type=Facets)
 
     @asynccontextmanager
-    async def _public(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._turn(), public_statement(self._engine) as connection:
+    async def _public(self, wanted: Wanted) -> AsyncGenerator[AsyncConnection]:
+        async with self._turn(), public_statement(self._of(wanted)) as connection:
             yield connection
+
+    def _of(self, wanted: Wanted) -> AsyncEngine:
+        has_words = any(
+            isinstance(one, str) for one in (wanted.text, wanted.performer, wanted.venue)
+        )
+        return self._by_words if has_words else self._engine
 
     @asynccontextmanager
     async def _turn(self) -> AsyncGenerator[None]:

@@ -100,10 +100,12 @@ async def search(  # noqa: PLR0913 - what is asked, and how
     first = after.phase if after is not None else 0
     for number in range(first, len(parts)):
         keys = after.keys if after is not None and number == first else ()
-        statement = page_of(conditions, parts[: number + 1], has_place=bool(keys), is_own=is_own)
-        told = values | {f"key_{i}": key for i, key in enumerate(keys)}
         missing = limit + 1 - len(rows)
-        found = (await connection.execute(statement, told | {"limit": missing})).mappings().all()
+        statement = page_of(
+            conditions, parts[: number + 1], has_place=bool(keys), is_own=is_own, limit=missing
+        )
+        told = values | {f"key_{i}": key for i, key in enumerate(keys)}
+        found = (await connection.execute(statement, told)).mappings().all()
         rows += [(number, row) for row in found]
         if len(rows) > limit:
             break
@@ -150,7 +152,12 @@ def _of(alias: str, *conditions: str) -> str:
 
 @lru_cache(maxsize=1024)
 def page_of(
-    conditions: tuple[str, ...], parts: tuple[Phase, ...], *, has_place: bool, is_own: bool
+    conditions: tuple[str, ...],
+    parts: tuple[Phase, ...],
+    *,
+    has_place: bool,
+    is_own: bool,
+    limit: int,
 ) -> TextualSelect:
     """Return the query for results of the last of these phases, behind a place in it."""
     source, phase = _OWN if is_own else _PUBLIC, parts[-1]
@@ -165,6 +172,7 @@ def page_of(
     fits = _of("other", *conditions)
     better = [f"({_of('other', part.condition)})" for part in parts[:-1]]
     better.append(f"({_of('other', phase.condition)} AND ({_of('other', keys)}) {before} ({told}))")
+    # The limit is written out: a plan for any limit would be one for many rows.
     # One row after another is looked at in its order, and no further than the page needs: an OFFSET
     # lets no condition through, and such a sub-query becomes no join. Nor is it guessed to be rare,
     # as IS NULL would be: the planner then takes the whole order to be needed, and scans for it.
@@ -176,7 +184,7 @@ def page_of(
         f" {_of('l', named)} FROM {source} AS l WHERE {_of('l', *wanted)}"
         f" ORDER BY {_of('l', order)} OFFSET 0) AS ordered WHERE NOT coalesce((SELECT true"
         f" FROM {source} AS other WHERE other.item_id = ordered.item_id AND {fits}"
-        f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT :limit) AS page"
+        f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT {limit:d}) AS page"
         f" JOIN {source} AS l ON l.show_id = shown"
         f" ORDER BY {', '.join(f'{name} {direction}' for name in told.split(', '))}"
     ).columns(**_TYPES)

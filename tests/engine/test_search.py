@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog import search as searching
-from engine.catalog.finder import BANDS, SERVER_SETTINGS
+from engine.catalog.finder import BANDS, BY_WORDS, SERVER_SETTINGS
 from engine.catalog.search import Result, count_facets, search
 from engine.catalog.search_terms import Near, Sort, Wanted, list_conditions, phases, values_of
 from engine.catalog.spelling import correct
@@ -37,7 +37,9 @@ async def listed(own_servers: Stack) -> Catalogue:
 async def public(own_servers: Stack, listed: Catalogue) -> AsyncIterator[AsyncConnection]:
     """A connection as the API's searches have one."""
     del listed
-    engine = create_engine(own_servers.settings, APP_ROLE, server_settings=SERVER_SETTINGS)
+    engine = create_engine(
+        own_servers.settings, APP_ROLE, server_settings=SERVER_SETTINGS | BY_WORDS
+    )
     async with engine.connect() as connection:
         yield connection
     await engine.dispose()
@@ -196,8 +198,8 @@ async def test_no_plan_reads_all_rows(public: AsyncConnection, name: str) -> Non
     wanted = _PLANNED[name]
     conditions = list_conditions(wanted, corrected=False)
     parts = phases(wanted.sort, corrected=False)
-    values = values_of(wanted, _NOW, None) | {"limit": 21}
-    statement = searching.page_of(conditions, parts[:1], has_place=False, is_own=False)
+    values = values_of(wanted, _NOW, None)
+    statement = searching.page_of(conditions, parts[:1], has_place=False, is_own=False, limit=21)
     sql = str(statement.element.compile(dialect=postgresql.dialect())).replace("%%", "%")
     rows = await public.execute(text("EXPLAIN " + re.sub(r"%\((\w+)\)s", r":\1", sql)), values)
     plan = "\n".join(row[0] for row in rows)

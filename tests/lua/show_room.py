@@ -245,7 +245,7 @@ class ShowRoom:
         pipe.execute()
 
     def open_claimed(
-        self, epoch: int, rules: Rules, expected: tuple[int, int, int, int, int] | None = None
+        self, epoch: int, rules: Rules, expected: tuple[int, ...] | None = None
     ) -> list[Any]:
         """Call `open_show.lua`: what was built, or what stands, if that is as expected."""
         live = self.keys.inventory()
