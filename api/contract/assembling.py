@@ -66,7 +66,7 @@ def assemble(app: Litestar) -> Json:
         **drawn["components"]["schemas"],
         **components["schemas"],
         **schemas,
-        **fact_schemas(),
+        **fact_schemas(schemas),
     }
     paths: Json = {}
     for path, methods in drawn["paths"].items():

@@ -26,9 +26,14 @@ def fact_types() -> list[type[Struct]]:
     return [FactAnswer, *dict.fromkeys(DATA_OF_TYPE.values())]
 
 
-def fact_schemas() -> Json:
-    """Return a schema for each type: a fact whose `data` is that type's."""
-    return {schema_name(kind): _schema(kind) for kind in FactType}
+def fact_schemas(schemas: Json) -> Json:
+    """Return a schema for each type: a fact whose `data` is that type's.
+
+    Of the types themselves it says that clients are to expect more of them.
+    """
+    types = {**schemas[FactType.__name__], "x-open-values": True}
+    types["description"] += " More types come as the system grows: pass over those you don't know."
+    return {FactType.__name__: types, **{schema_name(kind): _schema(kind) for kind in FactType}}
 
 
 def webhooks(schemas: Json) -> Json:

@@ -19,7 +19,6 @@ from engine.catalog.price_rules import NewPrices, NewStep, PriceFaultsError, che
 from engine.catalog.prices import current_prices, read_types, tell_prices
 from engine.inventory import house
 from engine.inventory.keys import ShowKeys, show_keys
-from engine.inventory.ledgered import read_standing
 from engine.inventory.price_versions import (
     Prices,
     add_price_version,
@@ -46,9 +45,10 @@ _WAITING: Final = text(
     " WHERE came_at IS NULL AND shows.state NOT IN ('cancelled', 'past')"
     " GROUP BY shows.id, positions.epoch, positions.seq"
 )
-_SOLD_OF_LEVEL: Final = text(
+_SOLD: Final = text(
     "SELECT coalesce(sum(quantity), 0) FROM orders JOIN order_lines ON order_id = orders.id"
-    " WHERE orders.show_id = :show AND status = 'confirmed' AND price_level = :level"
+    " WHERE orders.show_id = :show AND status = 'confirmed'"
+    " AND price_level = coalesce(CAST(:level AS TEXT), price_level)"
 )
 
 
@@ -244,10 +244,8 @@ async def _due_of(
 
 
 async def _count_sold(connection: AsyncConnection, show: int, level: str | None) -> int:
-    if level is None:
-        standing = await read_standing(connection, show, 0)
-        return standing.seats_sold + standing.places_sold
-    found = await connection.execute(_SOLD_OF_LEVEL, {"show": show, "level": level})
+    """Count a show's sold tickets, or those of one price level."""
+    found = await connection.execute(_SOLD, {"show": show, "level": level})
     return int(found.scalar_one())
 
 

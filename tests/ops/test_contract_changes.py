@@ -102,6 +102,7 @@ _BASE: Json = {
                 "properties": {
                     "name": {"type": "string", "maxLength": 10},
                     "kind": {"enum": ["a", "b"]},
+                    "topic": {"enum": ["a", "b"], "x-open-values": True},
                     "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
                     "map": {"type": "object", "additionalProperties": {"type": "integer"}},
                     "at": {"type": "string", "format": "date-time"},
@@ -196,6 +197,10 @@ _BREAKING: dict[str, Edit] = {
         type=["string", "null"]
     ),
     "an answer's value is new": lambda d: _member(d, "Out", "kind")["enum"].append("c"),
+    "an answer's value is new, and nobody had been told that more come": lambda d: (
+        _member(d, "Out", "kind").update({"x-open-values": True}),
+        _member(d, "Out", "kind")["enum"].append("c"),
+    ),
     "an answer's value may be any": lambda d: _member(d, "Out", "kind").pop("enum"),
     "an answer's text may be longer": lambda d: _member(d, "Out", "name").update(maxLength=20),
     "an answer's text has no bound": lambda d: _member(d, "Out", "name").pop("maxLength"),
@@ -239,6 +244,9 @@ _HARMLESS: dict[str, Edit] = {
     "an answer's member is always there": lambda d: _schema(d, "Out")["required"].append("note"),
     "an answer's member is never null": lambda d: _member(d, "Out", "note")["anyOf"].pop(),
     "an answer's value is gone": lambda d: _member(d, "Out", "kind")["enum"].remove("b"),
+    "an answer's value is new, where more were to come": lambda d: _member(d, "Out", "topic")[
+        "enum"
+    ].append("c"),
     "an answer's text is shorter": lambda d: _member(d, "Out", "name").update(maxLength=5),
     "a new header": lambda d: _answer(d)["headers"].update(Other={}),
     "a new media type": lambda d: _answer(d)["content"].update({"text/csv": {"schema": {}}}),
