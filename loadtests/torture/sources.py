@@ -30,7 +30,7 @@ class Change(Struct, frozen=True):
 
 SHORT_HOLDS: Final = (
     # Holds that end within a round; the API itself allows none under half a minute.
-    Change("api/inputs.py", "Meta(ge=30, le=3600, ", "Meta(ge=1, le=3600, "),
+    Change("engine/catalog/shows.py", "HOLD_TTL_S_MIN: Final = 30", "HOLD_TTL_S_MIN: Final = 1"),
 )
 """What every run under torture differs in."""
 
