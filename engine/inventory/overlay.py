@@ -88,6 +88,7 @@ def lay_over(manifest: Manifest, overlay: Overlay) -> Manifest:
             )
             for n, area in enumerate(manifest.areas)
         ),
+        traits=manifest.traits,
     )
 
 

@@ -1,6 +1,7 @@
 """The auditor finds what was tampered with in the real stores, and nothing in an honest show."""
 
 import asyncio
+import json
 import re
 import sys
 from asyncio.subprocess import PIPE
@@ -353,7 +354,25 @@ async def _tell_of_no_return(ground: Ground) -> None:
     await ground.sql("DELETE FROM facts WHERE show_id = :show AND type = 'seats.returned'")
 
 
+async def _take_out_in_the_ledger_only(ground: Ground) -> None:
+    seat = ground.seat(5)
+    overlay = json.dumps({"removed": [[seat, seat + 1, 0]], "capacities": []})
+    await ground.sql(
+        "INSERT INTO show_edits (show_id, edit_no, reseller_id, inventory_version, price_version,"
+        " reason, asked, overlay, seats_moved, seats_taken_out, seats_put_back, seats_removed)"
+        " SELECT id, 1, reseller_id, 2, 1, '', '[]', CAST(:overlay AS JSONB), 0, 1, 0, 1"
+        " FROM shows WHERE id = :show",
+        overlay=overlay,
+    )
+
+
+async def _archive_in_name_only(ground: Ground) -> None:
+    await ground.sql("UPDATE shows SET state = 'past', archived_at = now() WHERE id = :show")
+
+
 _TAMPERING: Final[dict[Tampering, str]] = {
+    _take_out_in_the_ledger_only: "removed-differs",
+    _archive_in_name_only: "archived",
     _untell_an_order: "facts-differ",
     _tell_an_order_twice: "facts-differ",
     _tell_of_no_order: "facts-differ",

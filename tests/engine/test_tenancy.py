@@ -172,9 +172,6 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         for table, row in of_prices().items():
             await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
         await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
-        await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
-        for table, row in of_prices().items():
-            await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(
