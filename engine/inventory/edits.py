@@ -4,7 +4,7 @@ A list of edits is done whole or not at all. What takes places away, or asks tha
 is done by the store first, which may refuse, and committed after; what gives more for sale is
 committed first. So a list with both takes two steps, and two inventory versions. Every edit makes
 the next price version, with the same prices: a sale is priced by the levels of its price version.
-docs/decisions/0043-edits.md has why.
+docs/decisions/0042-edits.md has why.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

@@ -109,7 +109,7 @@ class Party(Struct):
         return {
             str(EXAMPLES_BY_NAME[name]): self.ids[name]
             for name in MAKERS
-            if name in self.ids and name in EXAMPLES_BY_NAME
+            if name in self.ids and _ID.fullmatch(str(EXAMPLES_BY_NAME.get(name)))
         }
 
 
