@@ -1,28 +1,17 @@
 """The tutorial works as it is written: every block is run, and answered as the page says."""
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ops.stack import Stack
 from tests.ops.page_blocks import fits, read_page, run_page
 
 
-@pytest.fixture
-def quick_ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A platform where shows end as soon as the page sets it up."""
-    directory = tmp_path_factory.mktemp("tutorial")
-    with Stack(directory, environment={"ONSALE_SHOW_LASTS_S": "5"}) as stack:
-        yield stack
-
-
-def test_the_life_of_a_show_is_as_the_tutorial_tells_it(quick_ends: Stack, tmp_path: Path) -> None:
+def test_the_life_of_a_show_is_as_the_tutorial_tells_it(stack: Stack, tmp_path: Path) -> None:
     """From a venue to a show that is archived; what differs each time is `...` on the page."""
     page = read_page("TUTORIAL.md")
     assert len(page.python) > 20
     assert len(page.shell) == 2
-    printed = run_page(page, quick_ends, tmp_path, "tutorial.py")
+    printed = run_page(page, stack, tmp_path, "tutorial.py")
     for block, said in zip(page.python, printed, strict=True):
         assert fits(said, block.told or ""), f"{block.code}\nprinted:\n{said}\nnot:\n{block.told}"
 
