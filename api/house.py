@@ -10,6 +10,7 @@ from msgspec import Struct
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.inputs import BlockBody, ReleaseBlockBody
+from api.life_outcomes import check_not_final
 from api.outcomes import problem_of
 from api.problems import ProblemKind
 from api.reading import check_query, read_body
@@ -23,6 +24,7 @@ from engine.tenancy.principals import Scope
 
 _PROBLEMS = (
     ProblemKind.SHOW_NOT_FOUND,
+    ProblemKind.TRANSITION_REFUSED,
     ProblemKind.BLOCKS_REFUSED,
     ProblemKind.REQUEST_UNDER_WAY,
     ProblemKind.KEY_REUSED,
@@ -60,6 +62,7 @@ async def withhold(request: ApiRequest, show: FromPath[str]) -> Response[BlocksA
     tell = partial(_answer, request, named, body)
 
     async def act(keeper: Keeper) -> tuple[int, BlocksAnswer]:
+        check_not_final(named)
         remember = keeper.remember(HTTP_200_OK, tell)
         outcome = await _office(request).block(named, body.wanted(), body.reason, remember)
         if not isinstance(outcome, BlocksChanged):
@@ -90,6 +93,7 @@ async def give_back(request: ApiRequest, show: FromPath[str]) -> Response[Blocks
     tell = partial(_answer, request, named, body)
 
     async def act(keeper: Keeper) -> tuple[int, BlocksAnswer]:
+        check_not_final(named)
         remember = keeper.remember(HTTP_200_OK, tell)
         outcome = await _office(request).unblock(named, body.wanted(), remember)
         if not isinstance(outcome, BlocksChanged):

@@ -5,8 +5,9 @@ from typing import assert_never
 from api.outcomes import problem_of_store
 from api.problems import ProblemError, ProblemKind
 from engine.catalog.life import LifeChanged
-from engine.catalog.transitions import Refused
+from engine.catalog.transitions import TABLE, Action, Refused, ShowState, allowed_in
 from engine.inventory.commands import Recovering
+from engine.inventory.shows import Show
 from engine.sales.choices import ChoiceRefused, Unchoosable
 
 
@@ -25,6 +26,19 @@ def changed_or_problem(outcome: LifeChanged | Refused | Recovering) -> LifeChang
             raise problem_of_store(outcome)
         case _:
             assert_never(outcome)
+
+
+def check_not_final(show: Show) -> None:
+    """Refuse to change the places or prices of a show that is cancelled or past.
+
+    Raises:
+        ProblemError: `transition-refused`.
+    """
+    state = ShowState(show.state)
+    allowed = allowed_in(state)
+    if Action.CHANGE not in allowed:
+        reason = str(TABLE[state][Action.CHANGE])
+        raise transition_refused(Refused(state, Action.CHANGE, reason, allowed))
 
 
 def no_choice() -> ProblemError:

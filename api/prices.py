@@ -9,6 +9,7 @@ from litestar.params import FromPath
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.inputs import years_out_of_bounds
+from api.life_outcomes import check_not_final
 from api.price_answers import (
     PricesAnswer,
     PriceStepsAnswer,
@@ -53,7 +54,11 @@ async def show_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
     operation_class=describe(
         scope=Scope.SHOWS_WRITE,
         body=PricesBody,
-        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.PRICES_CHANGED),
+        problems=(
+            ProblemKind.SHOW_NOT_FOUND,
+            ProblemKind.TRANSITION_REFUSED,
+            ProblemKind.PRICES_CHANGED,
+        ),
     ),
 )
 async def put_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
@@ -65,6 +70,7 @@ async def put_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
     check_query(request)
     named = await find_show(request, show)
     body = await read_body(request, PricesBody)
+    check_not_final(named)
     runtime = runtime_of(request)
     with _told_faults():
         outcome = await publish_prices(
@@ -90,7 +96,9 @@ async def show_types(request: ApiRequest, show: FromPath[str]) -> TicketTypesAns
     "/{show:str}/ticket-types",
     summary="Set the ticket types",
     operation_class=describe(
-        scope=Scope.SHOWS_WRITE, body=TicketTypesBody, problems=(ProblemKind.SHOW_NOT_FOUND,)
+        scope=Scope.SHOWS_WRITE,
+        body=TicketTypesBody,
+        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.TRANSITION_REFUSED),
     ),
 )
 async def put_ticket_types(request: ApiRequest, show: FromPath[str]) -> TicketTypesAnswer:
@@ -103,6 +111,7 @@ async def put_ticket_types(request: ApiRequest, show: FromPath[str]) -> TicketTy
     check_query(request)
     named = await find_show(request, show)
     body = await read_body(request, TicketTypesBody)
+    check_not_final(named)
     runtime = runtime_of(request)
     with _told_faults():
         types = [one.type() for one in body.ticket_types]
@@ -125,7 +134,9 @@ async def show_steps(request: ApiRequest, show: FromPath[str]) -> PriceStepsAnsw
     "/{show:str}/price-steps",
     summary="Schedule prices",
     operation_class=describe(
-        scope=Scope.SHOWS_WRITE, body=PriceStepsBody, problems=(ProblemKind.SHOW_NOT_FOUND,)
+        scope=Scope.SHOWS_WRITE,
+        body=PriceStepsBody,
+        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.TRANSITION_REFUSED),
     ),
 )
 async def put_price_steps(request: ApiRequest, show: FromPath[str]) -> PriceStepsAnswer:
@@ -138,6 +149,7 @@ async def put_price_steps(request: ApiRequest, show: FromPath[str]) -> PriceStep
     check_query(request)
     named = await find_show(request, show)
     body = await read_body(request, PriceStepsBody)
+    check_not_final(named)
     faults = years_out_of_bounds(body.moments())
     if faults:
         raise invalid(*faults)

@@ -20,7 +20,7 @@ async def run_show_life(working: Working) -> None:
     stores = _stores(working)
     while True:
         await open_followers(stores)
-        await end_shows(stores)
+        await end_shows(stores, working.settings.show_lasts_s)
         await settle_choices(stores)
         await asyncio.sleep(_PAUSE_S)
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
+import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, Table, insert, literal, select, text
+from sqlalchemy import ColumnElement, RowMapping, Table, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.life import RefusedError, Stores, step, tell_of
@@ -14,9 +15,19 @@ from engine.catalog.shows import ShowFault, ShowFaultsError, faults_of_times
 from engine.catalog.transitions import Action, Refused, ShowState
 from engine.facts.types import FactType, ShowDateAdded
 from engine.inventory.house import wake_recovery
+from engine.inventory.overlay import Overlay
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Prefix
-from engine.platform.tables import area_blocks, price_versions, seat_blocks, shows
+from engine.platform.tables import (
+    area_blocks,
+    area_sales,
+    price_steps,
+    price_versions,
+    seat_blocks,
+    show_edits,
+    shows,
+    ticket_types,
+)
 
 
 class Opens(StrEnum):
@@ -80,8 +91,10 @@ async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, ne
     await connection.execute(insert(shows).values(columns))
     newest = price_versions.c.version == row["price_version"]
     await _copy_rows(connection, price_versions, row["id"], new.id, newest, version=1)
-    for table in (seat_blocks, area_blocks):
+    for table in (ticket_types, seat_blocks, area_blocks):
         await _copy_rows(connection, table, row["id"], new.id)
+    await _copy_steps(connection, row["id"], new.id)
+    await _copy_edits(connection, row, new.id)
     told = ShowDateAdded(
         new_show=stores.ids.entity(Prefix.SHOW, new.id),
         starts_at=new.starts_at.astimezone(UTC),
@@ -127,6 +140,50 @@ def _columns(row: RowMapping, new: NewDate) -> dict[str, Any]:
     }
 
 
+async def _copy_steps(connection: AsyncConnection, show: int, new: int) -> None:
+    """Copy the price steps that have not come, counted from 1: what came is in the prices."""
+    came = select(func.count()).where(
+        price_steps.c.show_id == show, price_steps.c.came_at.is_not(None)
+    )
+    number = price_steps.c.step_no - (await connection.execute(came)).scalar_one()
+    to_come = price_steps.c.came_at.is_(None)
+    await _copy_rows(connection, price_steps, show, new, to_come, step_no=number)
+
+
+async def _copy_edits(connection: AsyncConnection, row: RowMapping, new: int) -> None:
+    """Begin the new date with the map as the first's edits have left it, as one edit."""
+    newest = select(show_edits).where(show_edits.c.show_id == row["id"])
+    newest = newest.order_by(show_edits.c.edit_no.desc()).limit(1)
+    edit = (await connection.execute(newest)).mappings().one_or_none()
+    if edit is None:
+        return
+    overlay = msgspec.convert(edit["overlay"], Overlay)
+    changed: dict[str, Any] = {
+        "show_id": new,
+        "edit_no": 1,
+        "inventory_version": 1,
+        "price_version": 1,
+        "reason": "as on the first date",
+        "asked": [],
+        "seats_moved": sum(end - start for start, end, _ in overlay.levels),
+        "seats_taken_out": overlay.seats_removed,
+        "seats_put_back": 0,
+    }
+    kept = {name: edit[name] for name in ("reseller_id", "overlay", "seats_removed")}
+    await connection.execute(insert(show_edits).values(changed | kept))
+    if overlay.capacities:  # what the ledger's last fence counts by
+        areas = [
+            {
+                "reseller_id": edit["reseller_id"],
+                "show_id": new,
+                "area_index": n,
+                "capacity": places,
+            }
+            for n, places in overlay.capacities
+        ]
+        await connection.execute(insert(area_sales).values([{**area, "sold": 0} for area in areas]))
+
+
 async def _copy_rows(
     connection: AsyncConnection,
     table: Table,
@@ -138,7 +195,11 @@ async def _copy_rows(
     """Copy a table's rows of one show for another, all columns but those that are told."""
     own = {"show_id": new, **other}
     names: Sequence[str] = [c.name for c in table.c if c.name not in {*own, "created_at"}]
-    query = select(*(table.c[name] for name in names), *(literal(value) for value in own.values()))
+    values: list[ColumnElement[Any]] = [
+        cast("ColumnElement[Any]", one) if isinstance(one, ColumnElement) else literal(one)
+        for one in own.values()
+    ]
+    query = select(*(table.c[name] for name in names), *values)
     query = query.where(table.c.show_id == show)
     if only is not None:
         query = query.where(only)

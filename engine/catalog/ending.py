@@ -21,21 +21,19 @@ from engine.inventory.archiving import Archived, archive_show
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, entity_hex
 
-LASTS_MIN: Final = 360
-"""How long a show lasts that does not say, in minutes."""
-
 _AT_ONCE: Final = 200
 
 _OVER: Final = text(
     "SELECT id, reseller_id FROM shows WHERE archived_at IS NULL"
     " AND state NOT IN ('draft', 'cancelled', 'past')"
-    " AND starts_at < now() AND starts_at + coalesce(duration_min, :lasts_min)"
-    " * interval '1 minute' <= now() ORDER BY starts_at LIMIT :most"
+    " AND starts_at < now() AND starts_at + coalesce(duration_min * 60, :lasts_s)"
+    " * interval '1 second' <= now() ORDER BY starts_at LIMIT :most"
 )
 # What was archived when it was closed ends, too.
 _OVER_ARCHIVED: Final = text(
     "SELECT id, reseller_id FROM shows WHERE archived_at IS NOT NULL AND state = 'off_sale'"
-    " AND starts_at + coalesce(duration_min, :lasts_min) * interval '1 minute' <= now() LIMIT :most"
+    " AND starts_at + coalesce(duration_min * 60, :lasts_s) * interval '1 second' <= now()"
+    " LIMIT :most"
 )
 _DUE: Final = text(
     "SELECT id, reseller_id FROM shows WHERE archived_at IS NULL AND archive_from <= now()"
@@ -53,14 +51,16 @@ _ORDERS: Final = text("SELECT count(*) FROM orders WHERE show_id = :show")
 _log = structlog.stdlib.get_logger(__name__)
 
 
-async def end_shows(stores: Stores) -> int:
+async def end_shows(stores: Stores, lasts_s: int) -> int:
     """Mark shows as past whose end is over; return how many.
+
+    One that does not say how long it lasts takes `lasts_s`.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
-    over = await _find(stores, _OVER, lasts_min=LASTS_MIN)
-    over += await _find(stores, _OVER_ARCHIVED, lasts_min=LASTS_MIN)
+    over = await _find(stores, _OVER, lasts_s=lasts_s)
+    over += await _find(stores, _OVER_ARCHIVED, lasts_s=lasts_s)
     return sum([await _act(stores, show, reseller, Action.END) for show, reseller in over])
 
 

@@ -91,6 +91,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How far behind the ledger the sales stream is trimmed."""
     archive_after_s: int = 86_400
     """For how long Redis keeps a show that is over or cancelled; then the ledger alone has it."""
+    show_lasts_s: int = 21_600
+    """How long after its `starts_at` a show is over that has no `duration_min`."""
     trusted_proxies: int = 0
     """Proxies in front that add to X-Forwarded-For: so many from its end are believed."""
     beacon_url: str = "https://api.drand.sh"

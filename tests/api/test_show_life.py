@@ -206,3 +206,60 @@ def test_another_date_takes_everything_over(desk: FrontDesk) -> None:
         time.sleep(0.2)
     assert _look(first)["state"] == "sold_out"
     assert second.hold("A-1").status_code == 201
+
+
+def test_another_date_takes_over_ticket_types_steps_and_edits(desk: FrontDesk) -> None:
+    """Without them it would sell an early bird for ever, price types that it lacks, lost seats."""
+    first = desk.new_show()
+    types = [{"ticket_type": "child", "name": "Child", "kind": "child"}]
+    path = first.path
+    assert desk.http.put(f"{path}/ticket-types", json={"ticket_types": types}).is_success
+    prices = {level["price_level"]: 1000 for level in _look(first)["price_levels"]}
+    published = {
+        "after_version": 1,
+        "prices": prices,
+        "ticket_types": {"child": {"share_bps": 5000}},
+    }
+    assert desk.http.put(f"{path}/prices", json=published).is_success
+    steps = [{"at": f"2099-01-0{day}T00:00:00Z", "prices": prices} for day in (1, 2)]
+    assert desk.http.put(f"{path}/price-steps", json={"steps": steps}).is_success
+    edits = [
+        {"kind": "take_out", "seats": ["A-3"]},
+        {"kind": "set_capacity", "area": "floor", "capacity": 7},
+    ]
+    assert desk.post(f"{path}/edits", {"edits": edits}).is_success
+    added = desk.post(f"{path}/dates", {"starts_at": "2099-05-02T18:00:00Z"})
+    assert added.status_code == 201, added.text
+    second = ShowDesk(desk, added.json()["show"])
+    before, after = first.availability(), second.availability()
+    assert (after["total"], after["seat_map"]) == (before["total"], before["seat_map"])
+    assert problem(second.hold("A-3")) == "unknown-seats"
+    held = second.hold("A-1", ticket_types={"child": {"seats": ["A-1"]}})
+    assert held.json()["price"]["face_value"] == 500
+    assert desk.post(f"{second.path}/edits", {"edits": edits}).json()["edit"] is None
+    told = [desk.http.get(f"{one.path}/price-steps").json()["steps"] for one in (first, second)]
+    assert told[0] == told[1]
+    assert len(told[1]) == 2
+
+
+def test_places_and_prices_of_a_show_that_is_final_stay(
+    shows_by_state: dict[str, ShowDesk],
+) -> None:
+    """A cancelled one has nothing to sell; its draft can be prepared as ever."""
+    places, edit = {"seats": ["A-1"]}, {"kind": "take_out", "seats": ["A-2"]}
+    for state, status in (("draft", 200), ("cancelled", 409)):
+        show = shows_by_state[state]
+        told = [
+            show.desk.post(f"{show.path}/blocks", places),
+            show.desk.post(f"{show.path}/blocks/release", places),
+            show.desk.post(f"{show.path}/edits", {"edits": [edit]}),
+            show.desk.http.put(f"{show.path}/price-steps", json={"steps": []}),
+            show.desk.http.put(f"{show.path}/ticket-types", json={"ticket_types": []}),
+        ]
+        assert [one.status_code for one in told] == [status] * len(told)
+    assert {problem(one) for one in told} == {"transition-refused"}
+    prices = {level["price_level"]: 1 for level in _look(show)["price_levels"]}
+    published = {"after_version": 1, "prices": prices}
+    assert (
+        problem(show.desk.http.put(f"{show.path}/prices", json=published)) == "transition-refused"
+    )

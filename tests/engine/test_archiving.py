@@ -154,13 +154,13 @@ async def test_time_ends_a_show_and_takes_it_out_of_the_store(ground: Ground) ->
     """After its end it is past; after the grace it is archived, and both are facts."""
     await ground.release(HoldId(ground.held))
     stores = _stores(ground)
-    await end_shows(stores)
+    await end_shows(stores, 60)
     assert (await _row(ground))["state"] == "on_sale"
     await ground.sql(
         "UPDATE shows SET starts_at = now() - interval '3 hours', duration_min = 120"
         " WHERE id = :show"
     )
-    await end_shows(stores)
+    await end_shows(stores, 60)
     assert (await _row(ground))["state"] == "past"
     await archive_shows(stores)
     row = await _row(ground)
