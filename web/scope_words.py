@@ -6,7 +6,7 @@ from engine.tenancy.principals import Scope
 
 SCOPE_WORDS: Final[dict[Scope, str]] = {
     Scope.SHOWS_READ: "See shows, seats and how many are left",
-    Scope.SHOWS_WRITE: "Run shows: put them on sale, set prices, withhold places, move or cancel them",
+    Scope.SHOWS_WRITE: "Run shows: sell, set prices, withhold places, move, cancel",
     Scope.CATALOG_READ: "See venues, events and performers, also what is not public yet",
     Scope.CATALOG_WRITE: "Keep venues, events and performers",
     Scope.HOLDS_WRITE: "Hold places for buyers, and let them go",
