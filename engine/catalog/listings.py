@@ -99,6 +99,11 @@ _PERFORMERS: Final = (
     " JOIN performers ON performers.id = performer_id"
     " WHERE event_performers.event_id = shows.event_id) AS bill ON true"
 )
+_MOVED: Final = (
+    "LEFT JOIN LATERAL (SELECT starts_at_before FROM show_changes"
+    " WHERE show_changes.show_id = shows.id AND kind = 'rescheduled'"
+    " ORDER BY change_no DESC LIMIT 1) AS moved ON true"
+)
 # Column by column, in the order of the table.
 _FRESH: Final[Mapping[str, str]] = {
     "show_id": "shows.id",
@@ -119,7 +124,8 @@ _FRESH: Final[Mapping[str, str]] = {
     "latitude": "latitude",
     "longitude": "longitude",
     "time_zone": "time_zone",
-    "starts_at": "starts_at",
+    "starts_at": "shows.starts_at",
+    "former_starts_at": "nullif(moved.starts_at_before, shows.starts_at)",
     "doors_at": "doors_at",
     "duration_min": "duration_min",
     "opens_at": "opens_at",
@@ -153,7 +159,7 @@ _LIST: Final = text(
     " FROM shows JOIN resellers ON resellers.id = shows.reseller_id"
     " LEFT JOIN events ON events.id = shows.event_id"
     " LEFT JOIN configurations ON configurations.id = shows.configuration_id"
-    f" LEFT JOIN venues ON venues.id = configurations.venue_id {_PERFORMERS}"
+    f" LEFT JOIN venues ON venues.id = configurations.venue_id {_PERFORMERS} {_MOVED}"
     f" WHERE shows.id = ANY({_IDS})"
     " ON CONFLICT (show_id) DO UPDATE SET changed_at = now(),"
     f" {', '.join(f'{name} = excluded.{name}' for name in _KEPT)}"

@@ -46,6 +46,7 @@ _TABLES: Final = (
         longitude DOUBLE PRECISION,
         time_zone TEXT,
         starts_at TIMESTAMPTZ NOT NULL,
+        former_starts_at TIMESTAMPTZ,
         doors_at TIMESTAMPTZ,
         duration_min INTEGER,
         opens_at TIMESTAMPTZ NOT NULL,

@@ -88,6 +88,7 @@ listings: Final = Table(
     optional("longitude", Double),
     optional("time_zone", Text),
     required("starts_at", TIME),
+    optional("former_starts_at", TIME),  # before it was rescheduled the last time
     optional("doors_at", TIME),
     optional("duration_min", Integer),
     required("opens_at", TIME),
