@@ -36,20 +36,20 @@ def test_a_cursor_of_the_form_that_searches_write_is_read() -> None:
     assert asked.corrected.words == ["firt", "light"]
 
 
-@pytest.mark.parametrize(
-    ("rest", "given"),
-    [
-        ((0, _PLACE, [[["light"]]]), {"city": "Erfurt"}),
-        ((0, _PLACE, [[["li\0ght"]]]), {"search": "first"}),
-        ((0, _PLACE, [[["\u202elight"]]]), {"search": "first"}),
-        ((0, ["0001-01-01T00:00:00+14:00", 5], None), {}),
-        ((0, ["9999-12-31T23:59:59-14:00", 5], None), {}),
-        ((0, [[[[]]] * 20, 5], None), {}),
-        ((-1, _PLACE, None), {}),
-        ((0, [{1: {2: 3}}, 5], None), {}),
-    ],
-)
-def test_what_no_search_wrote_is_refused(rest: tuple[object, ...], given: dict[str, str]) -> None:
+_MADE_UP: list[tuple[tuple[Any, ...], dict[str, str]]] = [
+    ((0, _PLACE, [[["light"]]]), {"city": "Erfurt"}),
+    ((0, _PLACE, [[["li\0ght"]]]), {"search": "first"}),
+    ((0, _PLACE, [[["\u202elight"]]]), {"search": "first"}),
+    ((0, ["0001-01-01T00:00:00+14:00", 5], None), {}),
+    ((0, ["9999-12-31T23:59:59-14:00", 5], None), {}),
+    ((0, [[[[]]] * 20, 5], None), {}),
+    ((-1, _PLACE, None), {}),
+    ((0, [{1: {2: 3}}, 5], None), {}),
+]
+
+
+@pytest.mark.parametrize(("rest", "given"), _MADE_UP)
+def test_what_no_search_wrote_is_refused(rest: tuple[Any, ...], given: dict[str, str]) -> None:
     """By its parameter, before PostgreSQL is asked."""
     with pytest.raises(ProblemError) as refused:
         _read(_forged(*rest, **given), **given)
