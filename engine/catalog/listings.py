@@ -23,9 +23,20 @@ from engine.platform.ids import Ids, entity_hex
 
 _MARKS_AT_ONCE: Final = 500
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale listings'))")
+# Both kinds each time: a change waits for nothing that follows from another one, a venue of a
+# hundred thousand shows say, nor does that wait for changes to end.
 _TAKE: Final = text(
-    "DELETE FROM catalog_marks WHERE no IN"
-    " (SELECT no FROM catalog_marks ORDER BY no LIMIT :most) RETURNING kind, id"
+    "DELETE FROM catalog_marks WHERE no IN ("
+    "(SELECT no FROM catalog_marks WHERE is_derived = false ORDER BY no LIMIT :most)"
+    " UNION ALL (SELECT no FROM catalog_marks WHERE is_derived ORDER BY no LIMIT :most))"
+    " RETURNING kind, id"
+)
+# What has a mark is listed as it is by then: one is enough, however often it follows.
+_DERIVE: Final = (
+    "INSERT INTO catalog_marks (reseller_id, kind, id, is_derived)"
+    " SELECT reseller_id, kind, id, true FROM ({query}) AS derived(reseller_id, kind, id)"
+    " WHERE NOT EXISTS (SELECT FROM catalog_marks AS known"
+    " WHERE known.kind = derived.kind AND known.id = derived.id)"
 )
 # What time alone makes public.
 _DUE: Final = (
@@ -257,7 +268,7 @@ def _passes(error: Exception) -> bool:
 async def _expand(connection: AsyncConnection, marked: Mapping[str, set[int]]) -> None:
     for kind, queries in _EXPANSIONS.items():
         for query in queries if marked.get(kind) else ():
-            told = f"INSERT INTO catalog_marks (reseller_id, kind, id) {query.format(ids=_IDS)}"
+            told = _DERIVE.format(query=query.format(ids=_IDS))
             await connection.execute(text(told), {"ids": sorted(marked[kind])})
 
 

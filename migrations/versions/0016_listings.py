@@ -22,9 +22,12 @@ _TABLES: Final = (
         reseller_id BIGINT NOT NULL,
         kind TEXT NOT NULL,
         id BIGINT NOT NULL,
-        marked_at TIMESTAMPTZ NOT NULL DEFAULT now()
+        marked_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        is_derived BOOLEAN NOT NULL DEFAULT false
     )
     """,
+    "CREATE INDEX ON catalog_marks (is_derived, no)",
+    "CREATE INDEX ON catalog_marks (kind, id)",
     """
     CREATE TABLE listings (
         show_id BIGINT PRIMARY KEY,

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from engine.catalog.finding import public_page, public_shows_of
 from engine.catalog.listings import keep_listings
 from engine.catalog.pages import EventPage, PerformerPage, VenuePage
 from engine.platform.ids import new_entity_id
 from engine.platform.tables import (
+    catalog_marks,
     configuration_versions,
     configurations,
     event_performers,
@@ -221,7 +222,7 @@ POISON: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "a page": ("performer", {"links": {"no": "list"}}, {"event", "venue", "show"}),
     "a listing": (
         "show",
-        {"name": " ".join(f"word{n}" for n in range(200_000))},
+        {"name": " ".join(f"{n:0>2000}" for n in range(700))},
         {"event", "performer", "venue"},
     ),
 }
@@ -245,3 +246,31 @@ async def test_what_can_not_be_listed_stops_nothing_else(world: World, what: str
     page = await public_page(world.app, "event", other.event)
     assert isinstance(page, EventPage)
     assert page.name == "Second Light"
+
+
+async def test_a_change_waits_for_nothing_that_follows_from_another(world: World) -> None:
+    """However much that is; and what follows several times is marked once."""
+    much, other = await new_catalogue(world), await new_catalogue(world)
+    marks = [
+        {"reseller_id": much.reseller, "kind": "show", "id": much.show, "is_derived": True}
+    ] * 20
+    async with world.owner.begin() as connection:
+        await connection.execute(insert(catalog_marks), marks)
+        await connection.execute(
+            update(events).where(events.c.id == other.event).values(name="Second Light")
+        )
+    await keep_listings(world.recorder_engine, IDS, most=2)
+    page = await public_page(world.app, "event", other.event)
+    assert isinstance(page, EventPage)
+    assert page.name == "Second Light"
+    await list_all(world)
+    again = {"reseller_id": much.reseller, "kind": "event", "id": much.event}
+    async with world.owner.begin() as connection:
+        await connection.execute(insert(catalog_marks), [again] * 5)
+    for _ in range(5):
+        await keep_listings(world.recorder_engine, IDS, most=1)
+    async with world.owner.connect() as connection:
+        left = await connection.scalar(select(func.count()).select_from(catalog_marks))
+    assert left is not None
+    assert left <= 3
+    await list_all(world)

@@ -63,6 +63,10 @@ catalog_marks: Final = Table(
     required("kind", Text),
     required("id", BigInteger),
     moment("marked_at"),
+    # Of what follows from a change of something else, of which there may be much at once.
+    Column("is_derived", Boolean, nullable=False, server_default=text("false")),
+    Index(None, "is_derived", "no"),
+    Index(None, "kind", "id"),
 )
 
 # What is searched: a row a show.
