@@ -58,6 +58,7 @@ Type = Annotated[EventType | None, QueryParameter(description="Of the event.")]
 
 # By what a calendar is made of, its bytes: it takes a while, and few things change in an hour.
 _calendars: OrderedDict[bytes, bytes] = OrderedDict()
+_being_written: dict[bytes, asyncio.Task[bytes]] = {}
 
 
 @get(
@@ -243,11 +244,7 @@ async def _calendar(
     key = blake2b(msgspec.msgpack.encode((told, lasting)), digest_size=16).digest()
     content = _calendars.get(key)
     if content is None:
-        # Up to a tenth of a second: beside the event loop, which has holds to serve.
-        content = await asyncio.to_thread(write_calendar, told, lasting, _site(request))
-        _calendars[key] = content
-        while len(_calendars) > _CALENDARS_KEPT_MAX:
-            _calendars.popitem(last=False)
+        content = await written_once(key, lambda: write_calendar(told, lasting, _site(request)))
     else:
         _calendars.move_to_end(key)
     answer = ForAll(
@@ -259,6 +256,27 @@ async def _calendar(
         headers=(("Content-Disposition", f'inline; filename="{told.id}.ics"'),),
     )
     return answer_for_all(request, answer)
+
+
+async def written_once(key: bytes, write: Callable[[], bytes]) -> bytes:
+    """Write a calendar, once for all who ask meanwhile."""
+    task = _being_written.get(key)
+    if task is None:
+        task = _being_written[key] = asyncio.create_task(_write(key, write))
+    # Whoever asked first may go away: the others still want it.
+    return await asyncio.shield(task)
+
+
+async def _write(key: bytes, write: Callable[[], bytes]) -> bytes:
+    try:
+        # Up to a tenth of a second: beside the event loop, which has holds to serve.
+        content = await asyncio.to_thread(write)
+    finally:
+        del _being_written[key]
+    _calendars[key] = content
+    while len(_calendars) > _CALENDARS_KEPT_MAX:
+        _calendars.popitem(last=False)
+    return content
 
 
 _SOLD: Final[dict[str, Any]] = {"available": None, "price_min": None, "price_max": None}

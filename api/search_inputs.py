@@ -172,11 +172,22 @@ def _cursor(told: str, wanted: Wanted) -> _Cursor:
     kinds = [KEY_KINDS[key] for key in parts[read.phase].keys]
     if len(kinds) != len(read.keys):
         raise _UnfitError(_NO_CURSOR)
+    if read.corrected is not None and (wanted.text is None or not _is_printable(read.corrected)):
+        raise _UnfitError(_NO_CURSOR)
     try:
-        keys = tuple(msgspec.convert(key, kind) for key, kind in zip(read.keys, kinds, strict=True))
-    except msgspec.ValidationError:
+        keys = tuple(_key(key, kind) for key, kind in zip(read.keys, kinds, strict=True))
+    except (msgspec.ValidationError, OverflowError):
         raise _UnfitError(_NO_CURSOR) from None
     return msgspec.structs.replace(read, keys=keys)
+
+
+def _key(told: Any, kind: Any) -> Any:  # noqa: ANN401 - as msgspec has them
+    key = msgspec.convert(told, kind)
+    return key.astimezone(UTC) if isinstance(key, datetime) else key
+
+
+def _is_printable(corrected: Corrected) -> bool:
+    return all(word.isprintable() for alike in corrected.alternatives for word in alike)
 
 
 def _digest(wanted: Wanted) -> bytes:
@@ -257,7 +268,8 @@ def _moment(told: str, of_a_day: timedelta) -> datetime:
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", told, re.ASCII):
             return datetime.combine(date.fromisoformat(told), time(), UTC) + of_a_day
-        return msgspec.convert(told, Moment)
+        # Where a calendar ends some moments are none in UTC.
+        return msgspec.convert(told, Moment).astimezone(UTC)
     except (msgspec.ValidationError, ValueError, OverflowError):
         msg = "a date, or a moment of RFC 3339 with an offset"
         raise _UnfitError(msg) from None

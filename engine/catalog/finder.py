@@ -1,7 +1,8 @@
 """Finds for whoever asks: searches in a small pool of their own, cached for the public.
 
-Searches wait for one of a few connections; who comes when too many wait is turned away. So
-however much is searched, PostgreSQL and the process have time left for what is sold.
+Searches wait for one of a few connections; who comes when too many wait, or waits too long, is
+turned away. So however much is searched, PostgreSQL and the process have time left for what is
+sold. Pages have turns of their own: they are found by one key, and searches may take a second each.
 """
 
 import asyncio
@@ -40,6 +41,8 @@ BY_WORDS: Final = {"plan_cache_mode": "force_custom_plan"}
 """Of those for searches by words: how common a word is decides on the plan."""
 
 _WAITING_MAX: Final = 256
+_WAIT_S: Final = 2.0
+_PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
@@ -72,6 +75,46 @@ class Answer(Struct, frozen=True):
     corrected: Corrected | None
 
 
+class _Turns:
+    """A few turns at a time, for which a bounded number waits for a bounded time."""
+
+    def __init__(self, at_once: int) -> None:
+        self._running = asyncio.Semaphore(at_once)
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Wait for one, and have it.
+
+        Raises:
+            TooBusyError: too many wait, or this one has for too long, or it takes too long.
+        """
+        await self._wait()
+        try:
+            yield
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == _CANCELED:
+                msg = "the search takes too long"
+                raise TooBusyError(msg) from error
+            raise
+        finally:
+            self._running.release()
+
+    async def _wait(self) -> None:
+        if self._waiting >= _WAITING_MAX:
+            msg = f"{_WAITING_MAX} searches wait"
+            raise TooBusyError(msg)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                await self._running.acquire()
+        except TimeoutError as error:
+            msg = f"no other search came to an end for {_WAIT_S:.0f} s"
+            raise TooBusyError(msg) from error
+        finally:
+            self._waiting -= 1
+
+
 class Finder:
     """What one process finds."""
 
@@ -80,8 +123,8 @@ class Finder:
         self._engine = engine
         self._by_words = by_words
         self._cache = cache
-        self._running = asyncio.Semaphore(CONNECTIONS_MAX)
-        self._waiting = 0
+        self._searches = _Turns(CONNECTIONS_MAX)
+        self._pages = _Turns(_PAGES_AT_ONCE)
 
     async def public(self, asked: Asked, encode: Callable[[Answer], bytes]) -> bytes:
         """Return what the public finds, as it is told.
@@ -101,7 +144,10 @@ class Finder:
 
     async def own(self, reseller: int, asked: Asked) -> Answer:
         """Return what a reseller finds of their own, public or not. Raises as `public`."""
-        async with self._turn(), tenant_transaction(self._by_words, reseller) as connection:
+        async with (
+            self._searches.turn(),
+            tenant_transaction(self._by_words, reseller) as connection,
+        ):
             results, corrected = await _find(connection, asked, is_own=True)
             facets = None
             if asked.facets:
@@ -109,10 +155,10 @@ class Finder:
             return Answer(results, facets, corrected)
 
     async def kept(self, key: str, keeping: Keeping, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """Return another public read, kept as searches are, in its turn among them."""
+        """Return another public read, kept as searches are, in its turn among its like."""
 
         async def in_turn() -> bytes:
-            async with self._turn():
+            async with self._pages.turn():
                 return await read()
 
         return await self._cache.get(key, keeping, in_turn)
@@ -131,7 +177,7 @@ class Finder:
 
     @asynccontextmanager
     async def _public(self, wanted: Wanted) -> AsyncGenerator[AsyncConnection]:
-        async with self._turn(), public_statement(self._of(wanted)) as connection:
+        async with self._searches.turn(), public_statement(self._of(wanted)) as connection:
             yield connection
 
     def _of(self, wanted: Wanted) -> AsyncEngine:
@@ -139,26 +185,6 @@ class Finder:
             isinstance(one, str) for one in (wanted.text, wanted.performer, wanted.venue)
         )
         return self._by_words if has_words else self._engine
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncGenerator[None]:
-        if self._waiting >= _WAITING_MAX:
-            msg = f"{_WAITING_MAX} searches wait"
-            raise TooBusyError(msg)
-        self._waiting += 1
-        try:
-            await self._running.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == _CANCELED:
-                msg = "the search takes too long"
-                raise TooBusyError(msg) from error
-            raise
-        finally:
-            self._running.release()
 
 
 async def _find(

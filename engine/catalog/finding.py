@@ -60,6 +60,8 @@ class PublicShow(Struct, frozen=True, kw_only=True):
     longitude: float | None
     time_zone: str | None
     starts_at: datetime
+    former_starts_at: datetime | None
+    """Before it was rescheduled the last time."""
     doors_at: datetime | None
     duration_min: int | None
     opens_at: datetime

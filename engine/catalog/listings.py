@@ -7,21 +7,36 @@ once could end as the older of both had it.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+import structlog
+from msgspec import Struct
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.catalog.page_rows import PAGE_KINDS, write_pages
+from engine.catalog.page_rows import PAGE_KINDS, remove_pages, write_pages
 from engine.catalog.visibility import SHOW_IS_PUBLIC, SHOW_TURNS_PUBLIC_AT
-from engine.platform.ids import Ids
+from engine.platform.errors import is_outage
+from engine.platform.ids import Ids, entity_hex
 
 _MARKS_AT_ONCE: Final = 500
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale listings'))")
+# Both kinds each time: a change waits for nothing that follows from another one, a venue of a
+# hundred thousand shows say, nor does that wait for changes to end.
 _TAKE: Final = text(
-    "DELETE FROM catalog_marks WHERE no IN"
-    " (SELECT no FROM catalog_marks ORDER BY no LIMIT :most) RETURNING kind, id"
+    "DELETE FROM catalog_marks WHERE no IN ("
+    "(SELECT no FROM catalog_marks WHERE is_derived = false ORDER BY no LIMIT :most)"
+    " UNION ALL (SELECT no FROM catalog_marks WHERE is_derived ORDER BY no LIMIT :most))"
+    " RETURNING kind, id"
+)
+# What has a mark is listed as it is by then: one is enough, however often it follows.
+_DERIVE: Final = (
+    "INSERT INTO catalog_marks (reseller_id, kind, id, is_derived)"
+    " SELECT reseller_id, kind, id, true FROM ({query}) AS derived(reseller_id, kind, id)"
+    " WHERE NOT EXISTS (SELECT FROM catalog_marks AS known"
+    " WHERE known.kind = derived.kind AND known.id = derived.id)"
 )
 # What time alone makes public.
 _DUE: Final = (
@@ -99,6 +114,11 @@ _PERFORMERS: Final = (
     " JOIN performers ON performers.id = performer_id"
     " WHERE event_performers.event_id = shows.event_id) AS bill ON true"
 )
+_MOVED: Final = (
+    "LEFT JOIN LATERAL (SELECT starts_at_before FROM show_changes"
+    " WHERE show_changes.show_id = shows.id AND kind = 'rescheduled'"
+    " ORDER BY change_no DESC LIMIT 1) AS moved ON true"
+)
 # Column by column, in the order of the table.
 _FRESH: Final[Mapping[str, str]] = {
     "show_id": "shows.id",
@@ -119,7 +139,8 @@ _FRESH: Final[Mapping[str, str]] = {
     "latitude": "latitude",
     "longitude": "longitude",
     "time_zone": "time_zone",
-    "starts_at": "starts_at",
+    "starts_at": "shows.starts_at",
+    "former_starts_at": "nullif(moved.starts_at_before, shows.starts_at)",
     "doors_at": "doors_at",
     "duration_min": "duration_min",
     "opens_at": "opens_at",
@@ -153,7 +174,7 @@ _LIST: Final = text(
     " FROM shows JOIN resellers ON resellers.id = shows.reseller_id"
     " LEFT JOIN events ON events.id = shows.event_id"
     " LEFT JOIN configurations ON configurations.id = shows.configuration_id"
-    f" LEFT JOIN venues ON venues.id = configurations.venue_id {_PERFORMERS}"
+    f" LEFT JOIN venues ON venues.id = configurations.venue_id {_PERFORMERS} {_MOVED}"
     f" WHERE shows.id = ANY({_IDS})"
     " ON CONFLICT (show_id) DO UPDATE SET changed_at = now(),"
     f" {', '.join(f'{name} = excluded.{name}' for name in _KEPT)}"
@@ -167,6 +188,9 @@ _UNLIST: Final = text(
     f"DELETE FROM listings WHERE show_id = ANY({_IDS})"  # noqa: S608 - our own names
     " AND NOT EXISTS (SELECT FROM shows WHERE shows.id = show_id)"
 )
+_REMOVE: Final = text(f"DELETE FROM listings WHERE show_id = ANY({_IDS})")  # noqa: S608 - as above
+# Transaction rolled back, insufficient resources, not in this state, operator's intervention, I/O.
+_SQLSTATES_THAT_PASS: Final = ("25", "40", "53", "55", "57", "58")
 # Of what is public alone: nobody is led to a word that is not told yet.
 _LEARN: Final = text(
     "INSERT INTO search_words SELECT DISTINCT word FROM listings,"  # noqa: S608 - our own names
@@ -174,6 +198,17 @@ _LEARN: Final = text(
     f" WHERE show_id = ANY({_IDS}) AND is_public AND length(word) BETWEEN 3 AND 40"
     " ON CONFLICT DO NOTHING"
 )
+
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class _Kept(Struct, frozen=True):
+    """A kind of rows: how those of some ids are written, and how they are taken away."""
+
+    kind: str
+    write: Callable[[AsyncConnection, list[int]], Awaitable[None]]
+    remove: Callable[[AsyncConnection, list[int]], Awaitable[None]]
 
 
 async def keep_listings(engine: AsyncEngine, ids: Ids, *, most: int = _MARKS_AT_ONCE) -> int:
@@ -195,21 +230,65 @@ async def keep_listings(engine: AsyncEngine, ids: Ids, *, most: int = _MARKS_AT_
             marked[kind].add(one)
         await _expand(connection, marked)
         for kind in PAGE_KINDS:
-            wanted = marked[kind] | marked[f"{kind}_page"]
+            wanted = sorted(marked[kind] | marked[f"{kind}_page"])
             if wanted:
-                await write_pages(connection, ids, kind, sorted(wanted))
+                await _write_all(connection, _pages_of(ids, kind), wanted)
         if marked["show"]:
-            await _list(connection, sorted(marked["show"]))
+            await _write_all(connection, _LISTINGS, sorted(marked["show"]))
     return len(marks)
+
+
+async def _write_all(connection: AsyncConnection, kept: _Kept, wanted: list[int]) -> None:
+    """Write all but what can't be: that is told no more, as nobody knows whether it may be."""
+    try:
+        async with connection.begin_nested():
+            await kept.write(connection, wanted)
+    except Exception as error:
+        if _passes(error):
+            raise
+        if len(wanted) == 1:
+            _log.exception("can't be listed", kind=kept.kind, id=entity_hex(wanted[0]))
+            await kept.remove(connection, wanted)
+            return
+    else:
+        return
+    middle = len(wanted) // 2
+    for part in (wanted[:middle], wanted[middle:]):
+        await _write_all(connection, kept, part)
+
+
+def _passes(error: Exception) -> bool:
+    """Tell whether the same may be written a moment later: a store is away, others were there."""
+    if is_outage(error):
+        return True
+    sqlstate = getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+    return str(sqlstate or "").startswith(_SQLSTATES_THAT_PASS)
 
 
 async def _expand(connection: AsyncConnection, marked: Mapping[str, set[int]]) -> None:
     for kind, queries in _EXPANSIONS.items():
         for query in queries if marked.get(kind) else ():
-            told = f"INSERT INTO catalog_marks (reseller_id, kind, id) {query.format(ids=_IDS)}"
+            told = _DERIVE.format(query=query.format(ids=_IDS))
             await connection.execute(text(told), {"ids": sorted(marked[kind])})
 
 
 async def _list(connection: AsyncConnection, shows: list[int]) -> None:
     for statement in (_UNLIST, _LIST, _COUNT, _LEARN):
         await connection.execute(statement, {"ids": shows})
+
+
+async def _unlist(connection: AsyncConnection, shows: list[int]) -> None:
+    await connection.execute(_REMOVE, {"ids": shows})
+
+
+def _pages_of(ids: Ids, kind: str) -> _Kept:
+    async def write(connection: AsyncConnection, wanted: list[int]) -> None:
+        await write_pages(connection, ids, kind, wanted)
+
+    async def remove(connection: AsyncConnection, gone: list[int]) -> None:
+        await remove_pages(connection, kind, gone)
+
+    return _Kept(kind, write, remove)
+
+
+_LISTINGS: Final = _Kept("show", _list, _unlist)

@@ -83,7 +83,12 @@ async def write_pages(connection: AsyncConnection, ids: Ids, kind: str, wanted: 
     await connection.execute(_WRITE, {"kind": kind, **told})
     gone = set(wanted).difference(told["ids"])
     if gone:
-        await connection.execute(_REMOVE, {"kind": kind, "gone": sorted(gone)})
+        await remove_pages(connection, kind, sorted(gone))
+
+
+async def remove_pages(connection: AsyncConnection, kind: str, gone: list[int]) -> None:
+    """Take the pages of these events, performers or venues away."""
+    await connection.execute(_REMOVE, {"kind": kind, "gone": gone})
 
 
 _JSON: Final[Mapping[str, tuple[str, ...]]] = {

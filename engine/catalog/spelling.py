@@ -8,7 +8,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _WORDS_MAX: Final = 6
-_WORD: Final = re.compile(r"\w{3,40}")
+# Without `_`, which no word has that PostgreSQL parses, and which stands for anything in a pattern.
+_WORD: Final = re.compile(r"[^\W_]{3,40}")
 _NEAREST: Final = 4
 _WORD_MAX: Final = 40
 _Alike = Annotated[

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.keys import show_keys
 from engine.inventory.shows import Show, ShowBook, UnknownShowError
+from engine.platform.errors import is_outage
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.platform.unnest import Unnested
@@ -108,6 +109,10 @@ class FreshCounts:
         self._book = book
         self._terms = terms
         self._seen: dict[int, _Seen] = {}
+        self._broken: dict[int, tuple[Any, ...]] = {}
+        """Shows that can't be counted as the ledger has them."""
+        self._tried: set[int] = set()
+        """Of this look: it has more to count than goes at once."""
         self._after = 0
 
     async def keep(self) -> int:
@@ -123,22 +128,31 @@ class FreshCounts:
             rows = (await connection.execute(_LIVE, told)).mappings().all()
             is_last = len(rows) < LOOKED_AT_ONCE
             self._forget_others(rows, is_last=is_last)
-            moved = (await self._moved(rows))[:_COUNTED_AT_ONCE]
+            moved = [row for row in await self._moved(rows) if self._is_next(row)]
+            due = moved[:_COUNTED_AT_ONCE]
             reads = asyncio.Semaphore(_READ_AT_ONCE)
-            counted = await asyncio.gather(*(self._count(row, reads) for row in moved))
+            counted = await asyncio.gather(*(self._count(row, reads) for row in due))
             found = [one for one in counted if one is not None]
             await self._write(connection, [figures for _, _, figures in found])
         # Only what is committed is known.
         for show, seen, _ in found:
             self._seen[show] = seen
-        if len(moved) < _COUNTED_AT_ONCE:
+        if len(moved) > len(due):
+            # However many can't be counted just now, they keep no others from it.
+            self._tried.update(row["id"] for row in due)
+        else:
+            self._tried.clear()
             self._after = 0 if is_last else rows[-1]["id"]
         return len(found)
+
+    def _is_next(self, row: RowMapping) -> bool:
+        return row["id"] not in self._tried and self._broken.get(row["id"]) != _ledgered(row)
 
     def _forget_others(self, rows: Sequence[RowMapping], *, is_last: bool) -> None:
         if self._after == 0 and is_last:
             live = {row["id"] for row in rows}
             self._seen = {show: seen for show, seen in self._seen.items() if show in live}
+            self._broken = {show: row for show, row in self._broken.items() if show in live}
 
     async def _moved(self, rows: Sequence[RowMapping]) -> list[RowMapping]:
         """Return the shows that the store or the ledger has changed since they were counted."""
@@ -174,6 +188,12 @@ class FreshCounts:
                 terms = await self._terms.terms(show, frozenset({version}))
             except (RedisError, UnknownShowError) as error:
                 _log.info("a show can't be counted", show=entity_hex(show), why=repr(error))
+                return None
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                _log.exception("a show can't be counted", show=entity_hex(show))
+                self._broken[show] = _ledgered(row)
                 return None
         tariff = terms.tariffs.get(version)
         if not isinstance(state, InventoryState) or tariff is None:

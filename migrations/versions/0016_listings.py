@@ -22,9 +22,12 @@ _TABLES: Final = (
         reseller_id BIGINT NOT NULL,
         kind TEXT NOT NULL,
         id BIGINT NOT NULL,
-        marked_at TIMESTAMPTZ NOT NULL DEFAULT now()
+        marked_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+        is_derived BOOLEAN NOT NULL DEFAULT false
     )
     """,
+    "CREATE INDEX ON catalog_marks (is_derived, no)",
+    "CREATE INDEX ON catalog_marks (kind, id)",
     """
     CREATE TABLE listings (
         show_id BIGINT PRIMARY KEY,
@@ -46,6 +49,7 @@ _TABLES: Final = (
         longitude DOUBLE PRECISION,
         time_zone TEXT,
         starts_at TIMESTAMPTZ NOT NULL,
+        former_starts_at TIMESTAMPTZ,
         doors_at TIMESTAMPTZ,
         duration_min INTEGER,
         opens_at TIMESTAMPTZ NOT NULL,

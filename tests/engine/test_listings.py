@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from engine.catalog.finding import public_page, public_shows_of
 from engine.catalog.listings import keep_listings
 from engine.catalog.pages import EventPage, PerformerPage, VenuePage
 from engine.platform.ids import new_entity_id
 from engine.platform.tables import (
+    catalog_marks,
     configuration_versions,
     configurations,
     event_performers,
@@ -20,6 +21,7 @@ from engine.platform.tables import (
     manifests,
     metadata,
     performers,
+    show_changes,
     shows,
     venues,
 )
@@ -184,3 +186,91 @@ async def test_what_becomes_public_at_a_time_is_found_from_then_on(world: World)
         await list_all(world)
     await list_all(world)
     assert await of.seen() == EVERYTHING
+
+
+async def test_a_show_that_was_moved_says_when_it_was_to_begin(world: World) -> None:
+    """Before it was moved the last time, and nothing once it is back where it was."""
+    of = await new_catalogue(world)
+    (first,) = await public_shows_of(world.app, "show", of.show)
+    assert first.former_starts_at is None
+    days = [first.starts_at + timedelta(days=n) for n in (0, 7, 14)]
+    for number, (before, after) in enumerate([(days[0], days[1]), (days[1], days[2])], start=1):
+        async with world.owner.begin() as connection:
+            await connection.execute(
+                insert(show_changes).values(
+                    show_id=of.show,
+                    change_no=number,
+                    reseller_id=of.reseller,
+                    kind="rescheduled",
+                    offered=["keep", "refund"],
+                    default_choice="keep",
+                    choose_by=after,
+                    starts_at_before=before,
+                    starts_at=after,
+                    sold_until=before,
+                )
+            )
+        await of.change("shows", of.show, starts_at=after)
+        (moved,) = await public_shows_of(world.app, "show", of.show)
+        assert (moved.starts_at, moved.former_starts_at) == (after, before)
+    await of.change("shows", of.show, starts_at=days[1])
+    (back,) = await public_shows_of(world.app, "show", of.show)
+    assert back.former_starts_at is None
+
+
+POISON: dict[str, tuple[str, dict[str, Any], set[str]]] = {
+    "a page": ("performer", {"links": {"no": "list"}}, {"event", "venue", "show"}),
+    "a listing": (
+        "show",
+        {"name": " ".join(f"{n:0>2000}" for n in range(700))},
+        {"event", "performer", "venue"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", POISON)
+async def test_what_can_not_be_listed_stops_nothing_else(world: World, what: str) -> None:
+    """It is not told any more, as nobody knows whether it may be; all others are listed on."""
+    broken, other = await new_catalogue(world), await new_catalogue(world)
+    kind, values, left = POISON[what]
+    async with world.owner.begin() as connection:
+        for table, one, changed in (
+            (f"{kind}s", getattr(broken, kind), values),
+            ("events", other.event, {"name": "Second Light"}),
+        ):
+            of = metadata.tables[table]
+            await connection.execute(update(of).where(of.c.id == one).values(**changed))
+    await list_all(world)
+    assert await broken.seen() == left
+    assert await other.seen() == EVERYTHING
+    page = await public_page(world.app, "event", other.event)
+    assert isinstance(page, EventPage)
+    assert page.name == "Second Light"
+
+
+async def test_a_change_waits_for_nothing_that_follows_from_another(world: World) -> None:
+    """However much that is; and what follows several times is marked once."""
+    much, other = await new_catalogue(world), await new_catalogue(world)
+    marks = [
+        {"reseller_id": much.reseller, "kind": "show", "id": much.show, "is_derived": True}
+    ] * 20
+    async with world.owner.begin() as connection:
+        await connection.execute(insert(catalog_marks), marks)
+        await connection.execute(
+            update(events).where(events.c.id == other.event).values(name="Second Light")
+        )
+    await keep_listings(world.recorder_engine, IDS, most=2)
+    page = await public_page(world.app, "event", other.event)
+    assert isinstance(page, EventPage)
+    assert page.name == "Second Light"
+    await list_all(world)
+    again = {"reseller_id": much.reseller, "kind": "event", "id": much.event}
+    async with world.owner.begin() as connection:
+        await connection.execute(insert(catalog_marks), [again] * 5)
+    for _ in range(5):
+        await keep_listings(world.recorder_engine, IDS, most=1)
+    async with world.owner.connect() as connection:
+        left = await connection.scalar(select(func.count()).select_from(catalog_marks))
+    assert left is not None
+    assert left <= 3
+    await list_all(world)

@@ -180,6 +180,11 @@ async def test_whatever_is_searched_for_is_only_words(public: AsyncConnection, g
     await correct(public, given)
 
 
+async def test_no_pattern_is_taken_for_a_word(public: AsyncConnection) -> None:
+    """Each would be compared with all words that there are."""
+    assert await correct(public, "____ ____ ____") is None
+
+
 _PLANNED = {
     "keyword": Wanted(text="velvet", sort=Sort.RELEVANCE),
     "near": Wanted(near=Near(50, 10), within_m=50_000, sort=Sort.DISTANCE),

@@ -5,6 +5,7 @@ import struct
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,8 +16,10 @@ from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from engine.catalog.sheets.amounts import write_amount
 from engine.catalog.sheets.cells import Cells
 from engine.catalog.sheets.csv_sheet import read_csv, write_csv
+from engine.catalog.sheets.known import Known, KnownEvent
 from engine.catalog.sheets.table import LINES_MAX, Line, Problems, SheetError
 from engine.catalog.sheets.xlsx_sheet import read_xlsx, write_xlsx
+from engine.platform.ids import EntityId, Ids
 
 _BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -82,6 +85,7 @@ def test_csv_is_read_as_programs_write_it(mark: str, separator: str, end: str) -
         (b";".join(b"c%d" % n for n in range(101)), 1, "there are 101 columns"),
         (b"a\n" + b"1\n" * (LINES_MAX + 1), LINES_MAX + 2, "the sheet has"),
         (b"a\n" + b"1\n" * (2 * LINES_MAX + 9), 2 * LINES_MAX + 1, "the sheet has more than"),
+        (b"a,b\n" + b"," * 1_000_001, 2, "there are cells far to the right"),
         (b"a\n" + b"x" * 2001, 2, "the value has 2001 characters"),
         (b"a\n" + b"x" * 140_000, 2, "this is not CSV"),
     ],
@@ -293,3 +297,15 @@ def test_more_problems_than_are_told_are_counted() -> None:
     told = problems.told(("a", "b"))
     assert (len(told), problems.more) == (1000, 500)
     assert [one.line for one in told] == sorted(one.line for one in told)
+
+
+def test_names_that_nobody_has_are_soon_told() -> None:
+    """What was meant is guessed for a few: of a whole sheet it would take minutes."""
+    there = [KnownEvent(EntityId(n), f"Evening {n} of the grand tour") for n in range(1000)]
+    known = Known(Ids("dev", b"a secret for tests"), datetime.now(UTC), there, (), {})
+    began = perf_counter()
+    told = [known.event(f"Evenig {n} of the grand tuor") for n in range(1000)]
+    assert perf_counter() - began < 10
+    assert str(told[0]).endswith("is “Evening 0 of the grand tour” meant?")
+    assert str(told[-1]).endswith("add it first, or name one that is there")
+    assert known.event("Evening 7 of the grand tour") == there[7]

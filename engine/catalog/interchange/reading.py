@@ -151,6 +151,7 @@ def tell_show(listed: PublicShow, ids: Ids, venue: VenuePage | None) -> ShownSho
         name=listed.show_name,
         state=listed.state,
         starts_at=listed.starts_at,
+        former_starts_at=listed.former_starts_at,
         doors_at=listed.doors_at,
         duration_min=listed.duration_min,
         opens_at=listed.opens_at,

@@ -5,11 +5,12 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from engine.catalog.sheets.table import LINES_MAX, Sheet, SheetError, make_sheet
+from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX, Sheet, SheetError, make_sheet
 
 _SEPARATORS: Final = (";", ",", "\t")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_MAX: Final = 2 * LINES_MAX
+_CELLS_MAX: Final = _ROWS_MAX * COLUMNS_MAX
 
 
 def read_csv(content: bytes) -> Sheet:
@@ -21,11 +22,16 @@ def read_csv(content: bytes) -> Sheet:
     text = _decoded(content)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text), strict=True)
     rows: list[tuple[int, list[str]]] = []
-    began = 1
+    began, values = 1, 0
     try:
         for cells in reader:
             if len(rows) == _ROWS_MAX:
                 raise SheetError(began, f"the sheet has more than {LINES_MAX} lines: split it")
+            values += len(cells)
+            if values > _CELLS_MAX:
+                raise SheetError(
+                    began, f"there are cells far to the right: clear all but {COLUMNS_MAX} columns"
+                )
             # A value in quotes may have line breaks: the line is the one where the row begins.
             rows.append((began, [_plain(cell) for cell in cells]))
             began = reader.line_num + 1

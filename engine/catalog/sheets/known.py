@@ -1,7 +1,8 @@
 """What of a reseller's catalogue a sheet may name, read once for the whole sheet."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any, Final
@@ -16,6 +17,9 @@ from engine.platform.tables import configuration_versions, configurations, event
 
 NAMES_MAX: Final = 5_000
 """Of a kind: so many of those that were named last are looked at for what was meant."""
+
+_COMPARED_MAX: Final = NAMES_MAX
+"""Names that unknown ones are compared with, in all: a second of work or two."""
 
 
 class KnownEvent(Struct, frozen=True):
@@ -60,21 +64,33 @@ class Known:
         self.now = now
         self._ids = ids
         self._events = found_events
+        self._events_named: dict[str | EntityId, list[KnownEvent]] = defaultdict(list)
+        for event in found_events:
+            self._events_named[event.name].append(event)
+            self._events_named[event.id].append(event)
         self._places = places
+        self._placed: dict[tuple[str | None, str | None], Place | tuple[str, str]] = {}
         self._versions = versions
+        self._comparisons_left = _COMPARED_MAX
 
     def event(self, text: str) -> KnownEvent | str:
         """Return the event of an id or a name, or what is wrong."""
         number = _number(self._ids, Prefix.EVENT, text)
-        found = [one for one in self._events if one.id == number or one.name == text]
+        found = self._events_named.get(text if number is None else number)
         if not found:
-            return _unknown("event", text, [one.name for one in self._events])
+            return self._unknown("event", text, (one.name for one in self._events))
         if len(found) > 1:
             return f"{len(found)} events are called “{text}”: name it by its id, as evt_..."
         return found[0]
 
     def place(self, venue: str | None, configuration: str | None) -> Place | tuple[str, str]:
         """Return the configuration of an id, or of its venue and name; or a column and a reason."""
+        named = venue, configuration
+        if named not in self._placed:
+            self._placed[named] = self._place(venue, configuration)
+        return self._placed[named]
+
+    def _place(self, venue: str | None, configuration: str | None) -> Place | tuple[str, str]:
         places = self._at(venue)
         if isinstance(places, str):
             return "venue", places
@@ -90,8 +106,8 @@ class Known:
             return found[0]
         reason = f"several are called “{configuration}”: name the venue, too, or its id, as cfg_..."
         if not found:
-            names = list(dict.fromkeys(one.configuration_name for one in places))
-            reason = _unknown("configuration", configuration, names)
+            names = (one.configuration_name for one in places)
+            reason = self._unknown("configuration", configuration, names)
         return "configuration", reason
 
     def _at(self, venue: str | None) -> Sequence[Place] | str:
@@ -101,10 +117,22 @@ class Known:
         number = _number(self._ids, Prefix.VENUE, venue)
         places = [one for one in self._places if one.venue_id == number or one.venue == venue]
         if not places:
-            return _unknown("venue", venue, list(dict.fromkeys(one.venue for one in self._places)))
+            return self._unknown("venue", venue, (one.venue for one in self._places))
         if len({one.venue_id for one in places}) > 1:
             return f"several venues are called “{venue}”: name it by its id, as ven_..."
         return places
+
+    def _unknown(self, kind: str, text: str, names: Iterable[str]) -> str:
+        """Say that there is none of a name, and which may be meant: of the first few such names."""
+        close: list[str] = []
+        if self._comparisons_left > 0:
+            among = list(dict.fromkeys(names))
+            self._comparisons_left -= len(among)
+            close = get_close_matches(text, among, n=1)
+        meant = (
+            f": is “{close[0]}” meant?" if close else ": add it first, or name one that is there"
+        )
+        return f"you have no {kind} “{text}”{meant}"
 
     def versions_of(self, place: Place) -> list[int]:
         """Return the numbers of a configuration's versions."""
@@ -233,9 +261,3 @@ def _number(ids: Ids, prefix: Prefix, text: str) -> EntityId | None:
         return ids.parse_entity(prefix, text)
     except IdError:
         return None
-
-
-def _unknown(kind: str, text: str, names: Sequence[str]) -> str:
-    close = get_close_matches(text, names, n=1)
-    meant = f": is “{close[0]}” meant?" if close else ": add it first, or name one that is there"
-    return f"you have no {kind} “{text}”{meant}"

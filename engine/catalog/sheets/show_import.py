@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.sheets.at_once import find_overlaps, find_same_lines
 from engine.catalog.sheets.csv_sheet import read_csv
-from engine.catalog.sheets.known import keep_from_archive, read_known
+from engine.catalog.sheets.known import Known, keep_from_archive, read_known
 from engine.catalog.sheets.show_lines import ShowLine, check_columns, read_line
 from engine.catalog.sheets.table import Line, Problems, Sheet, SheetError, SheetProblem
 from engine.catalog.sheets.xlsx_sheet import read_xlsx
@@ -136,7 +136,8 @@ class ShowImport(Struct, frozen=True, kw_only=True):
                 if name in cells
             },
         )
-        read = [read_line(line, sheet, known, problems) for line in new]
+        # Seconds of work for the largest sheets: beside the event loop, not on it.
+        read = await asyncio.to_thread(_read_lines, new, sheet, known, problems)
         lines = [line for line in read if line is not None]
         same = find_same_lines(lines, problems)
         others = [line for line in lines if line.line not in same]
@@ -209,6 +210,12 @@ class ShowImport(Struct, frozen=True, kw_only=True):
             insert_rows(price_versions, _PRICE_COLUMNS),
             parameters(price_versions, columns_of(_PRICE_COLUMNS, prices)),
         )
+
+
+def _read_lines(
+    lines: Sequence[Line], sheet: Sheet, known: Known, problems: Problems
+) -> list[ShowLine | None]:
+    return [read_line(line, sheet, known, problems) for line in lines]
 
 
 def _refused(lines: int, problems: list[SheetProblem], more: int) -> ShowsImported:

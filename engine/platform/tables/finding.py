@@ -63,6 +63,10 @@ catalog_marks: Final = Table(
     required("kind", Text),
     required("id", BigInteger),
     moment("marked_at"),
+    # Of what follows from a change of something else, of which there may be much at once.
+    Column("is_derived", Boolean, nullable=False, server_default=text("false")),
+    Index(None, "is_derived", "no"),
+    Index(None, "kind", "id"),
 )
 
 # What is searched: a row a show.
@@ -88,6 +92,7 @@ listings: Final = Table(
     optional("longitude", Double),
     optional("time_zone", Text),
     required("starts_at", TIME),
+    optional("former_starts_at", TIME),  # before it was rescheduled the last time
     optional("doors_at", TIME),
     optional("duration_min", Integer),
     required("opens_at", TIME),

@@ -1,0 +1,65 @@
+"""Turns of those who find: searches that take long keep no page from being told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.catalog import finder as finding
+from engine.catalog.finder import PAGES, Answer, Asked, Finder, TooBusyError
+from engine.catalog.search_terms import Wanted
+from engine.platform.cached_reads import CachedReads
+from engine.platform.database import create_engine
+from engine.platform.redis import connect_redis
+from engine.platform.settings import APP_ROLE
+from ops.stack import Stack
+
+_WAIT_S = 0.2
+
+
+@pytest.fixture
+async def finder(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Finder]:
+    """One process' finder, whose visitors have little time."""
+    monkeypatch.setattr(finding, "_WAIT_S", _WAIT_S)
+    store = connect_redis(servers.settings.redis_url, answer_timeout_ms=2000, connections_max=64)
+    cache = CachedReads(store, bytes_max=1 << 20)
+    engine: AsyncEngine = create_engine(servers.settings, APP_ROLE)
+    yield Finder(engine, engine, cache)
+    await cache.stop()
+    await engine.dispose()
+    await store.aclose()
+
+
+async def test_searches_that_take_long_are_not_waited_for(
+    finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits too long is told to come again; a page is told meanwhile."""
+    ended = asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> None:
+        await ended.wait()
+        raise TooBusyError
+
+    monkeypatch.setattr(finding, "_find", slow)
+
+    async def search(word: str) -> bytes:
+        return await finder.public(Asked(Wanted(text=word)), _no_answer)
+
+    async def page() -> bytes:
+        return b"a page"
+
+    under_way = [asyncio.create_task(search(f"slow {n}")) for n in range(finding.CONNECTIONS_MAX)]
+    await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(5 * _WAIT_S):
+            with pytest.raises(TooBusyError, match="came to an end"):
+                await search("one more")
+            assert await finder.kept("page:of:a:test", PAGES, page) == b"a page"
+    finally:
+        ended.set()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def _no_answer(_: Answer) -> bytes:
+    raise AssertionError

@@ -1,0 +1,64 @@
+"""Counting what is left of listed shows: one that can't be counted keeps no other from it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import update
+
+from engine.inventory.shows import ShowBook
+from engine.platform.redis import connect_redis
+from engine.platform.tables import shows
+from engine.sales import freshness
+from engine.sales.freshness import FreshCounts
+from engine.sales.terms import LedgerTerms
+from ops.stack import Stack
+from tests.engine.ledger_world import World, open_world
+from tests.engine.test_listings import Catalogue, new_catalogue
+
+
+@pytest.fixture
+async def world(own_servers: Stack) -> AsyncIterator[World]:
+    """Both stores, in every role; nobody else counts anything here."""
+    async with open_world(own_servers.settings) as opened:
+        yield opened
+
+
+async def _unreadable(world: World) -> Catalogue:
+    """Make a show that is said to be stored, and whose plan nobody can read."""
+    made = await new_catalogue(world)
+    async with world.owner.begin() as connection:
+        opened = update(shows).where(shows.c.id == made.show).values(epoch=1, inventory_version=1)
+        await connection.execute(opened)
+    return made
+
+
+async def test_shows_that_can_not_be_counted_are_each_tried_once(
+    world: World, own_servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few go at once, and again when the ledger has another version."""
+    monkeypatch.setattr(freshness, "_COUNTED_AT_ONCE", 1)
+    made = [await _unreadable(world) for _ in range(3)]
+    store = connect_redis(
+        own_servers.settings.redis_url, answer_timeout_ms=2000, connections_max=64
+    )
+    book = ShowBook()
+    counts = FreshCounts(
+        store, world.recorder_engine, book, LedgerTerms(world.recorder_engine, book)
+    )
+    read: list[int] = []
+    reading = book.read
+
+    async def recorded(connection: object, show: int) -> object:
+        read.append(show)
+        return await reading(connection, show)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(book, "read", recorded)
+    try:
+        for _ in range(6):
+            await counts.keep()
+        assert sorted(read) == sorted(one.show for one in made)
+        await made[1].change("shows", made[1].show, inventory_version=2)
+        await counts.keep()
+        assert read[3:] == [made[1].show]
+    finally:
+        await store.aclose()
