@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from msgspec import Struct
-from sqlalchemy import RowMapping, Table, insert, literal, select, text
+from sqlalchemy import ColumnElement, RowMapping, Table, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.life import RefusedError, Stores, step, tell_of
@@ -16,7 +16,15 @@ from engine.facts.types import FactType, ShowDateAdded
 from engine.inventory.house import wake_recovery
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Prefix
-from engine.platform.tables import area_blocks, price_versions, seat_blocks, shows
+from engine.platform.tables import (
+    area_blocks,
+    price_steps,
+    price_versions,
+    seat_blocks,
+    show_edits,
+    shows,
+    ticket_types,
+)
 
 
 class Opens(StrEnum):
@@ -80,8 +88,12 @@ async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, ne
     await connection.execute(insert(shows).values(columns))
     newest = price_versions.c.version == row["price_version"]
     await _copy_rows(connection, price_versions, row["id"], new.id, newest, version=1)
-    for table in (seat_blocks, area_blocks):
+    for table in (seat_blocks, area_blocks, ticket_types):
         await _copy_rows(connection, table, row["id"], new.id)
+    await _copy_edits(connection, row["id"], new.id)
+    moved = price_steps.c.at + (new.starts_at - row["starts_at"])
+    to_come = price_steps.c.came_at.is_(None)
+    await _copy_rows(connection, price_steps, row["id"], new.id, to_come, at=moved)
     told = ShowDateAdded(
         new_show=stores.ids.entity(Prefix.SHOW, new.id),
         starts_at=new.starts_at.astimezone(UTC),
@@ -127,6 +139,14 @@ def _columns(row: RowMapping, new: NewDate) -> dict[str, Any]:
     }
 
 
+async def _copy_edits(connection: AsyncConnection, show: int, new: int) -> None:
+    """Let the new date begin with the map as it stands: the last edit says all that is changed."""
+    of_show = select(func.max(show_edits.c.edit_no)).where(show_edits.c.show_id == show)
+    last = show_edits.c.edit_no == of_show.scalar_subquery()
+    versions = {"price_version": 1, "inventory_version": 1}
+    await _copy_rows(connection, show_edits, show, new, last, edit_no=1, **versions)
+
+
 async def _copy_rows(
     connection: AsyncConnection,
     table: Table,
@@ -137,8 +157,12 @@ async def _copy_rows(
 ) -> None:
     """Copy a table's rows of one show for another, all columns but those that are told."""
     own = {"show_id": new, **other}
+    values: list[ColumnElement[Any]] = [
+        cast("ColumnElement[Any]", value) if isinstance(value, ColumnElement) else literal(value)
+        for value in own.values()
+    ]
     names: Sequence[str] = [c.name for c in table.c if c.name not in {*own, "created_at"}]
-    query = select(*(table.c[name] for name in names), *(literal(value) for value in own.values()))
+    query = select(*(table.c[name] for name in names), *values)
     query = query.where(table.c.show_id == show)
     if only is not None:
         query = query.where(only)

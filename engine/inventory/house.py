@@ -36,6 +36,7 @@ from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
 from engine.inventory.shows import Show, is_stored, sale_rules
+from engine.inventory.unstored import find_taken
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.redis import Store
@@ -174,6 +175,8 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     try:
         async with tenant_transaction(app, show.reseller) as connection:
             locked = await lock_show(connection, show.id)
+            if not locked.is_stored:
+                await refuse_taken(connection, show, Change(block=places))
             await _write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(locked.now[1] + 1)
@@ -330,6 +333,24 @@ async def lock_show(connection: AsyncConnection, show: int) -> LockedShow:
     query = select(*(shows.c[name] for name in names)).where(shows.c.id == show)
     row = (await connection.execute(query.with_for_update())).mappings().one()
     return LockedShow((row["epoch"], row["inventory_version"]), is_stored(row))
+
+
+async def refuse_taken(connection: AsyncConnection, show: Show, change: Change) -> None:
+    """Refuse what the store would, of a show that it does not have and that is locked.
+
+    Raises:
+        RefusedError: these seats are sold, these areas have too few open places.
+    """
+    fewer = tuple((area, -count) for area, count in change.capacities if count < 0)
+    seats, areas = await find_taken(
+        connection,
+        show.id,
+        show.manifest,
+        seats={*change.block.seats, *change.must_be_free, *change.take_out},
+        areas=(*change.block.areas, *fewer),
+    )
+    if seats or areas:
+        raise RefusedError(PlacesRefused(seats, areas))
 
 
 async def _raise_version(connection: AsyncConnection, show: int) -> None:

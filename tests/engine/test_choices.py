@@ -44,7 +44,7 @@ async def _settle(ground: Ground, *, change_no: int, whole: bool = True) -> None
     """Let the time to choose be over, and sometimes that of late sales, too."""
     decided = " decided_at = now() - interval '1 hour'," if whole else ""
     await ground.sql(
-        f"UPDATE show_changes SET{decided} choose_by = now() - interval '1 second'"  # noqa: S608
+        f"UPDATE show_changes SET{decided} choose_by = now() - interval '1 second'"
         " WHERE show_id = :show AND change_no = :change_no",
         change_no=change_no,
     )
@@ -66,7 +66,7 @@ async def _owed(ground: Ground) -> int:
 
 @pytest.mark.parametrize("first_is_over", [True, False])
 async def test_a_change_takes_the_place_of_the_one_before(
-    ground: Ground, first_is_over: bool
+    ground: Ground, *, first_is_over: bool
 ) -> None:
     """Who got credit for the cancellation is not refunded for the move before it, too."""
     show = ground.show
