@@ -85,6 +85,8 @@ async def add_date(
 
 async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, new: NewDate) -> None:
     columns = _columns(row, new)
+    if new.opens is Opens.WHEN_FIRST_SELLS_OUT:
+        await _check_first(connection, columns["follows_show_id"])
     await connection.execute(insert(shows).values(columns))
     newest = price_versions.c.version == row["price_version"]
     await _copy_rows(connection, price_versions, row["id"], new.id, newest, version=1)
@@ -100,6 +102,20 @@ async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, ne
         opens=new.opens.value,
     )
     await tell_of(connection, stores.ids, row, (FactType.SHOW_DATE_ADDED, told))
+
+
+async def _check_first(connection: AsyncConnection, first: int) -> None:
+    """Refuse a date that would wait for ever.
+
+    Raises:
+        ShowFaultsError: the first is over, or does not take place.
+    """
+    state = (
+        await connection.execute(select(shows.c.state).where(shows.c.id == first))
+    ).scalar_one()
+    if state in {ShowState.CANCELLED, ShowState.PAST}:
+        reason = f"the first is {state}: it sells out no more"
+        raise ShowFaultsError([ShowFault("/opens", reason)])
 
 
 def _columns(row: RowMapping, new: NewDate) -> dict[str, Any]:

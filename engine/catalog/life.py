@@ -178,6 +178,9 @@ def _entry(stores: Stores, row: RowMapping, action: Action) -> dict[str, Any]:
             }
         case Action.ARCHIVE:
             return {"archive_from": now}
+        case Action.RESCHEDULE:
+            # It was to leave the store for good, and is to be sold again.
+            return {"archive_from": None}
         case Action.CANCEL | Action.END:
             until = now + timedelta(seconds=stores.archive_after_s)
             # The store never had a draft, and need not have it from now on.

@@ -176,8 +176,10 @@ async def test_an_archived_show_that_was_moved_ends_as_well(ground: Ground) -> N
     """It was never opened again: nothing else would ever end it."""
     await ground.release(HoldId(ground.held))
     await _take(ground, Action.CLOSE)
+    await _take(ground, Action.ARCHIVE)
     assert isinstance(await _archive(ground), Archived)
-    await _take(ground, Action.RESCHEDULE)
+    moved = await _take(ground, Action.RESCHEDULE)
+    assert moved.row["archive_from"] is None  # closed again, it stays until that is asked for
     await ground.sql("UPDATE shows SET starts_at = now() - interval '7 hours' WHERE id = :show")
     await end_shows(_stores(ground))
     assert (await _row(ground))["state"] == "past"
