@@ -35,14 +35,14 @@ _LATEST: Final = text(
     "SELECT * FROM show_changes WHERE show_id = :show ORDER BY change_no DESC LIMIT 1"
 )
 # Sales may be on their way to the ledger when a show is changed: this is done again. Who took
-# credit or a voucher before does not come any more.
+# credit before does not come any more; a voucher was for the show that is changed now.
 _AFFECT: Final = text(
     "INSERT INTO order_choices (show_id, change_no, order_id, reseller_id)"
     " SELECT show_id, :change_no, id, reseller_id FROM orders"
     " WHERE show_id = :show AND status = 'confirmed' AND sold_at <= :sold_until"
     " AND (CAST(:order AS uuid) IS NULL OR id = :order)"
     " AND NOT EXISTS (SELECT FROM order_choices AS earlier WHERE earlier.order_id = orders.id"
-    " AND (earlier.change_no = :change_no OR earlier.choice IN ('credit', 'voucher')))"
+    " AND (earlier.change_no = :change_no OR earlier.choice = 'credit'))"
     " ON CONFLICT DO NOTHING"
 )
 # Whose change another has taken the place of chooses in that one.

@@ -103,3 +103,22 @@ async def test_who_is_recorded_after_all_was_settled_may_choose(ground: Ground) 
     chosen = await choose(_app(ground), show.reseller, show.id, HoldId(late), Choice.REFUND)
     assert isinstance(chosen, OrderChoice)
     assert await _owed(ground) == 1
+
+
+async def test_a_voucher_for_a_show_that_is_cancelled_then_is_no_compensation(
+    ground: Ground,
+) -> None:
+    """Who took one for the new time is asked again; who took credit is not."""
+    show = ground.show
+    starts_at = datetime.now(UTC) + timedelta(days=9)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    offered = (Choice.KEEP, Choice.CREDIT, Choice.VOUCHER)
+    offer = Offer(offered=offered, default=Choice.KEEP, choose_by=in_an_hour)
+    await reschedule_show(_app(ground), show.reseller, show.id, Moved(starts_at=starts_at), offer)
+    voucher, credit, keeps = (HoldId(order) for order in ground.orders)
+    for order, choice in ((voucher, Choice.VOUCHER), (credit, Choice.CREDIT)):
+        await choose(_app(ground), show.reseller, show.id, order, choice)
+    await _cancel(ground, Choice.REFUND)
+    await _settle(ground, change_no=2)
+    assert await _told(ground) == dict.fromkeys((voucher, keeps), Choice.REFUND)
+    assert await _owed(ground) == 2
