@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from engine.catalog.dates import NewDate, Opens, add_date
 from engine.catalog.life import LifeChanged, Stores
-from engine.platform.ids import HoldId
+from engine.catalog.shows import ShowFaultsError
+from engine.platform.ids import HoldId, new_entity_id
 from engine.sales.choices import Choice, OrderChoice, choose, list_choices, settle_choices
 from engine.sales.upheavals import Moved, Offer, cancel_show, reschedule_show
 from engine.sales.wanted import Wanted
@@ -122,3 +124,23 @@ async def test_a_voucher_for_a_show_that_is_cancelled_then_is_no_compensation(
     await _settle(ground, change_no=2)
     assert await _told(ground) == dict.fromkeys((voucher, keeps), Choice.REFUND)
     assert await _owed(ground) == 2
+
+
+async def test_no_voucher_is_for_a_show_that_does_not_take_place(ground: Ground) -> None:
+    """Nor for one that is over."""
+    first = ground.show
+    starts_at = datetime.now(UTC) + timedelta(days=3)
+    other = NewDate(id=new_entity_id(), starts_at=starts_at, opens=Opens.NOW)
+    await add_date(_app(ground), first.reseller, first.id, other)
+    await ground.working.recoverer.recover(other.id, "new")
+    cancelled = await cancel_show(_app(ground), first.reseller, other.id, _offer(Choice.REFUND))
+    assert isinstance(cancelled, LifeChanged)
+    offer = Offer(
+        offered=(Choice.REFUND, Choice.VOUCHER),
+        default=Choice.REFUND,
+        choose_by=starts_at,
+        new_show=other.id,
+    )
+    with pytest.raises(ShowFaultsError) as refused:
+        await cancel_show(_app(ground), first.reseller, first.id, offer)
+    assert [fault.pointer for fault in refused.value.faults] == ["/new_show"]
