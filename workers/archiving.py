@@ -21,6 +21,16 @@ async def run_show_life(working: Working) -> None:
     while True:
         await open_followers(stores)
         await end_shows(stores, working.settings.show_lasts_s)
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def run_choices(working: Working) -> None:
+    """Settle what holders of tickets choose until cancelled, as `run_show_life` does its part.
+
+    By itself: a large show's refunds keep no other date from opening.
+    """
+    stores = _stores(working)
+    while True:
         await settle_choices(stores)
         await asyncio.sleep(_PAUSE_S)
 

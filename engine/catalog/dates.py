@@ -88,12 +88,14 @@ async def add_date(
 
 async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, new: NewDate) -> None:
     columns = _columns(row, new)
+    if new.opens is Opens.WHEN_FIRST_SELLS_OUT:
+        await _check_first(connection, columns["follows_show_id"])
     await connection.execute(insert(shows).values(columns))
     newest = price_versions.c.version == row["price_version"]
     await _copy_rows(connection, price_versions, row["id"], new.id, newest, version=1)
     for table in (ticket_types, seat_blocks, area_blocks):
         await _copy_rows(connection, table, row["id"], new.id)
-    await _copy_steps(connection, row["id"], new.id)
+    await _copy_steps(connection, row, new)
     await _copy_edits(connection, row, new.id)
     told = ShowDateAdded(
         new_show=stores.ids.entity(Prefix.SHOW, new.id),
@@ -101,6 +103,20 @@ async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, ne
         opens=new.opens.value,
     )
     await tell_of(connection, stores.ids, row, (FactType.SHOW_DATE_ADDED, told))
+
+
+async def _check_first(connection: AsyncConnection, first: int) -> None:
+    """Refuse a date that would wait for ever.
+
+    Raises:
+        ShowFaultsError: the first is over, or does not take place.
+    """
+    state = (
+        await connection.execute(select(shows.c.state).where(shows.c.id == first))
+    ).scalar_one()
+    if state in {ShowState.CANCELLED, ShowState.PAST}:
+        reason = f"the first is {state}: it sells out no more"
+        raise ShowFaultsError([ShowFault("/opens", reason)])
 
 
 def _columns(row: RowMapping, new: NewDate) -> dict[str, Any]:
@@ -140,14 +156,19 @@ def _columns(row: RowMapping, new: NewDate) -> dict[str, Any]:
     }
 
 
-async def _copy_steps(connection: AsyncConnection, show: int, new: int) -> None:
-    """Copy the price steps that have not come, counted from 1: what came is in the prices."""
+async def _copy_steps(connection: AsyncConnection, row: RowMapping, new: NewDate) -> None:
+    """Copy the price steps that have not come, counted from 1: what came is in the prices.
+
+    They come as long before the new date as before the first.
+    """
+    show = row["id"]
     came = select(func.count()).where(
         price_steps.c.show_id == show, price_steps.c.came_at.is_not(None)
     )
+    moved = price_steps.c.at + (new.starts_at - row["starts_at"])
     number = price_steps.c.step_no - (await connection.execute(came)).scalar_one()
     to_come = price_steps.c.came_at.is_(None)
-    await _copy_rows(connection, price_steps, show, new, to_come, step_no=number)
+    await _copy_rows(connection, price_steps, show, new.id, to_come, step_no=number, at=moved)
 
 
 async def _copy_edits(connection: AsyncConnection, row: RowMapping, new: int) -> None:
@@ -194,11 +215,11 @@ async def _copy_rows(
 ) -> None:
     """Copy a table's rows of one show for another, all columns but those that are told."""
     own = {"show_id": new, **other}
-    names: Sequence[str] = [c.name for c in table.c if c.name not in {*own, "created_at"}]
     values: list[ColumnElement[Any]] = [
-        cast("ColumnElement[Any]", one) if isinstance(one, ColumnElement) else literal(one)
-        for one in own.values()
+        cast("ColumnElement[Any]", value) if isinstance(value, ColumnElement) else literal(value)
+        for value in own.values()
     ]
+    names: Sequence[str] = [c.name for c in table.c if c.name not in {*own, "created_at"}]
     query = select(*(table.c[name] for name in names), *values)
     query = query.where(table.c.show_id == show)
     if only is not None:

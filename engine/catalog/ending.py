@@ -3,7 +3,7 @@
 For the workers: each function does a bounded part of what is due, and is safe to run twice at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -29,9 +29,10 @@ _OVER: Final = text(
     " AND starts_at < now() AND starts_at + coalesce(duration_min * 60, :lasts_s)"
     " * interval '1 second' <= now() ORDER BY starts_at LIMIT :most"
 )
-# What was archived when it was closed ends, too.
+# What was archived when it was closed ends, too, also if it was moved since.
 _OVER_ARCHIVED: Final = text(
-    "SELECT id, reseller_id FROM shows WHERE archived_at IS NOT NULL AND state = 'off_sale'"
+    "SELECT id, reseller_id FROM shows WHERE archived_at IS NOT NULL"
+    " AND state IN ('off_sale', 'rescheduled')"
     " AND starts_at + coalesce(duration_min * 60, :lasts_s) * interval '1 second' <= now()"
     " LIMIT :most"
 )
@@ -73,9 +74,15 @@ async def open_followers(stores: Stores) -> int:
     due = await _find(stores, _FOLLOW)
     now = datetime.now(UTC)
     opened = [
-        await _act(stores, show, reseller, Action.OPEN, opens_at=now) for show, reseller in due
+        await _act(stores, show, reseller, Action.OPEN, still=_waits, opens_at=now)
+        for show, reseller in due
     ]
     return sum(opened)
+
+
+def _waits(row: RowMapping) -> bool:
+    """Whether nobody opened the date, or let it wait no more, since it was looked for."""
+    return bool(row["opens_when_first_sells_out"])
 
 
 async def archive_shows(stores: Stores) -> int:
@@ -112,10 +119,16 @@ async def _archive(stores: Stores, show: EntityId, reseller: EntityId) -> bool:
 
 
 async def _act(
-    stores: Stores, show: EntityId, reseller: EntityId, action: Action, **columns: object
+    stores: Stores,
+    show: EntityId,
+    reseller: EntityId,
+    action: Action,
+    *,
+    still: Callable[[RowMapping], bool] | None = None,
+    **columns: object,
 ) -> bool:
     try:
-        outcome = await act(stores, reseller, show, action, columns=columns)
+        outcome = await act(stores, reseller, show, action, columns=columns, still=still)
     except (ResponseError, DBAPIError) as error:
         _log.warning("show not changed", show=entity_hex(show), action=action, error=repr(error))
         return False

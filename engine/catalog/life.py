@@ -74,12 +74,14 @@ async def act(  # noqa: PLR0913 - a request's parts
     action: Action,
     *,
     columns: Mapping[str, Any] | None = None,
+    still: Callable[[RowMapping], bool] | None = None,
     tell: Callable[[RowMapping], Told] | None = None,
     finish: Finish | None = None,
 ) -> LifeChanged | Refused | Recovering:
     """Take a show of the reseller's to where an action leads.
 
     With it the row gets these `columns`; `tell` says what its fact is, unless the action's own.
+    `still` says, of the locked row, whether what it is done for holds.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
@@ -87,6 +89,10 @@ async def act(  # noqa: PLR0913 - a request's parts
 
     async def change(connection: AsyncConnection, row: RowMapping) -> RulesChange:
         state = step(row, action)
+        if still is not None and not still(row):
+            now = ShowState(row["state"])
+            reason = "what it was asked for holds no longer"
+            raise RefusedError(Refused(now, action, reason, allowed_in(now)))
         told = tell(row) if tell is not None else _own_fact(action, row)
         if told is not None:
             await tell_of(connection, stores.ids, row, told)
@@ -118,7 +124,8 @@ def step(row: RowMapping, action: Action) -> ShowState:
     Raises:
         RefusedError: it is refused.
     """
-    times = Times(datetime.now(UTC), row["starts_at"], row["opens_at"], row["closes_at"])
+    named = ("starts_at", "opens_at", "closes_at", "duration_min")
+    times = Times(datetime.now(UTC), *(row[name] for name in named))
     outcome = decide(ShowState(row["state"]), action, times)
     if isinstance(outcome, Refused):
         raise RefusedError(outcome)
@@ -171,6 +178,9 @@ def _entry(stores: Stores, row: RowMapping, action: Action) -> dict[str, Any]:
             }
         case Action.ARCHIVE:
             return {"archive_from": now}
+        case Action.RESCHEDULE:
+            # It was to leave the store for good, and is to be sold again.
+            return {"archive_from": None}
         case Action.CANCEL | Action.END:
             until = now + timedelta(seconds=stores.archive_after_s)
             # The store never had a draft, and need not have it from now on.

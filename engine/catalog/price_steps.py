@@ -37,6 +37,7 @@ _LOCK: Final = select(shows.c.id).with_for_update()
 # Of shows that still sell, or will; and how far their sales are recorded.
 _WAITING: Final = text(
     "SELECT shows.id, shows.reseller_id, shows.return_no, shows.max_per_hold,"
+    " shows.inventory_version,"
     " coalesce(positions.epoch, 0) AS epoch, coalesce(positions.seq, -1) AS seq,"
     " max(steps.created_at) AS told_at, bool_or(steps.at <= now()) AS is_due,"
     " bool_or(after_sold IS NOT NULL) AS counts"
@@ -77,9 +78,9 @@ class Waiting(Struct, frozen=True):
     id: EntityId
     reseller: EntityId
     keys: ShowKeys
-    since: tuple[int, int, datetime]
-    """Return number, epoch, and when its steps were told: what a count of its tickets is good for,
-    but for later sales."""
+    since: tuple[int, int, datetime, int]
+    """Return number, epoch, when its steps were told, and inventory version: what a count of its
+    tickets, and how few orders may sell what is left of them, is good for, but for later sales."""
     recorded: int
     """The last of the epoch's sales that is recorded."""
     max_per_hold: int
@@ -153,7 +154,7 @@ async def find_waiting(engine: AsyncEngine) -> list[Waiting]:
             row.id,
             row.reseller_id,
             show_keys(row.id),
-            (row.return_no, row.epoch, row.told_at),
+            (row.return_no, row.epoch, row.told_at, row.inventory_version),
             row.seq,
             row.max_per_hold,
             bool(row.is_due),

@@ -6,7 +6,7 @@ and managers; finance, support and scanners may look. A date that passes is nobo
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +16,9 @@ from msgspec import Struct
 from engine.tenancy.principals import Scope
 
 SCOPE: Final = Scope.SHOWS_WRITE
+
+LASTS_MIN: Final = 360
+"""How long a show lasts that does not say, in minutes."""
 
 
 class ShowState(StrEnum):
@@ -63,6 +66,12 @@ class Times(Struct, frozen=True):
     starts_at: datetime
     opens_at: datetime
     closes_at: datetime | None = None
+    duration_min: int | None = None
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the show is over."""
+        return self.starts_at + timedelta(minutes=self.duration_min or LASTS_MIN)
 
 
 class Refused(Struct, frozen=True):
@@ -220,6 +229,10 @@ def _unfit(action: Action, times: Times) -> str | None:
                 return "`starts_at` is past: reschedule it, or change it where nothing was sold"
             if times.closes_at is not None and times.closes_at <= times.now:
                 return "`closes_at` is past: change it first"
+        case Action.END:
+            # Who looked for what is over may have looked before it was moved.
+            if times.ends_at > times.now:
+                return "it is not over yet"
         case _:
             pass
     return None

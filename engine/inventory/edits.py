@@ -28,6 +28,7 @@ from engine.inventory.house import (
     apply,
     complete,
     lock_show,
+    refuse_taken,
 )
 from engine.inventory.manifest import Manifest
 from engine.inventory.price_versions import copy_price_version
@@ -174,6 +175,8 @@ async def _decide(
     withheld = await _withheld(connection, current, wanted.put_back)
     steps = plan_steps(current.manifest, wanted, edit_no, withheld)
     made = _made(current, edit_no, steps)
+    if steps.less is not None and not current.is_stored:
+        await refuse_taken(connection, current, steps.less)
     if not steps.is_nothing:
         await _write(connection, ids, current, wanted, steps, made)
     return steps, made

@@ -17,17 +17,11 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 from sqlalchemy import (
-    ARRAY,
-    Integer,
     RowMapping,
-    any_,
-    delete,
-    literal,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -36,16 +30,15 @@ from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
 from engine.inventory.shows import Show, is_stored, sale_rules
+from engine.inventory.unstored import find_taken
+from engine.inventory.withheld import Places, ShortError, erase_blocks, write_blocks
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.redis import Store
-from engine.platform.tables import area_blocks, seat_blocks, shows
-from engine.platform.unnest import columns_of, insert_rows, parameters
+from engine.platform.tables import shows
 
 _LATE_MS: Final = 5000
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
-_SEAT_BLOCK: Final = ("show_id", "reseller_id", "seat_index", "reason")
-_ADD_SEAT_BLOCKS: Final = insert_rows(seat_blocks, _SEAT_BLOCK, "ON CONFLICT DO NOTHING")
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
 
@@ -67,13 +60,6 @@ class NamedShow(Protocol):
     def keys(self) -> ShowKeys:
         """Return where it is in the store."""
         ...
-
-
-class Places(Struct, frozen=True):
-    """Seats by position and places by area index."""
-
-    seats: tuple[int, ...] = ()
-    areas: Areas = ()
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -150,13 +136,6 @@ class RefusedError(Exception):
         self.refusal = refusal
 
 
-class _ShortError(Exception):
-    """Rolls the transaction back: these areas have fewer places withheld."""
-
-    def __init__(self, areas: tuple[int, ...]) -> None:
-        self.areas = areas
-
-
 async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     app: AsyncEngine,
     redis: Store,
@@ -174,7 +153,9 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     try:
         async with tenant_transaction(app, show.reseller) as connection:
             locked = await lock_show(connection, show.id)
-            await _write_blocks(connection, show, places, reason)
+            if not locked.is_stored:
+                await refuse_taken(connection, show, Change(block=places))
+            await write_blocks(connection, show, places, reason)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
@@ -201,11 +182,11 @@ async def unblock(
     try:
         async with tenant_transaction(app, show.reseller) as connection:
             locked = await lock_show(connection, show.id)
-            await _erase_blocks(connection, show, places)
+            await erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(locked.now[1] + 1)
             await remember(connection, changed)
-    except _ShortError as short:
+    except ShortError as short:
         return BlocksRefused((), short.areas)
     if locked.is_stored:
         change = Change(unblock=places)
@@ -332,51 +313,30 @@ async def lock_show(connection: AsyncConnection, show: int) -> LockedShow:
     return LockedShow((row["epoch"], row["inventory_version"]), is_stored(row))
 
 
+async def refuse_taken(connection: AsyncConnection, show: Show, change: Change) -> None:
+    """Refuse what the store would, of a show that it does not have and that is locked.
+
+    Raises:
+        RefusedError: these seats are sold, these areas have too few open places.
+    """
+    fewer = tuple((area, -count) for area, count in change.capacities if count < 0)
+    seats, areas = await find_taken(
+        connection,
+        show.id,
+        show.manifest,
+        seats={*change.block.seats, *change.must_be_free, *change.take_out},
+        areas=(*change.block.areas, *fewer),
+    )
+    if seats or areas:
+        raise RefusedError(PlacesRefused(seats, areas))
+
+
 async def _raise_version(connection: AsyncConnection, show: int) -> None:
     await connection.execute(
         update(shows)
         .where(shows.c.id == show)
         .values(inventory_version=shows.c.inventory_version + 1)
     )
-
-
-async def _write_blocks(
-    connection: AsyncConnection, show: Show, places: Places, reason: str
-) -> None:
-    of_show = {"show_id": show.id, "reseller_id": show.reseller}
-    if places.seats:
-        rows = ((show.id, show.reseller, seat, reason) for seat in places.seats)
-        columns = columns_of(_SEAT_BLOCK, rows)
-        await connection.execute(_ADD_SEAT_BLOCKS, parameters(seat_blocks, columns))
-    for area, count in places.areas:
-        added = insert(area_blocks).values(**of_show, area_index=area, count=count)
-        await connection.execute(
-            added.on_conflict_do_update(
-                index_elements=["show_id", "area_index"],
-                set_={"count": area_blocks.c.count + added.excluded["count"]},
-            )
-        )
-
-
-async def _erase_blocks(connection: AsyncConnection, show: Show, places: Places) -> None:
-    of_show = seat_blocks.c.show_id == show.id
-    given_back = any_(literal(list(places.seats), ARRAY(Integer)))
-    await connection.execute(
-        delete(seat_blocks).where(of_show, seat_blocks.c.seat_index == given_back)
-    )
-    short: list[int] = []
-    for area, count in places.areas:
-        this_one = (area_blocks.c.show_id == show.id, area_blocks.c.area_index == area)
-        counted = select(area_blocks.c["count"]).where(*this_one)
-        had = int((await connection.execute(counted)).scalar() or 0)
-        if had < count:
-            short.append(area)
-        elif had == count:
-            await connection.execute(delete(area_blocks).where(*this_one))
-        else:
-            await connection.execute(update(area_blocks).where(*this_one).values(count=had - count))
-    if short:
-        raise _ShortError(tuple(short))
 
 
 async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> int:

@@ -437,7 +437,7 @@ class BoxOffice:
         manifest = show.manifest
         labels, _ = manifest.labels_and_levels(found.seats)
         areas = {manifest.areas[area].slug: count for area, count in found.areas}
-        return HoldView(hold, show, found.buyer, None, labels, areas, found.quote)
+        return HoldView(hold, show, found.buyer, None, labels, areas, found.quote, found.types)
 
     async def _recorded(self, show: Show, order: HoldId) -> OrderView | None:
         found = await self._find(show, order)

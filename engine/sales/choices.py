@@ -1,7 +1,8 @@
 """What holders of tickets choose when their show is cancelled or moved to another time.
 
 The decision is one transaction with the show's new state: a row for the change, and one for each
-order that it affects. Who chooses nothing until `choose_by` gets the default. A refund takes the
+order that it affects. Who chooses nothing until `choose_by` gets the default, unless another change
+took the place of the first: then it is chosen in that one. A refund takes the
 order back as a return does, once; whoever keeps the ticket, or takes credit or a voucher, leaves
 the order as it is: money is moved elsewhere.
 """
@@ -34,15 +35,19 @@ _LATEST: Final = text(
     "SELECT * FROM show_changes WHERE show_id = :show ORDER BY change_no DESC LIMIT 1"
 )
 # Sales may be on their way to the ledger when a show is changed: this is done again. Who took
-# credit or a voucher before does not come any more.
+# credit before does not come any more; a voucher was for the show that is changed now.
 _AFFECT: Final = text(
     "INSERT INTO order_choices (show_id, change_no, order_id, reseller_id)"
     " SELECT show_id, :change_no, id, reseller_id FROM orders"
     " WHERE show_id = :show AND status = 'confirmed' AND sold_at <= :sold_until"
     " AND (CAST(:order AS uuid) IS NULL OR id = :order)"
     " AND NOT EXISTS (SELECT FROM order_choices AS earlier WHERE earlier.order_id = orders.id"
-    " AND (earlier.change_no = :change_no OR earlier.choice IN ('credit', 'voucher')))"
+    " AND (earlier.change_no = :change_no OR earlier.choice = 'credit'))"
     " ON CONFLICT DO NOTHING"
+)
+# Whose change another has taken the place of chooses in that one.
+_IS_LATEST: Final = text(
+    "SELECT max(change_no) = :change_no FROM show_changes WHERE show_id = :show"
 )
 _LOCK_CHOICE: Final = text(
     "SELECT choice, is_default, chosen_at, status FROM order_choices"
@@ -58,10 +63,17 @@ _LIST: Final = text(
     " WHERE show_id = :show AND change_no = :change_no"
     " AND (CAST(:after AS uuid) IS NULL OR order_id > :after) ORDER BY order_id LIMIT :most"
 )
-# Late sales: those of the first minutes, and once more before the default counts.
+# Late sales: as long as any are recorded in the first minutes, and once more before the default
+# counts. Nothing is settled before these minutes are over.
 _UNSETTLED: Final = text(
-    "SELECT *, choose_by <= now() AS is_over FROM show_changes WHERE settled_at IS NULL"
-    " AND (choose_by <= now() OR decided_at > now() - interval '15 minutes')"
+    "SELECT changes.*, choose_by <= now() AS is_over,"
+    " decided_at <= now() - interval '15 minutes' AS is_whole,"
+    " EXISTS (SELECT FROM show_changes AS later WHERE later.show_id = changes.show_id"
+    " AND later.change_no > changes.change_no) AS is_overtaken"
+    " FROM show_changes AS changes LEFT JOIN recorder_positions AS positions"
+    " ON positions.show_id = changes.show_id WHERE settled_at IS NULL"
+    " AND (choose_by <= now() OR (decided_at > now() - interval '15 minutes'"
+    " AND positions.updated_at > now() - interval '15 seconds'))"
     " ORDER BY choose_by LIMIT :most"
 )
 _OPEN: Final = text(
@@ -221,6 +233,9 @@ async def settle_choices(stores: Stores) -> int:
 async def _settle(stores: Stores, row: RowMapping) -> int:
     place = {"show": row["show_id"], "change_no": row["change_no"]}
     try:
+        if row["is_overtaken"]:
+            await _close(stores, row, place)
+            return 0
         async with tenant_transaction(stores.engine, row["reseller_id"]) as connection:
             await affect_orders(connection, row)
         if not row["is_over"]:
@@ -228,10 +243,13 @@ async def _settle(stores: Stores, row: RowMapping) -> int:
         if row["default_choice"] == Choice.REFUND:
             return await _refund_some(stores, row, place)
         async with tenant_transaction(stores.engine, row["reseller_id"]) as connection:
+            if not await _lock_latest(connection, place):
+                return 0
             chosen = await connection.execute(
                 _ALL_BY_DEFAULT, place | {"choice": row["default_choice"]}
             )
-            await connection.execute(_SETTLED, place)
+            if row["is_whole"]:
+                await connection.execute(_SETTLED, place)
     except DBAPIError as error:
         # One show whose choices can't be settled must not keep the others from it.
         show = entity_hex(row["show_id"])
@@ -248,8 +266,8 @@ async def _refund_some(stores: Stores, row: RowMapping, place: dict[str, Any]) -
     reason = _reason(row["kind"])
     for order in orders:
         async with tenant_transaction(stores.engine, row["reseller_id"]) as connection:
-            await connection.execute(_BOUND_THE_WAIT)
-            await connection.execute(_LOCK_SHOW, {"show": row["show_id"]})
+            if not await _lock_latest(connection, place):
+                return 0
             of_order = place | {"order": order}
             found = (await connection.execute(_LOCK_CHOICE, of_order)).mappings().one()
             if found["choice"] is not None:
@@ -257,16 +275,29 @@ async def _refund_some(stores: Stores, row: RowMapping, place: dict[str, Any]) -
             await take_back(connection, stores.ids, row["show_id"], order.bytes, reason)
             chosen = {"choice": Choice.REFUND, "is_default": True}
             await connection.execute(_CHOOSE, of_order | chosen)
-    if len(orders) < _DEFAULTS_AT_ONCE:
-        async with tenant_transaction(stores.engine, row["reseller_id"]) as connection:
-            await connection.execute(_SETTLED, place)
+    if len(orders) < _DEFAULTS_AT_ONCE and row["is_whole"]:
+        await _close(stores, row, place)
     return len(orders)
 
 
+async def _close(stores: Stores, row: RowMapping, place: dict[str, Any]) -> None:
+    async with tenant_transaction(stores.engine, row["reseller_id"]) as connection:
+        await connection.execute(_SETTLED, place)
+
+
+async def _lock_latest(connection: AsyncConnection, place: dict[str, Any]) -> bool:
+    """Lock a change's show; tell whether no other has taken the change's place meanwhile."""
+    await connection.execute(_BOUND_THE_WAIT)
+    await connection.execute(_LOCK_SHOW, {"show": place["show"]})
+    return bool((await connection.execute(_IS_LATEST, place)).scalar_one())
+
+
 def _unchoosable(change: Change, found: RowMapping, choice: Choice) -> Unchoosable | None:
+    """Return why not; what was recorded after all was settled has no default, and may choose."""
     if found["status"] != OrderStatus.CONFIRMED:
         return Unchoosable.TAKEN_BACK
-    if change.settled_at is not None or change.choose_by <= datetime.now(UTC):
+    is_late = change.settled_at is not None and found["choice"] is None
+    if change.choose_by <= datetime.now(UTC) and not is_late:
         return Unchoosable.OVER
     return None if choice in change.offered else Unchoosable.NOT_OFFERED
 

@@ -8,6 +8,7 @@ differ are written. So a show at rest costs next to nothing, and the store has i
 import asyncio
 from collections.abc import Sequence
 from math import log2
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -32,6 +33,9 @@ LOOKED_AT_ONCE: Final = 5000
 _COUNTED_AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 8
 _ROUND_TIMEOUT_S: Final = 10.0
+_COUNTING_S: Final = 3.0
+"""For how long a look begins to count shows: then what it has is written, lest a round that takes
+too long, of many plans that are to be compiled first, comes to nothing again and again."""
 _POPULARITY_STEPS: Final = 4
 """Steps of popularity for each doubling of what is sold: so it changes some fifty times at most."""
 
@@ -101,9 +105,19 @@ class FreshCounts:
     """Counts for one process; of several at a time one counts."""
 
     def __init__(
-        self, redis: Store, engine: AsyncEngine, book: ShowBook, terms: TermsSource
+        self,
+        redis: Store,
+        engine: AsyncEngine,
+        book: ShowBook,
+        terms: TermsSource,
+        *,
+        counting_s: float = _COUNTING_S,
     ) -> None:
-        """Take the inventory store, an engine of the recorder's role, and what shows are known."""
+        """Take the inventory store, an engine of the recorder's role, and what shows are known.
+
+        `counting_s` is for how long one look begins to count shows.
+        """
+        self._counting_s = counting_s
         self._redis = redis
         self._engine = engine
         self._book = book
@@ -130,13 +144,18 @@ class FreshCounts:
             self._forget_others(rows, is_last=is_last)
             moved = [row for row in await self._moved(rows) if self._is_next(row)]
             due = moved[:_COUNTED_AT_ONCE]
+            until = monotonic() + self._counting_s
             reads = asyncio.Semaphore(_READ_AT_ONCE)
-            counted = await asyncio.gather(*(self._count(row, reads) for row in due))
+            counted = await asyncio.gather(*(self._count(row, reads, until) for row in due))
             found = [one for one in counted if one is not None]
+            is_out_of_time = monotonic() > until
             await self._write(connection, [figures for _, _, figures in found])
         # Only what is committed is known.
         for show, seen, _ in found:
             self._seen[show] = seen
+        if is_out_of_time:
+            # What there was no time for is moved still, and counted by the next look.
+            return len(found)
         if len(moved) > len(due):
             # However many can't be counted just now, they keep no others from it.
             self._tried.update(row["id"] for row in due)
@@ -175,11 +194,13 @@ class FreshCounts:
         return moved
 
     async def _count(
-        self, row: RowMapping, reads: asyncio.Semaphore
+        self, row: RowMapping, reads: asyncio.Semaphore, until: float
     ) -> tuple[int, _Seen, tuple[Any, ...]] | None:
-        """Return a show's figures; None: it can't be read just now."""
+        """Return a show's figures; None: it can't be read just now, or the look lasts too long."""
         show, version = row["id"], row["price_version"]
         async with reads:
+            if monotonic() > until:
+                return None
             try:
                 async with self._engine.connect() as connection:
                     found = await self._book.read(connection, show)

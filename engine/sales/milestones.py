@@ -39,11 +39,13 @@ _OPENED: Final = text(
 _TELL_ON_SALE: Final = text(
     "UPDATE told_shows SET on_sale = true WHERE show_id = ANY(CAST(:shows AS BIGINT[]))"
 )
+# What is held when a sale is paused or closed may still be bought, the last place, too.
 _SELLING: Final = text(
     "SELECT shows.id, shows.inventory_version, shows.return_no, shows.max_per_hold,"
     " positions.epoch, positions.seq FROM shows"
     " JOIN recorder_positions AS positions ON positions.show_id = shows.id"
-    " WHERE shows.state = 'on_sale' AND shows.starts_at > now()"
+    " WHERE shows.state IN ('on_sale', 'paused', 'off_sale') AND shows.archived_at IS NULL"
+    " AND shows.starts_at > now()"
 )
 _TELL_SOLD_OUT: Final = text("UPDATE told_shows SET sold_out = :sold_out WHERE show_id = :show")
 # What the house withholds of an area is what of it is not sold, at most.

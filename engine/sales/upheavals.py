@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.life import LifeChanged, Stores, Told, act
 from engine.catalog.shows import ShowFault, ShowFaultsError, faults_of_times
-from engine.catalog.transitions import Action, Refused
+from engine.catalog.transitions import Action, Refused, ShowState
 from engine.facts.types import FactType, ShowCancelled, ShowRescheduled
 from engine.inventory.commands import Recovering
 from engine.inventory.house import Finish, RulesChanged
@@ -176,8 +176,10 @@ async def _faults_of_offer(
         faults.append(ShowFault("/choose_by", "must be in the future, and within a year"))
     if offer.new_show is not None:
         async with tenant_transaction(stores.engine, reseller) as connection:
-            query = select(shows.c.id).where(shows.c.id == offer.new_show)
-            is_there = (await connection.execute(query)).first() is not None
-        if not is_there or offer.new_show == show:
+            query = select(shows.c.state).where(shows.c.id == offer.new_show)
+            state = (await connection.execute(query)).scalar_one_or_none()
+        if state is None or offer.new_show == show:
             faults.append(ShowFault("/new_show", "you have no other show with this id"))
+        elif state in {ShowState.CANCELLED, ShowState.PAST}:
+            faults.append(ShowFault("/new_show", f"is {state}: a voucher is for a show to come"))
     return faults

@@ -58,6 +58,11 @@ _UPGRADE: Final = (
     # What workers look at each second: not all shows that ever were.
     "CREATE INDEX shows_starts_at_idx ON shows (starts_at) WHERE archived_at IS NULL",
     "CREATE INDEX shows_archive_from_idx ON shows (archive_from) WHERE archived_at IS NULL",
+    """
+    CREATE INDEX shows_ending_idx ON shows (starts_at)
+        WHERE archived_at IS NOT NULL AND state IN ('off_sale', 'rescheduled')
+    """,
+    "CREATE INDEX shows_following_idx ON shows (follows_show_id) WHERE opens_when_first_sells_out",
 )
 _CHOICES: Final = (
     """

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.ending import archive_shows, end_shows
 from engine.catalog.life import LifeChanged, Stores, act
-from engine.catalog.transitions import Action
+from engine.catalog.transitions import Action, Refused
 from engine.inventory.archiving import Archived, NotYet, Waits, archive_show
 from engine.inventory.availability import InventoryState
+from engine.inventory.edits import EditMade, EditRefused, MapEdit
+from engine.inventory.house import BlocksChanged, BlocksRefused
 from engine.inventory.recovery import SupersededError
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
@@ -170,6 +172,32 @@ async def test_time_ends_a_show_and_takes_it_out_of_the_store(ground: Ground) ->
     assert [one["type"] for one in kinds][-2:] == ["show.ended", "show.archived"]
 
 
+async def test_an_archived_show_that_was_moved_ends_as_well(ground: Ground) -> None:
+    """It was never opened again: nothing else would ever end it."""
+    await ground.release(HoldId(ground.held))
+    await _take(ground, Action.CLOSE)
+    await _take(ground, Action.ARCHIVE)
+    assert isinstance(await _archive(ground), Archived)
+    moved = await _take(ground, Action.RESCHEDULE)
+    assert moved.row["archive_from"] is None  # closed again, it stays until that is asked for
+    await ground.sql("UPDATE shows SET starts_at = now() - interval '7 hours' WHERE id = :show")
+    await end_shows(_stores(ground))
+    assert (await _row(ground))["state"] == "past"
+
+
+async def test_a_date_that_waits_no_more_is_not_opened_by_who_looked_before(
+    ground: Ground,
+) -> None:
+    """Closed by its reseller while the worker went through what it had found."""
+    await ground.sql("UPDATE shows SET state = 'off_sale' WHERE id = :show")
+    show = ground.show
+    opened = await act(
+        _stores(ground), show.reseller, show.id, Action.OPEN, still=lambda _row: False
+    )
+    assert isinstance(opened, Refused)
+    assert (await _row(ground))["state"] == "off_sale"
+
+
 _QUEUE = (
     "INSERT INTO queues (show_id, reseller_id, mode, is_paused, opens_at, rate, burst,"
     " checkout_max, pass_ttl_s, proof_bits, return_addresses, secret, commitment, epoch,"
@@ -203,3 +231,38 @@ async def _rows(ground: Ground, statement: str) -> list[RowMapping]:
     async with ground.working.recorder_engine.connect() as connection:
         found = await connection.execute(text(statement), {"show": ground.show.id})
         return list(found.mappings())
+
+
+async def test_what_the_house_asks_of_an_archived_show_is_decided_by_the_ledger(
+    ground: Ground,
+) -> None:
+    """As the store would: sold seats are refused by name, areas by what is left of them."""
+    await ground.release(HoldId(ground.held))
+    await _take(ground, Action.CLOSE)
+    assert isinstance(await _archive(ground), Archived)
+    sold, free, office = ground.seat(1), ground.seat(8), ground.serving.house_office
+
+    async def edit(**wanted: Any) -> object:  # noqa: ANN401 - its fields
+        return await office.edit(ground.show, MapEdit(**wanted), _remember_nothing)
+
+    async def block(*labels: str, places: int = 0) -> object:
+        areas = (("floor-1", places),) if places else ()
+        wanted = Wanted(seats=labels, areas=areas)
+        return await office.block(ground.show, wanted, "late", _remember_nothing)
+
+    level = 1 - ground.show.manifest.level_of(sold)
+    refused = await edit(take_out=[free], levels={sold: level}, capacities={0: 3})
+    assert refused == EditRefused((sold,), ((0, 16),))
+    assert await edit(take_out=[sold]) == EditRefused((sold,), ())
+    assert await block(ground.label(1), ground.label(8)) == BlocksRefused((sold,), ())
+    assert await block(places=17) == BlocksRefused((), (0,))
+    assert isinstance(await block(places=16), BlocksChanged)
+    assert await edit(capacities={0: 19}) == EditRefused((), ((0, 0),))
+    assert isinstance(await edit(take_out=[free]), EditMade)
+    await _take(ground, Action.OPEN)
+    assert await _ward_visits(ground)
+    assert (await ground.audited()).findings == []
+
+
+async def _remember_nothing(_connection: AsyncConnection, _made: object) -> None:
+    """Nobody repeats it."""

@@ -67,7 +67,8 @@ def test_every_action_in_every_state_does_what_the_table_by_hand_says(
     state: str, action: str
 ) -> None:
     """What is refused is refused with a reason in words, and with what may be done instead."""
-    outcome = decide(ShowState(LETTERS[state]), Action(action), TIMES)
+    times = replace(TIMES, now=TIMES.ends_at) if action == "end" else TIMES
+    outcome = decide(ShowState(LETTERS[state]), Action(action), times)
     expected = _expected(state, action)
     if expected is None:
         assert isinstance(outcome, Refused)
@@ -108,7 +109,8 @@ def test_times_that_are_past_refuse_what_would_sell(
 @pytest.mark.parametrize("action", ["pause", "close", "cancel", "reschedule", "end"])
 def test_times_never_keep_a_sale_from_being_stopped(action: str) -> None:
     """Whatever is past."""
-    past = Times(NOW, NOW, NOW, NOW)
+    before = NOW - timedelta(hours=6)
+    past = Times(NOW, before, before, before)
     assert isinstance(decide(ShowState.ON_SALE, Action(action), past), ShowState)
 
 
@@ -122,3 +124,14 @@ def test_what_is_final_allows_another_date_and_the_archive_only() -> None:
     """A cancelled or past show is never sold again."""
     for state in (ShowState.CANCELLED, ShowState.PAST):
         assert set(allowed_in(state)) == {Action.ADD_DATE, Action.ARCHIVE}
+
+
+def test_only_what_is_over_ends() -> None:
+    """Whoever looked for what is over may have looked before it was moved to another day."""
+    for times, is_over in (
+        (replace(TIMES, now=TIMES.starts_at + timedelta(hours=5)), False),
+        (replace(TIMES, now=TIMES.starts_at + timedelta(hours=6)), True),
+        (replace(TIMES, now=TIMES.starts_at + timedelta(hours=2), duration_min=120), True),
+    ):
+        outcome = decide(ShowState.ON_SALE, Action.END, times)
+        assert (outcome is ShowState.PAST) == is_over

@@ -130,6 +130,16 @@ shows: Final = Table(
     Index(None, "configuration_id", "starts_at"),
     Index(None, "starts_at", postgresql_where=text("archived_at IS NULL")),
     Index(None, "archive_from", postgresql_where=text("archived_at IS NULL")),
+    Index(
+        "shows_ending_idx",
+        "starts_at",
+        postgresql_where=text("archived_at IS NOT NULL AND state IN ('off_sale', 'rescheduled')"),
+    ),
+    Index(
+        "shows_following_idx",
+        "follows_show_id",
+        postgresql_where=text("opens_when_first_sells_out"),
+    ),
 )
 
 price_versions: Final = Table(
