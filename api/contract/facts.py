@@ -32,7 +32,7 @@ def fact_schemas(schemas: Json) -> Json:
     Of the types themselves it says that clients are to expect more of them.
     """
     described: Json = schemas[FactType.__name__]
-    words = f"{described['description']} More types come as the system grows: pass over unknown ones."
+    words = f"{described['description']} More types come as the system grows: pass them over."
     types = {**described, "description": words, "x-open-values": True}
     return {FactType.__name__: types, **{schema_name(kind): _schema(kind) for kind in FactType}}
 
