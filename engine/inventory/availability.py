@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.commands import Recovering
@@ -17,6 +19,7 @@ from engine.inventory.shows import Show
 from engine.platform.redis import Store
 
 _RELOADS_MAX: Final = 3
+_LEDGERED_MAX: Final = 64
 
 
 class SeatCounts(Struct, frozen=True):
@@ -116,6 +119,31 @@ async def read_ledgered(connection: AsyncConnection, show: Show) -> InventorySta
         seats=built.seats,
         areas=tuple(unpack_area(built.areas[str(n)]) for n in range(len(show.manifest.areas))),
     )
+
+
+class LedgeredStates:
+    """What shows were like that the store does not have, when they were asked for last.
+
+    Each change of theirs makes another inventory version or return number: who asks again need not
+    have all of a large show's orders read and laid out again.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._known: OrderedDict[int, InventoryState] = OrderedDict()
+
+    async def read(self, connection: AsyncConnection, show: Show) -> InventoryState:
+        """Return how a show stands by the ledger. Raises as `read_ledgered`."""
+        known = self._known.get(show.id)
+        if known is None or _version(known.show) != _version(show):
+            known = self._known[show.id] = await read_ledgered(connection, show)
+            if len(self._known) > _LEDGERED_MAX:
+                self._known.popitem(last=False)
+        return replace(known, show=show, as_of_ms=time.time_ns() // 1_000_000)
+
+
+def _version(show: Show) -> tuple[int, int, int]:
+    return show.epoch, show.inventory_version, show.return_no
 
 
 def _count(states: bytes) -> SeatCounts:

@@ -15,9 +15,9 @@ from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
 from engine.inventory.availability import (
     InventoryState,
+    LedgeredStates,
     NotStored,
     read_inventory,
-    read_ledgered,
 )
 from engine.inventory.commands import (
     AlreadyPurchased,
@@ -126,6 +126,7 @@ class BoxOffice:
         self._confirm_timeout_ms = confirm_timeout_ms
         self._sold = sold
         self._quotes = Quotes()
+        self._ledgered = LedgeredStates()
         self._readings: SharedReads[int, InventoryState | Recovering] = SharedReads()
 
     async def show(self, reseller: EntityId, show: EntityId) -> Show:
@@ -317,7 +318,8 @@ class BoxOffice:
         if not isinstance(found, NotStored):
             return found
         async with tenant_transaction(self._app, show.reseller) as connection:
-            return await read_ledgered(connection, await self._book.read(connection, show.id))
+            current = await self._book.read(connection, show.id)
+            return await self._ledgered.read(connection, current)
 
     async def prices(self, show: Show, version: int) -> Tariff:
         """Return what tickets cost at a price version."""

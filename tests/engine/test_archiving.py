@@ -172,6 +172,22 @@ async def test_time_ends_a_show_and_takes_it_out_of_the_store(ground: Ground) ->
     assert [one["type"] for one in kinds][-2:] == ["show.ended", "show.archived"]
 
 
+async def test_what_an_archived_show_is_like_is_read_again_once_it_changed(
+    ground: Ground,
+) -> None:
+    """All its orders are much to read for everyone who asks; a return is seen at once."""
+    await ground.release(HoldId(ground.held))
+    await _take(ground, Action.CLOSE)
+    assert isinstance(await _archive(ground), Archived)
+    first = await _availability(ground)
+    assert (await _availability(ground)).seats is first.seats
+    taken = await ground.serving.returns_office.take_back(ground.show, HoldId(ground.orders[0]))
+    assert isinstance(taken, OrderView)
+    then = await _availability(ground)
+    assert then.seats.count(b"o") == first.seats.count(b"o") + 4
+    assert then.sequence != first.sequence
+
+
 async def test_an_archived_show_that_was_moved_ends_as_well(ground: Ground) -> None:
     """It was never opened again: nothing else would ever end it."""
     await ground.release(HoldId(ground.held))
