@@ -31,9 +31,9 @@ def _forged(*rest: object, **given: str) -> str:
 def test_a_cursor_of_the_form_that_searches_write_is_read() -> None:
     """So that what is refused below is refused for what is in it."""
     told = {"search": "first light"}
-    asked = _read(_forged(1, _PLACE, [[["firt"], ["light"]]], **told), **told)
+    asked = _read(_forged(1, _PLACE, [[["fires"], ["light"]]], **told), **told)
     assert asked.corrected is not None
-    assert asked.corrected.words == ["firt", "light"]
+    assert asked.corrected.words == ["fires", "light"]
 
 
 _MADE_UP: list[tuple[tuple[Any, ...], dict[str, str]]] = [
