@@ -197,7 +197,7 @@ async def test_an_archived_show_that_was_moved_ends_as_well(ground: Ground) -> N
     moved = await _take(ground, Action.RESCHEDULE)
     assert moved.row["archive_from"] is None  # closed again, it stays until that is asked for
     await ground.sql("UPDATE shows SET starts_at = now() - interval '7 hours' WHERE id = :show")
-    await end_shows(_stores(ground))
+    await end_shows(_stores(ground), 6 * 3600)
     assert (await _row(ground))["state"] == "past"
 
 
