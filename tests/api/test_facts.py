@@ -53,7 +53,7 @@ def test_an_orders_facts_come_in_their_order(show: ShowDesk) -> None:
     assert sold["data"] == {"seats": ["A-1", "A-2"], "areas": {"floor": 1}} == returned["data"]
     assert cancelled["data"] == {
         "reason": "returned",
-        "change": None,
+        "show_change": None,
         "currency": price["currency"],
         "total": price["total"],
     }

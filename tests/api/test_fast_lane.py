@@ -212,7 +212,9 @@ async def test_a_slow_body_does_not_slip_by_a_waiting_room(call: str) -> None:
         has_queue = False
 
         def known_show(self, _: EntityId, __: EntityId) -> Show:
-            show = SimpleNamespace(id=7, reseller=5, manifest=None, has_queue=self.has_queue)
+            show = SimpleNamespace(
+                id=7, reseller=5, manifest=None, has_queue=self.has_queue, hold_ttl_s=600
+            )
             return cast("Show", show)
 
     class _Room:
