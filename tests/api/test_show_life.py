@@ -238,8 +238,10 @@ def test_another_date_takes_over_ticket_types_steps_and_edits(desk: FrontDesk) -
     assert held.json()["price"]["face_value"] == 500
     assert desk.post(f"{second.path}/edits", {"edits": edits}).json()["edit"] is None
     told = [desk.http.get(f"{one.path}/price-steps").json()["steps"] for one in (first, second)]
+    # As long before the new date, which is a day later.
+    assert [step.pop("at")[:10] for step in told[1]] == ["2099-01-02", "2099-01-03"]
+    assert [step.pop("at")[:10] for step in told[0]] == ["2099-01-01", "2099-01-02"]
     assert told[0] == told[1]
-    assert len(told[1]) == 2
 
 
 def test_places_and_prices_of_a_show_that_is_final_stay(
