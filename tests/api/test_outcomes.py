@@ -8,6 +8,7 @@ import pytest
 from api.outcomes import Refused, problem_of
 from engine.inventory import commands
 from engine.inventory.compile_manifest import compile_manifest
+from engine.inventory.edits import EditRefused, TooManyEdits, VersionPassed
 from engine.inventory.house import BlocksRefused
 from engine.inventory.keys import show_keys
 from engine.inventory.manifest import Manifest
@@ -56,6 +57,9 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
     (commands.Unknown(), "hold-not-found", 404, {}),
     (commands.Released(), "hold-released", 410, {}),
     (commands.Expired(), "hold-expired", 410, {}),
+    (EditRefused((1,), ((0, 3),)), "edits-refused", 409, {"seats": ["A-1"], "areas": {"floor": 3}}),
+    (VersionPassed(7), "inventory-changed", 409, {"inventory_version": 7}),
+    (TooManyEdits(9), "too-many-edits", 409, {"most": 9}),
     (BlocksRefused((1,), (0,)), "blocks-refused", 409, {"seats": ["A-1"], "areas": ["floor"]}),
     (OrderUndecided(), "in-doubt", 503, {}),
     (NotConfirmed(OrderState.FAILED), "order-not-confirmed", 409, {"order_status": "failed"}),

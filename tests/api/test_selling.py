@@ -21,6 +21,7 @@ def test_a_hold_names_its_places_deadline_and_itemised_price(show: ShowDesk) -> 
     # 3.5 % of 90.00 and 0.79 is a fee of 3.94; 19 % of 93.94 is 17.85.
     assert price["lines"][0] == {
         "price_level": "vip",
+        "ticket_type": "standard",
         "area": None,
         "quantity": 2,
         "unit": {"face_value": 9000, "fee": 394, "tax": 1785, "discount": 0, "total": 11179},
