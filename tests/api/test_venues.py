@@ -59,23 +59,24 @@ def configured(desk: FrontDesk) -> str:
 def _show(stack: Stack, desk: FrontDesk, configured: str, **changes: Any) -> ShowDesk:  # noqa: ANN401 -- any field
     """Put a show on sale that was made from the configuration's first version."""
     show = desk.new_show(plan=small_plan(rows=1), **changes)
+    of_version = "configuration_id = :configuration, configuration_version = 1"
+    _set(stack, show, of_version, configuration=_number(configured))
+    return show
 
-    async def make() -> None:
+
+def _set(stack: Stack, show: ShowDesk, columns: str, **values: object) -> None:
+    """Change a show's row, as no call does."""
+
+    async def change() -> None:
         owner = create_engine(stack.settings, OWNER_ROLE)
-        of_version = text(
-            "UPDATE shows SET configuration_id = :configuration, configuration_version = 1"
-            " WHERE id = :show"
-        )
+        statement = text(f"UPDATE shows SET {columns} WHERE id = :show")  # noqa: S608 - ours
         try:
             async with owner.begin() as connection:
-                await connection.execute(
-                    of_version, {"configuration": _number(configured), "show": _number(show.id)}
-                )
+                await connection.execute(statement, {**values, "show": _number(show.id)})
         finally:
             await owner.dispose()
 
-    asyncio.run(make())
-    return show
+    asyncio.run(change())
 
 
 def _number(text_with_id: str) -> int:
@@ -246,11 +247,12 @@ def test_each_show_that_conflicts_is_named_with_what_would_vanish(
     """Sold seats, held seats, an area below what is sold and held; a quiet show is not named."""
     busy = _show(stack, desk, configured, starts_at="2099-05-01T20:00:00Z")
     quiet = _show(stack, desk, configured, starts_at="2099-05-08T20:00:00Z")
-    past = _show(stack, desk, configured, starts_at="2020-05-01T20:00:00Z")
+    past = _show(stack, desk, configured, starts_at="2099-05-15T20:00:00Z")
     bought = busy.purchase(busy.held("B-1", "B-3", areas={"floor": 1}))
     assert bought.status_code in {201, 202}
     busy.held("B-2", buyer="b-2", areas={"floor": 2})
     past.held("B-1")
+    _set(stack, past, "starts_at = now() - interval '1 year'")
     before = (busy.availability(), desk.get(f"{busy.path}/seating-plan").json())
     edits = [
         {"edit": "remove_seats", "seats": ["B-1", "B-2", "B-9"]},
