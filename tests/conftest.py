@@ -14,8 +14,8 @@ from tests.module_order import longest_first
 OTHER_CELLS = {"ONSALE_CELLS": "far=https://far.onsale.example,gone"}
 """Two cells that the whole platform knows of: one's address, and that there is the other."""
 
-AS_DOCUMENTS_TELL = {"ONSALE_WEBHOOK_PRIVATE": "on", "ONSALE_SHOW_LASTS_S": "5"}
-"""What the quick start and the tutorial start the platform with; tests run their blocks on it."""
+PRIVATE_WEBHOOKS = {"ONSALE_WEBHOOK_PRIVATE": "on"}
+"""As the quick start starts the platform."""
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has put together what shares parametrised fixtures
@@ -47,6 +47,6 @@ def own_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The whole platform: servers, API and worker."""
     with Stack(
-        tmp_path_factory.mktemp("stack"), environment=OTHER_CELLS | AS_DOCUMENTS_TELL
+        tmp_path_factory.mktemp("stack"), environment=OTHER_CELLS | PRIVATE_WEBHOOKS
     ) as stack:
         yield stack

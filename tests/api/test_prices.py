@@ -41,6 +41,12 @@ def wait_for(what: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def price_news(show: ShowDesk) -> list[Json]:
+    """Return what the log tells of changed prices."""
+    told = show.desk.get("/v1/facts", headers={}).json()["facts"]
+    return [one["data"] for one in told if one["type"] == "show.prices_changed"]
+
+
 def test_a_hold_keeps_its_price_and_the_next_one_is_at_the_new_one(show: ShowDesk) -> None:
     """Bought after the change, it still costs what was told when it was made."""
     before = show.hold("B-1")
@@ -118,9 +124,8 @@ def test_a_step_comes_at_its_moment(show: ShowDesk) -> None:
     assert prices["prices"] == {**PRICES, "standard": 3500}
     assert [one["step"] for one in prices["history"]] == [1, None]
     assert [step["price_version"] for step in prices["steps"]] == [2, None]
-    told = show.desk.get("/v1/facts", headers={}).json()["facts"]
-    data = [one["data"] for one in told if one["type"] == "show.prices_changed"]
-    assert {"price_version": 2, "step": 1} in data
+    # A fact is read once no older transaction is under way.
+    wait_for(lambda: {"price_version": 2, "step": 1} in price_news(show))
 
 
 def test_an_early_bird_ends_with_its_count(show: ShowDesk) -> None:

@@ -60,16 +60,16 @@ _SECRETS = ("136695976", "Ada", "tickets.example.com", "Domplatz", "DE8937040044
 
 
 @pytest.fixture(scope="module")
-async def ground(servers: Stack) -> AsyncIterator[AccountGround]:
+async def ground(own_servers: Stack) -> AsyncIterator[AccountGround]:
     """Accounts on a real ledger."""
-    async with open_account_ground(servers.settings) as opened:
+    async with open_account_ground(own_servers.settings) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-async def owner(servers: Stack) -> AsyncIterator[AsyncEngine]:
+async def owner(own_servers: Stack) -> AsyncIterator[AsyncEngine]:
     """The role that sees every row."""
-    engine = create_engine(servers.settings, OWNER_ROLE)
+    engine = create_engine(own_servers.settings, OWNER_ROLE)
     yield engine
     await engine.dispose()
 

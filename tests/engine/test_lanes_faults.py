@@ -117,7 +117,9 @@ async def test_a_batch_that_a_stopped_server_reads_too_late_changes_nothing(
             assert await asyncio.wait_for(lane.submit(_HOLD), 10) == InDoubt()
         finally:
             servers.valkey.resume()
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(10):  # until the server is awake, on a busy machine too
+            while await lane.submit(Look(_ME)) == InDoubt():
+                await asyncio.sleep(0.1)
         assert await lane.submit(Look(_ME)) == Unknown()
         assert room.read().records == {}
         assert isinstance(await lane.submit(_HOLD), Held)

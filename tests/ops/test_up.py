@@ -179,6 +179,10 @@ def test_ctrl_c_while_it_starts_stops_it_too(tmp_path: Path) -> None:
     ) as running:
         running.stop()
         assert running.process.returncode == 0
+    # What a killed server leaves of itself ends a moment later.
+    until = time.monotonic() + 5
+    while processes_of(directory) and time.monotonic() < until:
+        time.sleep(0.1)
     assert processes_of(directory) == []
 
 
