@@ -33,8 +33,9 @@ def is_anonymous(request: ApiRequest) -> bool:
 
 def stores_of(runtime: Serving) -> Stores:
     """Return what changes of shows go to."""
-    after_s = runtime.settings.archive_after_s
-    return Stores(runtime.app_engine, runtime.redis, runtime.ids, after_s)
+    settings = runtime.settings
+    after_s, lasts_s = settings.archive_after_s, settings.show_lasts_s
+    return Stores(runtime.app_engine, runtime.redis, runtime.ids, after_s, lasts_s)
 
 
 async def find_show(request: ApiRequest, text: str) -> Show:

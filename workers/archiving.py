@@ -20,7 +20,7 @@ async def run_show_life(working: Working) -> None:
     stores = _stores(working)
     while True:
         await open_followers(stores)
-        await end_shows(stores, working.settings.show_lasts_s)
+        await end_shows(stores)
         await asyncio.sleep(_PAUSE_S)
 
 
@@ -46,4 +46,5 @@ async def run_archiving(working: Working) -> None:
 def _stores(working: Working) -> Stores:
     settings = working.settings
     ids = Ids(settings.region, settings.secret.encode())
-    return Stores(working.recorder_engine, working.redis, ids, settings.archive_after_s)
+    after_s, lasts_s = settings.archive_after_s, settings.show_lasts_s
+    return Stores(working.recorder_engine, working.redis, ids, after_s, lasts_s)

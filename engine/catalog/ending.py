@@ -52,16 +52,14 @@ _ORDERS: Final = text("SELECT count(*) FROM orders WHERE show_id = :show")
 _log = structlog.stdlib.get_logger(__name__)
 
 
-async def end_shows(stores: Stores, lasts_s: int) -> int:
+async def end_shows(stores: Stores) -> int:
     """Mark shows as past whose end is over; return how many.
-
-    One that does not say how long it lasts takes `lasts_s`.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
-    over = await _find(stores, _OVER, lasts_s=lasts_s)
-    over += await _find(stores, _OVER_ARCHIVED, lasts_s=lasts_s)
+    over = await _find(stores, _OVER, lasts_s=stores.show_lasts_s)
+    over += await _find(stores, _OVER_ARCHIVED, lasts_s=stores.show_lasts_s)
     return sum([await _act(stores, show, reseller, Action.END) for show, reseller in over])
 
 

@@ -12,7 +12,15 @@ from msgspec import Struct
 from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.catalog.transitions import Action, Refused, ShowState, Times, allowed_in, decide
+from engine.catalog.transitions import (
+    LASTS_S,
+    Action,
+    Refused,
+    ShowState,
+    Times,
+    allowed_in,
+    decide,
+)
 from engine.facts.log import NewFact, add_facts
 from engine.facts.types import (
     FactData,
@@ -65,6 +73,8 @@ class Stores(Struct, frozen=True):
     ids: Ids
     archive_after_s: int
     """For how long the inventory store keeps a show that is over or cancelled."""
+    show_lasts_s: int = LASTS_S
+    """How long a show lasts that does not say."""
 
 
 async def act(  # noqa: PLR0913 - a request's parts
@@ -88,7 +98,7 @@ async def act(  # noqa: PLR0913 - a request's parts
     """
 
     async def change(connection: AsyncConnection, row: RowMapping) -> RulesChange:
-        state = step(row, action)
+        state = step(row, action, stores.show_lasts_s)
         if still is not None and not still(row):
             now = ShowState(row["state"])
             reason = "what it was asked for holds no longer"
@@ -118,14 +128,14 @@ def life_of(changed: RulesChanged) -> LifeChanged:
     return LifeChanged(ShowState(row["state"]), row["inventory_version"], row, changed.at_ms)
 
 
-def step(row: RowMapping, action: Action) -> ShowState:
-    """Return the state that an action leads to.
+def step(row: RowMapping, action: Action, lasts_s: int = LASTS_S) -> ShowState:
+    """Return the state that an action leads to; a show lasts `lasts_s` that does not say.
 
     Raises:
         RefusedError: it is refused.
     """
     named = ("starts_at", "opens_at", "closes_at", "duration_min")
-    times = Times(datetime.now(UTC), *(row[name] for name in named))
+    times = Times(datetime.now(UTC), *(row[name] for name in named), lasts_s=lasts_s)
     outcome = decide(ShowState(row["state"]), action, times)
     if isinstance(outcome, Refused):
         raise RefusedError(outcome)

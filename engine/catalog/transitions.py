@@ -17,8 +17,8 @@ from engine.tenancy.principals import Scope
 
 SCOPE: Final = Scope.SHOWS_WRITE
 
-LASTS_MIN: Final = 360
-"""How long a show lasts that does not say, in minutes."""
+LASTS_S: Final = 21_600
+"""How long a show lasts that does not say, in seconds, unless a setting does."""
 
 
 class ShowState(StrEnum):
@@ -67,11 +67,14 @@ class Times(Struct, frozen=True):
     opens_at: datetime
     closes_at: datetime | None = None
     duration_min: int | None = None
+    lasts_s: int = LASTS_S
+    """How long a show lasts that does not say."""
 
     @property
     def ends_at(self) -> datetime:
         """When the show is over."""
-        return self.starts_at + timedelta(minutes=self.duration_min or LASTS_MIN)
+        lasts_s = self.lasts_s if self.duration_min is None else self.duration_min * 60
+        return self.starts_at + timedelta(seconds=lasts_s)
 
 
 class Refused(Struct, frozen=True):

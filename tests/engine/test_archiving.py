@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -156,13 +157,13 @@ async def test_time_ends_a_show_and_takes_it_out_of_the_store(ground: Ground) ->
     """After its end it is past; after the grace it is archived, and both are facts."""
     await ground.release(HoldId(ground.held))
     stores = _stores(ground)
-    await end_shows(stores, 60)
+    await end_shows(replace(stores, show_lasts_s=60))
     assert (await _row(ground))["state"] == "on_sale"
     await ground.sql(
         "UPDATE shows SET starts_at = now() - interval '3 hours', duration_min = 120"
         " WHERE id = :show"
     )
-    await end_shows(stores, 60)
+    await end_shows(replace(stores, show_lasts_s=60))
     assert (await _row(ground))["state"] == "past"
     await archive_shows(stores)
     row = await _row(ground)
@@ -197,7 +198,7 @@ async def test_an_archived_show_that_was_moved_ends_as_well(ground: Ground) -> N
     moved = await _take(ground, Action.RESCHEDULE)
     assert moved.row["archive_from"] is None  # closed again, it stays until that is asked for
     await ground.sql("UPDATE shows SET starts_at = now() - interval '7 hours' WHERE id = :show")
-    await end_shows(_stores(ground), 6 * 3600)
+    await end_shows(_stores(ground))
     assert (await _row(ground))["state"] == "past"
 
 
