@@ -4,18 +4,26 @@ Tests keep out of each other's way by fresh ids, not by flushing. What goes over
 resellers can't: it has servers of its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from ops.stack import Stack
 from tests.module_order import longest_first
+from tests.taking_turns import turn
 
 OTHER_CELLS = {"ONSALE_CELLS": "far=https://far.onsale.example,gone"}
 """Two cells that the whole platform knows of: one's address, and that there is the other."""
 
 PRIVATE_WEBHOOKS = {"ONSALE_WEBHOOK_PRIVATE": "on"}
 """As the quick start starts the platform."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # around the time-out: to wait for a turn is no test
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test that is marked `alone` while no other worker runs one."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has put together what shares parametrised fixtures

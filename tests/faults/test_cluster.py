@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -57,6 +57,7 @@ async def test_shows_on_all_primaries_sell(desks: list[ResellerDesk]) -> None:
     await desks[0].assert_clean()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["killed", "paused"])
 async def test_sales_resume_soon_after_a_primarys_replica_is_elected(
     desks: list[ResellerDesk], fault: str
@@ -75,17 +76,18 @@ async def test_sales_resume_soon_after_a_primarys_replica_is_elected(
         # It comes back in the belief that the show is its own.
         child.start() if fault == "killed" else child.resume()
         await asyncio.sleep(1)
-    pauses_s = _pauses_s(crowds[1:], lost_at)
-    away_s = elected_at - lost_at + crowds[0].first_served_after(elected_at)
-    assert max(pauses_s) < max(2, away_s / 2), "other nodes' shows sell on"
-    assert crowds[0].first_served_after(elected_at) < 5 + 2 * min(pauses_s)
+    ended_at = time.monotonic()
+    assert crowds[0].first_served_after(elected_at) < 5
     assert len(crowds[0].confirmed) > 20
+    for other in crowds[1:]:
+        assert other.longest_pause_s(lost_at, ended_at) < 2, "other nodes' shows sell on"
     for crowd in crowds:
         await crowd.assert_nothing_lost_or_doubled()
     assert _IS_ANOTHER in await _reasons(victim)
     await victim.assert_clean()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("way", ["at once", "key by key"])
 async def test_a_slot_moves_while_its_show_sells(desks: list[ResellerDesk], way: str) -> None:
     """Nothing is lost or doubled, live holds stay, and the show sells on at its new node."""
@@ -100,7 +102,7 @@ async def test_a_slot_moves_while_its_show_sells(desks: list[ResellerDesk], way:
         moved_at = time.monotonic()
         await _until_served_after(crowds[0], moved_at)
         await asyncio.sleep(1)
-    assert crowds[0].first_served_after(moved_at) < 5 + 2 * min(_pauses_s(crowds[1:], moved_at))
+    assert crowds[0].first_served_after(moved_at) < 5
     assert _primary_of(mover) == target
     assert told(await mover.look(held["hold"]), 200)["status"] == "held"
     assert told(await mover.purchase(held["hold"]), 201)["status"] == "confirmed"
@@ -167,16 +169,6 @@ async def _until_served_after(crowd: EagerBuyers, moment: float) -> None:
     async with asyncio.timeout(30):
         while crowd.served_at[-1] < moment:  # noqa: ASYNC110 - no event tells it
             await asyncio.sleep(0.05)
-
-
-def _pauses_s(untouched: Sequence[EagerBuyers], since: float) -> list[float]:
-    """Return for how long each crowd whose node nothing happened to was not served.
-
-    Had they to wait for the node that is away, it would be for as long as it is away; what
-    else they wait for is the machine, which has other tests to run, and holds up all alike.
-    """
-    until = time.monotonic()
-    return [crowd.longest_pause_s(since, until) for crowd in untouched]
 
 
 async def _reasons(desk: ResellerDesk) -> list[str]:

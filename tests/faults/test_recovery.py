@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 from sqlalchemy import func, select
 
@@ -14,7 +15,6 @@ from engine.platform.tables import recoveries, refund_requests
 from engine.runtime import open_serving, open_working
 from ops.stack import Stack
 from tests.faults.reseller_desk import ResellerDesk, empty, metrics, open_desk, told
-from tests.faults.waiting_for_cores import waited_for_cores_s
 
 
 async def test_after_kill_9_of_valkey_sold_stays_sold_and_held_stays_held(
@@ -101,15 +101,15 @@ async def test_postgresql_killed_amid_a_purchase_ends_in_one_confirmed_order(
     await desk.assert_clean()
 
 
+@pytest.mark.alone
 async def test_a_killed_api_serves_again_within_five_seconds(desk: ResellerDesk) -> None:
     """What an API process knows is only a cache; a repeated key gets its first answer."""
     held = told(await desk.hold("F-14-1", key="first"), 201)
     began = time.monotonic()
     desk.stack.api.kill()
     again = told(await desk.hold("F-14-1", key="first"), 201)
-    served_s = time.monotonic() - began
     assert again["hold"] == held["hold"]
-    assert served_s - waited_for_cores_s(desk.stack.api.pid) < 5
+    assert time.monotonic() - began < 5
 
 
 async def test_an_order_in_conflict_has_failed_and_says_what_it_would_have_cost(

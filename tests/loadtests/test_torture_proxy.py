@@ -177,17 +177,9 @@ async def test_each_message_is_held_back_by_the_delay(tmp_path: Path) -> None:
         assert await client.ask(b"1\n") == b"1\n"
         assert monotonic() - began >= 0.19
         proxy.delay(0)
-        assert await _quickest_of(5, client) < 0.1
-
-
-async def _quickest_of(times: int, client: Client) -> float:
-    """Return the seconds of the quickest answer: of a few, the machine does not delay all."""
-    took: list[float] = []
-    for _ in range(times):
         began = monotonic()
         assert await client.ask(b"2\n") == b"2\n"
-        took.append(monotonic() - began)
-    return min(took)
+        assert monotonic() - began < 0.1
 
 
 async def test_new_connections_go_to_the_new_server(tmp_path: Path) -> None:
