@@ -1,0 +1,18 @@
+"""Places that are for the holders of a right, for a time.
+
+Revision ID: 0017
+Revises: 0016
+"""
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Make it."""
+
+
+def downgrade() -> None:
+    """Take it back."""
