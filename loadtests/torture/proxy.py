@@ -212,6 +212,8 @@ class Proxy:
         task = asyncio.create_task(self._serve((reader, writer)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Also where it was cancelled before it began.
+        task.add_done_callback(lambda _task: writer.close())
 
     async def _serve(self, client: _Ends) -> None:
         try:

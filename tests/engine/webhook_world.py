@@ -27,6 +27,7 @@ from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Ids
 from engine.platform.sealing import Sealer
 from tests.engine.ledger_world import World
+from tests.listener import Listener
 
 _numbers = count(1)
 
@@ -84,50 +85,36 @@ def status(number: int, **headers: str) -> Behaviour:
     return behave
 
 
-class Receiver:
+class Receiver(Listener):
     """A reseller's server. What it does with a message can be changed at any time."""
 
     def __init__(self) -> None:
         """Behave well."""
+        super().__init__(self._take)
         self.behave: Behaviour = well
         self.messages: list[Message] = []
         self.connections = 0
-        self.port = 0
-        self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}/hooks"
+        """Where messages are sent to."""
+        return f"{super().url}/hooks"
 
     @property
     def ids(self) -> list[str]:
         """The ids of all messages, in the order in which they came."""
         return [message.headers["webhook-id"] for message in self.messages]
 
-    async def start(self) -> None:
-        """Listen, at the same port as before."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Be gone: nobody listens."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while not writer.is_closing():
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                pairs = (line.partition(": ") for line in head[1:] if line)
-                headers = {name.lower(): value for name, _, value in pairs}
-                body = await reader.readexactly(int(headers["content-length"]))
-                message = Message(headers, body)
-                self.messages.append(message)
-                await self.behave(self, message, writer)
-        writer.close()
+        while not writer.is_closing():
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            pairs = (line.partition(": ") for line in head[1:] if line)
+            headers = {name.lower(): value for name, _, value in pairs}
+            body = await reader.readexactly(int(headers["content-length"]))
+            message = Message(headers, body)
+            self.messages.append(message)
+            await self.behave(self, message, writer)
 
 
 def verify(message: Message, shared: str, public: str | None = None) -> None:

@@ -24,6 +24,7 @@ from loadtests.generator.choosing import PythonGenerator, WrkGenerator
 from loadtests.generator.load import read_requests
 from loadtests.generator.pinning import children_on, pin, usable_cpus
 from ops.places import HOME
+from tests.listener import Listener
 
 _CACHE = HOME / "tools" / "wrk"
 
@@ -76,34 +77,23 @@ class BoxOffice:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests."""
         self.connections += 1
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = int(
-                    head.lower().partition("content-length: ")[2].partition("\r\n")[0] or 0
-                )
-                status, body = self.answer(head, await reader.readexactly(length))
-                told = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-                # In two parts, as it may come over a network.
-                writer.write(told[:40])
-                await writer.drain()
-                writer.write(told[40:])
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the generator is done with it
-        finally:
-            writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0] or 0)
+            status, body = self.answer(head, await reader.readexactly(length))
+            told = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            # In two parts, as it may come over a network.
+            writer.write(told[:40])
+            await writer.drain()
+            writer.write(told[40:])
 
 
 @asynccontextmanager
 async def _open_box_office() -> AsyncGenerator[BoxOffice]:
     office = BoxOffice()
-    server = await asyncio.start_server(office.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    office.url = f"http://127.0.0.1:{port}"
-    try:
+    async with Listener(office.serve) as listener:
+        office.url = listener.url
         yield office
-    finally:
-        server.close()
 
 
 def _hold(buyer: str) -> bytes:

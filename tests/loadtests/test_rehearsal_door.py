@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from loadtests.rehearsal.door import Door, LostError
+from tests.listener import Listener
 
 _OK = b"HTTP/1.1 201 Created\r\ncontent-length: 12\r\n\r\n" + b'{"number":7}'
 
@@ -27,12 +28,8 @@ async def _served(*parts: bytes | None) -> AsyncGenerator[tuple[str, list[bytes]
                 await asyncio.sleep(0.01)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}", requests
-    finally:
-        server.close()
+    async with Listener(serve) as listener:
+        yield listener.url, requests
 
 
 async def test_an_answer_that_comes_in_pieces_is_read_whole() -> None:

@@ -1,26 +1,23 @@
 """The torture's client sends each call once, and knows what it does not know."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from loadtests.torture.wire import LostError, NotSentError, Wire
-
-_Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+from tests.listener import Listener, Serve
 
 
 @asynccontextmanager
-async def serving(serve: _Serve) -> AsyncGenerator[Wire]:
+async def serving(serve: Serve) -> AsyncGenerator[Wire]:
     """Serve each connection like this."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield Wire(f"http://127.0.0.1:{port}", "key", timeout_s=0.5)
+    async with Listener(serve) as listener:
+        yield Wire(listener.url, "key", timeout_s=0.5)
 
 
-def answering(*parts: bytes) -> _Serve:
+def answering(*parts: bytes) -> Serve:
     """Return what reads a request's head, answers these bytes and hangs up."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
