@@ -151,7 +151,7 @@ def postgres(
 
     def before_start() -> None:
         if not data.exists():
-            _initialise(data, identity)
+            initialise(data, identity)
         _own(data, identity)
         _clear_pid_file(data)
 
@@ -224,7 +224,7 @@ def _run(command: list[str], identity: str = "same") -> str:
     return done.stdout
 
 
-def _initialise(data: Path, identity: str) -> None:
+def initialise(data: Path, identity: str) -> None:
     """Make a database cluster, under another name first: one that is half made never counts."""
     fresh = data.with_name("postgres.new")
     shutil.rmtree(fresh, ignore_errors=True)

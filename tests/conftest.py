@@ -4,12 +4,15 @@ Tests keep out of each other's way by fresh ids, not by flushing. What goes over
 resellers can't: it has servers of its own.
 """
 
+import os
 from collections.abc import Generator, Iterator
 
 import pytest
 
+from ops.servers import initialise
 from ops.stack import Stack
 from tests.module_order import longest_first
+from tests.prepared_database import PreparedDatabase
 from tests.taking_turns import turn
 
 OTHER_CELLS = {"ONSALE_CELLS": "far=https://far.onsale.example,gone"}
@@ -33,6 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         modules = [item.nodeid.partition("::")[0] for item in items]
         order = longest_first(modules)
         items.sort(key=lambda item: order[item.nodeid.partition("::")[0]])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedDatabase]:
+    """What stacks copy their first database from; it is made when first asked for."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    prepared = PreparedDatabase(shared / "database", initialise)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ops.servers.initialise", prepared.initialise)
+        yield prepared
 
 
 @pytest.fixture(scope="session")

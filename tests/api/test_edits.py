@@ -121,9 +121,8 @@ def test_a_repeated_request_has_one_effect_and_what_is_so_already_stays(desk: Fr
 
 def _news_of(show: ShowDesk) -> list[Json]:
     """Return what the log tells of edits of a show."""
-    facts = show.desk.get("/v1/facts?limit=200").json()["facts"]
-    told = [one for one in facts if one["type"] == "show.inventory_changed"]
-    return [one["data"] for one in told if one["show"] == show.id]
+    query = f"show={show.id}&type=show.inventory_changed"
+    return [one["data"] for one in show.desk.get(f"/v1/facts?{query}").json()["facts"]]
 
 
 def test_edits_are_listed_as_they_were_asked_for_the_newest_first(desk: FrontDesk) -> None:

@@ -43,7 +43,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 
 def price_news(show: ShowDesk) -> list[Json]:
     """Return what the log tells of changed prices."""
-    told = show.desk.get("/v1/facts", headers={}).json()["facts"]
+    told = show.desk.get(f"/v1/facts?show={show.id}").json()["facts"]
     return [one["data"] for one in told if one["type"] == "show.prices_changed"]
 
 
