@@ -225,7 +225,7 @@ async def compare(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     request_max_body_size=SHOW_BODY_BYTES_MAX,
     middleware=[OneAtATime()],
     operation_class=describe(
-        scope=Scope.CATALOG_WRITE,
+        scope=Scope.CATALOG_READ,
         body=ChangeBody,
         problems=(*_NO_VERSION, ProblemKind.INVALID_SEATING_PLAN),
     ),

@@ -7,14 +7,14 @@ from typing import Any, Final, cast
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, RowMapping, Table, func, insert, literal, select, text
+from sqlalchemy import ColumnElement, RowMapping, Table, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.life import RefusedError, Stores, step, tell_of
 from engine.catalog.shows import ShowFault, ShowFaultsError, faults_of_times
 from engine.catalog.transitions import Action, Refused, ShowState
 from engine.facts.types import FactType, ShowDateAdded
-from engine.inventory.house import wake_recovery
+from engine.inventory.house import lock_in_order, wake_recovery
 from engine.inventory.overlay import Overlay
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Prefix
@@ -59,7 +59,6 @@ _OWN: Final = (
     *("inventory_version", "price_version", "return_no", "created_at", "follows_show_id"),
     *("opens_when_first_sells_out", "archive_from", "archived_at"),
 )
-_BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 
 
 async def add_date(
@@ -73,9 +72,10 @@ async def add_date(
     """
     try:
         async with tenant_transaction(stores.engine, reseller) as connection:
-            await connection.execute(_BOUND_THE_WAIT)
-            query = select(shows).where(shows.c.id == show).with_for_update()
-            row = (await connection.execute(query)).mappings().one()
+            # The new row refers to the first date, which never becomes another.
+            first = select(shows.c.follows_show_id).where(shows.c.id == show)
+            follows = (await connection.execute(first)).scalar_one()
+            row = await lock_in_order(connection, show, follows)
             exists = select(shows.c.id).where(shows.c.id == new.id)
             if (await connection.execute(exists)).first() is None:
                 step(row, Action.ADD_DATE)

@@ -3,7 +3,7 @@
 Every way to change a show's state comes through `act`, under the lock of the show's row.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, Literal, cast
@@ -39,6 +39,8 @@ from engine.platform.ids import EntityId, Ids, Prefix
 from engine.platform.redis import Store
 
 Told = tuple[FactType, FactData]
+Tell = Callable[[AsyncConnection, RowMapping], Awaitable[Told]]
+"""Says what the fact of a change is, of the show's row before it, which is locked."""
 
 
 class LifeChanged(Struct, frozen=True):
@@ -85,13 +87,15 @@ async def act(  # noqa: PLR0913 - a request's parts
     *,
     columns: Mapping[str, Any] | None = None,
     still: Callable[[RowMapping], bool] | None = None,
-    tell: Callable[[RowMapping], Told] | None = None,
+    tell: Tell | None = None,
     finish: Finish | None = None,
+    beside: EntityId | None = None,
 ) -> LifeChanged | Refused | Recovering:
     """Take a show of the reseller's to where an action leads.
 
     With it the row gets these `columns`; `tell` says what its fact is, unless the action's own.
-    `still` says, of the locked row, whether what it is done for holds.
+    `still` says, of the locked row, whether what it is done for holds. The show `beside` it, if one
+    is named, is locked, too, so that `tell` may rest on it.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
@@ -103,7 +107,7 @@ async def act(  # noqa: PLR0913 - a request's parts
             now = ShowState(row["state"])
             reason = "what it was asked for holds no longer"
             raise RefusedError(Refused(now, action, reason, allowed_in(now)))
-        told = tell(row) if tell is not None else _own_fact(action, row)
+        told = _own_fact(action, row) if tell is None else await tell(connection, row)
         if told is not None:
             await tell_of(connection, stores.ids, row, told)
         entered = {"state": state, **_entry(stores, row, action), **(columns or {})}
@@ -116,6 +120,7 @@ async def act(  # noqa: PLR0913 - a request's parts
             show,
             change,
             finish,
+            beside=beside,
         )
     except RefusedError as error:
         return error.refusal

@@ -215,14 +215,18 @@ async def change_show(
         await complete(_ledger_of(app, show), redis, show.id, locked.now, Change())
 
 
-async def change_rules(
+async def change_rules(  # noqa: PLR0913 - the stores, a show, and what becomes of it
     open_ledger: OpenLedger,
     redis: Store,
     show: int,
     decide: Decide,
     finish: Finish | None = None,
+    *,
+    beside: int | None = None,
 ) -> RulesChanged | Recovering:
     """Change by which rules a show is sold; what `decide` raises leaves all as it was.
+
+    Another show that the decision rests on, `beside`, stays as it is until it is made.
 
     Towards less the inventory store has it first, inside the transaction; towards more PostgreSQL.
     A show that the store is not to have (a draft, one that was archived) is changed in PostgreSQL;
@@ -235,9 +239,7 @@ async def change_rules(
     at_ms = time.time_ns() // 1_000_000
     try:
         async with open_ledger() as connection:
-            await connection.execute(_BOUND_THE_WAIT)
-            query = select(shows).where(shows.c.id == show).with_for_update()
-            before = (await connection.execute(query)).mappings().one()
+            before = await lock_in_order(connection, show, beside)
             change = await decide(connection, before)
             version = before["inventory_version"]
             columns = {**change.columns, "inventory_version": version + 1}
@@ -302,6 +304,28 @@ class LockedShow(Struct, frozen=True):
     now: tuple[int, int]
     """Its epoch and its inventory version."""
     is_stored: bool
+
+
+async def lock_in_order(connection: AsyncConnection, show: int, beside: int | None) -> RowMapping:
+    """Lock a show's row, and return it; nobody changes the show `beside` it meanwhile, either.
+
+    Everybody who needs two shows takes them in the order of their ids: so none waits in a ring.
+    """
+    await connection.execute(_BOUND_THE_WAIT)
+    query = select(shows).where(shows.c.id == show).with_for_update()
+    if beside is None or show < beside:
+        row = (await connection.execute(query)).mappings().one()
+        await _keep(connection, beside)
+        return row
+    await _keep(connection, beside)
+    return (await connection.execute(query)).mappings().one()
+
+
+async def _keep(connection: AsyncConnection, show: int | None) -> None:
+    """Let nobody change a show, as a reference to its row will do when it is written."""
+    if show is not None:
+        query = select(shows.c.id).where(shows.c.id == show)
+        await connection.execute(query.with_for_update(read=True, key_share=True))
 
 
 async def lock_show(connection: AsyncConnection, show: int) -> LockedShow:

@@ -1,6 +1,6 @@
 """Cancels shows and moves them to another time, with what holders of tickets may choose then."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -8,13 +8,12 @@ from msgspec import Struct
 from sqlalchemy import RowMapping, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.catalog.life import LifeChanged, Stores, Told, act
+from engine.catalog.life import LifeChanged, Stores, Tell, Told, act
 from engine.catalog.shows import ShowFault, ShowFaultsError, faults_of_times
 from engine.catalog.transitions import Action, Refused, ShowState
 from engine.facts.types import FactType, ShowCancelled, ShowRescheduled
 from engine.inventory.commands import Recovering
 from engine.inventory.house import Finish, RulesChanged
-from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Prefix
 from engine.platform.tables import show_changes, shows
 from engine.sales.choices import Choice, affect_orders, latest_change
@@ -56,15 +55,16 @@ async def cancel_show(
         ShowFaultsError: what is offered contradicts itself, or names a show that is not there.
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
-    faults = await _faults_of_offer(stores, reseller, show, offer)
+    faults = _faults_of_offer(offer)
     if Choice.KEEP in offer.offered:
         faults.append(ShowFault("/offered", "there is nothing to keep a ticket for"))
     if Choice.VOUCHER in offer.offered and offer.new_show is None:
         faults.append(ShowFault("/new_show", "name the show that a voucher is for"))
 
-    def tell(_: RowMapping) -> Told:
-        if faults:
-            raise ShowFaultsError(faults)
+    async def tell(connection: AsyncConnection, row: RowMapping) -> Told:
+        contradictions = faults + await _faults_of_new_show(connection, row, offer)
+        if contradictions:
+            raise ShowFaultsError(contradictions)
         new = offer.new_show
         return FactType.SHOW_CANCELLED, ShowCancelled(
             note=offer.note,
@@ -91,7 +91,7 @@ async def reschedule_show(  # noqa: PLR0913, PLR0917 - a request's parts
         ShowFaultsError: as of `cancel_show`, or the new times contradict each other.
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
-    faults = await _faults_of_offer(stores, reseller, show, offer)
+    faults = _faults_of_offer(offer)
     if moved.starts_at <= datetime.now(UTC):
         faults.append(ShowFault("/starts_at", "is past"))
     elif offer.choose_by > moved.starts_at:
@@ -101,11 +101,14 @@ async def reschedule_show(  # noqa: PLR0913, PLR0917 - a request's parts
     if moved.opens_at is not None:
         columns["opens_at"] = moved.opens_at
 
-    def tell(row: RowMapping) -> Told:
+    async def tell(connection: AsyncConnection, row: RowMapping) -> Told:
         opens_at = columns.get("opens_at", row["opens_at"])
-        contradictions = faults_of_times(moved.starts_at, opens_at, moved.closes_at, moved.doors_at)
-        if faults or contradictions:
-            raise ShowFaultsError([*faults, *contradictions])
+        contradictions = faults + await _faults_of_new_show(connection, row, offer)
+        contradictions += faults_of_times(
+            moved.starts_at, opens_at, moved.closes_at, moved.doors_at
+        )
+        if contradictions:
+            raise ShowFaultsError(contradictions)
         return FactType.SHOW_RESCHEDULED, ShowRescheduled(
             starts_at_before=row["starts_at"].astimezone(UTC),
             starts_at=moved.starts_at.astimezone(UTC),
@@ -125,14 +128,14 @@ async def _upset(  # noqa: PLR0913, PLR0917 - the parts of one decision
     action: Action,
     columns: Mapping[str, Any],
     offer: Offer,
-    tell: Callable[[RowMapping], Told],
+    tell: Tell,
     finish: Finish | None,
 ) -> LifeChanged | Refused | Recovering:
     before: list[datetime] = []
 
-    def tell_and_note(row: RowMapping) -> Told:
+    async def tell_and_note(connection: AsyncConnection, row: RowMapping) -> Told:
         before.append(row["starts_at"])
-        return tell(row)
+        return await tell(connection, row)
 
     async def note(connection: AsyncConnection, changed: RulesChanged) -> None:
         last = await latest_change(connection, show)
@@ -159,13 +162,19 @@ async def _upset(  # noqa: PLR0913, PLR0917 - the parts of one decision
             await finish(connection, changed)
 
     return await act(
-        stores, reseller, show, action, columns=columns, tell=tell_and_note, finish=note
+        stores,
+        reseller,
+        show,
+        action,
+        columns=columns,
+        tell=tell_and_note,
+        finish=note,
+        # So of two shows that are each other's new one, only one can be cancelled.
+        beside=None if offer.new_show == show else offer.new_show,
     )
 
 
-async def _faults_of_offer(
-    stores: Stores, reseller: EntityId, show: EntityId, offer: Offer
-) -> list[ShowFault]:
+def _faults_of_offer(offer: Offer) -> list[ShowFault]:
     faults: list[ShowFault] = []
     now = datetime.now(UTC)
     if not offer.offered:
@@ -174,12 +183,19 @@ async def _faults_of_offer(
         faults.append(ShowFault("/default", "must be one of what is offered"))
     if not now < offer.choose_by <= now + CHOOSE_WITHIN_MAX:
         faults.append(ShowFault("/choose_by", "must be in the future, and within a year"))
-    if offer.new_show is not None:
-        async with tenant_transaction(stores.engine, reseller) as connection:
-            query = select(shows.c.state).where(shows.c.id == offer.new_show)
-            state = (await connection.execute(query)).scalar_one_or_none()
-        if state is None or offer.new_show == show:
-            faults.append(ShowFault("/new_show", "you have no other show with this id"))
-        elif state in {ShowState.CANCELLED, ShowState.PAST}:
-            faults.append(ShowFault("/new_show", f"is {state}: a voucher is for a show to come"))
     return faults
+
+
+async def _faults_of_new_show(
+    connection: AsyncConnection, row: RowMapping, offer: Offer
+) -> list[ShowFault]:
+    """List what speaks against the show of vouchers, which is locked."""
+    if offer.new_show is None:
+        return []
+    query = select(shows.c.state).where(shows.c.id == offer.new_show)
+    state = (await connection.execute(query)).scalar_one_or_none()
+    if state is None or offer.new_show == row["id"]:
+        return [ShowFault("/new_show", "you have no other show with this id")]
+    if state in {ShowState.CANCELLED, ShowState.PAST}:
+        return [ShowFault("/new_show", f"is {state}: a voucher is for a show to come")]
+    return []
