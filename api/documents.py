@@ -51,6 +51,7 @@ KeyUse = Literal["required", "honoured", "none"]
 TokenUse = Literal["required", "in_query_too", "none"]
 
 
+@dataclass
 class ScopedOperation(Operation):
     """An operation that says which scope it asks for (None: it is open to everybody), and more.
 
@@ -63,6 +64,9 @@ class ScopedOperation(Operation):
     body_required: ClassVar[bool]
     problems: ClassVar[tuple[ProblemKind, ...]]
     deprecation: ClassVar[Deprecated | None]
+
+    def __post_init__(self) -> None:
+        """Add what Litestar can't see; overridden by `describe`."""
 
 
 def describe(  # noqa: PLR0913 - what a route says of itself
@@ -93,7 +97,6 @@ def describe(  # noqa: PLR0913 - what a route says of itself
     if key != "none":
         kinds += _WITH_KEY
 
-    @dataclass
     class Described(ScopedOperation):
         def __post_init__(self) -> None:
             if other_body is not None:

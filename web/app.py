@@ -2,16 +2,19 @@
 
 from typing import Final
 
-from litestar import Litestar
+from engine.platform.garbage import nothing_collected
 
-from api.app import create_app, in_front
-from api.fastlane.app import FastLane
-from engine.platform.settings import Settings
-from web.engine_room import EngineRoom
-from web.event_page import event_router
-from web.people_router import people_router
-from web.queue_page import ROOM, queue_router
-from web.reference import reference_router
+with nothing_collected():
+    from litestar import Litestar
+
+    from api.app import create_app, in_front
+    from api.fastlane.app import FastLane
+    from engine.platform.settings import Settings
+    from web.engine_room import EngineRoom
+    from web.event_page import event_router
+    from web.people_router import people_router
+    from web.queue_page import ROOM, queue_router
+    from web.reference import reference_router
 
 
 def compose(settings: Settings | None = None) -> Litestar:
@@ -28,4 +31,5 @@ def compose(settings: Settings | None = None) -> Litestar:
     return application
 
 
-app: Final[FastLane] = in_front(compose())
+with nothing_collected():
+    app: Final[FastLane] = in_front(compose())

@@ -7,16 +7,19 @@ import signal
 import sys
 from functools import partial
 
-import uvloop
-from redis.exceptions import RedisError
+from engine.platform.garbage import nothing_collected
 
-from engine.platform.acting import act_as_worker
-from engine.platform.logs import configure_logs
-from engine.platform.settings import Settings, load_settings
-from engine.runtime import open_working
-from workers.jobs import is_alive
-from workers.supervision import keep_running
-from workers.tasks import TASKS
+with nothing_collected():
+    import uvloop
+    from redis.exceptions import RedisError
+
+    from engine.platform.acting import act_as_worker
+    from engine.platform.logs import configure_logs
+    from engine.platform.settings import Settings, load_settings
+    from engine.runtime import open_working
+    from workers.jobs import is_alive
+    from workers.supervision import keep_running
+    from workers.tasks import TASKS
 
 
 async def run_worker(settings: Settings) -> None:

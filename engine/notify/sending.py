@@ -1,41 +1,18 @@
 """Sends one message over HTTP, trusting nothing about who is at the other end.
 
 The status alone decides; of an answer's body only its beginning is read, never unpacked, and for a
-moment only. Redirects are not followed: they would lead where nobody checked.
+moment only. Redirects are not followed: they would lead where nobody checked. How it is done over
+HTTP: `engine.notify.posting`.
 """
 
 import asyncio
-import ssl
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from time import monotonic
-from typing import Final
+from typing import Protocol
 
-import aiohttp
 from msgspec import Struct
 
-from engine.notify.addresses import (
-    AddressRefusedError,
-    CheckedResolver,
-    find_url_fault,
-    open_checked_socket,
-)
-
-RESPONSE_BYTES_MAX: Final = 1024
-
-_CONNECT_TIMEOUT_S: Final = 5.0
-_TOTAL_TIMEOUT_S: Final = 15.0
-_BODY_TIMEOUT_S: Final = 1.0
-# Below the 5 s after which the quickest of servers close: who sends just then is not answered.
-_KEEP_ALIVE_S: Final = 4.0
-_HEADERS: Final = {
-    "Content-Type": "application/json",
-    "User-Agent": "Onsale-Webhooks/1",
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",
-}
+from engine.notify.addresses import find_url_fault
 
 
 class Sent(Struct, frozen=True):
@@ -63,111 +40,52 @@ class Sent(Struct, frozen=True):
         return self.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
-class Sender:
-    """Sends messages; any number at a time, which its callers bound."""
+class Wire(Protocol):
+    """What messages are sent over."""
 
-    def __init__(self, *, private: bool, resolver: CheckedResolver | None = None) -> None:
-        """Take whether loopback may be told too. To be made inside a running event loop."""
-        self._private = private
-        # Doubtful ones have threads for names of their own: theirs may all hang.
-        self._resolvers = [resolver or CheckedResolver(private=private) for _ in range(2)]
-        self._sessions = [_session(one, private=private) for one in self._resolvers]
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, doubtful: bool
+    ) -> Sent:
+        """Send a message to a URL that was checked. Raises nothing of the other side's."""
+        ...
 
     async def close(self) -> None:
         """Close the connections."""
-        for session in self._sessions:
-            await session.close()
-        for resolver in self._resolvers:
-            await resolver.close()
+        ...
+
+
+class Sender:
+    """Sends messages; any number at a time, which its callers bound."""
+
+    def __init__(self, *, private: bool, wire: Wire | None = None) -> None:
+        """Take whether loopback may be told too, and what to send over if not over our own."""
+        self._private = private
+        self._wire = wire
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._wire is not None:
+            await self._wire.close()
 
     async def send(
         self, url: str, headers: Mapping[str, str], body: bytes, *, doubtful: bool = True
     ) -> Sent:
         """Send a message. Whatever the other side does is a value: this raises nothing of it."""
-        began = monotonic()
         fault = find_url_fault(url, private=self._private)
         if fault is not None:
             return Sent(None, 0, f"not sent: the URL {fault}")
-        try:
-            async with asyncio.timeout(_TOTAL_TIMEOUT_S):
-                return await _post(self._sessions[doubtful], url, headers, body, began)
-        except TimeoutError:
-            error = "no answer in time"
-        except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as failed:
-            error = _told(failed)
-        return Sent(None, _ms_since(began), error)
+        wire = self._wire or await self._open()
+        return await wire.post(url, headers, body, doubtful=doubtful)
+
+    async def _open(self) -> Wire:
+        # Beside the event loop, which has sales to serve: it takes a tenth of a second, once.
+        over_http = await asyncio.to_thread(_load)
+        if self._wire is None:  # nobody else came first
+            self._wire = over_http(private=self._private)
+        return self._wire
 
 
-def _session(resolver: CheckedResolver, *, private: bool) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(
-        limit=0,
-        resolver=resolver,
-        use_dns_cache=False,
-        keepalive_timeout=_KEEP_ALIVE_S,
-        socket_factory=partial(open_checked_socket, private=private),
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=_TOTAL_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
-        headers=_HEADERS,
-        # What unpacks to more than it weighs stays packed.
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
-    )
+def _load() -> Callable[..., Wire]:
+    from engine.notify.posting import HttpWire  # noqa: PLC0415 - many processes never send
 
-
-async def _post(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], body: bytes, began: float
-) -> Sent:
-    response = await session.post(url, data=body, headers=headers, allow_redirects=False)
-    try:
-        duration_ms = _ms_since(began)
-        beginning = await _read_beginning(response)
-    finally:
-        # Sent back for the next message only if all of the answer was read.
-        response.close() if not response.content.at_eof() else response.release()
-    return Sent(
-        status=response.status,
-        duration_ms=duration_ms,
-        response=beginning,
-        retry_after=response.headers.get("Retry-After"),
-    )
-
-
-async def _read_beginning(response: aiohttp.ClientResponse) -> str:
-    """Return the beginning of a body, as far as it is there soon; its end is nobody's concern."""
-    found = bytearray()
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            while len(found) < RESPONSE_BYTES_MAX:
-                part = await response.content.read(RESPONSE_BYTES_MAX - len(found))
-                if not part:
-                    break
-                found += part
-    # PostgreSQL's texts hold no NUL.
-    return bytes(found).decode("utf-8", "replace").replace("\0", "\ufffd")
-
-
-_ERRORS: Final[tuple[tuple[type[BaseException], str], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "its name does not resolve"),
-    (aiohttp.ClientConnectorCertificateError, "its certificate is not valid"),
-    (aiohttp.ClientSSLError, "TLS failed"),
-    (ssl.SSLError, "TLS failed"),
-    (aiohttp.ClientConnectorError, "no connection to be had"),
-    (aiohttp.ServerDisconnectedError, "it closed the connection without an answer"),
-    (ConnectionError, "it closed the connection without an answer"),
-)
-
-
-def _told(failed: BaseException) -> str:
-    """Return an error in a few words, without what is private of this side."""
-    causes = [failed, getattr(failed, "os_error", None), failed.__cause__, failed.__context__]
-    if any(isinstance(cause, AddressRefusedError) for cause in causes):
-        return f"not sent: {AddressRefusedError()}"
-    words = (words for kind, words in _ERRORS if isinstance(failed, kind))
-    return next(words, "its answer is not HTTP")
-
-
-def _ms_since(began: float) -> int:
-    return round((monotonic() - began) * 1000)
+    return HttpWire

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
-from email_validator import EmailNotValidError, validate_email
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -83,6 +82,8 @@ def throttle_codes(clock: Callable[[], float] = time.monotonic) -> Throttle:
 
 def read_email(text: str) -> str | None:
     """Return a mail address as it is written, None if it can't be one. Asks no name server."""
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415 - few log in
+
     try:
         return validate_email(text, check_deliverability=False).normalized
     except (EmailNotValidError, UnicodeError):

@@ -1,13 +1,14 @@
 """Asks for the beacon values that draws wait for, one server, seldom enough."""
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-import aiohttp
 import structlog
 
 from engine.platform.ids import entity_hex
-from engine.waitingroom.beacon import BeaconError, BeaconTooEarlyError, fetch_beacon
+from engine.waitingroom.beacon import BeaconError, BeaconTooEarlyError
 from engine.waitingroom.queues import Queue
 from engine.waitingroom.rules import DRAND
 
@@ -36,12 +37,17 @@ class BeaconFinder:
         self._asked_s = {show: at for show, at in self._asked_s.items() if now_s - at < _EVERY_S}
         self._asked_s[queue.show] = now_s
         try:
-            async with aiohttp.ClientSession() as session:
-                return await fetch_beacon(
-                    session, beacon.round, server=self._server, timeout_s=_TIMEOUT_S
-                )
+            # Beside the event loop, where numbers are handed out: a tenth of a second, once.
+            ask = await asyncio.to_thread(_load)
+            return await ask(beacon.round, server=self._server, timeout_s=_TIMEOUT_S)
         except BeaconTooEarlyError:
             return None
         except BeaconError as error:
             _log.warning("beacon not found", show=entity_hex(queue.show), error=str(error))
             return None
+
+
+def _load() -> Callable[..., Awaitable[bytes]]:
+    from engine.waitingroom.beacon_fetching import ask_server  # noqa: PLC0415 - for few draws
+
+    return ask_server

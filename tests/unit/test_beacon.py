@@ -19,10 +19,10 @@ from engine.waitingroom.beacon import (
     BeaconTooEarlyError,
     address_of,
     check_beacon,
-    fetch_beacon,
     published_at,
     round_at,
 )
+from engine.waitingroom.beacon_fetching import fetch_beacon
 
 # Round 1000 of the chain, as every server of it tells.
 SIGNATURE = (

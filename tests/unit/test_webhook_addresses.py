@@ -11,11 +11,11 @@ from aiohttp.abc import ResolveResult
 
 from engine.notify.addresses import (
     AddressRefusedError,
-    CheckedResolver,
     find_url_fault,
     is_allowed,
-    open_checked_socket,
 )
+from engine.notify.posting import HttpWire
+from engine.notify.resolving import CheckedResolver, open_checked_socket
 from engine.notify.sending import Sender
 
 REFUSED = (
@@ -144,7 +144,8 @@ async def test_a_name_that_leads_inside_is_refused() -> None:
 
 async def test_a_name_that_is_bound_anew_leads_nowhere() -> None:
     """It is resolved at each attempt, and nothing is sent where it leads inside."""
-    sender = Sender(private=False, resolver=Rebinding(["127.0.0.1"], ["169.254.169.254"]))
+    resolver = Rebinding(["127.0.0.1"], ["169.254.169.254"])
+    sender = Sender(private=False, wire=HttpWire(private=False, resolver=resolver))
     for _ in range(2):
         sent = await sender.send("https://shop.example.com:8443/", {}, b"{}")
         assert sent.status is None
@@ -169,7 +170,8 @@ async def test_the_socket_itself_is_checked() -> None:
     """Whatever the resolver told."""
     server = socket.create_server(("127.0.0.1", 0))
     port = server.getsockname()[1]
-    sender = Sender(private=False, resolver=Careless(["127.0.0.1"]))
+    wire = HttpWire(private=False, resolver=Careless(["127.0.0.1"]))
+    sender = Sender(private=False, wire=wire)
     sent = await sender.send(f"https://shop.example.com:{port}/", {}, b"{}")
     assert sent.error == "not sent: its address is not on the public Internet"
     server.setblocking(False)  # noqa: FBT003 - the library's

@@ -12,9 +12,6 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell import WriteOnlyCell
-
 from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX, Sheet, SheetError, make_sheet
 
 _UNPACKED_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -32,6 +29,8 @@ def read_xlsx(content: bytes) -> Sheet:
     Raises:
         SheetError: it is none, it has formulas, or it is larger than the bounds.
     """
+    from openpyxl import load_workbook  # noqa: PLC0415 - few processes ever read one
+
     package = _repacked(content)
     try:
         # Formulas are seen as such: what a program computed of them last may be old, or missing.
@@ -49,6 +48,9 @@ def read_xlsx(content: bytes) -> Sheet:
 
 def write_xlsx(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """Return rows as a workbook of one sheet, in which every value is text and no formula."""
+    from openpyxl import Workbook  # noqa: PLC0415 - few processes ever write one
+    from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415
+
     book = Workbook(write_only=True)
     sheet: Any = book.create_sheet(title)
     for row in (columns, *rows):
