@@ -23,6 +23,7 @@ from engine.platform.tables import (
     venues,
 )
 from ops.stack import Stack
+from tests.api.by_hand import change_by_hand
 from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk
 
@@ -59,7 +60,7 @@ class Published(Struct, frozen=True):
         """Change a row, as its owner could."""
         changed = metadata.tables[table]
         statement = update(changed).where(changed.c.id == one).values(**values)
-        asyncio.run(_run(self.settings, [statement]))
+        change_by_hand(self.settings, statement)
 
     def until(self, address: str, status: int) -> httpx.Response:
         """Wait until an address is answered so."""
@@ -68,7 +69,7 @@ class Published(Struct, frozen=True):
     def new_show(self, **values: object) -> str:
         """Give the event another show."""
         desk = self.desk.new_show(duration_min=None)
-        asyncio.run(_run(self.settings, [self.named(desk.id, **values)]))
+        change_by_hand(self.settings, self.named(desk.id, **values))
         return desk.id
 
     def named(self, show: str, **values: object) -> Any:  # noqa: ANN401 -- SQL
@@ -94,16 +95,6 @@ def once(http: httpx.Client, address: str, text: bytes) -> httpx.Response:
         assert time.monotonic() < ends, (text, address, answer.text)
         time.sleep(0.1)
     return answer
-
-
-async def _run(settings: Settings, statements: list[Any]) -> None:
-    engine = create_engine(settings, OWNER_ROLE)
-    try:
-        async with engine.begin() as connection:
-            for statement in statements:
-                await connection.execute(statement)
-    finally:
-        await engine.dispose()
 
 
 async def _reseller_of(settings: Settings, show: int) -> tuple[int, int]:
@@ -134,20 +125,16 @@ def publish(stack: Stack, http: httpx.Client, name: str = "First Light") -> Publ
         for kind in ("venue", "performer", "event", "show")
     }
     made = Published(stack.settings, http, desk, ids.entity(Prefix.RESELLER, reseller), rows, told)
-    asyncio.run(_run(stack.settings, _statements(rows, reseller, manifest, name)))
-    asyncio.run(
-        _run(
-            stack.settings,
-            [
-                made.named(
-                    show.id,
-                    configuration_id=rows["configuration"],
-                    configuration_version=1,
-                    duration_min=120,
-                    doors_at=datetime(2099, 7, 1, 17, tzinfo=UTC),
-                )
-            ],
-        )
+    change_by_hand(
+        stack.settings,
+        *_statements(rows, reseller, manifest, name),
+        made.named(
+            show.id,
+            configuration_id=rows["configuration"],
+            configuration_version=1,
+            duration_min=120,
+            doors_at=datetime(2099, 7, 1, 17, tzinfo=UTC),
+        ),
     )
     for address in made.addresses():
         once(http, address, b"Riethsporthalle")

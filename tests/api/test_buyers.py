@@ -1,14 +1,13 @@
 """A reseller keeps who their buyers are, finds, exports and forgets them over HTTP."""
 
-import asyncio
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy import text
 
-from engine.platform.database import connect_once
 from ops.stack import Stack
+from tests.api.by_hand import change_by_hand
 from tests.api.front_desk import FrontDesk, ShowDesk, problem
 
 _ADA = {"name": "Ada Lovelace", "email": "Ada@Example.org", "phone": "+44 20 1234"}
@@ -124,7 +123,7 @@ def test_an_export_has_all_and_a_forgotten_buyer_has_nothing(
     later = desk.get("/v1/buyers/b-leaver/export").json()
     assert later["contact"] is None
     assert later["asked_to_forget_at"]
-    asyncio.run(end(stack, show))
+    end(stack, show)
     done = desk.http.delete("/v1/buyers/b-leaver").json()
     assert (done["had_contact"], done["orders_changed"], done["orders_left"]) == (False, 1, 0)
     told = desk.get(f"/v1/orders/{order}").json()
@@ -133,14 +132,10 @@ def test_an_export_has_all_and_a_forgotten_buyer_has_nothing(
     assert len(told["tickets"]) == 2
 
 
-async def end(stack: Stack, show: ShowDesk) -> None:
+def end(stack: Stack, show: ShowDesk) -> None:
     """Let a show be over."""
-    async with connect_once(stack.settings.database_url) as connection:
-        await connection.execute(
-            text("UPDATE shows SET starts_at = now() - interval '2 days' WHERE id = :show"),
-            {"show": int(show.id[-16:], 16)},
-        )
-        await connection.commit()
+    over = text("UPDATE shows SET starts_at = now() - interval '2 days' WHERE id = :show")
+    change_by_hand(stack.settings, over.bindparams(show=int(show.id[-16:], 16)))
 
 
 def test_somebody_unknown_is_forgotten_already(desk: FrontDesk) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import text
 
 from engine.platform.database import create_engine
-from engine.platform.settings import AUDITOR_ROLE, OWNER_ROLE
+from engine.platform.settings import AUDITOR_ROLE
 from ops.stack import Stack
+from tests.api.by_hand import change_by_hand
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem
 
 _LATER = "2099-06-01T20:00:00Z"
@@ -55,15 +56,8 @@ def _owed(stack: Stack, order: str) -> list[str]:
 
 def _let_time_pass(stack: Stack, show: ShowDesk) -> None:
     """Put the end of the time to choose into the past."""
-
-    async def write() -> None:
-        engine = create_engine(stack.settings, OWNER_ROLE)
-        async with engine.begin() as connection:
-            query = text("UPDATE show_changes SET choose_by = now() WHERE show_id = :show")
-            await connection.execute(query, {"show": int(show.id[-16:], 16)})
-        await engine.dispose()
-
-    asyncio.run(write())
+    over = text("UPDATE show_changes SET choose_by = now() WHERE show_id = :show")
+    change_by_hand(stack.settings, over.bindparams(show=int(show.id[-16:], 16)))
 
 
 def test_who_can_not_come_then_is_refunded_and_the_seat_is_sold_again(

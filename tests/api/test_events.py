@@ -1,6 +1,5 @@
 """Events over HTTP: kept by whose they are, looked at by everybody once they are public."""
 
-import asyncio
 import time
 from typing import Any
 
@@ -8,10 +7,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from engine.platform.database import create_engine
 from engine.platform.ids import Ids, Prefix
-from engine.platform.settings import OWNER_ROLE, Settings
+from engine.platform.settings import Settings
 from ops.stack import Stack
+from tests.api.by_hand import change_by_hand
 from tests.api.front_desk import FrontDesk, Json
 
 _LISTED_WITHIN_S = 10
@@ -216,7 +215,7 @@ def test_an_event_tells_its_shows(desk: FrontDesk, stack: Stack) -> None:
         desk.new_show(name=name, starts_at=f"2099-0{month}-01T20:00:00Z").id
         for name, month in (("Later", 5), ("Soon", 3), ("Hidden", 4))
     )
-    asyncio.run(_promote(stack.settings, event, [later, soon, hidden], hidden=hidden))
+    _promote(stack.settings, event, [later, soon, hidden], hidden=hidden)
     path = f"/v1/events/{event}/shows"
     deadline = time.monotonic() + _LISTED_WITHIN_S
     while len(shows := desk.get(path).json()["shows"]) < 3:
@@ -243,7 +242,7 @@ def test_an_event_is_not_archived_while_its_shows_sell(desk: FrontDesk, stack: S
     event, performer = new_event(desk), new_performer(desk)
     desk.http.patch(f"/v1/events/{event}", json={"performers": [performer]})
     show = desk.new_show(name="Soon").id
-    asyncio.run(_promote(stack.settings, event, [show]))
+    _promote(stack.settings, event, [show])
     for path in (f"/v1/events/{event}", f"/v1/performers/{performer}"):
         refused = desk.http.post(f"{path}/archive")
         assert refused.status_code == 409
@@ -267,23 +266,20 @@ def test_a_list_has_ones_own_events(desk: FrontDesk, rival: FrontDesk) -> None:
     assert theirs not in desk.get("/v1/events/mine?limit=200").text
 
 
-async def _promote(
+def _promote(
     settings: Settings, event: str, shows: list[str], *, hidden: str | None = None
 ) -> None:
     """Have shows be an event's, and one of them hidden."""
     ids = Ids(settings.region, bytes(16))
-    owner = create_engine(settings, OWNER_ROLE)
-    try:
-        async with owner.begin() as connection:
-            for show in shows:
-                values = {
-                    "show": ids.parse_entity(Prefix.SHOW, show),
-                    "event": ids.parse_entity(Prefix.EVENT, event),
-                    "visibility": "hidden" if show == hidden else "public",
-                }
-                await connection.execute(_NAME_EVENT, values)
-    finally:
-        await owner.dispose()
+    of_event = [
+        _NAME_EVENT.bindparams(
+            show=ids.parse_entity(Prefix.SHOW, show),
+            event=ids.parse_entity(Prefix.EVENT, event),
+            visibility="hidden" if show == hidden else "public",
+        )
+        for show in shows
+    ]
+    change_by_hand(settings, *of_event)
 
 
 _NAME_EVENT = text("UPDATE shows SET event_id = :event, visibility = :visibility WHERE id = :show")

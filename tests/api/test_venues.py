@@ -1,6 +1,5 @@
 """Venues and their configurations over HTTP: keep them, compare versions, see what conflicts."""
 
-import asyncio
 import secrets
 from typing import Any
 
@@ -8,9 +7,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from engine.platform.database import create_engine
-from engine.platform.settings import OWNER_ROLE
 from ops.stack import Stack
+from tests.api.by_hand import change_by_hand
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, small_plan
 
 _TABLE = (
@@ -66,17 +64,8 @@ def _show(stack: Stack, desk: FrontDesk, configured: str, **changes: Any) -> Sho
 
 def _set(stack: Stack, show: ShowDesk, columns: str, **values: object) -> None:
     """Change a show's row, as no call does."""
-
-    async def change() -> None:
-        owner = create_engine(stack.settings, OWNER_ROLE)
-        statement = text(f"UPDATE shows SET {columns} WHERE id = :show")  # noqa: S608 - ours
-        try:
-            async with owner.begin() as connection:
-                await connection.execute(statement, {**values, "show": _number(show.id)})
-        finally:
-            await owner.dispose()
-
-    asyncio.run(change())
+    statement = text(f"UPDATE shows SET {columns} WHERE id = :show")  # noqa: S608 - ours
+    change_by_hand(stack.settings, statement.bindparams(**values, show=_number(show.id)))
 
 
 def _number(text_with_id: str) -> int:
