@@ -24,7 +24,7 @@ from web.event_view import view_event
 from web.rendering import message, see_other, written
 
 _FRESH_S: Final = 30
-_STALE_S: Final = 300
+_STALE_S: Final = 30
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' https:; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'none'"

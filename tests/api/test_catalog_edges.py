@@ -2,11 +2,17 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
+import httpx
 import pytest
 
+from engine.catalog.finder import PAGES
+from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, problem, small_plan
+from tests.api.published import publish
 
+_TOLD_AT_MOST_S = 5
 _LATER = "2099-04-01T10:00:00Z"
 
 
@@ -80,3 +86,20 @@ def test_a_sale_that_has_begun_keeps_when_it_did(desk: FrontDesk) -> None:
     assert desk.get(show.path).json()["opens_at"] == began
     later = desk.new_show(state="announced", opens_at=_LATER)
     assert not desk.post(f"{later.path}/open", {}).json()["selling"]
+
+
+def test_who_asks_first_for_a_page_that_was_hidden_long_enough_ago_is_not_told_it(
+    stack: Stack,
+) -> None:
+    """What a process keeps is told for some seconds, also if nobody asked in between."""
+    with httpx.Client(base_url=stack.base_url, timeout=20) as http:
+        published = publish(stack, http, "Hidden Light")
+        with closing(published.desk.http):
+            page = f"/v1/events/{published.ids['event']}"
+            assert published.until(page, 200)
+            until = time.monotonic() + _TOLD_AT_MOST_S
+            published.change("events", published.rows["event"], visibility="hidden")
+            published.until(f"{page}/schema.json", 404)
+            time.sleep(max(0.0, until - time.monotonic()))
+            assert http.get(page).status_code == 404
+    assert PAGES.stale_s <= _TOLD_AT_MOST_S
