@@ -3,12 +3,9 @@
 Whoever sends one is told the same: what is hidden stays so here.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -22,6 +19,7 @@ from api.kept_answers import ForAll, answer_for_all
 from api.outcomes import show_not_found
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_query
+from api.written_once import FOR_ALL
 from engine.catalog.events import EventType
 from engine.catalog.finder import TooBusyError
 from engine.catalog.interchange import calendars, feeds, schema_org
@@ -34,7 +32,6 @@ from engine.catalog.pages import EventPage
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, IdError, Prefix
 
-_CALENDARS_KEPT_MAX: Final = 128
 _OF_SHOW: Final = describe(scope=None, problems=(ProblemKind.SHOW_NOT_FOUND,))
 _OF_EVENT: Final = describe(scope=None, problems=(ProblemKind.EVENT_NOT_FOUND,))
 _OF_PERFORMER: Final = describe(scope=None, problems=(ProblemKind.PERFORMER_NOT_FOUND,))
@@ -55,10 +52,6 @@ Country = Annotated[
 ]
 Reseller = Annotated[str | None, QueryParameter(max_length=64, description="Who sells: their id.")]
 Type = Annotated[EventType | None, QueryParameter(description="Of the event.")]
-
-# By what a calendar is made of, its bytes: it takes a while, and few things change in an hour.
-_calendars: OrderedDict[bytes, bytes] = OrderedDict()
-_being_written: dict[bytes, asyncio.Task[bytes]] = {}
 
 
 @get(
@@ -133,10 +126,15 @@ async def event_schema(request: ApiRequest, event: FromPath[str]) -> Response[di
     check_query(request)
     subject = await _subject(request, Prefix.EVENT, "event", event)
     assert isinstance(subject.page, EventPage)  # noqa: S101 - as asked for
-    now = datetime.now(UTC)
-    node = describe_event(subject.page, subject.shown, _site(request), now)
+    page, shown, site = subject.page, subject.shown, _site(request)
+    # What is on sale, and over, is so by the second.
+    now = datetime.now(UTC).replace(microsecond=0)
+    content = await FOR_ALL.get(
+        ("schema", page, shown, now),
+        lambda: msgspec.json.encode(describe_event(page, shown, site, now)),
+    )
     answer = ForAll(
-        content=msgspec.json.encode(node),
+        content=content,
         media_type=schema_org.MEDIA_TYPE,
         fresh_s=60,
         stale_s=300,
@@ -241,12 +239,8 @@ async def _calendar(
 ) -> Response[str]:
     # What sells is not in a calendar.
     lasting = [msgspec.structs.replace(show, **_SOLD) for show in shown]
-    key = blake2b(msgspec.msgpack.encode((told, lasting)), digest_size=16).digest()
-    content = _calendars.get(key)
-    if content is None:
-        content = await written_once(key, lambda: write_calendar(told, lasting, _site(request)))
-    else:
-        _calendars.move_to_end(key)
+    site = _site(request)
+    content = await FOR_ALL.get((told, lasting), lambda: write_calendar(told, lasting, site))
     answer = ForAll(
         content=content,
         media_type=calendars.MEDIA_TYPE,
@@ -256,27 +250,6 @@ async def _calendar(
         headers=(("Content-Disposition", f'inline; filename="{told.id}.ics"'),),
     )
     return answer_for_all(request, answer)
-
-
-async def written_once(key: bytes, write: Callable[[], bytes]) -> bytes:
-    """Write a calendar, once for all who ask meanwhile."""
-    task = _being_written.get(key)
-    if task is None:
-        task = _being_written[key] = asyncio.create_task(_write(key, write))
-    # Whoever asked first may go away: the others still want it.
-    return await asyncio.shield(task)
-
-
-async def _write(key: bytes, write: Callable[[], bytes]) -> bytes:
-    try:
-        # Up to a tenth of a second: beside the event loop, which has holds to serve.
-        content = await asyncio.to_thread(write)
-    finally:
-        del _being_written[key]
-    _calendars[key] = content
-    while len(_calendars) > _CALENDARS_KEPT_MAX:
-        _calendars.popitem(last=False)
-    return content
 
 
 _SOLD: Final[dict[str, Any]] = {"available": None, "price_min": None, "price_max": None}
@@ -300,7 +273,7 @@ async def _feed(
         description=_ON_SALES_WORDS,
     )
     answer = ForAll(
-        content=write(told, shown, site),
+        content=await FOR_ALL.get((media_type, told, shown), lambda: write(told, shown, site)),
         media_type=media_type,
         fresh_s=60,
         stale_s=600,

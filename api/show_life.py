@@ -5,7 +5,7 @@ import time
 from typing import Annotated, Final
 
 from litestar import Response, Router, post
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
@@ -29,6 +29,10 @@ from engine.runtime import Serving
 
 _ARCHIVED_WITHIN_S: Final = 8
 _PAUSE_S: Final = 0.2
+
+OpensNow = Annotated[
+    bool, QueryParameter(description="If `opens_at` is to come, it becomes this moment.")
+]
 
 
 class LifeAnswer(Struct, frozen=True):
@@ -71,12 +75,16 @@ async def announce(request: ApiRequest, show: FromPath[str]) -> Response[LifeAns
     status_code=HTTP_200_OK,
     operation_class=_described(),
 )
-async def open_sale(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
+async def open_sale(
+    request: ApiRequest,
+    show: FromPath[str],
+    now: OpensNow = False,  # noqa: FBT002 - a query parameter
+) -> Response[LifeAnswer]:
     """Put a show on sale, for the first time or again: it sells from `opens_at` to `closes_at`.
 
     One that was archived is brought back from the ledger first.
     """
-    return await _take(request, show, Action.OPEN)
+    return await _take(request, show, Action.OPEN, "now", opens_now=now)
 
 
 @post(
@@ -152,8 +160,10 @@ async def _is_archived(runtime: Serving, show: Show) -> bool:
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _take(request: ApiRequest, show: str, action: Action) -> Response[LifeAnswer]:
-    check_query(request)
+async def _take(
+    request: ApiRequest, show: str, action: Action, *parameters: str, opens_now: bool = False
+) -> Response[LifeAnswer]:
+    check_query(request, *parameters)
     found = await find_show(request, show)
     runtime = runtime_of(request)
 
@@ -162,10 +172,18 @@ async def _take(request: ApiRequest, show: str, action: Action) -> Response[Life
             await keeper.keep(transaction, HTTP_200_OK, tell_life(runtime, life_of(changed)))
 
         with store_failures():
-            outcome = await act(stores_of(runtime), request.user, found.id, action, finish=keep)
+            outcome = await act(
+                stores_of(runtime),
+                request.user,
+                found.id,
+                action,
+                opens_now=opens_now,
+                finish=keep,
+            )
         return HTTP_200_OK, tell_life(runtime, changed_or_problem(outcome))
 
-    answered = await answer_once(request, f"{action} {found.id:016x}", 0, do)
+    scope = f"{action} {found.id:016x}"
+    answered = await answer_once(request, scope, int(opens_now), do)
     await is_opened(runtime, found)
     return written_json(LifeAnswer, answered.body, status_code=answered.status)
 

@@ -13,6 +13,7 @@ from api.context import runtime_of
 from api.kept_answers import ForAll, answer_for_all
 from api.problems import ProblemError
 from api.regions import misdirected
+from api.written_once import FOR_ALL
 from engine.catalog.finder import TooBusyError
 from engine.catalog.interchange.reading import PublicReads
 from engine.catalog.pages import EventPage
@@ -23,7 +24,7 @@ from web.event_view import view_event
 from web.rendering import message, see_other, written
 
 _FRESH_S: Final = 30
-_STALE_S: Final = 300
+_STALE_S: Final = 30
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; img-src 'self' https:; base-uri 'none'; "
     "frame-ancestors 'none'; form-action 'none'"
@@ -55,10 +56,15 @@ async def look(request: PageRequest, event: FromPath[str]) -> Page:
         subject = await reads.subject("event", named)
     if subject is None or not isinstance(subject.page, EventPage):
         return _no_event()
-    site = runtime.settings.site_address()
-    view = view_event(subject.page, subject.shown, site, datetime.now(UTC))
+    page, shown, site = subject.page, subject.shown, runtime.settings.site_address()
+    # What is on sale, and over, is so by the second.
+    now = datetime.now(UTC).replace(microsecond=0)
+    content = await FOR_ALL.get(
+        ("page", page, shown, now),
+        lambda: written("event.html", event=view_event(page, shown, site, now)),
+    )
     answer = ForAll(
-        content=written("event.html", event=view),
+        content=content,
         media_type="text/html",
         fresh_s=_FRESH_S,
         stale_s=_STALE_S,

@@ -12,7 +12,7 @@ from engine.inventory.shows import ShowBook
 from engine.inventory.tending import tended_shows
 from engine.platform.ids import Ids
 from engine.runtime import Working
-from engine.sales.milestones import SoldOutWatch, tell_on_sale
+from engine.sales.milestones import ON_SALE_AT_ONCE, SoldOutWatch, tell_on_sale
 
 _PAUSE_S: Final = 1.0
 _KEPT_DAYS: Final = 30
@@ -38,10 +38,22 @@ async def run_milestones(working: Working) -> None:
 
     A store that fails ends it; whoever started it starts it again.
     """
+    # To count places takes a while where many shows sell: no beginning waits for that.
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_tell_beginnings(working))
+        group.create_task(_tell_sold_out(working))
+
+
+async def _tell_beginnings(working: Working) -> None:
     ids = _ids(working)
-    watch = SoldOutWatch(working.recorder_engine, ShowBook(), ids)
     while True:
-        await tell_on_sale(working.recorder_engine, ids)
+        if await tell_on_sale(working.recorder_engine, ids) < ON_SALE_AT_ONCE:
+            await asyncio.sleep(_PAUSE_S)
+
+
+async def _tell_sold_out(working: Working) -> None:
+    watch = SoldOutWatch(working.recorder_engine, ShowBook(), _ids(working))
+    while True:
         await watch.tell()
         await asyncio.sleep(_PAUSE_S)
 

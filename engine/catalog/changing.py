@@ -109,7 +109,7 @@ async def _check(
     if "starts_at" in changed and after["starts_at"] <= now:
         faults.append(ShowFault("/starts_at", "is past"))
     if "opens_at" in changed and after["state"] == ShowState.ANNOUNCED and after["opens_at"] <= now:
-        reason = "is past: to sell an announced show at once, open it first"
+        reason = "is past: to sell an announced show at once, open it with `now=true`"
         faults.append(ShowFault("/opens_at", reason))
     event = changed.get("event_id")
     if event is not None and not await event_exists(connection, event):

@@ -46,7 +46,7 @@ _PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
-PAGES: Final = Keeping(fresh_s=2.0, stale_s=30.0)
+PAGES: Final = Keeping(fresh_s=2.0, stale_s=5.0)
 # Minor units: where bands of prices begin.
 BANDS: Final = (0, 2_500, 5_000, 10_000, 20_000, 50_000)
 _CANCELED: Final = "57014"

@@ -86,6 +86,7 @@ async def act(  # noqa: PLR0913 - a request's parts
     action: Action,
     *,
     columns: Mapping[str, Any] | None = None,
+    opens_now: bool = False,
     still: Callable[[RowMapping], bool] | None = None,
     tell: Tell | None = None,
     finish: Finish | None = None,
@@ -93,9 +94,10 @@ async def act(  # noqa: PLR0913 - a request's parts
 ) -> LifeChanged | Refused | Recovering:
     """Take a show of the reseller's to where an action leads.
 
-    With it the row gets these `columns`; `tell` says what its fact is, unless the action's own.
-    `still` says, of the locked row, whether what it is done for holds. The show `beside` it, if one
-    is named, is locked, too, so that `tell` may rest on it.
+    With it the row gets these `columns`, and by `opens_now` an `opens_at` that is not to come.
+    `tell` says what its fact is, unless the action's own. `still` says, of the locked row, whether
+    what it is done for holds. The show `beside` it, if one is named, is locked, too, so that `tell`
+    may rest on it.
 
     Raises:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
@@ -107,10 +109,11 @@ async def act(  # noqa: PLR0913 - a request's parts
             now = ShowState(row["state"])
             reason = "what it was asked for holds no longer"
             raise RefusedError(Refused(now, action, reason, allowed_in(now)))
-        told = _own_fact(action, row) if tell is None else await tell(connection, row)
+        amended = _opened_now(row) if opens_now else {}
+        told = _own_fact(action, row, amended) if tell is None else await tell(connection, row)
         if told is not None:
             await tell_of(connection, stores.ids, row, told)
-        entered = {"state": state, **_entry(stores, row, action), **(columns or {})}
+        entered = {"state": state, **_entry(stores, row, action), **(columns or {}), **amended}
         return RulesChange(entered, is_less=state is not ShowState.ON_SALE)
 
     try:
@@ -155,18 +158,23 @@ async def tell_of(connection: AsyncConnection, ids: Ids, row: RowMapping, told: 
     await add_facts(connection, row["reseller_id"], [new])
 
 
-def _own_fact(action: Action, row: RowMapping) -> Told | None:
+def _opened_now(row: RowMapping) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {"opens_at": now} if row["opens_at"] > now else {}
+
+
+def _own_fact(action: Action, row: RowMapping, amended: Mapping[str, Any]) -> Told | None:
     """Return what is told of an action that says nothing of its own."""
     if action in {Action.OPEN, Action.RESUME}:
-        return _sold_from_now_on(row["state"])
+        return _sold_from_now_on(row["state"], amended)
     make = _OWN_FACTS.get(action)
     return None if make is None else make(row)
 
 
-def _sold_from_now_on(before: str) -> Told:
+def _sold_from_now_on(before: str, amended: Mapping[str, Any]) -> Told:
     if before in {ShowState.DRAFT, ShowState.ANNOUNCED}:
         # That its sale begins is told when it does.
-        return FactType.SHOW_CHANGED, ShowChanged(changed=("state",))
+        return FactType.SHOW_CHANGED, ShowChanged(changed=(*amended, "state"))
     after = cast("Literal['paused', 'off_sale', 'rescheduled']", before)
     return FactType.SHOW_RESUMED, ShowResumed(after=after)
 

@@ -19,11 +19,13 @@ from engine.inventory.ledgered import read_standing
 from engine.inventory.shows import ShowBook
 from engine.platform.ids import Ids, Prefix
 
-_AT_ONCE: Final = 500
+ON_SALE_AT_ONCE: Final = 500
+"""How many beginnings are told in one look."""
 
+# A reference to a show's row waits for whoever has it locked: that show is for the next look.
 _BEGIN: Final = text(
     "INSERT INTO told_shows (show_id, reseller_id) SELECT id, reseller_id FROM shows"
-    " WHERE id = ANY(CAST(:shows AS BIGINT[])) ON CONFLICT DO NOTHING"
+    " WHERE id = ANY(CAST(:shows AS BIGINT[])) FOR KEY SHARE SKIP LOCKED ON CONFLICT DO NOTHING"
 )
 _LOCK: Final = text(
     "SELECT show_id, told_shows.reseller_id, on_sale, sold_out FROM told_shows"
@@ -62,7 +64,7 @@ async def tell_on_sale(engine: AsyncEngine, ids: Ids) -> int:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
     async with engine.connect() as connection:
-        rows = (await connection.execute(_OPENED, {"most": _AT_ONCE})).all()
+        rows = (await connection.execute(_OPENED, {"most": ON_SALE_AT_ONCE})).all()
     opened: dict[int, datetime] = {row.id: row.opens_at for row in rows}
     if not opened:
         return 0
