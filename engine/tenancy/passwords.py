@@ -128,7 +128,7 @@ class Passwords:
         return await self._in_turn(lambda: self._verify(hashed, password))
 
     def _verify(self, hashed: str | None, password: str) -> Verified:
-        # With the first password of all, whoever's it is: that it took longer tells nobody anything.
+        # With the first password of all, whoever's: that it takes longer tells nobody anything.
         self._nobodys = self._nobodys or self._hasher.hash(secrets.token_urlsafe())
         try:
             self._hasher.verify(hashed or self._nobodys, _bytes(password))
