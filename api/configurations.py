@@ -3,10 +3,9 @@
 from datetime import date
 from typing import Final
 
-import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.status_codes import HTTP_200_OK
 from msgspec import UNSET
 
 from api import configuration_versions
@@ -19,12 +18,11 @@ from api.configuration_answers import (
 from api.configuration_inputs import ConfigurationBody, ConfigurationChangeBody, CopyBody
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
+from api.making import Remember, make_once
 from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import ProblemKind
 from api.reading import check_query, optional_key, read_body
-from api.repeating import Keeper, answer_once
 from api.venue_outcomes import Refused, parse_configuration, parse_venue, refusal_of
-from api.written import written_json
 from engine.catalog.configurations import (
     Configuration,
     ConfigurationChanges,
@@ -37,7 +35,6 @@ from engine.catalog.configurations import (
 from engine.catalog.venues import UnknownVenue
 from engine.platform.errors import store_failures
 from engine.platform.ids import Prefix
-from engine.tenancy.idempotency import Answered
 from engine.tenancy.principals import Scope
 
 _UNKNOWN: Final = (ProblemKind.CONFIGURATION_NOT_FOUND,)
@@ -66,16 +63,24 @@ async def make(request: ApiRequest, venue: FromPath[str]) -> Response[Configurat
     def tell(made: Configuration) -> ConfigurationAnswer:
         return tell_configuration(made, runtime.ids)
 
-    async def act(keeper: Keeper) -> tuple[int, ConfigurationAnswer]:
-        remember = keeper.remember(HTTP_201_CREATED, tell)
-        with store_failures():
-            made = await create_configuration(
+    async def create(remember: Remember[Configuration]) -> Configuration:
+        return _made(
+            request,
+            await create_configuration(
                 runtime.app_engine, request.user, named, body.new(), remember
-            )
-        return HTTP_201_CREATED, _tell(request, made)
+            ),
+        )
 
     scope = f"configurations {named:016x}"
-    return _made(await answer_once(request, scope, body.fingerprint(), act))
+    return await make_once(
+        request,
+        scope,
+        body.fingerprint(),
+        create,
+        tell=tell,
+        answer=ConfigurationAnswer,
+        address=_address,
+    )
 
 
 @get(
@@ -194,10 +199,10 @@ async def copy(request: ApiRequest, configuration: FromPath[str]) -> Response[Co
     def tell(made: Configuration) -> ConfigurationAnswer:
         return tell_configuration(made, runtime.ids)
 
-    async def act(keeper: Keeper) -> tuple[int, ConfigurationAnswer]:
-        remember = keeper.remember(HTTP_201_CREATED, tell)
-        with store_failures():
-            made = await copy_configuration(
+    async def create(remember: Remember[Configuration]) -> Configuration:
+        return _made(
+            request,
+            await copy_configuration(
                 runtime.app_engine,
                 runtime.ids,
                 request.user,
@@ -206,11 +211,19 @@ async def copy(request: ApiRequest, configuration: FromPath[str]) -> Response[Co
                 version=body.version or None,
                 valid_from=first,
                 remember=remember,
-            )
-        return HTTP_201_CREATED, _tell(request, made)
+            ),
+        )
 
     scope = f"copies {named:016x}"
-    return _made(await answer_once(request, scope, body.fingerprint(), act))
+    return await make_once(
+        request,
+        scope,
+        body.fingerprint(),
+        create,
+        tell=tell,
+        answer=ConfigurationAnswer,
+        address=_address,
+    )
 
 
 async def _archive(
@@ -229,21 +242,19 @@ async def _archive(
     return _tell(request, changed)
 
 
-def _made(answered: Answered) -> Response[ConfigurationAnswer]:
-    made = msgspec.json.decode(answered.body, type=ConfigurationAnswer)
-    return written_json(
-        ConfigurationAnswer,
-        answered.body,
-        status_code=answered.status,
-        headers={"Location": f"/v1/configurations/{made.configuration}"},
-    )
+def _address(made: ConfigurationAnswer) -> str:
+    return f"/v1/configurations/{made.configuration}"
 
 
 def _tell(request: ApiRequest, found: Configuration | Refused) -> ConfigurationAnswer:
-    ids = runtime_of(request).ids
+    return tell_configuration(_made(request, found), runtime_of(request).ids)
+
+
+def _made(request: ApiRequest, found: Configuration | Refused) -> Configuration:
+    """Return what was found or made. Raises the problem of what was refused."""
     if isinstance(found, Configuration):
-        return tell_configuration(found, ids)
-    raise refusal_of(found, ids)
+        return found
+    raise refusal_of(found, runtime_of(request).ids)
 
 
 of_venue = Router(path="/v1/venues", tags=["venues"], route_handlers=[make, list_of_venue])

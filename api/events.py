@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.status_codes import HTTP_200_OK
 
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
 from api.context import ApiRequest, is_anonymous, runtime_of
@@ -21,13 +21,12 @@ from api.event_outcomes import (
     still_selling,
 )
 from api.interchange import tell_available
+from api.making import Remember, make_once
 from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemKind, invalid
 from api.public_pages import kept_for_all, tell_public_page, tell_to_all
 from api.reading import check_query, optional_key, read_body
-from api.repeating import Keeper, answer_once
 from api.search_answers import tell_found_show
-from api.written import written_json
 from engine.catalog.events import (
     Event,
     NotPerformers,
@@ -77,22 +76,21 @@ async def make(request: ApiRequest) -> Response[EventAnswer]:
     def tell(made: Event) -> EventAnswer:
         return tell_event(made, runtime.ids)
 
-    async def act(keeper: Keeper) -> tuple[int, EventAnswer]:
+    async def create(remember: Remember[Event]) -> Event:
         new = body.new(performers)
-        remember = keeper.remember(HTTP_201_CREATED, tell)
-        with store_failures():
-            made = await create_event(runtime.app_engine, request.user, new, remember)
+        made = await create_event(runtime.app_engine, request.user, new, remember)
         if isinstance(made, NotPerformers):
             raise invalid(*performer_faults(performers, made.named))
-        return HTTP_201_CREATED, tell(made)
+        return made
 
-    answered = await answer_once(request, "events", body.fingerprint(), act)
-    made = msgspec.json.decode(answered.body, type=EventAnswer)
-    return written_json(
-        EventAnswer,
-        answered.body,
-        status_code=answered.status,
-        headers={"Location": f"/v1/events/{made.event}"},
+    return await make_once(
+        request,
+        "events",
+        body.fingerprint(),
+        create,
+        tell=tell,
+        answer=EventAnswer,
+        address=_address,
     )
 
 
@@ -236,11 +234,8 @@ async def archive(request: ApiRequest, event: FromPath[str]) -> EventAnswer:
     """
     check_query(request)
     named = parse_event(request, event)
-    runtime = runtime_of(request)
     with store_failures():
-        archived = await archive_event(runtime.app_engine, request.user, named)
-    if isinstance(archived, StillSelling):
-        raise still_selling(runtime.ids, archived)
+        archived = await archive_event(runtime_of(request).app_engine, request.user, named)
     return _tell(request, archived)
 
 
@@ -259,10 +254,19 @@ async def restore(request: ApiRequest, event: FromPath[str]) -> EventAnswer:
     return _tell(request, restored)
 
 
-def _tell(request: ApiRequest, found: Event | UnknownEvent) -> EventAnswer:
-    if isinstance(found, UnknownEvent):
-        raise no_event()
-    return tell_event(found, runtime_of(request).ids)
+def _address(made: EventAnswer) -> str:
+    return f"/v1/events/{made.event}"
+
+
+def _tell(request: ApiRequest, found: Event | UnknownEvent | StillSelling) -> EventAnswer:
+    ids = runtime_of(request).ids
+    match found:
+        case Event():
+            return tell_event(found, ids)
+        case UnknownEvent():
+            raise no_event()
+        case StillSelling():
+            raise still_selling(ids, found)
 
 
 async def _billed(

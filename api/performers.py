@@ -2,10 +2,9 @@
 
 from typing import Final
 
-import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromPath
-from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.status_codes import HTTP_200_OK
 
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
 from api.context import ApiRequest, is_anonymous, runtime_of
@@ -17,12 +16,11 @@ from api.event_answers import (
 )
 from api.event_inputs import PerformerBody, PerformerChangeBody
 from api.event_outcomes import no_performer, parse_performer, still_selling
+from api.making import Remember, make_once
 from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import ProblemKind
 from api.public_pages import tell_public_page
 from api.reading import check_query, optional_key, read_body
-from api.repeating import Keeper, answer_once
-from api.written import written_json
 from engine.catalog.performers import (
     Performer,
     UnknownPerformer,
@@ -62,19 +60,17 @@ async def make(request: ApiRequest) -> Response[PerformerAnswer]:
     def tell(made: Performer) -> PerformerAnswer:
         return tell_performer(made, runtime.ids)
 
-    async def act(keeper: Keeper) -> tuple[int, PerformerAnswer]:
-        remember = keeper.remember(HTTP_201_CREATED, tell)
-        with store_failures():
-            made = await create_performer(runtime.app_engine, request.user, body.new(), remember)
-        return HTTP_201_CREATED, tell(made)
+    async def create(remember: Remember[Performer]) -> Performer:
+        return await create_performer(runtime.app_engine, request.user, body.new(), remember)
 
-    answered = await answer_once(request, "performers", body.fingerprint(), act)
-    made = msgspec.json.decode(answered.body, type=PerformerAnswer)
-    return written_json(
-        PerformerAnswer,
-        answered.body,
-        status_code=answered.status,
-        headers={"Location": f"/v1/performers/{made.performer}"},
+    return await make_once(
+        request,
+        "performers",
+        body.fingerprint(),
+        create,
+        tell=tell,
+        answer=PerformerAnswer,
+        address=_address,
     )
 
 
@@ -156,11 +152,8 @@ async def archive(request: ApiRequest, performer: FromPath[str]) -> PerformerAns
     """
     check_query(request)
     named = parse_performer(request, performer)
-    runtime = runtime_of(request)
     with store_failures():
-        archived = await archive_performer(runtime.app_engine, request.user, named)
-    if isinstance(archived, StillSelling):
-        raise still_selling(runtime.ids, archived)
+        archived = await archive_performer(runtime_of(request).app_engine, request.user, named)
     return _tell(request, archived)
 
 
@@ -179,10 +172,21 @@ async def restore(request: ApiRequest, performer: FromPath[str]) -> PerformerAns
     return _tell(request, restored)
 
 
-def _tell(request: ApiRequest, found: Performer | UnknownPerformer) -> PerformerAnswer:
-    if isinstance(found, UnknownPerformer):
-        raise no_performer()
-    return tell_performer(found, runtime_of(request).ids)
+def _address(made: PerformerAnswer) -> str:
+    return f"/v1/performers/{made.performer}"
+
+
+def _tell(
+    request: ApiRequest, found: Performer | UnknownPerformer | StillSelling
+) -> PerformerAnswer:
+    ids = runtime_of(request).ids
+    match found:
+        case Performer():
+            return tell_performer(found, ids)
+        case UnknownPerformer():
+            raise no_performer()
+        case StillSelling():
+            raise still_selling(ids, found)
 
 
 router = Router(

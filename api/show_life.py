@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from typing import Annotated, Final
 
 from litestar import Response, Router, post
@@ -10,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 from msgspec import Meta, Struct
 
 from api.context import ApiRequest, find_show, runtime_of, stores_of
-from api.documents import ScopedOperation, describe
+from api.documents import describe
 from api.life_outcomes import changed_or_problem
 from api.opening import is_opened
 from api.problems import ProblemKind
@@ -45,8 +46,10 @@ class LifeAnswer(Struct, frozen=True):
     allowed: Annotated[list[str], Meta(examples=[["resume", "close", "cancel"]])]
 
 
-def _described() -> type[ScopedOperation]:
-    return describe(
+_step: Final = partial(
+    post,
+    status_code=HTTP_200_OK,
+    operation_class=describe(
         scope=SCOPE,
         key="honoured",
         problems=(
@@ -55,26 +58,17 @@ def _described() -> type[ScopedOperation]:
             ProblemKind.REQUEST_UNDER_WAY,
             ProblemKind.KEY_REUSED,
         ),
-    )
-
-
-@post(
-    "/{show:str}/announce",
-    summary="Announce a show",
-    status_code=HTTP_200_OK,
-    operation_class=_described(),
+    ),
 )
+
+
+@_step("/{show:str}/announce", summary="Announce a show")
 async def announce(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
     """Make a draft known. It is not sold until it is opened; places can be withheld from now on."""
     return await _take(request, show, Action.ANNOUNCE)
 
 
-@post(
-    "/{show:str}/open",
-    summary="Open a show's sale",
-    status_code=HTTP_200_OK,
-    operation_class=_described(),
-)
+@_step("/{show:str}/open", summary="Open a show's sale")
 async def open_sale(
     request: ApiRequest,
     show: FromPath[str],
@@ -87,45 +81,25 @@ async def open_sale(
     return await _take(request, show, Action.OPEN, "now", opens_now=now)
 
 
-@post(
-    "/{show:str}/pause",
-    summary="Pause a show's sale",
-    status_code=HTTP_200_OK,
-    operation_class=_described(),
-)
+@_step("/{show:str}/pause", summary="Pause a show's sale")
 async def pause(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
     """Hold nothing new. What is held already may still be bought until its deadline."""
     return await _take(request, show, Action.PAUSE)
 
 
-@post(
-    "/{show:str}/resume",
-    summary="Resume a show's sale",
-    status_code=HTTP_200_OK,
-    operation_class=_described(),
-)
+@_step("/{show:str}/resume", summary="Resume a show's sale")
 async def resume(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
     """Go on with a sale that is paused."""
     return await _take(request, show, Action.RESUME)
 
 
-@post(
-    "/{show:str}/close",
-    summary="Close a show's sale",
-    status_code=HTTP_200_OK,
-    operation_class=_described(),
-)
+@_step("/{show:str}/close", summary="Close a show's sale")
 async def close(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
     """End the sale early. What is held already may still be bought; `open` takes it up again."""
     return await _take(request, show, Action.CLOSE)
 
 
-@post(
-    "/{show:str}/archive",
-    summary="Archive a show",
-    status_code=HTTP_200_OK,
-    operation_class=_described(),
-)
+@_step("/{show:str}/archive", summary="Archive a show")
 async def archive(request: ApiRequest, show: FromPath[str]) -> Response[LifeAnswer]:
     """Take the inventory of a show that is closed or over out of memory; `open` brings it back.
 

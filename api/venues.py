@@ -3,19 +3,18 @@
 from datetime import date, timedelta
 from typing import Annotated, Final
 
-import msgspec
 from litestar import Response, Router, get, patch, post
 from litestar.params import FromPath, QueryParameter
-from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.status_codes import HTTP_200_OK
 
 from api.catalog_inputs import CATALOG_BODY_BYTES_MAX
 from api.context import ApiRequest, is_anonymous, runtime_of
 from api.documents import describe
+from api.making import Remember, make_once
 from api.paging import PAGE_DEFAULT, Archived, Cursor, Limit, read_cursor
 from api.problems import Fault, ProblemKind, invalid
 from api.public_pages import tell_public_page
 from api.reading import check_query, optional_key, read_body
-from api.repeating import Keeper, answer_once
 from api.venue_answers import (
     CalendarAnswer,
     VenueAnswer,
@@ -25,7 +24,6 @@ from api.venue_answers import (
 )
 from api.venue_inputs import VenueBody, VenueChangeBody
 from api.venue_outcomes import no_venue, parse_venue, refusal_of
-from api.written import written_json
 from engine.catalog.occupancy import CALENDAR_DAYS_MAX
 from engine.catalog.venues import (
     FutureShows,
@@ -71,19 +69,17 @@ async def make(request: ApiRequest) -> Response[VenueAnswer]:
     def tell(made: Venue) -> VenueAnswer:
         return tell_venue(made, runtime.ids)
 
-    async def act(keeper: Keeper) -> tuple[int, VenueAnswer]:
-        remember = keeper.remember(HTTP_201_CREATED, tell)
-        with store_failures():
-            made = await create_venue(runtime.app_engine, request.user, body.new(), remember)
-        return HTTP_201_CREATED, tell(made)
+    async def create(remember: Remember[Venue]) -> Venue:
+        return await create_venue(runtime.app_engine, request.user, body.new(), remember)
 
-    answered = await answer_once(request, "venues", body.fingerprint(), act)
-    made = msgspec.json.decode(answered.body, type=VenueAnswer)
-    return written_json(
-        VenueAnswer,
-        answered.body,
-        status_code=answered.status,
-        headers={"Location": f"/v1/venues/{made.venue}"},
+    return await make_once(
+        request,
+        "venues",
+        body.fingerprint(),
+        create,
+        tell=tell,
+        answer=VenueAnswer,
+        address=_address,
     )
 
 
@@ -208,6 +204,10 @@ async def _archive(request: ApiRequest, venue: str, *, is_archived: bool) -> Ven
             runtime.app_engine, request.user, named, VenueChanges(), archived=is_archived
         )
     return _tell(request, changed)
+
+
+def _address(made: VenueAnswer) -> str:
+    return f"/v1/venues/{made.venue}"
 
 
 def _tell(request: ApiRequest, found: Venue | UnknownVenue | FutureShows) -> VenueAnswer:

@@ -92,7 +92,7 @@ class Passwords:
         self._patience_s = patience_s
         self._present = 0
         self._admitted = 0
-        self._nobodys = self._hasher.hash(secrets.token_urlsafe())
+        self._nobodys = ""
 
     @contextmanager
     def admission(self) -> Generator[None]:
@@ -128,6 +128,8 @@ class Passwords:
         return await self._in_turn(lambda: self._verify(hashed, password))
 
     def _verify(self, hashed: str | None, password: str) -> Verified:
+        # With the first password of all, whoever's: that it takes longer tells nobody anything.
+        self._nobodys = self._nobodys or self._hasher.hash(secrets.token_urlsafe())
         try:
             self._hasher.verify(hashed or self._nobodys, _bytes(password))
         except (VerificationError, InvalidHashError):

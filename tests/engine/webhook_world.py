@@ -20,8 +20,10 @@ from engine.facts.types import FactType, ShowCancelled
 from engine.notify.courier import Tools
 from engine.notify.dispatch import Dispatcher
 from engine.notify.endpoints import Endpoint, Endpoints, NewEndpoint
+from engine.notify.judging import Standing
 from engine.notify.schedule import Dice
 from engine.notify.sending import Sender
+from engine.notify.signing import Secrets
 from engine.notify.slots import Bounds, Slots
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Ids
@@ -241,3 +243,26 @@ async def open_desk(world: World) -> AsyncGenerator[Desk]:
         async with world.owner.begin() as connection:
             await connection.execute(over, {"r": reseller})
         await sender.close()
+
+
+async def standing_of(desk: Desk, endpoint: Endpoint) -> Standing:
+    """Return how an endpoint stands."""
+    found = await desk.endpoints.find(desk.reseller, endpoint.id)
+    assert isinstance(found, Endpoint)
+    return found.standing
+
+
+async def secrets_of(desk: Desk, endpoint: Endpoint) -> Secrets:
+    """Return its secrets."""
+    secrets = await desk.endpoints.secrets(desk.reseller, endpoint.id, desk.clock())
+    assert isinstance(secrets, list)
+    return secrets
+
+
+async def attempts_of(desk: Desk, endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Return all attempts at an endpoint, in their order."""
+    rows = await desk.world.rows(
+        "SELECT * FROM webhook_attempts WHERE endpoint_id = :e ORDER BY at, fact_id, number",
+        e=endpoint.id,
+    )
+    return [dict(row) for row in rows]
