@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from litestar import Response, Router, get, post
 from litestar.openapi import ResponseSpec
@@ -21,12 +21,15 @@ from api.repeating import Keeper, answer_once
 from api.sheet_files import CSV, SHEET_BYTES_MAX, XLSX, describe_import, read_sheet_body
 from api.written import written_json
 from engine.catalog.sheets.csv_sheet import write_csv
+from engine.catalog.sheets.importing import Imported, SheetKind, import_sheet
+from engine.catalog.sheets.price_import import ImportedPrices, PriceImport
 from engine.catalog.sheets.show_export import export_shows
-from engine.catalog.sheets.show_import import ShowImport, ShowsImported
+from engine.catalog.sheets.show_import import ImportedShow, ShowImport
 from engine.catalog.sheets.table import LINES_MAX
 from engine.catalog.sheets.xlsx_sheet import write_xlsx
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, Ids, Prefix, fingerprint, new_entity_id
+from engine.platform.ids import EntityId, Prefix, fingerprint, new_entity_id
+from engine.tenancy.idempotency import Answered
 from engine.tenancy.principals import Scope
 
 _EXAMPLE: Final = (
@@ -34,6 +37,13 @@ _EXAMPLE: Final = (
     "Studio,In rows,,First Light,2027-03-01 20:00,120,2026-12-01 10:00,EUR,95.00\r\n"
 )
 _EXPORTED: Final = "show,event,name\r\nshw_dev_00f3a1c05e9b7d24,,First Light\r\n"
+
+_PRICES_EXAMPLE: Final = (
+    "show,from,price_level,ticket_type,price,share\r\nshw_dev_00f3a1c05e9b7d24,,vip,,95.00,\r\n"
+)
+
+Plan = TypeVar("Plan")
+Done = TypeVar("Done")
 
 DryRun = Annotated[
     bool, QueryParameter(description="Make nothing, and tell what is wrong with the sheet.")
@@ -59,15 +69,36 @@ class ShowOfLine(Struct, frozen=True):
     show: str
 
 
-class ShowsImportedAnswer(Struct, frozen=True, kw_only=True):
+class SheetAnswer(Struct, frozen=True, kw_only=True):
     """What became of a sheet, or what would have by a dry run."""
 
     dry_run: bool
     lines: Annotated[int, Meta(description="Without the heading and empty ones.")]
     problems: list[ProblemInSheet]
     more_problems: Annotated[int, Meta(description="Beside those listed.", examples=[0])]
+
+
+class ShowsImportedAnswer(SheetAnswer, frozen=True, kw_only=True):
+    """What became of a sheet of shows, or what would have by a dry run."""
+
     shows: list[ShowOfLine]
     unchanged: Annotated[int, Meta(description="Lines that name a show: it is left as it is.")]
+
+
+class PricesOfShow(Struct, frozen=True, kw_only=True):
+    """What a show's prices became."""
+
+    line: Annotated[int, Meta(description="The show's first.", examples=[2])]
+    show: str
+    price_version: Annotated[int, Meta(description="That the show has then.")]
+    steps: Annotated[int, Meta(description="Price steps that are to come then.", examples=[1])]
+
+
+class PricesImportedAnswer(SheetAnswer, frozen=True, kw_only=True):
+    """What became of a sheet of prices; by a dry run, `shows` are those that would change."""
+
+    shows: list[PricesOfShow]
+    unchanged: Annotated[int, Meta(description="Lines of shows that stay as they are.")]
 
 
 @post(
@@ -92,62 +123,138 @@ async def import_shows(
     a sheet with a problem is refused with `invalid-sheet`, which lists them, too. Columns and
     rules: docs/SPREADSHEETS.md.
     """
-    check_query(request, "dry_run")
     key = optional_key(request)
-    content, is_xlsx = await read_sheet_body(request)
-    stands_for = fingerprint(hashlib.blake2b(content).digest() + bytes((is_xlsx, dry_run)))
     runtime = runtime_of(request)
-    reseller = request.user
 
-    def id_of(line: int) -> EntityId:
-        if key is None:
-            return new_entity_id()
-        return runtime.ids.derive_show(reseller, f"{line}:{key}", stands_for)
+    def make(stands_for: int) -> ShowImport:
+        def id_of(line: int) -> EntityId:
+            if key is None:
+                return new_entity_id()
+            return runtime.ids.derive_show(request.user, f"{line}:{key}", stands_for)
 
-    importing = ShowImport(
-        app=runtime.app_engine,
-        redis=runtime.redis,
-        ids=runtime.ids,
-        reseller=reseller,
-        dry_run=dry_run,
-        id_of=id_of,
-    )
+        return ShowImport(
+            app=runtime.app_engine,
+            redis=runtime.redis,
+            ids=runtime.ids,
+            reseller=request.user,
+            dry_run=dry_run,
+            id_of=id_of,
+        )
 
-    async def act(keeper: Keeper) -> tuple[int, ShowsImportedAnswer]:
-        status = HTTP_200_OK if dry_run else HTTP_201_CREATED
+    def tell(imported: Imported[ImportedShow]) -> ShowsImportedAnswer:
+        return ShowsImportedAnswer(
+            **_told(imported, is_dry=dry_run),
+            shows=[
+                ShowOfLine(line=one.line, show=runtime.ids.entity(Prefix.SHOW, one.show))
+                for one in imported.done
+            ],
+            unchanged=imported.unchanged,
+        )
 
-        async def keep(transaction: Any, imported: ShowsImported) -> None:  # noqa: ANN401 - the engine's
-            await keeper.keep(transaction, status, _tell(imported, runtime.ids, is_dry=dry_run))
-
-        with store_failures():
-            imported = await importing.run(content, is_xlsx=is_xlsx, keep=keep)
-        answer = _tell(imported, runtime.ids, is_dry=dry_run)
-        if imported.problems and not dry_run:
-            raise _invalid_sheet(answer)
-        return status, answer
-
-    answered = await answer_once(request, "imports/shows", stands_for, act)
+    answered = await _answer_import(request, "imports/shows", make, tell, is_dry=dry_run)
     return written_json(ShowsImportedAnswer, answered.body, status_code=answered.status)
 
 
-def _tell(imported: ShowsImported, ids: Ids, *, is_dry: bool) -> ShowsImportedAnswer:
-    return ShowsImportedAnswer(
-        dry_run=is_dry,
-        lines=imported.lines,
-        problems=[
+@post(
+    "/prices",
+    summary="Import prices from a spreadsheet",
+    request_max_body_size=SHEET_BYTES_MAX,
+    middleware=[OneAtATime()],
+    responses={
+        HTTP_200_OK: ResponseSpec(
+            PricesImportedAnswer, generate_examples=False, description="A dry run."
+        )
+    },
+    operation_class=describe_import(Scope.SHOWS_WRITE, _PRICES_EXAMPLE),
+)
+async def import_prices(
+    request: ApiRequest,
+    dry_run: DryRun = False,  # noqa: FBT002 - a query parameter
+) -> Response[PricesImportedAnswer]:
+    """Change the prices of many shows by a CSV or XLSX file, and their price steps: all, or none.
+
+    A line is one price, now or `from` a moment on; what the sheet does not name stays. With
+    `dry_run=true` nothing is changed, and the answer lists every problem by line and column. Else a
+    sheet with a problem is refused with `invalid-sheet`. Columns and rules: docs/SPREADSHEETS.md.
+    """
+    runtime = runtime_of(request)
+
+    def make(_stands_for: int) -> PriceImport:
+        return PriceImport(
+            app=runtime.app_engine,
+            redis=runtime.redis,
+            ids=runtime.ids,
+            reseller=request.user,
+            dry_run=dry_run,
+        )
+
+    def tell(imported: Imported[ImportedPrices]) -> PricesImportedAnswer:
+        return PricesImportedAnswer(
+            **_told(imported, is_dry=dry_run),
+            shows=[
+                PricesOfShow(
+                    line=one.line,
+                    show=runtime.ids.entity(Prefix.SHOW, one.show),
+                    price_version=one.price_version,
+                    steps=one.steps,
+                )
+                for one in imported.done
+            ],
+            unchanged=imported.unchanged,
+        )
+
+    answered = await _answer_import(request, "imports/prices", make, tell, is_dry=dry_run)
+    return written_json(PricesImportedAnswer, answered.body, status_code=answered.status)
+
+
+async def _answer_import(
+    request: ApiRequest,
+    scope: str,
+    make: Callable[[int], SheetKind[Plan, Done]],
+    tell: Callable[[Imported[Done]], SheetAnswer],
+    *,
+    is_dry: bool,
+) -> Answered:
+    """Import the sheet that a request brings: once for its key.
+
+    `make` gets what stands for the sheet.
+
+    Raises:
+        ProblemError: `invalid-sheet`, or what `answer_once` and `read_sheet_body` raise.
+    """
+    check_query(request, "dry_run")
+    optional_key(request)
+    content, is_xlsx = await read_sheet_body(request)
+    stands_for = fingerprint(hashlib.blake2b(content).digest() + bytes((is_xlsx, is_dry)))
+    status = HTTP_200_OK if is_dry else HTTP_201_CREATED
+
+    async def act(keeper: Keeper) -> tuple[int, SheetAnswer]:
+        with store_failures():
+            imported = await import_sheet(
+                make(stands_for), content, is_xlsx=is_xlsx, keep=keeper.remember(status, tell)
+            )
+        answer = tell(imported)
+        if imported.problems and not is_dry:
+            raise _invalid_sheet(answer)
+        return status, answer
+
+    return await answer_once(request, scope, stands_for, act)
+
+
+def _told(imported: Imported[Any], *, is_dry: bool) -> dict[str, Any]:
+    """Return what is told of every sheet."""
+    return {
+        "dry_run": is_dry,
+        "lines": imported.lines,
+        "problems": [
             ProblemInSheet(line=one.line, column=one.column, reason=one.reason)
             for one in imported.problems
         ],
-        more_problems=imported.more_problems,
-        shows=[
-            ShowOfLine(line=one.line, show=ids.entity(Prefix.SHOW, one.show))
-            for one in imported.made
-        ],
-        unchanged=imported.there,
-    )
+        "more_problems": imported.more_problems,
+    }
 
 
-def _invalid_sheet(answer: ShowsImportedAnswer) -> ProblemError:
+def _invalid_sheet(answer: SheetAnswer) -> ProblemError:
     count = len(answer.problems) + answer.more_problems
     first = answer.problems[0]
     where = f"line {first.line}" + (f", column {first.column}" if first.column else "")
@@ -197,7 +304,7 @@ router = Router(
     path="/v1",
     tags=["spreadsheets"],
     route_handlers=[
-        Router(path="/imports", route_handlers=[import_shows]),
+        Router(path="/imports", route_handlers=[import_shows, import_prices]),
         Router(path="/exports", route_handlers=[export_shows_as_sheet]),
     ],
 )

@@ -128,6 +128,8 @@ def _text(line: int, cell: Any) -> str:  # noqa: ANN401 - openpyxl's
         raise SheetError(line, f"cell {cell.coordinate} is {what}: paste it as a value")
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int | float) and "%" in cell.number_format:
+        return f"{_number(value * 100)}%"
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, dt.datetime):
