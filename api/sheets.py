@@ -1,32 +1,33 @@
 """Spreadsheets: shows are imported from them, all or none, and exported to them."""
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router, post
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
-from msgspec import Meta, Struct
 
 from api.context import ApiRequest, runtime_of
-from api.documents import describe
-from api.paging import Cursor, read_cursor
 from api.problems import ProblemError, ProblemKind
 from api.queueing import OneAtATime
 from api.reading import check_query, optional_key
 from api.repeating import Keeper, answer_once
-from api.sheet_files import CSV, SHEET_BYTES_MAX, XLSX, describe_import, read_sheet_body
+from api.sheet_answers import (
+    PricesImportedAnswer,
+    PricesOfShow,
+    ProblemInSheet,
+    SheetAnswer,
+    ShowOfLine,
+    ShowsImportedAnswer,
+)
+from api.sheet_exports import export_prices_as_sheet, export_shows_as_sheet
+from api.sheet_files import SHEET_BYTES_MAX, describe_import, read_sheet_body
 from api.written import written_json
-from engine.catalog.sheets.csv_sheet import write_csv
 from engine.catalog.sheets.importing import Imported, SheetKind, import_sheet
 from engine.catalog.sheets.price_import import ImportedPrices, PriceImport
-from engine.catalog.sheets.show_export import export_shows
 from engine.catalog.sheets.show_import import ImportedShow, ShowImport
-from engine.catalog.sheets.table import LINES_MAX
-from engine.catalog.sheets.xlsx_sheet import write_xlsx
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, Prefix, fingerprint, new_entity_id
 from engine.tenancy.idempotency import Answered
@@ -36,7 +37,6 @@ _EXAMPLE: Final = (
     "venue,configuration,event,name,starts_at,duration_min,opens_at,currency,price:vip\r\n"
     "Studio,In rows,,First Light,2027-03-01 20:00,120,2026-12-01 10:00,EUR,95.00\r\n"
 )
-_EXPORTED: Final = "show,event,name\r\nshw_dev_00f3a1c05e9b7d24,,First Light\r\n"
 
 _PRICES_EXAMPLE: Final = (
     "show,from,price_level,ticket_type,price,share\r\nshw_dev_00f3a1c05e9b7d24,,vip,,95.00,\r\n"
@@ -48,57 +48,6 @@ Done = TypeVar("Done")
 DryRun = Annotated[
     bool, QueryParameter(description="Make nothing, and tell what is wrong with the sheet.")
 ]
-
-SheetFormat = Annotated[
-    Literal["csv", "xlsx"], QueryParameter(name="format", description="Of the file.")
-]
-
-
-class ProblemInSheet(Struct, frozen=True):
-    """What is wrong, where, and the way out."""
-
-    line: Annotated[int, Meta(description="As a spreadsheet program counts.", examples=[17])]
-    column: Annotated[str, Meta(description="Empty: the whole line.", examples=["starts_at"])]
-    reason: Annotated[str, Meta(examples=["is missing"])]
-
-
-class ShowOfLine(Struct, frozen=True):
-    """The show that a line became."""
-
-    line: Annotated[int, Meta(examples=[2])]
-    show: str
-
-
-class SheetAnswer(Struct, frozen=True, kw_only=True):
-    """What became of a sheet, or what would have by a dry run."""
-
-    dry_run: bool
-    lines: Annotated[int, Meta(description="Without the heading and empty ones.")]
-    problems: list[ProblemInSheet]
-    more_problems: Annotated[int, Meta(description="Beside those listed.", examples=[0])]
-
-
-class ShowsImportedAnswer(SheetAnswer, frozen=True, kw_only=True):
-    """What became of a sheet of shows, or what would have by a dry run."""
-
-    shows: list[ShowOfLine]
-    unchanged: Annotated[int, Meta(description="Lines that name a show: it is left as it is.")]
-
-
-class PricesOfShow(Struct, frozen=True, kw_only=True):
-    """What a show's prices became."""
-
-    line: Annotated[int, Meta(description="The show's first.", examples=[2])]
-    show: str
-    price_version: Annotated[int, Meta(description="That the show has then.")]
-    steps: Annotated[int, Meta(description="Price steps that are to come then.", examples=[1])]
-
-
-class PricesImportedAnswer(SheetAnswer, frozen=True, kw_only=True):
-    """What became of a sheet of prices; by a dry run, `shows` are those that would change."""
-
-    shows: list[PricesOfShow]
-    unchanged: Annotated[int, Meta(description="Lines of shows that stay as they are.")]
 
 
 @post(
@@ -265,46 +214,11 @@ def _invalid_sheet(answer: SheetAnswer) -> ProblemError:
     )
 
 
-@get(
-    "/shows",
-    summary="Export shows as a spreadsheet",
-    media_type="text/csv",
-    operation_class=describe(scope=Scope.SHOWS_READ, also_answers={CSV: _EXPORTED, XLSX: "PK..."}),
-)
-async def export_shows_as_sheet(
-    request: ApiRequest, sheet_format: SheetFormat = "csv", cursor: Cursor = None
-) -> Response[bytes]:
-    """Give shows that were made from configurations, by their start: 5 000 at most.
-
-    If there are more, the header `Onsale-Next-Cursor` has the cursor of the next sheet.
-    """
-    check_query(request, "format", "cursor")
-    runtime = runtime_of(request)
-    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
-    with store_failures():
-        columns, rows = await export_shows(
-            runtime.app_engine, runtime.ids, request.user, after=after
-        )
-    content = await asyncio.to_thread(_written, columns, rows, sheet_format)
-    headers = {"Content-Disposition": f'attachment; filename="shows.{sheet_format}"'}
-    if len(rows) == LINES_MAX:
-        headers["Onsale-Next-Cursor"] = rows[-1][0]
-    return Response(content, media_type=CSV if sheet_format == "csv" else XLSX, headers=headers)
-
-
-def _written(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], sheet_format: Literal["csv", "xlsx"]
-) -> bytes:
-    if sheet_format == "csv":
-        return write_csv(columns, rows)
-    return write_xlsx("Shows", columns, rows)
-
-
 router = Router(
     path="/v1",
     tags=["spreadsheets"],
     route_handlers=[
         Router(path="/imports", route_handlers=[import_shows, import_prices]),
-        Router(path="/exports", route_handlers=[export_shows_as_sheet]),
+        Router(path="/exports", route_handlers=[export_shows_as_sheet, export_prices_as_sheet]),
     ],
 )

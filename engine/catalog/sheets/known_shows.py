@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import or_, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.price_steps import PriceStep, read_pending_steps
@@ -104,6 +104,27 @@ def _starts_then(line: Line, show: KnownShow) -> bool:
     return Cells(line, Problems()).moment("starts_at", show.zone) == show.starts_at
 
 
+def select_known() -> Any:  # noqa: ANN401 - SQLAlchemy's
+    """Return a query of all that `known_show` reads of a show."""
+    one = shows.c
+    return (
+        select(one.id, one.name, one.starts_at, one.currency, venues.c.time_zone)
+        .outerjoin(configurations, configurations.c.id == one.configuration_id)
+        .outerjoin(venues, venues.c.id == configurations.c.venue_id)
+    )
+
+
+def known_show(row: Row[Any]) -> KnownShow:
+    """Read what `select_known` finds."""
+    return KnownShow(
+        id=EntityId(row.id),
+        name=row.name,
+        starts_at=row.starts_at,
+        time_zone=row.time_zone or _NO_VENUE,
+        currency=row.currency,
+    )
+
+
 async def read_known_shows(
     connection: AsyncConnection, ids: Ids, named: Collection[str]
 ) -> KnownShows:
@@ -114,24 +135,13 @@ async def read_known_shows(
     """
     numbers = {number for text in named if (number := parsed(ids, Prefix.SHOW, text)) is not None}
     query = (
-        select(shows.c.id, shows.c.name, shows.c.starts_at, shows.c.currency, venues.c.time_zone)
-        .outerjoin(configurations, configurations.c.id == shows.c.configuration_id)
-        .outerjoin(venues, venues.c.id == configurations.c.venue_id)
+        select_known()
         .where(or_(shows.c.id.in_(numbers), shows.c.name.in_(named)))
         .order_by(shows.c.id.in_(numbers).desc(), shows.c.starts_at)
         .limit(_SHOWS_MAX)
     )
     rows = (await connection.execute(query)).all()
-    found = [
-        KnownShow(
-            id=EntityId(row.id),
-            name=row.name,
-            starts_at=row.starts_at,
-            time_zone=row.time_zone or _NO_VENUE,
-            currency=row.currency,
-        )
-        for row in rows
-    ]
+    found = [known_show(row) for row in rows]
     there = {one.name for one in found} | {one.id for one in found}
     others: Sequence[str] = ()
     if any((parsed(ids, Prefix.SHOW, text) or text) not in there for text in named):

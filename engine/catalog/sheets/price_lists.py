@@ -145,7 +145,7 @@ def _compare(
         faults += check_steps(wanted.steps, levels, offer.types, now)
     for fault in faults:
         _tell(wanted, fault, problems)
-    if faults or not (is_priced or is_stepped):
+    if not (is_priced or is_stepped):
         return None
     _check_changeable(wanted, offer, problems)
     if is_priced and current.version >= VERSION_MAX:

@@ -15,13 +15,19 @@ from typing import Any, Final
 from openpyxl import Workbook, load_workbook
 from openpyxl.cell import WriteOnlyCell
 
-from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX, Sheet, SheetError, make_sheet
+from engine.catalog.sheets.table import (
+    CELLS_MAX,
+    COLUMNS_MAX,
+    LINES_MAX,
+    Sheet,
+    SheetError,
+    make_sheet,
+)
 
 _UNPACKED_BYTES_MAX: Final = 32 * 1024 * 1024
 _PARTS_MAX: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024
 _ROWS_MAX: Final = 2 * LINES_MAX
-_CELLS_MAX: Final = _ROWS_MAX * COLUMNS_MAX
 _DECLARES: Final = tuple("<!DOCTYPE".encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be"))
 _BAD: Final = "this can't be read as XLSX: save it again as “Excel workbook (.xlsx)”"
 
@@ -111,7 +117,7 @@ def _rows(sheet: Any) -> Iterable[tuple[int, list[str]]]:  # noqa: ANN401 - open
         if number > _ROWS_MAX:
             raise SheetError(number, f"the sheet has more than {LINES_MAX} lines: split it")
         cells += len(row)
-        if cells > _CELLS_MAX:
+        if cells > CELLS_MAX:
             raise SheetError(
                 number, f"there are cells far to the right: clear all but {COLUMNS_MAX} columns"
             )
