@@ -1,6 +1,6 @@
 """Exports price lists as a sheet that can be imported again: prices, ticket types, and steps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,6 +50,11 @@ async def export_prices(
     async with tenant_transaction(app, reseller) as connection:
         found = [known_show(row) for row in (await connection.execute(query)).all()]
         offers = await read_offers(connection, [show.id for show in found]) if found else {}
+    return lay_out(found, offers, ids)
+
+
+def lay_out(found: Sequence[KnownShow], offers: Mapping[EntityId, Offer], ids: Ids) -> SheetPart:
+    """Return the lists of as many shows as a sheet holds whole; one show more ends it."""
     rows: list[tuple[str, ...]] = []
     left_out: list[EntityId] = []
     last: EntityId | None = None

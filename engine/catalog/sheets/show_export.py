@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.sheets.amounts import write_amount
@@ -21,6 +21,8 @@ _NUMBERS: Final = (
 )  # fmt: skip
 _one = shows.c
 
+_Row = Mapping[Any, Any]
+
 
 async def export_shows(
     app: AsyncEngine, ids: Ids, reseller: EntityId, *, after: EntityId | None = None
@@ -35,7 +37,7 @@ async def export_shows(
     query = in_parts(_query(), after, LINES_MAX)
     async with tenant_transaction(app, reseller) as connection:
         found = (await connection.execute(query)).mappings().all()
-    rows, levels = _fitting(found)
+    rows, levels = fitting(found)
     columns = (*SHOW_COLUMNS, *(f"{PRICE}{level}" for level in levels))
     return SheetPart(
         columns=columns,
@@ -44,7 +46,7 @@ async def export_shows(
     )
 
 
-def _fitting(found: Sequence[RowMapping]) -> tuple[Sequence[RowMapping], dict[str, None]]:
+def fitting(found: Sequence[_Row]) -> tuple[Sequence[_Row], dict[str, None]]:
     """Return as many shows as a sheet has lines, columns and cells for, and their price levels."""
     levels: dict[str, None] = {}
     for n, row in enumerate(found):
@@ -74,7 +76,7 @@ def _query() -> Any:  # noqa: ANN401 - SQLAlchemy's
     )
 
 
-def _cells(row: Mapping[Any, Any], columns: Sequence[str], ids: Ids) -> tuple[str, ...]:
+def _cells(row: _Row, columns: Sequence[str], ids: Ids) -> tuple[str, ...]:
     zone = ZoneInfo(row["time_zone"])
     cells = {
         "show": ids.entity(Prefix.SHOW, row["id"]),
