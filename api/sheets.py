@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
 from litestar import Response, Router, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from litestar.types import AnyCallable
 
 from api.context import ApiRequest, runtime_of
 from api.problems import ProblemError, ProblemKind
@@ -50,18 +52,22 @@ DryRun = Annotated[
 ]
 
 
-@post(
-    "/shows",
-    summary="Import shows from a spreadsheet",
-    request_max_body_size=SHEET_BYTES_MAX,
-    middleware=[OneAtATime()],
-    responses={
-        HTTP_200_OK: ResponseSpec(
-            ShowsImportedAnswer, generate_examples=False, description="A dry run."
-        )
-    },
-    operation_class=describe_import(Scope.SHOWS_WRITE, _EXAMPLE),
-)
+def _import(
+    path: str, summary: str, answer: type[SheetAnswer], example: str
+) -> Callable[[AnyCallable], HTTPRouteHandler]:
+    """Return the decorator of a route that takes a sheet; `example` is one as CSV."""
+    dry = ResponseSpec(answer, generate_examples=False, description="A dry run.")
+    return post(
+        path,
+        summary=summary,
+        request_max_body_size=SHEET_BYTES_MAX,
+        middleware=[OneAtATime()],
+        responses={HTTP_200_OK: dry},
+        operation_class=describe_import(Scope.SHOWS_WRITE, example),
+    )
+
+
+@_import("/shows", "Import shows from a spreadsheet", ShowsImportedAnswer, _EXAMPLE)
 async def import_shows(
     request: ApiRequest,
     dry_run: DryRun = False,  # noqa: FBT002 - a query parameter
@@ -73,28 +79,21 @@ async def import_shows(
     rules: docs/SPREADSHEETS.md.
     """
     key = optional_key(request)
-    runtime = runtime_of(request)
+    ids = runtime_of(request).ids
 
-    def make(stands_for: int) -> ShowImport:
+    def make(stands_for: int, **of_request: Any) -> ShowImport:  # noqa: ANN401 - see _answer_import
         def id_of(line: int) -> EntityId:
             if key is None:
                 return new_entity_id()
-            return runtime.ids.derive_show(request.user, f"{line}:{key}", stands_for)
+            return ids.derive_show(request.user, f"{line}:{key}", stands_for)
 
-        return ShowImport(
-            app=runtime.app_engine,
-            redis=runtime.redis,
-            ids=runtime.ids,
-            reseller=request.user,
-            dry_run=dry_run,
-            id_of=id_of,
-        )
+        return ShowImport(id_of=id_of, **of_request)
 
     def tell(imported: Imported[ImportedShow]) -> ShowsImportedAnswer:
         return ShowsImportedAnswer(
             **_told(imported, is_dry=dry_run),
             shows=[
-                ShowOfLine(line=one.line, show=runtime.ids.entity(Prefix.SHOW, one.show))
+                ShowOfLine(line=one.line, show=ids.entity(Prefix.SHOW, one.show))
                 for one in imported.done
             ],
             unchanged=imported.unchanged,
@@ -104,18 +103,7 @@ async def import_shows(
     return written_json(ShowsImportedAnswer, answered.body, status_code=answered.status)
 
 
-@post(
-    "/prices",
-    summary="Import prices from a spreadsheet",
-    request_max_body_size=SHEET_BYTES_MAX,
-    middleware=[OneAtATime()],
-    responses={
-        HTTP_200_OK: ResponseSpec(
-            PricesImportedAnswer, generate_examples=False, description="A dry run."
-        )
-    },
-    operation_class=describe_import(Scope.SHOWS_WRITE, _PRICES_EXAMPLE),
-)
+@_import("/prices", "Import prices from a spreadsheet", PricesImportedAnswer, _PRICES_EXAMPLE)
 async def import_prices(
     request: ApiRequest,
     dry_run: DryRun = False,  # noqa: FBT002 - a query parameter
@@ -126,16 +114,10 @@ async def import_prices(
     `dry_run=true` nothing is changed, and the answer lists every problem by line and column. Else a
     sheet with a problem is refused with `invalid-sheet`. Columns and rules: docs/SPREADSHEETS.md.
     """
-    runtime = runtime_of(request)
+    ids = runtime_of(request).ids
 
-    def make(_stands_for: int) -> PriceImport:
-        return PriceImport(
-            app=runtime.app_engine,
-            redis=runtime.redis,
-            ids=runtime.ids,
-            reseller=request.user,
-            dry_run=dry_run,
-        )
+    def make(_stands_for: int, **of_request: Any) -> PriceImport:  # noqa: ANN401 - as above
+        return PriceImport(**of_request)
 
     def tell(imported: Imported[ImportedPrices]) -> PricesImportedAnswer:
         return PricesImportedAnswer(
@@ -143,7 +125,7 @@ async def import_prices(
             shows=[
                 PricesOfShow(
                     line=one.line,
-                    show=runtime.ids.entity(Prefix.SHOW, one.show),
+                    show=ids.entity(Prefix.SHOW, one.show),
                     price_version=one.price_version,
                     steps=one.steps,
                 )
@@ -159,14 +141,14 @@ async def import_prices(
 async def _answer_import(
     request: ApiRequest,
     scope: str,
-    make: Callable[[int], SheetKind[Plan, Done]],
+    make: Callable[..., SheetKind[Plan, Done]],
     tell: Callable[[Imported[Done]], SheetAnswer],
     *,
     is_dry: bool,
 ) -> Answered:
     """Import the sheet that a request brings: once for its key.
 
-    `make` gets what stands for the sheet.
+    `make` gets what stands for the sheet, and by name whose it is and where it is written.
 
     Raises:
         ProblemError: `invalid-sheet`, or what `answer_once` and `read_sheet_body` raise.
@@ -176,12 +158,20 @@ async def _answer_import(
     content, is_xlsx = await read_sheet_body(request)
     stands_for = fingerprint(hashlib.blake2b(content).digest() + bytes((is_xlsx, is_dry)))
     status = HTTP_200_OK if is_dry else HTTP_201_CREATED
+    runtime = runtime_of(request)
 
     async def act(keeper: Keeper) -> tuple[int, SheetAnswer]:
         with store_failures():
-            imported = await import_sheet(
-                make(stands_for), content, is_xlsx=is_xlsx, keep=keeper.remember(status, tell)
+            kind = make(
+                stands_for,
+                app=runtime.app_engine,
+                redis=runtime.redis,
+                ids=runtime.ids,
+                reseller=request.user,
+                dry_run=is_dry,
             )
+            keep = keeper.remember(status, tell)
+            imported = await import_sheet(kind, content, is_xlsx=is_xlsx, keep=keep)
         answer = tell(imported)
         if imported.problems and not is_dry:
             raise _invalid_sheet(answer)
