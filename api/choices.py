@@ -13,11 +13,11 @@ from api.documents import describe
 from api.inputs import Body
 from api.life_outcomes import choice_refused, no_choice
 from api.outcomes import order_not_found
-from api.paging import PAGE_DEFAULT, Cursor, Limit, no_cursor
+from api.paging import PAGE_DEFAULT, Cursor, Limit, read_order_cursor
 from api.problems import ProblemKind
 from api.reading import check_query, read_body
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
+from engine.platform.ids import EntityId, IdError, Ids, Prefix
 from engine.sales.choices import (
     Change,
     Choice,
@@ -95,7 +95,7 @@ async def choices(
     check_query(request, "cursor", "limit")
     found = await find_show(request, show)
     runtime = runtime_of(request)
-    after = _after(runtime.ids, request.user, found.id, cursor)
+    after = read_order_cursor(runtime.ids, request.user, found.id, cursor)
     with store_failures():
         change, listed = await list_choices(
             stores_of(runtime), request.user, found.id, after=after, limit=limit + 1
@@ -178,18 +178,6 @@ def _tell_choice(ids: Ids, show: EntityId, one: OrderChoice) -> ChoiceAnswer:
 
 def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
-
-
-def _after(ids: Ids, reseller: EntityId, show: EntityId, cursor: str | None) -> HoldId | None:
-    if cursor is None:
-        return None
-    try:
-        of_show, order = ids.parse_order(reseller, cursor)
-    except IdError:
-        raise no_cursor() from None
-    if of_show != show:
-        raise no_cursor()
-    return order
 
 
 router = Router(path="/v1/shows", tags=["shows"], route_handlers=[choices, choose_one])

@@ -58,7 +58,6 @@ Type = Annotated[EventType | None, QueryParameter(description="Of the event.")]
     "/shows/{show:str}/calendar.ics",
     summary="A show as a calendar",
     media_type=calendars.MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=_OF_SHOW,
 )
 async def show_calendar(request: ApiRequest, show: FromPath[str]) -> Response[str]:
@@ -75,7 +74,6 @@ async def show_calendar(request: ApiRequest, show: FromPath[str]) -> Response[st
     "/events/{event:str}/calendar.ics",
     summary="An event's shows as a calendar",
     media_type=calendars.MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=_OF_EVENT,
 )
 async def event_calendar(request: ApiRequest, event: FromPath[str]) -> Response[str]:
@@ -84,38 +82,35 @@ async def event_calendar(request: ApiRequest, event: FromPath[str]) -> Response[
     It has the next 200 shows, and those of the last 31 days. An entry keeps its UID; when a show is
     moved or cancelled its SEQUENCE rises, and a cancelled one stays, as CANCELLED.
     """
-    return await _calendar_of(request, Prefix.EVENT, "event", event)
+    return await _calendar_of(request, Prefix.EVENT, event)
 
 
 @get(
     "/performers/{performer:str}/calendar.ics",
     summary="A performer's shows as a calendar",
     media_type=calendars.MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=_OF_PERFORMER,
 )
 async def performer_calendar(request: ApiRequest, performer: FromPath[str]) -> Response[str]:
     """Tell a performer's public shows as iCalendar, as an event's."""
-    return await _calendar_of(request, Prefix.PERFORMER, "performer", performer)
+    return await _calendar_of(request, Prefix.PERFORMER, performer)
 
 
 @get(
     "/venues/{venue:str}/calendar.ics",
     summary="A venue's shows as a calendar",
     media_type=calendars.MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=_OF_VENUE,
 )
 async def venue_calendar(request: ApiRequest, venue: FromPath[str]) -> Response[str]:
     """Tell a venue's public shows as iCalendar, as an event's."""
-    return await _calendar_of(request, Prefix.VENUE, "venue", venue)
+    return await _calendar_of(request, Prefix.VENUE, venue)
 
 
 @get(
     "/events/{event:str}/schema.json",
     summary="An event in the words of schema.org",
     media_type=schema_org.MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=_OF_EVENT,
 )
 async def event_schema(request: ApiRequest, event: FromPath[str]) -> Response[dict[str, Any]]:
@@ -124,7 +119,7 @@ async def event_schema(request: ApiRequest, event: FromPath[str]) -> Response[di
     One show is one node; of several a `@graph` has them all, and the series that they belong to.
     """
     check_query(request)
-    subject = await _subject(request, Prefix.EVENT, "event", event)
+    subject = await _subject(request, Prefix.EVENT, event)
     assert isinstance(subject.page, EventPage)  # noqa: S101 - as asked for
     page, shown, site = subject.page, subject.shown, _site(request)
     # What is on sale, and over, is so by the second.
@@ -146,7 +141,6 @@ async def event_schema(request: ApiRequest, event: FromPath[str]) -> Response[di
     "/feeds/on-sales.json",
     summary="New on-sales as a JSON Feed",
     media_type=feeds.JSON_MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=describe(scope=None),
 )
 async def json_on_sales(
@@ -156,7 +150,7 @@ async def json_on_sales(
     country: Country = None,
 ) -> Response[JsonFeed]:
     """Tell the 100 public shows whose sale began last, as a JSON Feed 1.1."""
-    wanted = NewOnSales(reseller=_reseller(request, reseller), type=type, country=country)
+    wanted = _wanted(request, reseller, type, country)
     return await _feed(request, wanted, json_feed, feeds.JSON_MEDIA_TYPE)
 
 
@@ -164,7 +158,6 @@ async def json_on_sales(
     "/feeds/on-sales.rss",
     summary="New on-sales as RSS",
     media_type=feeds.RSS_MEDIA_TYPE,
-    tags=["interchange"],
     operation_class=describe(scope=None),
 )
 async def rss_on_sales(
@@ -174,7 +167,7 @@ async def rss_on_sales(
     country: Country = None,
 ) -> Response[str]:
     """Tell the 100 public shows whose sale began last, as RSS 2.0."""
-    wanted = NewOnSales(reseller=_reseller(request, reseller), type=type, country=country)
+    wanted = _wanted(request, reseller, type, country)
     return await _feed(request, wanted, rss_feed, feeds.RSS_MEDIA_TYPE)
 
 
@@ -194,11 +187,7 @@ async def tell_available(request: ApiRequest, event: EntityId) -> dict[str, str]
 
 
 async def _show(request: ApiRequest, text: str) -> ShownShow:
-    runtime = runtime_of(request)
-    try:
-        show = runtime.ids.parse_entity(Prefix.SHOW, text)
-    except IdError:
-        raise show_not_found() from None
+    show = _parsed(request, Prefix.SHOW, text, show_not_found())
     with _reading(request) as reads:
         shown = await reads.show(show)
     if shown is None:
@@ -206,29 +195,32 @@ async def _show(request: ApiRequest, text: str) -> ShownShow:
     return shown
 
 
-async def _subject(request: ApiRequest, prefix: Prefix, kind: str, text: str) -> Subject:
-    runtime = runtime_of(request)
+async def _subject(request: ApiRequest, prefix: Prefix, text: str) -> Subject:
     problem, noun = _NOT_FOUND[prefix]
     unknown = ProblemError(problem, f"There is no {noun} of this id that is public.")
-    try:
-        entity = runtime.ids.parse_entity(prefix, text)
-    except IdError:
-        raise unknown from None
+    entity = _parsed(request, prefix, text, unknown)
     with _reading(request) as reads:
-        subject = await reads.subject(kind, entity)
+        subject = await reads.subject(noun, entity)
     if subject is None:
         raise unknown
     return subject
 
 
-async def _calendar_of(request: ApiRequest, prefix: Prefix, kind: str, text: str) -> Response[str]:
+def _parsed(request: ApiRequest, prefix: Prefix, text: str, unknown: ProblemError) -> EntityId:
+    try:
+        return runtime_of(request).ids.parse_entity(prefix, text)
+    except IdError:
+        raise unknown from None
+
+
+async def _calendar_of(request: ApiRequest, prefix: Prefix, text: str) -> Response[str]:
     check_query(request)
-    subject = await _subject(request, prefix, kind, text)
+    subject = await _subject(request, prefix, text)
     entity, name = name_of(subject.page)
     told = CalendarOf(
         id=entity,
         name=name,
-        address=f"{_site(request)}/v1/{kind}s/{entity}/calendar.ics",
+        address=f"{_site(request)}/v1/{_NOT_FOUND[prefix][1]}s/{entity}/calendar.ics",
         description=subject.page.description if isinstance(subject.page, EventPage) else "",
     )
     return await _calendar(request, told, subject.shown)
@@ -295,13 +287,15 @@ def _reading(request: ApiRequest) -> Generator[PublicReads]:
         ) from error
 
 
-def _reseller(request: ApiRequest, text: str | None) -> EntityId | None:
-    if text is None:
-        return None
+def _wanted(
+    request: ApiRequest, reseller: str | None, type_: EventType | None, country: str | None
+) -> NewOnSales:
+    ids = runtime_of(request).ids
     try:
-        return runtime_of(request).ids.parse_entity(Prefix.RESELLER, text)
+        whose = None if reseller is None else ids.parse_entity(Prefix.RESELLER, reseller)
     except IdError:
         raise invalid(Fault("is no reseller's id", parameter="reseller")) from None
+    return NewOnSales(reseller=whose, type=type_, country=country)
 
 
 def _site(request: ApiRequest) -> str:
@@ -310,6 +304,7 @@ def _site(request: ApiRequest) -> str:
 
 router = Router(
     path="/v1",
+    tags=["interchange"],
     route_handlers=[
         show_calendar,
         event_calendar,

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from litestar.params import QueryParameter
 
 from api.problems import Fault, ProblemError, invalid
-from engine.platform.ids import EntityId, IdError, Ids, Prefix
+from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
 
 PAGE_MAX: Final = 200
 PAGE_DEFAULT: Final = 50
@@ -30,6 +30,25 @@ def read_cursor(ids: Ids, prefix: Prefix, cursor: str | None) -> EntityId | None
         return ids.parse_entity(prefix, cursor)
     except IdError:
         raise no_cursor() from None
+
+
+def read_order_cursor(
+    ids: Ids, reseller: EntityId, show: EntityId, cursor: str | None
+) -> HoldId | None:
+    """Return the order of a show after which a page begins; None: it is the first page.
+
+    Raises:
+        ProblemError: `invalid-request`: the text is no page's cursor.
+    """
+    if cursor is None:
+        return None
+    try:
+        of_show, order = ids.parse_order(reseller, cursor)
+    except IdError:
+        raise no_cursor() from None
+    if of_show != show:
+        raise no_cursor()
+    return order
 
 
 def no_cursor(*, parameter: str = "cursor") -> ProblemError:

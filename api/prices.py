@@ -2,13 +2,14 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Final, TypeVar
 
 from litestar import Router, get, put
 from litestar.params import FromPath
 
 from api.context import ApiRequest, find_show, runtime_of
-from api.documents import describe
-from api.inputs import years_out_of_bounds
+from api.documents import ScopedOperation, describe
+from api.inputs import Body, years_out_of_bounds
 from api.life_outcomes import check_not_final
 from api.price_answers import (
     PricesAnswer,
@@ -36,11 +37,20 @@ from engine.platform.errors import store_failures
 from engine.platform.ids import Prefix
 from engine.tenancy.principals import Scope
 
+B = TypeVar("B", bound=Body)
+
+_LOOK: Final = describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,))
+
+
+def _change(body: type[Body], *problems: ProblemKind) -> type[ScopedOperation]:
+    always = (ProblemKind.SHOW_NOT_FOUND, ProblemKind.TRANSITION_REFUSED)
+    return describe(scope=Scope.SHOWS_WRITE, body=body, problems=(*always, *problems))
+
 
 @get(
     "/{show:str}/prices",
     summary="Prices of a show",
-    operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=_LOOK,
 )
 async def show_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
     """Tell the prices that new holds are at, those before them, and the steps to come."""
@@ -51,15 +61,7 @@ async def show_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
 @put(
     "/{show:str}/prices",
     summary="Publish prices",
-    operation_class=describe(
-        scope=Scope.SHOWS_WRITE,
-        body=PricesBody,
-        problems=(
-            ProblemKind.SHOW_NOT_FOUND,
-            ProblemKind.TRANSITION_REFUSED,
-            ProblemKind.PRICES_CHANGED,
-        ),
-    ),
+    operation_class=_change(PricesBody, ProblemKind.PRICES_CHANGED),
 )
 async def put_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
     """Make the next price version. New holds are at it at once; live ones keep their price.
@@ -67,10 +69,7 @@ async def put_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
     `after_version` is the version that you have seen: if another has come since, nothing changes.
     Repeating it is safe.
     """
-    check_query(request)
-    named = await find_show(request, show)
-    body = await read_body(request, PricesBody)
-    check_not_final(named)
+    named, body = await _asked(request, show, PricesBody)
     runtime = runtime_of(request)
     with _told_faults():
         outcome = await publish_prices(
@@ -84,7 +83,7 @@ async def put_prices(request: ApiRequest, show: FromPath[str]) -> PricesAnswer:
 @get(
     "/{show:str}/ticket-types",
     summary="Ticket types of a show",
-    operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=_LOOK,
 )
 async def show_types(request: ApiRequest, show: FromPath[str]) -> TicketTypesAnswer:
     """List the ticket types, offered or not."""
@@ -95,11 +94,7 @@ async def show_types(request: ApiRequest, show: FromPath[str]) -> TicketTypesAns
 @put(
     "/{show:str}/ticket-types",
     summary="Set the ticket types",
-    operation_class=describe(
-        scope=Scope.SHOWS_WRITE,
-        body=TicketTypesBody,
-        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.TRANSITION_REFUSED),
-    ),
+    operation_class=_change(TicketTypesBody),
 )
 async def put_ticket_types(request: ApiRequest, show: FromPath[str]) -> TicketTypesAnswer:
     """Say which ticket types a show has, all of them at once.
@@ -108,10 +103,7 @@ async def put_ticket_types(request: ApiRequest, show: FromPath[str]) -> TicketTy
     is not offered any more, and those who hold or have bought it keep it. `standard` is always
     there, at the price of the level; naming it here gives it a name.
     """
-    check_query(request)
-    named = await find_show(request, show)
-    body = await read_body(request, TicketTypesBody)
-    check_not_final(named)
+    named, body = await _asked(request, show, TicketTypesBody)
     runtime = runtime_of(request)
     with _told_faults():
         types = [one.type() for one in body.ticket_types]
@@ -122,7 +114,7 @@ async def put_ticket_types(request: ApiRequest, show: FromPath[str]) -> TicketTy
 @get(
     "/{show:str}/price-steps",
     summary="Price steps of a show",
-    operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
+    operation_class=_LOOK,
 )
 async def show_steps(request: ApiRequest, show: FromPath[str]) -> PriceStepsAnswer:
     """List the steps that have come, and those to come."""
@@ -133,11 +125,7 @@ async def show_steps(request: ApiRequest, show: FromPath[str]) -> PriceStepsAnsw
 @put(
     "/{show:str}/price-steps",
     summary="Schedule prices",
-    operation_class=describe(
-        scope=Scope.SHOWS_WRITE,
-        body=PriceStepsBody,
-        problems=(ProblemKind.SHOW_NOT_FOUND, ProblemKind.TRANSITION_REFUSED),
-    ),
+    operation_class=_change(PriceStepsBody),
 )
 async def put_price_steps(request: ApiRequest, show: FromPath[str]) -> PriceStepsAnswer:
     """Replace the steps that have not come yet.
@@ -146,10 +134,7 @@ async def put_price_steps(request: ApiRequest, show: FromPath[str]) -> PriceStep
     before it come, too. A count is of tickets that are recorded, so some more may be sold at the
     old price until then. What a step leaves out stays as it is by then.
     """
-    check_query(request)
-    named = await find_show(request, show)
-    body = await read_body(request, PriceStepsBody)
-    check_not_final(named)
+    named, body = await _asked(request, show, PriceStepsBody)
     faults = years_out_of_bounds(body.moments())
     if faults:
         raise invalid(*faults)
@@ -157,6 +142,15 @@ async def put_price_steps(request: ApiRequest, show: FromPath[str]) -> PriceStep
         steps = [step.step() for step in body.steps]
         await put_steps(runtime_of(request).app_engine, named, steps)
     return await _tell_steps(request, named)
+
+
+async def _asked(request: ApiRequest, show: str, kind: type[B]) -> tuple[Show, B]:
+    """Return a show that may be changed, and what is to become of it."""
+    check_query(request)
+    named = await find_show(request, show)
+    body = await read_body(request, kind)
+    check_not_final(named)
+    return named, body
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -11,7 +12,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Raw, Struct, structs
 
 from api.context import ApiRequest
-from api.inputs import LOOSE, Body, is_visible
+from api.inputs import LOOSE, Body, Moment, is_visible
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from engine.inventory.seating_plan_faults import Faults
 from engine.inventory.seating_plan_shape import find_shape_faults
@@ -35,6 +36,20 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises."""
 
 B = TypeVar("B", bound=Body)
+
+
+def read_moment(parameter: str, text: str | None) -> datetime | None:
+    """Return the moment that a query parameter names, if it is there.
+
+    Raises:
+        ProblemError: `invalid-request`.
+    """
+    try:
+        # Where a calendar ends some moments are none in UTC.
+        return None if text is None else msgspec.convert(text, Moment).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        reason = "is no moment of RFC 3339, with an offset"
+        raise invalid(Fault(reason, parameter=parameter)) from None
 
 
 async def read_body(request: ApiRequest, kind: type[B]) -> B:

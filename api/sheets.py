@@ -1,87 +1,73 @@
 """Spreadsheets: shows are imported from them, all or none, and exported to them."""
 
-import asyncio
 import hashlib
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypeVar
 
-from litestar import Response, Router, get, post
+from litestar import Response, Router, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
-from msgspec import Meta, Struct
+from litestar.types import AnyCallable
 
 from api.context import ApiRequest, runtime_of
-from api.documents import describe
-from api.paging import Cursor, read_cursor
 from api.problems import ProblemError, ProblemKind
 from api.queueing import OneAtATime
 from api.reading import check_query, optional_key
 from api.repeating import Keeper, answer_once
-from api.sheet_files import CSV, SHEET_BYTES_MAX, XLSX, describe_import, read_sheet_body
+from api.sheet_answers import (
+    PricesImportedAnswer,
+    PricesOfShow,
+    ProblemInSheet,
+    SheetAnswer,
+    ShowOfLine,
+    ShowsImportedAnswer,
+)
+from api.sheet_exports import export_prices_as_sheet, export_shows_as_sheet
+from api.sheet_files import SHEET_BYTES_MAX, describe_import, read_sheet_body
 from api.written import written_json
-from engine.catalog.sheets.csv_sheet import write_csv
-from engine.catalog.sheets.show_export import export_shows
-from engine.catalog.sheets.show_import import ShowImport, ShowsImported
-from engine.catalog.sheets.table import LINES_MAX
-from engine.catalog.sheets.xlsx_sheet import write_xlsx
+from engine.catalog.sheets.importing import Imported, SheetKind, import_sheet
+from engine.catalog.sheets.price_import import ImportedPrices, PriceImport
+from engine.catalog.sheets.show_import import ImportedShow, ShowImport
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, Ids, Prefix, fingerprint, new_entity_id
+from engine.platform.ids import EntityId, Prefix, fingerprint, new_entity_id
+from engine.tenancy.idempotency import Answered
 from engine.tenancy.principals import Scope
 
 _EXAMPLE: Final = (
     "venue,configuration,event,name,starts_at,duration_min,opens_at,currency,price:vip\r\n"
     "Studio,In rows,,First Light,2027-03-01 20:00,120,2026-12-01 10:00,EUR,95.00\r\n"
 )
-_EXPORTED: Final = "show,event,name\r\nshw_dev_00f3a1c05e9b7d24,,First Light\r\n"
+
+_PRICES_EXAMPLE: Final = (
+    "show,from,price_level,ticket_type,price,share\r\nshw_dev_00f3a1c05e9b7d24,,vip,,95.00,\r\n"
+)
+
+Plan = TypeVar("Plan")
+Done = TypeVar("Done")
 
 DryRun = Annotated[
     bool, QueryParameter(description="Make nothing, and tell what is wrong with the sheet.")
 ]
 
-SheetFormat = Annotated[
-    Literal["csv", "xlsx"], QueryParameter(name="format", description="Of the file.")
-]
+
+def _import(
+    path: str, summary: str, answer: type[SheetAnswer], example: str
+) -> Callable[[AnyCallable], HTTPRouteHandler]:
+    """Return the decorator of a route that takes a sheet; `example` is one as CSV."""
+    dry = ResponseSpec(answer, generate_examples=False, description="A dry run.")
+    return post(
+        path,
+        summary=summary,
+        request_max_body_size=SHEET_BYTES_MAX,
+        middleware=[OneAtATime()],
+        responses={HTTP_200_OK: dry},
+        operation_class=describe_import(Scope.SHOWS_WRITE, example),
+    )
 
 
-class ProblemInSheet(Struct, frozen=True):
-    """What is wrong, where, and the way out."""
-
-    line: Annotated[int, Meta(description="As a spreadsheet program counts.", examples=[17])]
-    column: Annotated[str, Meta(description="Empty: the whole line.", examples=["starts_at"])]
-    reason: Annotated[str, Meta(examples=["is missing"])]
-
-
-class ShowOfLine(Struct, frozen=True):
-    """The show that a line became."""
-
-    line: Annotated[int, Meta(examples=[2])]
-    show: str
-
-
-class ShowsImportedAnswer(Struct, frozen=True, kw_only=True):
-    """What became of a sheet, or what would have by a dry run."""
-
-    dry_run: bool
-    lines: Annotated[int, Meta(description="Without the heading and empty ones.")]
-    problems: list[ProblemInSheet]
-    more_problems: Annotated[int, Meta(description="Beside those listed.", examples=[0])]
-    shows: list[ShowOfLine]
-    unchanged: Annotated[int, Meta(description="Lines that name a show: it is left as it is.")]
-
-
-@post(
-    "/shows",
-    summary="Import shows from a spreadsheet",
-    request_max_body_size=SHEET_BYTES_MAX,
-    middleware=[OneAtATime()],
-    responses={
-        HTTP_200_OK: ResponseSpec(
-            ShowsImportedAnswer, generate_examples=False, description="A dry run."
-        )
-    },
-    operation_class=describe_import(Scope.SHOWS_WRITE, _EXAMPLE),
-)
+@_import("/shows", "Import shows from a spreadsheet", ShowsImportedAnswer, _EXAMPLE)
 async def import_shows(
     request: ApiRequest,
     dry_run: DryRun = False,  # noqa: FBT002 - a query parameter
@@ -92,62 +78,122 @@ async def import_shows(
     a sheet with a problem is refused with `invalid-sheet`, which lists them, too. Columns and
     rules: docs/SPREADSHEETS.md.
     """
-    check_query(request, "dry_run")
     key = optional_key(request)
-    content, is_xlsx = await read_sheet_body(request)
-    stands_for = fingerprint(hashlib.blake2b(content).digest() + bytes((is_xlsx, dry_run)))
-    runtime = runtime_of(request)
-    reseller = request.user
+    ids = runtime_of(request).ids
 
-    def id_of(line: int) -> EntityId:
-        if key is None:
-            return new_entity_id()
-        return runtime.ids.derive_show(reseller, f"{line}:{key}", stands_for)
+    def make(stands_for: int, **of_request: Any) -> ShowImport:  # noqa: ANN401 - see _answer_import
+        def id_of(line: int) -> EntityId:
+            if key is None:
+                return new_entity_id()
+            return ids.derive_show(request.user, f"{line}:{key}", stands_for)
 
-    importing = ShowImport(
-        app=runtime.app_engine,
-        redis=runtime.redis,
-        ids=runtime.ids,
-        reseller=reseller,
-        dry_run=dry_run,
-        id_of=id_of,
-    )
+        return ShowImport(id_of=id_of, **of_request)
 
-    async def act(keeper: Keeper) -> tuple[int, ShowsImportedAnswer]:
-        status = HTTP_200_OK if dry_run else HTTP_201_CREATED
+    def tell(imported: Imported[ImportedShow]) -> ShowsImportedAnswer:
+        return ShowsImportedAnswer(
+            **_told(imported, is_dry=dry_run),
+            shows=[
+                ShowOfLine(line=one.line, show=ids.entity(Prefix.SHOW, one.show))
+                for one in imported.done
+            ],
+            unchanged=imported.unchanged,
+        )
 
-        async def keep(transaction: Any, imported: ShowsImported) -> None:  # noqa: ANN401 - the engine's
-            await keeper.keep(transaction, status, _tell(imported, runtime.ids, is_dry=dry_run))
-
-        with store_failures():
-            imported = await importing.run(content, is_xlsx=is_xlsx, keep=keep)
-        answer = _tell(imported, runtime.ids, is_dry=dry_run)
-        if imported.problems and not dry_run:
-            raise _invalid_sheet(answer)
-        return status, answer
-
-    answered = await answer_once(request, "imports/shows", stands_for, act)
+    answered = await _answer_import(request, "imports/shows", make, tell, is_dry=dry_run)
     return written_json(ShowsImportedAnswer, answered.body, status_code=answered.status)
 
 
-def _tell(imported: ShowsImported, ids: Ids, *, is_dry: bool) -> ShowsImportedAnswer:
-    return ShowsImportedAnswer(
-        dry_run=is_dry,
-        lines=imported.lines,
-        problems=[
+@_import("/prices", "Import prices from a spreadsheet", PricesImportedAnswer, _PRICES_EXAMPLE)
+async def import_prices(
+    request: ApiRequest,
+    dry_run: DryRun = False,  # noqa: FBT002 - a query parameter
+) -> Response[PricesImportedAnswer]:
+    """Change the prices of many shows by a CSV or XLSX file, and their price steps: all, or none.
+
+    A line is one price, now or `from` a moment on; what the sheet does not name stays. With
+    `dry_run=true` nothing is changed, and the answer lists every problem by line and column. Else a
+    sheet with a problem is refused with `invalid-sheet`. Columns and rules: docs/SPREADSHEETS.md.
+    """
+    ids = runtime_of(request).ids
+
+    def make(_stands_for: int, **of_request: Any) -> PriceImport:  # noqa: ANN401 - as above
+        return PriceImport(**of_request)
+
+    def tell(imported: Imported[ImportedPrices]) -> PricesImportedAnswer:
+        return PricesImportedAnswer(
+            **_told(imported, is_dry=dry_run),
+            shows=[
+                PricesOfShow(
+                    line=one.line,
+                    show=ids.entity(Prefix.SHOW, one.show),
+                    price_version=one.price_version,
+                    steps=one.steps,
+                )
+                for one in imported.done
+            ],
+            unchanged=imported.unchanged,
+        )
+
+    answered = await _answer_import(request, "imports/prices", make, tell, is_dry=dry_run)
+    return written_json(PricesImportedAnswer, answered.body, status_code=answered.status)
+
+
+async def _answer_import(
+    request: ApiRequest,
+    scope: str,
+    make: Callable[..., SheetKind[Plan, Done]],
+    tell: Callable[[Imported[Done]], SheetAnswer],
+    *,
+    is_dry: bool,
+) -> Answered:
+    """Import the sheet that a request brings: once for its key.
+
+    `make` gets what stands for the sheet, and by name whose it is and where it is written.
+
+    Raises:
+        ProblemError: `invalid-sheet`, or what `answer_once` and `read_sheet_body` raise.
+    """
+    check_query(request, "dry_run")
+    optional_key(request)
+    content, is_xlsx = await read_sheet_body(request)
+    stands_for = fingerprint(hashlib.blake2b(content).digest() + bytes((is_xlsx, is_dry)))
+    status = HTTP_200_OK if is_dry else HTTP_201_CREATED
+    runtime = runtime_of(request)
+
+    async def act(keeper: Keeper) -> tuple[int, SheetAnswer]:
+        with store_failures():
+            kind = make(
+                stands_for,
+                app=runtime.app_engine,
+                redis=runtime.redis,
+                ids=runtime.ids,
+                reseller=request.user,
+                dry_run=is_dry,
+            )
+            keep = keeper.remember(status, tell)
+            imported = await import_sheet(kind, content, is_xlsx=is_xlsx, keep=keep)
+        answer = tell(imported)
+        if imported.problems and not is_dry:
+            raise _invalid_sheet(answer)
+        return status, answer
+
+    return await answer_once(request, scope, stands_for, act)
+
+
+def _told(imported: Imported[Any], *, is_dry: bool) -> dict[str, Any]:
+    """Return what is told of every sheet."""
+    return {
+        "dry_run": is_dry,
+        "lines": imported.lines,
+        "problems": [
             ProblemInSheet(line=one.line, column=one.column, reason=one.reason)
             for one in imported.problems
         ],
-        more_problems=imported.more_problems,
-        shows=[
-            ShowOfLine(line=one.line, show=ids.entity(Prefix.SHOW, one.show))
-            for one in imported.made
-        ],
-        unchanged=imported.there,
-    )
+        "more_problems": imported.more_problems,
+    }
 
 
-def _invalid_sheet(answer: ShowsImportedAnswer) -> ProblemError:
+def _invalid_sheet(answer: SheetAnswer) -> ProblemError:
     count = len(answer.problems) + answer.more_problems
     first = answer.problems[0]
     where = f"line {first.line}" + (f", column {first.column}" if first.column else "")
@@ -158,46 +204,11 @@ def _invalid_sheet(answer: ShowsImportedAnswer) -> ProblemError:
     )
 
 
-@get(
-    "/shows",
-    summary="Export shows as a spreadsheet",
-    media_type="text/csv",
-    operation_class=describe(scope=Scope.SHOWS_READ, also_answers={CSV: _EXPORTED, XLSX: "PK..."}),
-)
-async def export_shows_as_sheet(
-    request: ApiRequest, sheet_format: SheetFormat = "csv", cursor: Cursor = None
-) -> Response[bytes]:
-    """Give shows that were made from configurations, by their start: 5 000 at most.
-
-    If there are more, the header `Onsale-Next-Cursor` has the cursor of the next sheet.
-    """
-    check_query(request, "format", "cursor")
-    runtime = runtime_of(request)
-    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
-    with store_failures():
-        columns, rows = await export_shows(
-            runtime.app_engine, runtime.ids, request.user, after=after
-        )
-    content = await asyncio.to_thread(_written, columns, rows, sheet_format)
-    headers = {"Content-Disposition": f'attachment; filename="shows.{sheet_format}"'}
-    if len(rows) == LINES_MAX:
-        headers["Onsale-Next-Cursor"] = rows[-1][0]
-    return Response(content, media_type=CSV if sheet_format == "csv" else XLSX, headers=headers)
-
-
-def _written(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], sheet_format: Literal["csv", "xlsx"]
-) -> bytes:
-    if sheet_format == "csv":
-        return write_csv(columns, rows)
-    return write_xlsx("Shows", columns, rows)
-
-
 router = Router(
     path="/v1",
     tags=["spreadsheets"],
     route_handlers=[
-        Router(path="/imports", route_handlers=[import_shows]),
-        Router(path="/exports", route_handlers=[export_shows_as_sheet]),
+        Router(path="/imports", route_handlers=[import_shows, import_prices]),
+        Router(path="/exports", route_handlers=[export_shows_as_sheet, export_prices_as_sheet]),
     ],
 )

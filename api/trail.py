@@ -1,20 +1,17 @@
 """The audit trail, as its reseller reads it."""
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Final
 
-import msgspec
 from litestar import Router, get
 from litestar.params import QueryParameter
 from msgspec import Struct
 
 from api.context import ApiRequest, runtime_of
 from api.documents import describe
-from api.inputs import Moment
 from api.paging import no_cursor
 from api.problems import Fault, ProblemError, invalid
-from api.reading import check_query
+from api.reading import check_query, read_moment
 from engine.platform.errors import store_failures
 from engine.platform.ids import IdError, Ids
 from engine.tenancy.principals import Scope
@@ -126,8 +123,8 @@ async def show_trail(  # noqa: PLR0913, PLR0917 -- each is a query parameter
         before_no=_read_cursor(cursor),
         key=None if object_id is None else _read_object(request, object_id),
         actor=_check_text(actor),
-        since=_read_moment("from", since),
-        until=_read_moment("to", until),
+        since=read_moment("from", since),
+        until=read_moment("to", until),
     )
     # One more than asked for tells whether there is a next page.
     with store_failures():
@@ -165,13 +162,6 @@ def _check_text(actor: str | None) -> str | None:
     if actor is not None and not actor.isprintable():
         raise invalid(Fault("has characters that no actor has", parameter="actor"))
     return actor
-
-
-def _read_moment(name: str, text: str | None) -> datetime | None:
-    try:
-        return None if text is None else msgspec.convert(text, Moment)
-    except msgspec.ValidationError:
-        raise invalid(Fault("is no moment of RFC 3339, with an offset", parameter=name)) from None
 
 
 def _as_uuid(digits: str) -> str:

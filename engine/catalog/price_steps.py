@@ -6,17 +6,18 @@ about once, and nobody holds at a price in between. A step says what it changes 
 the show has by then.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Row, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.price_rules import NewPrices, NewStep, PriceFaultsError, check_steps
-from engine.catalog.prices import current_prices, read_types, tell_prices
+from engine.catalog.prices import current_prices, prices_changed, read_types
+from engine.facts.log import add_facts
 from engine.inventory import house
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.price_versions import (
@@ -101,21 +102,35 @@ async def put_steps(app: AsyncEngine, show: Show, steps: list[NewStep]) -> None:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     levels = [level.slug for level in show.manifest.levels]
-    of_show = price_steps.c.show_id == show.id
     async with tenant_transaction(app, show.reseller) as connection:
         await connection.execute(_LOCK.where(shows.c.id == show.id))
         types = await read_types(connection, show.id)
         faults = check_steps(steps, levels, types, datetime.now(UTC))
         if faults:
             raise PriceFaultsError(faults)
-        await connection.execute(
-            delete(price_steps).where(of_show, price_steps.c.came_at.is_(None))
-        )
-        last = select(func.coalesce(func.max(price_steps.c.step_no), 0)).where(of_show)
-        first = int((await connection.execute(last)).scalar_one()) + 1
-        if steps:
-            rows = [_row(show, no, step) for no, step in enumerate(steps, first)]
-            await connection.execute(insert(price_steps), rows)
+        await replace_steps(connection, show.reseller, {show.id: steps})
+
+
+async def replace_steps(
+    connection: AsyncConnection, reseller: EntityId, steps: Mapping[EntityId, Sequence[NewStep]]
+) -> None:
+    """Replace what is to come of some shows, in the transaction that has locked their rows."""
+    of_shows = price_steps.c.show_id.in_(list(steps))
+    pending = delete(price_steps).where(of_shows, price_steps.c.came_at.is_(None))
+    await connection.execute(pending)
+    last = (
+        select(price_steps.c.show_id, func.max(price_steps.c.step_no))
+        .where(of_shows)
+        .group_by(price_steps.c.show_id)
+    )
+    come = {row[0]: row[1] for row in await connection.execute(last)}
+    rows = [
+        _row(show, reseller, no, step)
+        for show, wanted in steps.items()
+        for no, step in enumerate(wanted, come.get(show, 0) + 1)
+    ]
+    if rows:
+        await connection.execute(insert(price_steps), rows)
 
 
 async def list_steps(app: AsyncEngine, show: Show) -> list[PriceStep]:
@@ -126,6 +141,21 @@ async def list_steps(app: AsyncEngine, show: Show) -> list[PriceStep]:
     """
     async with tenant_transaction(app, show.reseller) as connection:
         return await _read_steps(connection, show.id)
+
+
+async def read_pending_steps(
+    connection: AsyncConnection, wanted: Collection[EntityId]
+) -> dict[EntityId, list[PriceStep]]:
+    """Return the steps to come of shows that have some, in their order."""
+    query = (
+        select(price_steps)
+        .where(price_steps.c.show_id.in_(list(wanted)), price_steps.c.came_at.is_(None))
+        .order_by(price_steps.c.show_id, price_steps.c.step_no)
+    )
+    found: dict[EntityId, list[PriceStep]] = {}
+    for row in (await connection.execute(query)).all():
+        found.setdefault(EntityId(row.show_id), []).append(_read_step(row))
+    return found
 
 
 async def look_ahead(app: AsyncEngine, show: Show) -> Ahead:
@@ -207,7 +237,8 @@ async def bring_due(engine: AsyncEngine, redis: Store, ids: Ids, show: Waiting) 
                 .where(price_steps.c.show_id == show.id, price_steps.c.step_no == step.step_no)
                 .values(came_at=now, price_version=prices.version)
             )
-            await tell_prices(connection, ids, show.id, show.reseller, prices.version, step.step_no)
+            fact = prices_changed(ids, show.id, prices.version, step.step_no)
+            await add_facts(connection, show.reseller, [fact])
             made.append(prices.version)
 
     try:
@@ -252,25 +283,26 @@ async def _count_sold(connection: AsyncConnection, show: int, level: str | None)
 
 async def _read_steps(connection: AsyncConnection, show: int) -> list[PriceStep]:
     query = select(price_steps).where(price_steps.c.show_id == show).order_by(price_steps.c.step_no)
-    return [
-        PriceStep(
-            step_no=row.step_no,
-            at=row.at,
-            after_sold=row.after_sold,
-            price_level=row.price_level,
-            prices=NewPrices(row.prices, read_type_prices(row.type_prices)),
-            came_at=row.came_at,
-            price_version=row.price_version,
-        )
-        for row in (await connection.execute(query)).all()
-    ]
+    return [_read_step(row) for row in (await connection.execute(query)).all()]
 
 
-def _row(show: Show, step_no: int, step: NewStep) -> dict[str, object]:
+def _read_step(row: Row[Any]) -> PriceStep:
+    return PriceStep(
+        step_no=row.step_no,
+        at=row.at,
+        after_sold=row.after_sold,
+        price_level=row.price_level,
+        prices=NewPrices(row.prices, read_type_prices(row.type_prices)),
+        came_at=row.came_at,
+        price_version=row.price_version,
+    )
+
+
+def _row(show: EntityId, reseller: EntityId, step_no: int, step: NewStep) -> dict[str, object]:
     return {
-        "show_id": show.id,
+        "show_id": show,
         "step_no": step_no,
-        "reseller_id": show.reseller,
+        "reseller_id": reseller,
         "at": step.at,
         "after_sold": step.after_sold,
         "price_level": step.price_level,

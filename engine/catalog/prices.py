@@ -5,7 +5,7 @@ inventory version with it, so that a process that does not know it yet is told `
 and reads the show again. Live holds keep the version that they were made at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -84,7 +84,8 @@ async def publish_prices(  # noqa: PLR0913, PLR0917 - the stores, and a request'
             raise PriceFaultsError(faults)
         published = Prices(after + 1, new.face_values, new.types)
         await add_price_version(connection, show.id, show.reseller, published)
-        await tell_prices(connection, ids, show.id, show.reseller, published.version, None)
+        fact = prices_changed(ids, show.id, published.version, None)
+        await add_facts(connection, show.reseller, [fact])
 
     try:
         await house.change_show(app, redis, show, write)
@@ -158,12 +159,23 @@ async def list_versions(app: AsyncEngine, show: Show) -> list[PublishedVersion]:
 
 async def read_types(connection: AsyncConnection, show: EntityId) -> Mapping[str, TicketType]:
     """Read a show's ticket types, in their order, by slug."""
+    return (await read_types_of(connection, [show])).get(show, {})
+
+
+async def read_types_of(
+    connection: AsyncConnection, wanted: Collection[EntityId]
+) -> dict[EntityId, dict[str, TicketType]]:
+    """Read the ticket types of shows that have some, in their order, by slug."""
     query = (
-        select(ticket_types).where(ticket_types.c.show_id == show).order_by(ticket_types.c.type_no)
+        select(ticket_types)
+        .where(ticket_types.c.show_id.in_(list(wanted)))
+        .order_by(ticket_types.c.show_id, ticket_types.c.type_no)
     )
-    rows = (await connection.execute(query)).mappings()
-    types = [msgspec.convert({str(k): v for k, v in row.items()}, TicketType) for row in rows]
-    return {one.slug: one for one in types}
+    found: dict[EntityId, dict[str, TicketType]] = {}
+    for row in (await connection.execute(query)).mappings():
+        one = msgspec.convert({str(k): v for k, v in row.items()}, TicketType)
+        found.setdefault(EntityId(row["show_id"]), {})[one.slug] = one
+    return found
 
 
 async def current_prices(connection: AsyncConnection, show: EntityId) -> Prices:
@@ -174,16 +186,8 @@ async def current_prices(connection: AsyncConnection, show: EntityId) -> Prices:
     )
 
 
-async def tell_prices(  # noqa: PLR0913, PLR0917 - a fact's parts
-    connection: AsyncConnection,
-    ids: Ids,
-    show: EntityId,
-    reseller: EntityId,
-    version: int,
-    step_no: int | None,
-) -> None:
-    """Tell that a show has a price version now, in the transaction that made it."""
+def prices_changed(ids: Ids, show: EntityId, version: int, step_no: int | None) -> NewFact:
+    """Return the fact that a show has a price version now."""
     data = ShowPricesChanged(price_version=version, step=step_no)
     named = ids.entity(Prefix.SHOW, show)
-    fact = NewFact(FactType.SHOW_PRICES_CHANGED, named, data, show, datetime.now(UTC))
-    await add_facts(connection, reseller, [fact])
+    return NewFact(FactType.SHOW_PRICES_CHANGED, named, data, show, datetime.now(UTC))

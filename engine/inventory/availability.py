@@ -15,7 +15,7 @@ from engine.inventory.ledgered import read_blocks, read_orders
 from engine.inventory.rebuild import rebuild
 from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.scripts import load_script
-from engine.inventory.shows import Show
+from engine.inventory.shows import OVER, Show
 from engine.platform.redis import Store
 
 _RELOADS_MAX: Final = 3
@@ -65,6 +65,19 @@ class InventoryState(Struct, frozen=True):
             blocked=counts.blocked,
             open=counts.open,
         )
+
+
+def as_told(state: InventoryState) -> InventoryState:
+    """Return how a show stands for who asks: once it is over, what nobody bought is not open."""
+    if state.show.state not in OVER:
+        return state
+    return replace(
+        state,
+        seats=state.seats.replace(b"o", b"b"),
+        areas=tuple(
+            replace(area, open=0, blocked=area.blocked + area.open) for area in state.areas
+        ),
+    )
 
 
 async def read_inventory(

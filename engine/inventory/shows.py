@@ -34,6 +34,8 @@ _PRICE_VERSIONS_CACHED_MAX: Final = 4096
 _NO_QUEUE: Final = "off"
 DRAFT: Final = "draft"
 """The state of a show whose inventory was never opened."""
+OVER: Final = frozenset({"cancelled", "past"})
+"""The states of a show that nothing is sold of any more, for good."""
 
 _EDIT: Final = select(show_edits.c.edit_no, show_edits.c.price_version)
 _LAST_EDIT: Final = (

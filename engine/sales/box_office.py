@@ -17,6 +17,7 @@ from engine.inventory.availability import (
     InventoryState,
     LedgeredStates,
     NotStored,
+    as_told,
     read_inventory,
 )
 from engine.inventory.commands import (
@@ -311,7 +312,8 @@ class BoxOffice:
     async def availability(self, show: Show) -> InventoryState | Recovering:
         """Return the seat map and the counts, read after this was asked for."""
         with store_failures():
-            return await self._readings.get(show.id, partial(self._read, show))
+            found = await self._readings.get(show.id, partial(self._read, show))
+        return as_told(found) if isinstance(found, InventoryState) else found
 
     async def _read(self, show: Show) -> InventoryState | Recovering:
         found = await read_inventory(self._redis, self._source(show))

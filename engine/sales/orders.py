@@ -62,12 +62,14 @@ class RecordedOrder(Struct, frozen=True, kw_only=True):
     """Of the seats, then of each area's places; none: all are standard."""
 
 
-_STATES: Final = {
+RECORDED_AS: Final = {
     "confirmed": OrderState.CONFIRMED,
     "conflict": OrderState.FAILED,
     "refunded": OrderState.REFUNDED,
     "returned": OrderState.RETURNED,
 }
+"""What an order's status in the ledger is called outside."""
+
 _ORDER: Final = select(orders).where(
     orders.c.id == bindparam("order"), orders.c.show_id == bindparam("show")
 )
@@ -99,7 +101,7 @@ async def find_order(connection: AsyncConnection, show: int, order: bytes) -> Re
     of_ticket = {place.id: place.ticket_type for place in places if place.ticket_type is not None}
     return RecordedOrder(
         id=row["id"],
-        state=_STATES[row["status"]],
+        state=RECORDED_AS[row["status"]],
         buyer=row["buyer"],
         sold_at_ms=_ms(row["sold_at"]),
         payment_reference=row["payment_reference"],

@@ -13,12 +13,18 @@ import pytest
 from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
-from engine.catalog.sheets.amounts import write_amount
+from engine.catalog.sheets.amounts import write_amount, write_share
 from engine.catalog.sheets.cells import Cells
 from engine.catalog.sheets.csv_sheet import read_csv, write_csv
 from engine.catalog.sheets.known import Known, KnownEvent
-from engine.catalog.sheets.table import LINES_MAX, Line, Problems, SheetError
+from engine.catalog.sheets.known_shows import KnownShow, Offer
+from engine.catalog.sheets.price_export import lay_out
+from engine.catalog.sheets.show_export import fitting
+from engine.catalog.sheets.table import CELLS_MAX, LINES_MAX, Line, Problems, SheetError
 from engine.catalog.sheets.xlsx_sheet import read_xlsx, write_xlsx
+from engine.catalog.transitions import ShowState
+from engine.inventory.price_versions import Prices, TypePrice
+from engine.inventory.ticket_types import TicketType
 from engine.platform.ids import EntityId, Ids
 
 _BERLIN = ZoneInfo("Europe/Berlin")
@@ -82,7 +88,7 @@ def test_csv_is_read_as_programs_write_it(mark: str, separator: str, end: str) -
         (b'a;b\n1;"2"3\n', 2, "this is not CSV"),
         (b"a;b;a\n", 1, "the column is there twice"),
         (b"a;;b\n1;2;3\n", 1, "column 2 has no name"),
-        (b";".join(b"c%d" % n for n in range(101)), 1, "there are 101 columns"),
+        (b";".join(b"c%d" % n for n in range(301)), 1, "there are 301 columns"),
         (b"a\n" + b"1\n" * (LINES_MAX + 1), LINES_MAX + 2, "the sheet has"),
         (b"a\n" + b"1\n" * (2 * LINES_MAX + 9), 2 * LINES_MAX + 1, "the sheet has more than"),
         (b"a,b\n" + b"," * 1_000_001, 2, "there are cells far to the right"),
@@ -130,6 +136,21 @@ def test_a_workbooks_cells_are_read_as_they_are_shown(since_1904: bool) -> None:
             },
         ),
     ]  # fmt: skip
+
+
+def test_a_percent_cell_is_read_as_it_is_shown() -> None:
+    """Half is 50%, not 0.5, of which nobody knows whether it is half a percent."""
+    shown = [(0.5, "0%"), (0.3333, "0.00%"), (1, "0%"), (0.07, "0.0%"), (0.5, "0.0")]
+    book = Workbook()
+    sheet: Any = book.active
+    sheet.append(["share"])
+    for n, (value, form) in enumerate(shown, 2):
+        cell = sheet.cell(n, 1)
+        cell.value, cell.number_format = value, form
+    written = io.BytesIO()
+    book.save(written)
+    told = [line.cells["share"] for line in read_xlsx(written.getvalue()).lines]
+    assert told == ["50%", "33.33%", "100%", "7%", "0.5"]
 
 
 def test_a_formula_or_an_error_is_named_by_its_cell() -> None:
@@ -297,6 +318,69 @@ def test_more_problems_than_are_told_are_counted() -> None:
     told = problems.told(("a", "b"))
     assert (len(told), problems.more) == (1000, 500)
     assert [one.line for one in told] == sorted(one.line for one in told)
+
+
+@pytest.mark.parametrize(
+    ("text", "bps"),
+    [
+        ("50%", 5000), ("33.33 %", 3333), ("33,3%", 3330), ("0%", 0), ("100%", 10_000),
+        ("0.5", None), ("50", None), ("100.01%", None), ("-5%", None), ("33.333%", None),
+        ("%", None),
+    ],
+)  # fmt: skip
+def test_a_share_has_its_percent_sign(text: str, bps: int | None) -> None:
+    """It is exact to a basis point; without a sign nobody knows what is meant."""
+    cells, problems = _cells(share=text)
+    assert cells.share("share") == bps
+    assert bool(problems) == (bps is None)
+    if bps is not None:
+        again, _ = _cells(share=write_share(bps))
+        assert again.share("share") == bps
+
+
+def test_an_export_of_shows_ends_before_its_columns_or_cells_do() -> None:
+    """No price is left out, whatever levels shows have; the rest is in the next part."""
+    rows = [{"prices": dict.fromkeys((f"l{n}-{k}" for k in range(100)), 1)} for n in range(4)]
+    fit, levels = fitting(rows)
+    assert (len(fit), len(levels)) == (2, 200)
+    many = [{"prices": dict.fromkeys(map(str, range(250)), 1)}] * 5001
+    fit, levels = fitting(many)
+    assert len(levels) == 250
+    assert (len(fit) + 1) * (17 + 250) <= CELLS_MAX < (len(fit) + 2) * (17 + 250)
+    assert len(fitting([{"prices": {"vip": 1}}] * 5001)[0]) == LINES_MAX
+
+
+def _offer(levels: int, types: int) -> Offer:
+    prices = dict.fromkeys(map(str, range(levels)), 100)
+    slugs = [f"type-{n}" for n in range(types)]
+    return Offer(
+        state=ShowState.ON_SALE,
+        prices=Prices(1, prices, dict.fromkeys(slugs, TypePrice(None, prices))),
+        types={slug: TicketType(slug=slug, name=slug, kind="other") for slug in slugs},
+        steps=[],
+    )
+
+
+def test_an_export_of_prices_has_whole_lists_and_names_those_that_no_sheet_holds() -> None:
+    """Each part is at most what an import takes, and all parts together have every other show."""
+    sizes = [(250, 9), (250, 9), (1, 0), (250, 30), (250, 19), (1, 0)]
+    found = [
+        KnownShow(
+            id=EntityId(n), name="A", starts_at=datetime.now(UTC), time_zone="UTC", currency="EUR"
+        )
+        for n in range(1, len(sizes) + 1)
+    ]
+    offers = {show.id: _offer(*size) for show, size in zip(found, sizes, strict=True)}
+    ids = Ids("dev", b"a secret for tests")
+    parts: list[tuple[int, list[int]]] = []
+    rest = found
+    while True:
+        part = lay_out(rest, offers, ids)
+        parts.append((len(part.rows), [int(show) for show in part.left_out]))
+        if part.next_after is None:
+            break
+        rest = found[int(part.next_after) :]
+    assert parts == [(5000, []), (1, [4]), (5000, []), (1, [])]
 
 
 def test_names_that_nobody_has_are_soon_told() -> None:

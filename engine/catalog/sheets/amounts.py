@@ -1,4 +1,4 @@
-"""How amounts of money are written in sheets: in major units, as 39.90, whatever the currency."""
+"""How money is written in sheets: in major units, as 39.90, and shares in percent, as 12.5%."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -30,3 +30,9 @@ def write_amount(minor: int, currency: str) -> str:
         return str(minor)
     digits = str(minor).rjust(decimals + 1, "0")
     return f"{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def write_share(bps: int) -> str:
+    """Return a share of basis points as a sheet has it."""
+    whole, rest = divmod(bps, 100)
+    return f"{whole}.{rest:02}".rstrip("0") + "%" if rest else f"{whole}%"

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from engine.catalog.sheets.amounts import decimals_of
 from engine.catalog.sheets.table import Line, Problems
+from engine.platform.money import BPS
 
 YEAR_MIN: Final = 2000
 YEAR_MAX: Final = 2200
@@ -19,6 +20,7 @@ _LOCAL: Final = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2})(:\d{2}(?:\.0+
 _WITH_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*(?:[zZ]|[+-]\d{2}:\d{2})")
 _WHOLE: Final = re.compile(r"\d{1,18}")
 _AMOUNT: Final = re.compile(r"(\d{1,15})(?:[.,](\d{1,15}))?")
+_SHARE: Final = re.compile(r"(\d{1,3})(?:[.,](\d{1,2}))?\s?%")
 _TIME_EXAMPLE: Final = "2027-03-28 20:00"
 
 
@@ -99,6 +101,18 @@ class Cells:
             self.wrong(column, f"“{value}” is more than a ticket may cost")
             return None
         return minor
+
+    def share(self, column: str) -> int | None:
+        """Return a share in basis points; it is written in percent, with the sign."""
+        value = self.text(column)
+        if value is None:
+            return None
+        match = _SHARE.fullmatch(value) if value.isascii() else None
+        bps = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else BPS + 1
+        if bps > BPS:
+            self.wrong(column, f"“{value}” is not a share of the price: write it as 50% or 33.33%")
+            return None
+        return bps
 
     def moment(
         self, column: str, zone: ZoneInfo | None, *, required: bool = False

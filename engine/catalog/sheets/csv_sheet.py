@@ -5,12 +5,18 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX, Sheet, SheetError, make_sheet
+from engine.catalog.sheets.table import (
+    CELLS_MAX,
+    COLUMNS_MAX,
+    LINES_MAX,
+    Sheet,
+    SheetError,
+    make_sheet,
+)
 
 _SEPARATORS: Final = (";", ",", "\t")
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 _ROWS_MAX: Final = 2 * LINES_MAX
-_CELLS_MAX: Final = _ROWS_MAX * COLUMNS_MAX
 
 
 def read_csv(content: bytes) -> Sheet:
@@ -28,7 +34,7 @@ def read_csv(content: bytes) -> Sheet:
             if len(rows) == _ROWS_MAX:
                 raise SheetError(began, f"the sheet has more than {LINES_MAX} lines: split it")
             values += len(cells)
-            if values > _CELLS_MAX:
+            if values > CELLS_MAX:
                 raise SheetError(
                     began, f"there are cells far to the right: clear all but {COLUMNS_MAX} columns"
                 )

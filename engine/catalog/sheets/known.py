@@ -2,24 +2,18 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Table, func, or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.platform.ids import EntityId, IdError, Ids, Prefix
+from engine.catalog.sheets.guesses import NAMES_MAX, Guesses, named_first, parsed
+from engine.platform.ids import EntityId, Ids, Prefix
 from engine.platform.tables import configuration_versions, configurations, events, venues
-
-NAMES_MAX: Final = 5_000
-"""Of a kind: so many of those that were named last are looked at for what was meant."""
-
-_COMPARED_MAX: Final = NAMES_MAX
-"""Names that unknown ones are compared with, in all: a second of work or two."""
 
 
 class KnownEvent(Struct, frozen=True):
@@ -71,14 +65,14 @@ class Known:
         self._places = places
         self._placed: dict[tuple[str | None, str | None], Place | tuple[str, str]] = {}
         self._versions = versions
-        self._comparisons_left = _COMPARED_MAX
+        self._guesses = Guesses()
 
     def event(self, text: str) -> KnownEvent | str:
         """Return the event of an id or a name, or what is wrong."""
-        number = _number(self._ids, Prefix.EVENT, text)
+        number = parsed(self._ids, Prefix.EVENT, text)
         found = self._events_named.get(text if number is None else number)
         if not found:
-            return self._unknown("event", text, (one.name for one in self._events))
+            return self._guesses.unknown("event", text, (one.name for one in self._events))
         if len(found) > 1:
             return f"{len(found)} events are called “{text}”: name it by its id, as evt_..."
         return found[0]
@@ -99,7 +93,7 @@ class Known:
                 return places[0]
             names = ", ".join(one.configuration_name for one in places)
             return "configuration", f"is missing: the venue has several: {names}"
-        number = _number(self._ids, Prefix.CONFIGURATION, configuration)
+        number = parsed(self._ids, Prefix.CONFIGURATION, configuration)
         found = [one for one in places if number == one.configuration]
         found = found or [one for one in places if one.configuration_name == configuration]
         if len(found) == 1:
@@ -107,32 +101,20 @@ class Known:
         reason = f"several are called “{configuration}”: name the venue, too, or its id, as cfg_..."
         if not found:
             names = (one.configuration_name for one in places)
-            reason = self._unknown("configuration", configuration, names)
+            reason = self._guesses.unknown("configuration", configuration, names)
         return "configuration", reason
 
     def _at(self, venue: str | None) -> Sequence[Place] | str:
         """Return the configurations of a venue, of all without one; or what is wrong."""
         if venue is None:
             return self._places
-        number = _number(self._ids, Prefix.VENUE, venue)
+        number = parsed(self._ids, Prefix.VENUE, venue)
         places = [one for one in self._places if one.venue_id == number or one.venue == venue]
         if not places:
-            return self._unknown("venue", venue, (one.venue for one in self._places))
+            return self._guesses.unknown("venue", venue, (one.venue for one in self._places))
         if len({one.venue_id for one in places}) > 1:
             return f"several venues are called “{venue}”: name it by its id, as ven_..."
         return places
-
-    def _unknown(self, kind: str, text: str, names: Iterable[str]) -> str:
-        """Say that there is none of a name, and which may be meant: of the first few such names."""
-        close: list[str] = []
-        if self._comparisons_left > 0:
-            among = list(dict.fromkeys(names))
-            self._comparisons_left -= len(among)
-            close = get_close_matches(text, among, n=1)
-        meant = (
-            f": is “{close[0]}” meant?" if close else ": add it first, or name one that is there"
-        )
-        return f"you have no {kind} “{text}”{meant}"
 
     def versions_of(self, place: Place) -> list[int]:
         """Return the numbers of a configuration's versions."""
@@ -182,7 +164,7 @@ async def read_known(
         for row in await connection.execute(
             select(events.c.id, events.c.name)
             .where(events.c.archived_at.is_(None))
-            .order_by(*_named_first(events, ids, Prefix.EVENT, named_events), events.c.id.desc())
+            .order_by(*named_first(events, ids, Prefix.EVENT, named_events), events.c.id.desc())
             .limit(NAMES_MAX)
         )
     ]
@@ -229,8 +211,8 @@ async def keep_from_archive(
 
 def _places(ids: Ids, named: Collection[str]) -> Any:  # noqa: ANN401 - SQLAlchemy's
     order = (
-        *_named_first(venues, ids, Prefix.VENUE, named),
-        *_named_first(configurations, ids, Prefix.CONFIGURATION, named),
+        *named_first(venues, ids, Prefix.VENUE, named),
+        *named_first(configurations, ids, Prefix.CONFIGURATION, named),
     )
     return (
         select(
@@ -245,19 +227,3 @@ def _places(ids: Ids, named: Collection[str]) -> Any:  # noqa: ANN401 - SQLAlche
         .order_by(*order, configurations.c.id.desc())
         .limit(NAMES_MAX)
     )
-
-
-def _named_first(
-    table: Table, ids: Ids, prefix: Prefix, named: Collection[str]
-) -> list[ColumnElement[Any]]:
-    """Order what is named before the rest, of which there may be more than is read."""
-    numbers = [number for text in named if (number := _number(ids, prefix, text)) is not None]
-    is_named = or_(table.c.name.in_(named), table.c.id.in_(numbers))
-    return [func.coalesce(is_named, False).desc()]
-
-
-def _number(ids: Ids, prefix: Prefix, text: str) -> EntityId | None:
-    try:
-        return ids.parse_entity(prefix, text)
-    except IdError:
-        return None

@@ -1,16 +1,16 @@
 """Exports shows as a sheet that could be imported again."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.sheets.amounts import write_amount
+from engine.catalog.sheets.exporting import SheetPart, in_parts, write_moment
 from engine.catalog.sheets.show_lines import PRICE, SHOW_COLUMNS
-from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX
+from engine.catalog.sheets.table import CELLS_MAX, COLUMNS_MAX, LINES_MAX
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Ids, Prefix
 from engine.platform.tables import configurations, price_versions, shows, venues
@@ -21,27 +21,45 @@ _NUMBERS: Final = (
 )  # fmt: skip
 _one = shows.c
 
+_Row = Mapping[Any, Any]
+
 
 async def export_shows(
     app: AsyncEngine, ids: Ids, reseller: EntityId, *, after: EntityId | None = None
-) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return the columns and rows of a reseller's shows that were made from configurations.
+) -> SheetPart:
+    """Return a reseller's shows that were made from configurations, in parts.
 
-    They come by their start, 5 000 at most, from behind the show `after` if one is named. Each
-    names its show: imported again such a line is left as it is.
+    Each names its show: imported again such a line is left as it is.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: the ledger failed.
     """
+    query = in_parts(_query(), after, LINES_MAX)
     async with tenant_transaction(app, reseller) as connection:
-        rows = (await connection.execute(_query(after))).mappings().all()
-    levels = list(dict.fromkeys(level for row in rows for level in row["prices"]))
-    columns = (*SHOW_COLUMNS, *(f"{PRICE}{level}" for level in levels))[:COLUMNS_MAX]
-    return columns, [_cells(row, columns, ids) for row in rows]
+        found = (await connection.execute(query)).mappings().all()
+    rows, levels = fitting(found)
+    columns = (*SHOW_COLUMNS, *(f"{PRICE}{level}" for level in levels))
+    return SheetPart(
+        columns=columns,
+        rows=[_cells(row, columns, ids) for row in rows],
+        next_after=rows[-1]["id"] if len(rows) < len(found) else None,
+    )
 
 
-def _query(after: EntityId | None) -> Any:  # noqa: ANN401 - SQLAlchemy's
-    query = (
+def fitting(found: Sequence[_Row]) -> tuple[Sequence[_Row], dict[str, None]]:
+    """Return as many shows as a sheet has lines, columns and cells for, and their price levels."""
+    levels: dict[str, None] = {}
+    for n, row in enumerate(found):
+        more = levels | dict.fromkeys(row["prices"])
+        columns = len(SHOW_COLUMNS) + len(more)
+        if n == LINES_MAX or columns > COLUMNS_MAX or (n + 2) * columns > CELLS_MAX:
+            return found[:n], levels
+        levels = more
+    return found, levels
+
+
+def _query() -> Any:  # noqa: ANN401 - SQLAlchemy's
+    return (
         select(
             shows,
             venues.c.id.label("venue_id"),
@@ -55,17 +73,10 @@ def _query(after: EntityId | None) -> Any:  # noqa: ANN401 - SQLAlchemy's
             (price_versions.c.show_id == _one.id)
             & (price_versions.c.version == _one.price_version),
         )
-        .order_by(_one.starts_at, _one.id)
-        .limit(LINES_MAX)
     )
-    if after is None:
-        return query
-    place = select(_one.starts_at, _one.id).where(_one.id == after).subquery()
-    behind = select(place.c.starts_at, place.c.id).scalar_subquery()
-    return query.where(tuple_(_one.starts_at, _one.id) > behind)
 
 
-def _cells(row: Mapping[Any, Any], columns: Sequence[str], ids: Ids) -> tuple[str, ...]:
+def _cells(row: _Row, columns: Sequence[str], ids: Ids) -> tuple[str, ...]:
     zone = ZoneInfo(row["time_zone"])
     cells = {
         "show": ids.entity(Prefix.SHOW, row["id"]),
@@ -74,15 +85,10 @@ def _cells(row: Mapping[Any, Any], columns: Sequence[str], ids: Ids) -> tuple[st
         "configuration": ids.entity(Prefix.CONFIGURATION, row["configuration_id"]),
         **{name: row[name] for name in ("name", "currency", "visibility", "state")},
         **{name: "" if row[name] is None else str(row[name]) for name in _NUMBERS},
-        **{name: _local(row[name], zone) for name in _TIMES},
+        **{name: write_moment(row[name], zone) for name in _TIMES},
         **{
             f"{PRICE}{level}": write_amount(minor, row["currency"])
             for level, minor in row["prices"].items()
         },
     }
     return tuple(cells.get(column, "") for column in columns)
-
-
-def _local(moment: datetime | None, zone: ZoneInfo) -> str:
-    """Return a moment as it is at the venue, with its offset: which is never ambiguous."""
-    return "" if moment is None else moment.astimezone(UTC).astimezone(zone).isoformat()

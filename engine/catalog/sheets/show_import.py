@@ -1,24 +1,22 @@
 """Imports a sheet of shows: all of them or, if anything is wrong, none, and says all that is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.sheets.at_once import find_overlaps, find_same_lines
-from engine.catalog.sheets.csv_sheet import read_csv
+from engine.catalog.sheets.importing import write_in_parts
 from engine.catalog.sheets.known import Known, keep_from_archive, read_known
 from engine.catalog.sheets.show_lines import ShowLine, check_columns, read_line
-from engine.catalog.sheets.table import Line, Problems, Sheet, SheetError, SheetProblem
-from engine.catalog.sheets.xlsx_sheet import read_xlsx
+from engine.catalog.sheets.table import Line, Problems, Sheet
 from engine.catalog.transitions import ShowState
 from engine.inventory.house import wake_recovery
-from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, IdError, Ids, Prefix, new_entity_id
 from engine.platform.redis import Store
 from engine.platform.tables import fee_schedules, price_versions, shows
@@ -31,50 +29,31 @@ _SHOW_COLUMNS: Final = (
     "visibility",
 )  # fmt: skip
 _PRICE_COLUMNS: Final = ("show_id", "reseller_id", "version", "prices")
-_TRAIL_AS_WE_GO: Final = text("SET CONSTRAINTS append IMMEDIATE")
-_ROWS_AT_ONCE: Final = 100
 _WAKES_MAX: Final = 20
 """The workers look at every show each second: calls for more would only be in their way."""
 
 
 class ImportedShow(Struct, frozen=True):
-    """A show that a line became, or that it names."""
+    """The show that a line became."""
 
     line: int
     show: EntityId
 
 
-class ShowsImported(Struct, frozen=True, kw_only=True):
-    """What became of a sheet. With problems nothing was imported; nor is it by a dry run."""
-
-    lines: int
-    problems: list[SheetProblem]
-    more_problems: int
-    """How many there are beside those listed."""
-    made: list[ImportedShow]
-    """In the order of the lines; of a dry run none."""
-    there: int
-    """Lines that name a show that is there: it is left as it is."""
-
-
 IdOf = Callable[[int], EntityId]
 """Gives the id of the show of a line: the same for a repeated request."""
 
-Keep = Callable[[AsyncConnection, ShowsImported], Awaitable[None]]
-"""Keeps the answer in the transaction that has the effect."""
 
+class ShowsToMake(Struct, frozen=True):
+    """Lines, the shows that they become, and how many lines name one that is there."""
 
-def read_sheet(content: bytes, *, is_xlsx: bool) -> Sheet:
-    """Return the sheet of a file; the work of a second for a large one.
-
-    Raises:
-        SheetError: it is none.
-    """
-    return read_xlsx(content) if is_xlsx else read_csv(content)
+    lines: Sequence[ShowLine]
+    made: list[ImportedShow]
+    there: int
 
 
 class ShowImport(Struct, frozen=True, kw_only=True):
-    """One import: whose, by which stores, and how."""
+    """One import of shows: whose, by which stores, and how. `import_sheet` runs it."""
 
     app: AsyncEngine
     redis: Store
@@ -83,43 +62,14 @@ class ShowImport(Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     id_of: IdOf = lambda _: new_entity_id()
 
-    async def run(
-        self, content: bytes, *, is_xlsx: bool, keep: Keep | None = None
-    ) -> ShowsImported:
-        """Import a file, or say all that is wrong with it.
-
-        Shows of the ids that `id_of` gives that are there already are left as they are: the
-        request came before, and its answer was lost.
-
-        Raises:
-            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: the ledger failed.
-        """
-        problems = Problems()
-        try:
-            sheet = await asyncio.to_thread(read_sheet, content, is_xlsx=is_xlsx)
-        except SheetError as error:
-            return _refused(0, [error.problem], 0)
+    def check_columns(self, sheet: Sheet, problems: Problems) -> None:
+        """Add what is wrong with the heading."""
         check_columns(sheet, problems)
-        async with tenant_transaction(self.app, self.reseller) as connection:
-            lines, there = await self._read(connection, sheet, problems)
-            if problems:
-                return _refused(len(sheet.lines), problems.told(sheet.columns), problems.more)
-            made = [] if self.dry_run else await self._insert(connection, lines)
-            imported = ShowsImported(
-                lines=len(sheet.lines), problems=[], more_problems=0, made=made, there=there
-            )
-            if keep is not None and not self.dry_run:
-                await keep(connection, imported)
-        waiting = zip(made, lines, strict=False)
-        opened = [one.show for one, line in waiting if line.state != ShowState.DRAFT]
-        for show in opened[:_WAKES_MAX]:
-            await wake_recovery(self.redis, show)
-        return imported
 
-    async def _read(
+    async def read(
         self, connection: AsyncConnection, sheet: Sheet, problems: Problems
-    ) -> tuple[list[ShowLine], int]:
-        """Return the lines that are to become shows, and how many name one that is there."""
+    ) -> ShowsToMake:
+        """Return the lines that are to become shows; add what is wrong."""
         new = [line for line in sheet.lines if "show" not in line.cells]
         there = [line for line in sheet.lines if "show" in line.cells]
         await self._check_there(connection, there, problems)
@@ -146,7 +96,37 @@ class ShowImport(Struct, frozen=True, kw_only=True):
             used = {line.event for line in lines if line.event is not None}
             if not await keep_from_archive(connection, used, [line.place for line in lines]):
                 problems.add(sheet.heading_line, "", "something was archived just now: try again")
-        return lines, len(there)
+        made = [ImportedShow(line.line, self.id_of(line.line)) for line in lines]
+        return ShowsToMake(lines, made, len(there))
+
+    def tell(self, plan: ShowsToMake) -> tuple[list[ImportedShow], int]:
+        """Return the shows, by a dry run none, and how many lines name one that is there."""
+        return [] if self.dry_run else plan.made, plan.there
+
+    async def write(self, connection: AsyncConnection, plan: ShowsToMake) -> None:
+        """Make the shows.
+
+        If those of the ids that `id_of` gives are there already they are left as they are: the
+        request came before, and its answer was lost.
+        """
+        wanted = {one.show for one in plan.made}
+        query = select(shows.c.id).where(shows.c.id.in_(wanted))
+        if not wanted or (await connection.execute(query)).first() is not None:
+            return
+        fees = await connection.scalar(select(func.max(fee_schedules.c.version)))
+
+        async def insert(pairs: Sequence[tuple[ImportedShow, ShowLine]]) -> None:
+            await self._insert(connection, pairs, fees)
+
+        pairs = list(zip(plan.made, plan.lines, strict=True))
+        await write_in_parts(connection, pairs, insert)
+
+    async def follow(self, plan: ShowsToMake) -> None:
+        """Have those looked at that are to be opened."""
+        pairs = zip(plan.made, plan.lines, strict=True)
+        opened = [one.show for one, line in pairs if line.state != ShowState.DRAFT]
+        for show in opened[:_WAKES_MAX]:
+            await wake_recovery(self.redis, show)
 
     async def _check_there(
         self, connection: AsyncConnection, lines: Sequence[Line], problems: Problems
@@ -167,23 +147,6 @@ class ShowImport(Struct, frozen=True, kw_only=True):
                 problems.add(line.number, "show", reason)
 
     async def _insert(
-        self, connection: AsyncConnection, lines: Sequence[ShowLine]
-    ) -> list[ImportedShow]:
-        made = [ImportedShow(line.line, self.id_of(line.line)) for line in lines]
-        wanted = {one.show for one in made}
-        query = select(shows.c.id).where(shows.c.id.in_(wanted))
-        if not lines or (await connection.execute(query)).first() is not None:
-            return made
-        fees = await connection.scalar(select(func.max(fee_schedules.c.version)))
-        pairs = list(zip(made, lines, strict=True))
-        # Each row gets its entry in the audit trail, and all of them at the end would be more than
-        # a statement's time: so with each part, now that every other lock is taken.
-        await connection.execute(_TRAIL_AS_WE_GO)
-        for first in range(0, len(pairs), _ROWS_AT_ONCE):
-            await self._insert_some(connection, pairs[first : first + _ROWS_AT_ONCE], fees)
-        return made
-
-    async def _insert_some(
         self,
         connection: AsyncConnection,
         pairs: Sequence[tuple[ImportedShow, ShowLine]],
@@ -216,7 +179,3 @@ def _read_lines(
     lines: Sequence[Line], sheet: Sheet, known: Known, problems: Problems
 ) -> list[ShowLine | None]:
     return [read_line(line, sheet, known, problems) for line in lines]
-
-
-def _refused(lines: int, problems: list[SheetProblem], more: int) -> ShowsImported:
-    return ShowsImported(lines=lines, problems=problems, more_problems=more, made=[], there=0)

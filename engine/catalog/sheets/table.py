@@ -9,7 +9,12 @@ from typing import Final
 from msgspec import Struct
 
 LINES_MAX: Final = 5_000
-COLUMNS_MAX: Final = 100
+COLUMNS_MAX: Final = 300
+"""A show of as many price levels as a plan may have goes into a sheet."""
+
+CELLS_MAX: Final = 1_000_000
+"""Empty ones, too."""
+
 CELL_CHARACTERS_MAX: Final = 2_000
 PROBLEMS_MAX: Final = 1_000
 """How many are told; how many more there are is told, too."""

@@ -12,13 +12,19 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from engine.catalog.sheets.table import COLUMNS_MAX, LINES_MAX, Sheet, SheetError, make_sheet
+from engine.catalog.sheets.table import (
+    CELLS_MAX,
+    COLUMNS_MAX,
+    LINES_MAX,
+    Sheet,
+    SheetError,
+    make_sheet,
+)
 
 _UNPACKED_BYTES_MAX: Final = 32 * 1024 * 1024
 _PARTS_MAX: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024
 _ROWS_MAX: Final = 2 * LINES_MAX
-_CELLS_MAX: Final = _ROWS_MAX * COLUMNS_MAX
 _DECLARES: Final = tuple("<!DOCTYPE".encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be"))
 _BAD: Final = "this can't be read as XLSX: save it again as “Excel workbook (.xlsx)”"
 
@@ -113,7 +119,7 @@ def _rows(sheet: Any) -> Iterable[tuple[int, list[str]]]:  # noqa: ANN401 - open
         if number > _ROWS_MAX:
             raise SheetError(number, f"the sheet has more than {LINES_MAX} lines: split it")
         cells += len(row)
-        if cells > _CELLS_MAX:
+        if cells > CELLS_MAX:
             raise SheetError(
                 number, f"there are cells far to the right: clear all but {COLUMNS_MAX} columns"
             )
@@ -130,6 +136,8 @@ def _text(line: int, cell: Any) -> str:  # noqa: ANN401 - openpyxl's
         raise SheetError(line, f"cell {cell.coordinate} is {what}: paste it as a value")
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int | float) and "%" in cell.number_format:
+        return f"{_number(value * 100)}%"
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, dt.datetime):
