@@ -1,6 +1,7 @@
 """Which addresses webhooks may go to: nothing leads into our own network."""
 
 import asyncio
+import gc
 import ipaddress
 import socket
 import threading
@@ -179,6 +180,18 @@ async def test_the_socket_itself_is_checked() -> None:
         server.accept()
     server.close()
     await sender.close()
+
+
+async def test_the_first_messages_share_their_connections() -> None:
+    """However many come before there are any; none is left open."""
+    unused = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+    unused.close()
+    sender = Sender(private=True)
+    sent = await asyncio.gather(*(sender.send(url, {}, b"{}") for _ in range(5)))
+    assert {one.error for one in sent} == {"no connection to be had"}
+    await sender.close()
+    gc.collect()  # it would warn of connections that nobody closed
 
 
 async def test_names_that_hang_keep_nobody_from_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
