@@ -88,7 +88,7 @@ class Theatre:
         """Wait until both stores have every show, and say the same of it."""
         async with asyncio.timeout(_SETTLED_WITHIN_S):
             while True:
-                result = await audit(self.desk.stack.settings)
+                result = await audit(self.desk.stack.settings, grace_s=0, pause_s=0.05)
                 conditions = {row.condition for row in result.rows}
                 if result.is_clean and conditions <= {"open", "archived"}:
                     return
