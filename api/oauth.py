@@ -6,7 +6,6 @@ RFC 7662, metadata RFC 8414 and 9207, key set RFC 7517. `/oauth/authorize` is a 
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
 from litestar import Response, Router, get, post
@@ -109,10 +108,9 @@ def _describe_form(*fields: str, required: tuple[str, ...]) -> type[Operation]:
         required=list(required),
     )
 
-    @dataclass
     class WithForm(base):
         def __post_init__(self) -> None:
-            super().__post_init__()  # pyright: ignore[reportAttributeAccessIssue] - `describe` has it
+            super().__post_init__()
             self.request_body = RequestBody(
                 content={FORM: OpenAPIMediaType(schema=schema)}, required=True
             )

@@ -19,7 +19,6 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform import resealing
-from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.resealing import (
     BusyError,
@@ -36,10 +35,7 @@ from engine.platform.tables import data_keys
 from engine.sales.buyers import BuyersOffice, Contact
 from ops.stack import Stack
 from tests.engine.ledger_world import World, open_world
-
-_OLD, _NEW = b"o" * 32, b"n" * 32
-_SECRET = b"s" * 32
-_PLACE = "buyers.name_sealed"
+from tests.engine.sealing_world import NEW, OLD, PLACE, SECRET, seal, unseal
 
 
 @pytest.fixture(scope="module")
@@ -52,21 +48,7 @@ async def world(own_servers: Stack) -> AsyncIterator[World]:
 @pytest.fixture
 def sealer() -> Sealer:
     """A process' sealer."""
-    return Sealer([_OLD], _SECRET)
-
-
-async def seal(world: World, sealer: Sealer, reseller: int, content: str = "Ada") -> bytes:
-    """Seal in a transaction of its own."""
-    async with tenant_transaction(world.app, reseller) as connection:
-        return await sealer.seal(connection, reseller, _PLACE, content)
-
-
-async def unseal(
-    world: World, sealer: Sealer, reseller: int, sealed: bytes, place: str = _PLACE
-) -> str:
-    """Open in a transaction of its own."""
-    async with tenant_transaction(world.app, reseller) as connection:
-        return await sealer.open(connection, reseller, place, sealed)
+    return Sealer([OLD], SECRET)
 
 
 def quiet(what: str, count: int) -> None:
@@ -102,13 +84,13 @@ def test_every_sealed_column_is_found_with_its_rows_key() -> None:
 async def test_data_keys_are_wrapped_anew_and_the_old_sealing_key_can_go(world: World) -> None:
     """While processes with both keys go on; twice does nothing more."""
     reseller = await world.new_reseller()
-    old = Sealer([_OLD, world_key(world)], _SECRET)
+    old = Sealer([OLD, world_key(world)], SECRET)
     sealed = await seal(world, old, reseller)
-    both = Sealer([_NEW, _OLD, world_key(world)], _SECRET)
+    both = Sealer([NEW, OLD, world_key(world)], SECRET)
     await settle_foreign_keys(world, reseller)
     assert await wrap_anew(world.owner, both, quiet) >= 1
     assert await wrap_anew(world.owner, both, quiet) == 0
-    assert await unseal(world, Sealer([_NEW], _SECRET), reseller, sealed) == "Ada"
+    assert await unseal(world, Sealer([NEW], SECRET), reseller, sealed) == "Ada"
     assert await unseal(world, old, reseller, sealed) == "Ada"  # it remembers
 
 
@@ -201,7 +183,7 @@ async def test_who_writes_meanwhile_loses_nothing(
     monkeypatch.setattr(resealing, "_ROWS_AT_ONCE", 3)
     reseller = await world.new_reseller()
     await settle_foreign_keys(world)
-    sealer = Sealer([_OLD], _SECRET)
+    sealer = Sealer([OLD], SECRET)
     office = await keep_buyers(world, sealer, reseller, 40)
     written: dict[int, str] = {}
     over = asyncio.Event()
@@ -215,7 +197,7 @@ async def test_who_writes_meanwhile_loses_nothing(
     writers = [asyncio.create_task(write()) for _ in range(3)]
     for _ in range(3):
         await add_data_keys(world.owner, sealer)
-        await seal_data_anew(world.owner, Sealer([_OLD], _SECRET), quiet)
+        await seal_data_anew(world.owner, Sealer([OLD], SECRET), quiet)
     over.set()
     await asyncio.gather(*writers)
     await seal_data_anew(world.owner, sealer, quiet)
@@ -240,7 +222,7 @@ async def test_the_cells_own_texts_are_sealed_anew(world: World) -> None:
         Column("kid", Text, primary_key=True),
         Column("private_key_sealed", LargeBinary),
     )
-    old, both = Sealer([_OLD], _SECRET), Sealer([_NEW, _OLD], _SECRET)
+    old, both = Sealer([OLD], SECRET), Sealer([NEW, OLD], SECRET)
     place = "scratch_keys.private_key_sealed"
     async with world.owner.begin() as connection:
         await connection.run_sync(tables.create_all)
@@ -256,7 +238,7 @@ async def test_the_cells_own_texts_are_sealed_anew(world: World) -> None:
         assert await seal_cell_anew(world.owner, both, quiet, tables) == 0
         async with world.owner.connect() as connection:
             kept = (await connection.execute(select(scratch).order_by(scratch.c.kid))).all()
-        new = Sealer([_NEW], _SECRET)
+        new = Sealer([NEW], SECRET)
         opened = [row[1] and new.open_for_cell(place, row[1]) for row in kept]
         assert opened == ["k0", "k1", "k2", None]
     finally:
@@ -297,18 +279,18 @@ async def test_a_row_that_was_written_after_it_was_read_stays(world: World) -> N
     """The new text is not overwritten with the old one under another key."""
     reseller = await world.new_reseller()
     await settle_foreign_keys(world)
-    office = await keep_buyers(world, Sealer([_OLD], _SECRET), reseller, 1)
-    await add_data_keys(world.owner, Sealer([_OLD], _SECRET))
+    office = await keep_buyers(world, Sealer([OLD], SECRET), reseller, 1)
+    await add_data_keys(world.owner, Sealer([OLD], SECRET))
 
     class Overtaken(Sealer):
         async def open(
             self, connection: AsyncConnection, reseller: int, place: str, sealed: bytes
         ) -> str:
-            if place == _PLACE:
+            if place == PLACE:
                 await office.keep(EntityId(reseller), "b-0", Contact(name="Grace"))
             return await super().open(connection, reseller, place, sealed)
 
-    await seal_data_anew(world.owner, Overtaken([_OLD], _SECRET), quiet)
+    await seal_data_anew(world.owner, Overtaken([OLD], SECRET), quiet)
     known = await office.find(EntityId(reseller), "b-0")
     assert known is not None
     assert known.contact == Contact(name="Grace")

@@ -18,10 +18,7 @@ from engine.platform.sealing import Sealer, SealError
 from engine.platform.tables import data_keys
 from ops.stack import Stack
 from tests.engine.ledger_world import World, open_world
-
-_OLD, _NEW = b"o" * 32, b"n" * 32
-_SECRET = b"s" * 32
-_PLACE = "buyers.name_sealed"
+from tests.engine.sealing_world import NEW, OLD, PLACE, SECRET, seal, unseal
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +31,7 @@ async def world(servers: Stack) -> AsyncIterator[World]:
 @pytest.fixture
 def sealer() -> Sealer:
     """A process' sealer."""
-    return Sealer([_OLD], _SECRET)
-
-
-async def seal(world: World, sealer: Sealer, reseller: int, content: str = "Ada") -> bytes:
-    """Seal in a transaction of its own."""
-    async with tenant_transaction(world.app, reseller) as connection:
-        return await sealer.seal(connection, reseller, _PLACE, content)
-
-
-async def unseal(
-    world: World, sealer: Sealer, reseller: int, sealed: bytes, place: str = _PLACE
-) -> str:
-    """Open in a transaction of its own."""
-    async with tenant_transaction(world.app, reseller) as connection:
-        return await sealer.open(connection, reseller, place, sealed)
+    return Sealer([OLD], SECRET)
 
 
 async def test_what_was_sealed_opens_in_any_process(world: World, sealer: Sealer) -> None:
@@ -56,7 +39,7 @@ async def test_what_was_sealed_opens_in_any_process(world: World, sealer: Sealer
     reseller = await world.new_reseller()
     sealed = await seal(world, sealer, reseller, "Ada \U0001f3ad")
     assert b"Ada" not in sealed
-    for other in (sealer, Sealer([_OLD], _SECRET)):
+    for other in (sealer, Sealer([OLD], SECRET)):
         assert await unseal(world, other, reseller, sealed) == "Ada \U0001f3ad"
     assert await seal(world, sealer, reseller, "Ada \U0001f3ad") != sealed
 
@@ -71,7 +54,7 @@ def test_a_text_comes_back_as_it_was_and_no_altered_bit_passes(
     content: str, spot: int, bit: int
 ) -> None:
     """For the cell's texts, whose keys need no store; resellers' go the same way."""
-    cell = Sealer([_OLD], _SECRET)
+    cell = Sealer([OLD], SECRET)
     sealed = cell.seal_for_cell("signing_keys.private_key_sealed", content)
     assert cell.open_for_cell("signing_keys.private_key_sealed", sealed) == content
     altered = bytearray(sealed)
@@ -90,10 +73,10 @@ async def test_no_altered_byte_of_a_resellers_text_passes(world: World, sealer: 
                 altered = bytearray(sealed)
                 altered[spot] ^= change
                 with pytest.raises(SealError):
-                    await sealer.open(connection, reseller, _PLACE, bytes(altered))
+                    await sealer.open(connection, reseller, PLACE, bytes(altered))
         for length in range(len(sealed)):
             with pytest.raises(SealError):
-                await sealer.open(connection, reseller, _PLACE, sealed[:length])
+                await sealer.open(connection, reseller, PLACE, sealed[:length])
 
 
 async def test_a_text_opens_in_no_other_place_and_for_no_other_reseller(
@@ -108,9 +91,9 @@ async def test_a_text_opens_in_no_other_place_and_for_no_other_reseller(
     with pytest.raises(SealError):
         await unseal(world, sealer, reseller, sealed, "buyers.email_sealed")
     with pytest.raises(SealError):
-        sealer.open_for_cell(_PLACE, sealed)
+        sealer.open_for_cell(PLACE, sealed)
     with pytest.raises(SealError):
-        await unseal(world, sealer, reseller, sealer.seal_for_cell(_PLACE, "Ada"))
+        await unseal(world, sealer, reseller, sealer.seal_for_cell(PLACE, "Ada"))
 
 
 async def test_a_resellers_texts_are_gone_with_their_data_key(world: World, sealer: Sealer) -> None:
@@ -120,7 +103,7 @@ async def test_a_resellers_texts_are_gone_with_their_data_key(world: World, seal
     async with world.owner.begin() as connection:
         await connection.execute(delete(data_keys).where(data_keys.c.reseller_id == reseller))
     with pytest.raises(SealError):
-        await unseal(world, Sealer([_OLD], _SECRET), reseller, sealed)
+        await unseal(world, Sealer([OLD], SECRET), reseller, sealed)
 
 
 async def test_a_data_key_that_was_rolled_back_seals_nothing(world: World, sealer: Sealer) -> None:
@@ -128,10 +111,10 @@ async def test_a_data_key_that_was_rolled_back_seals_nothing(world: World, seale
     reseller = await world.new_reseller()
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - what it fails amid
         async with tenant_transaction(world.app, reseller) as connection:
-            await sealer.seal(connection, reseller, _PLACE, "Ada")
+            await sealer.seal(connection, reseller, PLACE, "Ada")
             raise ZeroDivisionError
     sealed = await seal(world, sealer, reseller)
-    assert await unseal(world, Sealer([_OLD], _SECRET), reseller, sealed) == "Ada"
+    assert await unseal(world, Sealer([OLD], SECRET), reseller, sealed) == "Ada"
 
 
 async def test_a_key_that_was_rolled_back_keeps_nobody_from_opening(
@@ -141,16 +124,16 @@ async def test_a_key_that_was_rolled_back_keeps_nobody_from_opening(
     reseller = await world.new_reseller()
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - what it fails amid
         async with tenant_transaction(world.app, reseller) as connection:
-            await sealer.seal(connection, reseller, _PLACE, "Ada")
+            await sealer.seal(connection, reseller, PLACE, "Ada")
             raise ZeroDivisionError
-    sealed = await seal(world, Sealer([_OLD], _SECRET), reseller)
+    sealed = await seal(world, Sealer([OLD], SECRET), reseller)
     assert await unseal(world, sealer, reseller, sealed) == "Ada"
 
 
 async def test_first_texts_at_once_share_one_data_key(world: World) -> None:
     """Of processes that know nothing of each other."""
     reseller = await world.new_reseller()
-    sealers = [Sealer([_OLD], _SECRET) for _ in range(6)]
+    sealers = [Sealer([OLD], SECRET) for _ in range(6)]
     sealed = await asyncio.gather(*(seal(world, one, reseller) for one in sealers))
     for one in sealed:
         assert await unseal(world, sealers[0], reseller, one) == "Ada"
@@ -164,14 +147,14 @@ async def test_a_process_without_the_sealing_key_says_so(world: World, sealer: S
     reseller = await world.new_reseller()
     sealed = await seal(world, sealer, reseller)
     with pytest.raises(SealError, match=sealer.sealing_key):
-        await unseal(world, Sealer([_NEW], _SECRET), reseller, sealed)
-    assert await unseal(world, Sealer([_NEW, _OLD], _SECRET), reseller, sealed) == "Ada"
+        await unseal(world, Sealer([NEW], SECRET), reseller, sealed)
+    assert await unseal(world, Sealer([NEW, OLD], SECRET), reseller, sealed) == "Ada"
     async with world.owner.begin() as connection:
         await connection.execute(
             update(data_keys).where(data_keys.c.reseller_id == reseller).values(sealing_key="?")
         )
     with pytest.raises(SealError):
-        await unseal(world, Sealer([_OLD], _SECRET), reseller, sealed)
+        await unseal(world, Sealer([OLD], SECRET), reseller, sealed)
 
 
 async def test_the_memory_of_data_keys_is_bounded_and_keeps_what_is_used(
@@ -197,7 +180,7 @@ def test_digests_differ_by_reseller_place_text_and_secret(sealer: Sealer) -> Non
         sealer.digest(2, "a.b_digest", "x"),
         sealer.digest(1, "a.c_digest", "x"),
         sealer.digest(1, "a.b_digest", "y"),
-        Sealer([_OLD], b"t" * 32).digest(1, "a.b_digest", "x"),
+        Sealer([OLD], b"t" * 32).digest(1, "a.b_digest", "x"),
     }
     assert len(digests) == 5
-    assert Sealer([_NEW], _SECRET).digest(1, "a.b_digest", "x") in digests
+    assert Sealer([NEW], SECRET).digest(1, "a.b_digest", "x") in digests
