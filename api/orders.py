@@ -43,7 +43,12 @@ class OrderInList(Struct, frozen=True, kw_only=True):
     """
 
     order: str
-    status: Annotated[str, Meta(description="`confirmed`, `returned`, `refunded` or `failed`.")]
+    status: Annotated[
+        str,
+        Meta(
+            description="`confirmed`, `returned`, `refunded` or `failed`.", examples=["confirmed"]
+        ),
+    ]
     buyer: str
     sold_at: datetime
     payment_reference: str

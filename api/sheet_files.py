@@ -1,18 +1,26 @@
 """Spreadsheets as they travel over HTTP: which form a body has, and which form is asked for."""
 
-from typing import Final, cast
+import asyncio
+from typing import Final, Literal, cast
 
+from litestar import Response
 from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 
-from api.context import ApiRequest
+from api.context import ApiRequest, runtime_of
 from api.documents import ScopedOperation, describe
 from api.problems import ProblemError, ProblemKind
 from api.reading import single_header
+from engine.catalog.sheets.csv_sheet import write_csv
+from engine.catalog.sheets.exporting import SheetPart
+from engine.catalog.sheets.xlsx_sheet import write_xlsx
+from engine.platform.ids import Prefix
 from engine.tenancy.principals import Scope
 
 SHEET_BYTES_MAX: Final = 8 * 1024 * 1024
 CSV: Final = "text/csv"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+Format = Literal["csv", "xlsx"]
 
 
 def describe_import(scope: Scope, example: str) -> type[ScopedOperation]:
@@ -51,3 +59,24 @@ async def read_sheet_body(request: ApiRequest) -> tuple[bytes, bool]:
             headers={"Accept-Post": f"{CSV}, {XLSX}"},
         )
     return await request.body(), given == XLSX
+
+
+async def answer_sheet(
+    request: ApiRequest, what: str, part: SheetPart, sheet_format: Format
+) -> Response[bytes]:
+    """Return a part of an export, and in headers what is not in it."""
+    ids = runtime_of(request).ids
+    headers = {"Content-Disposition": f'attachment; filename="{what}.{sheet_format}"'}
+    if part.next_after is not None:
+        headers["Onsale-Next-Cursor"] = ids.entity(Prefix.SHOW, part.next_after)
+    if part.left_out:
+        named = [ids.entity(Prefix.SHOW, show) for show in part.left_out]
+        headers["Onsale-Left-Out"] = ", ".join(named)
+    content = await asyncio.to_thread(_written, what.capitalize(), part, sheet_format)
+    return Response(content, media_type=CSV if sheet_format == "csv" else XLSX, headers=headers)
+
+
+def _written(title: str, part: SheetPart, sheet_format: Format) -> bytes:
+    if sheet_format == "csv":
+        return write_csv(part.columns, part.rows)
+    return write_xlsx(title, part.columns, part.rows)

@@ -1,17 +1,20 @@
-"""Spreadsheets: shows are imported from them, all or none, and exported to them."""
+"""Spreadsheets: shows and prices are imported from them, all or none, and exported to them."""
 
 import hashlib
 from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
-from litestar import Response, Router, post
+from litestar import Response, Router, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from litestar.types import AnyCallable
 
-from api.context import ApiRequest, runtime_of
+from api.context import ApiRequest, parse_show, runtime_of
+from api.documents import describe
+from api.outcomes import show_not_found
+from api.paging import Cursor, read_cursor
 from api.problems import ProblemError, ProblemKind
 from api.queueing import OneAtATime
 from api.reading import check_query, optional_key
@@ -24,14 +27,23 @@ from api.sheet_answers import (
     ShowOfLine,
     ShowsImportedAnswer,
 )
-from api.sheet_exports import export_prices_as_sheet, export_shows_as_sheet
-from api.sheet_files import SHEET_BYTES_MAX, describe_import, read_sheet_body
+from api.sheet_files import (
+    CSV,
+    SHEET_BYTES_MAX,
+    XLSX,
+    Format,
+    answer_sheet,
+    describe_import,
+    read_sheet_body,
+)
 from api.written import written_json
 from engine.catalog.sheets.importing import Imported, SheetKind, import_sheet
+from engine.catalog.sheets.price_export import export_prices
 from engine.catalog.sheets.price_import import ImportedPrices, PriceImport
+from engine.catalog.sheets.show_export import export_shows
 from engine.catalog.sheets.show_import import ImportedShow, ShowImport
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, Prefix, fingerprint, new_entity_id
+from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
 from engine.tenancy.idempotency import Answered
 from engine.tenancy.principals import Scope
 
@@ -44,8 +56,17 @@ _PRICES_EXAMPLE: Final = (
     "show,from,price_level,ticket_type,price,share\r\nshw_dev_00f3a1c05e9b7d24,,vip,,95.00,\r\n"
 )
 
+_SHOWS_OUT: Final = "show,event,name\r\nshw_dev_00f3a1c05e9b7d24,,First Light\r\n"
+_PRICES_OUT: Final = "show,price_level,price\r\nshw_dev_00f3a1c05e9b7d24,vip,95.00\r\n"
+
 Plan = TypeVar("Plan")
 Done = TypeVar("Done")
+
+SheetFormat = Annotated[Format, QueryParameter(name="format", description="Of the file.")]
+OneShow = Annotated[
+    str | None,
+    QueryParameter(max_length=64, description="Of this show alone, also if it is over: its id."),
+]
 
 DryRun = Annotated[
     bool, QueryParameter(description="Make nothing, and tell what is wrong with the sheet.")
@@ -202,6 +223,65 @@ def _invalid_sheet(answer: SheetAnswer) -> ProblemError:
         f"Nothing was imported, there are {count} problems. The first: {where}: {first.reason}.",
         members={"problems": answer.problems, "more_problems": answer.more_problems},
     )
+
+
+@get(
+    "/shows",
+    summary="Export shows as a spreadsheet",
+    media_type="text/csv",
+    operation_class=describe(scope=Scope.SHOWS_READ, also_answers={CSV: _SHOWS_OUT, XLSX: "PK..."}),
+)
+async def export_shows_as_sheet(
+    request: ApiRequest, sheet_format: SheetFormat = "csv", cursor: Cursor = None
+) -> Response[bytes]:
+    """Give shows that were made from configurations, by their start: 5 000 at most.
+
+    If there are more, the header `Onsale-Next-Cursor` has the cursor of the next sheet.
+    """
+    check_query(request, "format", "cursor")
+    runtime = runtime_of(request)
+    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
+    with store_failures():
+        part = await export_shows(runtime.app_engine, runtime.ids, request.user, after=after)
+    return await answer_sheet(request, "shows", part, sheet_format)
+
+
+@get(
+    "/prices",
+    summary="Export prices as a spreadsheet",
+    media_type="text/csv",
+    operation_class=describe(
+        scope=Scope.SHOWS_READ,
+        also_answers={CSV: _PRICES_OUT, XLSX: "PK..."},
+        problems=(ProblemKind.SHOW_NOT_FOUND,),
+    ),
+)
+async def export_prices_as_sheet(
+    request: ApiRequest,
+    sheet_format: SheetFormat = "csv",
+    show: OneShow = None,
+    cursor: Cursor = None,
+) -> Response[bytes]:
+    """Give price lists, with ticket types and steps to come, of shows that are not over.
+
+    They come by the shows' start, 5 000 lines at most. If there are more, the header
+    `Onsale-Next-Cursor` has the cursor of the next sheet. A list that is longer than that is left
+    out, and the header `Onsale-Left-Out` names its show.
+    """
+    check_query(request, "format", "show", "cursor")
+    runtime = runtime_of(request)
+    try:
+        only = None if show is None else parse_show(runtime.ids, show)
+    except IdError:
+        raise show_not_found() from None
+    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
+    with store_failures():
+        part = await export_prices(
+            runtime.app_engine, runtime.ids, request.user, only=only, after=after
+        )
+    if only is not None and not (part.rows or part.left_out or after):
+        raise show_not_found()
+    return await answer_sheet(request, "prices", part, sheet_format)
 
 
 router = Router(

@@ -30,6 +30,7 @@ def command() -> None:
     \b
     Examples:
       ./onsale import shows docs/samples/shows.csv --reseller rsl_dev_0123456789abcdef --dry-run
+      ./onsale import prices docs/samples/prices.csv --reseller rsl_dev_0123456789abcdef
     """
 
 

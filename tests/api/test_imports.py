@@ -310,13 +310,13 @@ def _read_xlsx(content: bytes) -> list[Row]:
     return [dict(zip(heading, row, strict=True)) for row in rows]
 
 
-def test_the_sample_is_imported_from_the_command_line_too(
+def test_the_samples_are_imported_from_the_command_line_too(
     promoter: Promoter, stack: Stack, tmp_path: Path
 ) -> None:
     """A sheet with a mistake ends with 1 and says where it is."""
 
-    def run(file: Path, *options: str) -> tuple[int, str]:
-        words = ["shows", str(file), "--reseller", promoter.reseller, *options]
+    def run(file: Path, *options: str, what: str = "shows") -> tuple[int, str]:
+        words = [what, str(file), "--reseller", promoter.reseller, *options]
         ended = CliRunner().invoke(command, words, env=stack.environment)
         return ended.exit_code, ended.stdout
 
@@ -326,6 +326,8 @@ def test_the_sample_is_imported_from_the_command_line_too(
     shows = json.loads(told)["shows"]
     assert (code, [line for line, _ in shows]) == (0, [2, 3, 4])
     assert promoter.get(f"/v1/shows/{shows[1][1]}").json()["name"] == "First Light, matinée"
+    code, told = run(ROOT / "docs" / "samples" / "prices.csv", "--json", what="prices")
+    assert (code, json.loads(told)["shows"]) == (0, [[2, shows[0][1]], [5, shows[1][1]]])
     wrong = tmp_path / "wrong.xlsx"
     wrong.write_bytes(_xlsx([_row(3000, venue="Stud1o")]))
     assert run(wrong) == (1, "line 2, venue: you have no venue “Stud1o”: is “Studio” meant?\n")

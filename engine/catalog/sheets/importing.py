@@ -118,6 +118,8 @@ async def write_in_parts(
     connection: AsyncConnection,
     rows: Sequence[Row],
     write: Callable[[Sequence[Row]], Awaitable[None]],
+    *,
+    at_once: int = _ROWS_AT_ONCE,
 ) -> None:
     """Write many rows, once every other lock is taken.
 
@@ -125,8 +127,8 @@ async def write_in_parts(
     statement's time: so with each part.
     """
     await connection.execute(_TRAIL_AS_WE_GO)
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        await write(rows[first : first + _ROWS_AT_ONCE])
+    for first in range(0, len(rows), at_once):
+        await write(rows[first : first + at_once])
 
 
 def _read_file(content: bytes, *, is_xlsx: bool) -> Sheet:

@@ -58,9 +58,12 @@ class KnownShows:
         self._others = others
         self._guesses = Guesses()
         self._named: dict[str | EntityId, list[KnownShow]] = defaultdict(list)
+        self._starts: dict[str, dict[str, dict[datetime, list[KnownShow]]]] = {}
         for show in found:
             self._named[show.name].append(show)
             self._named[show.id].append(show)
+            zone = self._starts.setdefault(show.name, {}).setdefault(show.time_zone, {})
+            zone.setdefault(show.starts_at, []).append(show)
 
     def find(self, line: Line, cells: Cells) -> KnownShow | None:
         """Return the show that a line names, by its id, or its name and, if need be, its start."""
@@ -72,7 +75,7 @@ class KnownShows:
         if not named:
             cells.wrong("show", self._guesses.unknown("show", text, self._others))
             return None
-        found = [one for one in named if _starts_then(line, one)]
+        found = self._starting(line, named)
         if len(found) == 1:
             self._compare(cells, found[0])
             return found[0]
@@ -88,6 +91,21 @@ class KnownShows:
         cells.wrong("starts_at", f"“{one.name}” does not start then, but {there}")
         return None
 
+    def _starting(self, line: Line, named: Sequence[KnownShow]) -> Sequence[KnownShow]:
+        """Return those of the shows of an id or a name that start when the line says."""
+        if "starts_at" not in line.cells:
+            return named
+        # Only whether it is one of these: a time that is none fits none, and that is told.
+        scratch = Cells(line, Problems())
+        if len(named) == 1:
+            moment = scratch.moment("starts_at", named[0].zone)
+            return named if moment == named[0].starts_at else ()
+        found: list[KnownShow] = []
+        for time_zone, starts in self._starts[named[0].name].items():
+            moment = scratch.moment("starts_at", ZoneInfo(time_zone))
+            found += starts.get(moment, ()) if moment else ()
+        return found
+
     def _compare(self, cells: Cells, show: KnownShow) -> None:
         """Refuse what people read in a sheet, and is not what an import would do."""
         name, currency = cells.text("name"), cells.text("currency")
@@ -95,13 +113,6 @@ class KnownShows:
             cells.wrong("name", f"this show is called “{show.name}”: is another one meant?")
         if currency is not None and currency != show.currency:
             cells.wrong("currency", f"“{show.name}” is sold in {show.currency}")
-
-
-def _starts_then(line: Line, show: KnownShow) -> bool:
-    if "starts_at" not in line.cells:
-        return True
-    # Only whether it is this one: a time that is none fits none, and that is told.
-    return Cells(line, Problems()).moment("starts_at", show.zone) == show.starts_at
 
 
 def select_known() -> Any:  # noqa: ANN401 - SQLAlchemy's

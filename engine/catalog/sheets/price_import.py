@@ -10,12 +10,13 @@ from msgspec import Struct
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.catalog.price_rules import NewStep
 from engine.catalog.price_steps import replace_steps
 from engine.catalog.prices import prices_changed
 from engine.catalog.sheets.importing import write_in_parts
 from engine.catalog.sheets.known_shows import KnownShows, read_known_shows, read_offers
-from engine.catalog.sheets.price_lines import PriceLine, check_columns, read_line
-from engine.catalog.sheets.price_lists import PricesToMake, compare, put_together
+from engine.catalog.sheets.price_lines import check_columns, read_line
+from engine.catalog.sheets.price_lists import PriceList, PricesToMake, compare, put_together
 from engine.catalog.sheets.table import Line, Problems, Sheet
 from engine.facts.log import add_facts
 from engine.inventory.house import LockedShow
@@ -28,6 +29,9 @@ from engine.platform.unnest import columns_of, insert_rows, parameters
 
 SHOWS_MAX: Final = 1_000
 """In one sheet: all of them are locked until it is written."""
+
+_STEPPED_AT_ONCE: Final = 5
+"""Shows, each of which may have tens of steps."""
 
 _VERSION: Final = ("show_id", "reseller_id", "version", "prices", "type_prices")
 # The inventory version makes every process read the show again.
@@ -75,8 +79,7 @@ class PriceImport(Struct, frozen=True, kw_only=True):
         named = {line.cells["show"] for line in sheet.lines if "show" in line.cells}
         known = await read_known_shows(connection, self.ids, named)
         # Up to a second of work: beside the event loop, not on it.
-        lines = await asyncio.to_thread(_read_lines, sheet.lines, known, problems)
-        lists = put_together(lines, problems)
+        lists = await asyncio.to_thread(_read_lists, sheet.lines, known, problems)
         if len(lists) > SHOWS_MAX:
             reason = f"the sheet has {len(lists)} shows, {SHOWS_MAX} at most go at once: split it"
             problems.add(sheet.heading_line, "show", reason)
@@ -103,7 +106,7 @@ class PriceImport(Struct, frozen=True, kw_only=True):
     async def write(self, connection: AsyncConnection, plan: PriceLists) -> None:
         """Write the price versions, the steps and what is told of them."""
         priced = [(one.show, one.prices) for one in plan.made if one.prices is not None]
-        steps = {one.show: one.steps for one in plan.made if one.steps is not None}
+        steps = [(one.show, one.steps) for one in plan.made if one.steps is not None]
         facts = [prices_changed(self.ids, show, prices.version, None) for show, prices in priced]
         if facts:
             await add_facts(connection, self.reseller, facts)
@@ -111,9 +114,11 @@ class PriceImport(Struct, frozen=True, kw_only=True):
         async def publish(some: Sequence[tuple[EntityId, Prices]]) -> None:
             await self._publish(connection, some)
 
+        async def schedule(some: Sequence[tuple[EntityId, list[NewStep]]]) -> None:
+            await replace_steps(connection, self.reseller, dict(some))
+
         await write_in_parts(connection, priced, publish)
-        if steps:
-            await replace_steps(connection, self.reseller, steps)
+        await write_in_parts(connection, steps, schedule, at_once=_STEPPED_AT_ONCE)
 
     async def follow(self, plan: PriceLists) -> None:
         """Tell the inventory store that processes are to read the shows again."""
@@ -142,6 +147,6 @@ class PriceImport(Struct, frozen=True, kw_only=True):
         await connection.execute(_TAKE, {"shows": shows, "versions": versions})
 
 
-def _read_lines(lines: Sequence[Line], known: KnownShows, problems: Problems) -> list[PriceLine]:
+def _read_lists(lines: Sequence[Line], known: KnownShows, problems: Problems) -> list[PriceList]:
     read = [read_line(line, known, problems) for line in lines]
-    return [line for line in read if line is not None]
+    return put_together([line for line in read if line is not None], problems)

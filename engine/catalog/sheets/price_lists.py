@@ -16,7 +16,7 @@ from engine.catalog.price_rules import (
 )
 from engine.catalog.price_steps import STEPS_MAX, change_prices
 from engine.catalog.sheets.known_shows import KnownShow, Offer
-from engine.catalog.sheets.price_lines import PriceLine
+from engine.catalog.sheets.price_lines import Due, PriceLine
 from engine.catalog.sheets.table import Problems
 from engine.catalog.transitions import Action, allowed_in
 from engine.inventory.price_versions import VERSION_MAX, Prices, TypePrice
@@ -70,15 +70,18 @@ def put_together(lines: Iterable[PriceLine], problems: Problems) -> list[PriceLi
 
 
 def _price_list(lines: list[PriceLine]) -> PriceList:
-    dues = list(dict.fromkeys(line.due for line in lines if line.due is not None))
+    by_due: dict[Due | None, list[PriceLine]] = {}
+    for line in lines:
+        by_due.setdefault(line.due, []).append(line)
+    dues = [due for due in by_due if due is not None]
     if all(due.after_sold is None for due in dues):
         # By time alone there is one order; else it is that of their first lines.
         dues.sort(key=lambda due: due.at or _LAST)
     places: dict[str, tuple[int, str]] = {}
-    now = _prices([line for line in lines if line.due is None], "", places)
+    now = _prices(by_due.get(None, []), "", places)
     steps: list[NewStep] = []
     for n, due in enumerate(dues):
-        of_step = [line for line in lines if line.due == due]
+        of_step = by_due[due]
         here = f"/steps/{n}"
         places[here] = of_step[0].line, "from"
         for name, column in _DUE_COLUMNS.items():
