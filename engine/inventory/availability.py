@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.inventory.allotments import Rights
 from engine.inventory.commands import Recovering
 from engine.inventory.lanes import ShowSource
 from engine.inventory.ledgered import read_blocks, read_orders
@@ -45,6 +47,13 @@ class InventoryState(Struct, frozen=True):
     seats: bytes
     areas: tuple[AreaCounts, ...]
 
+    def seen_by(self, rights: Rights) -> "InventoryState":
+        """Return it as somebody is told it: what is not for them is blocked."""
+        allotments = self.show.allotments
+        if not allotments.living:
+            return self
+        return replace(self, seats=allotments.mask(self.seats, rights))
+
     @property
     def open(self) -> int:
         """Return how many seats and places can be held."""
@@ -54,6 +63,12 @@ class InventoryState(Struct, frozen=True):
         """Return the counts of a price level's numbered seats."""
         ranges = self.show.manifest.levels[level].ranges
         return _count(b"".join(self.seats[start:end] for start, end in ranges))
+
+    def count(self, ranges: Iterable[tuple[int, int]], areas: Iterable[int]) -> SeatCounts:
+        """Return the counts of some seats and areas together."""
+        seats = _count(b"".join(self.seats[start:end] for start, end in ranges))
+        parts = [seats, *(self.area_counts(area) for area in areas)]
+        return SeatCounts(*map(sum, zip(*map(astuple, parts), strict=True)))
 
     def area_counts(self, area: int) -> SeatCounts:
         """Return the counts of an area."""

@@ -77,6 +77,7 @@ class Change(Struct, frozen=True, kw_only=True):
     capacities: Areas = ()
     """Places to add to an area; below 0: open ones to take away."""
     edit_no: int | None = None
+    """The edit that changes places, 0 for another reason why live maps are to be read anew."""
 
 
 class BlocksChanged(Struct, frozen=True):
@@ -365,7 +366,7 @@ async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Chan
         change.put_back_open,
         change.put_back_blocked,
         change.capacities,
-        change.edit_no or False,
+        False if change.edit_no is None else change.edit_no,
     ]
     reply = await load_script("change_inventory").call(
         redis, keys.inventory(), msgspec.msgpack.encode(packed)

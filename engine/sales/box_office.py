@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
+from engine.inventory.allotments import Rights
 from engine.inventory.availability import (
     InventoryState,
     LedgeredStates,
@@ -62,6 +63,15 @@ from engine.sales.orders import (
 )
 from engine.sales.pricing import FeeSchedule, Quote, Tariff
 from engine.sales.quotes import Quotes
+from engine.sales.rights import (
+    NOTHING_SHOWN,
+    Judged,
+    Shown,
+    as_asked,
+    judge,
+    rights_of,
+    with_foreign,
+)
 from engine.sales.tickets import order_tickets
 from engine.sales.views import FailedOrder, HoldView, OrderUndecided, OrderView
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
@@ -78,6 +88,8 @@ class Asked(Struct, frozen=True):
 
     command: commands.Command
     outcome: asyncio.Future[Outcome]
+    foreign: tuple[int, ...] = ()
+    """Seats that it was to have and that are others': the command is one that is refused."""
 
 
 class _Source:
@@ -173,6 +185,7 @@ class BoxOffice:
         ttl_ms: int,
         wanted: Wanted,
         fingerprint: Callable[[], int],
+        shown: Shown = NOTHING_SHOWN,
     ) -> Asked | UnknownPlaces | TypesRefused | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
@@ -190,16 +203,22 @@ class BoxOffice:
             selection = choose_types(show, wanted, selection)
             if isinstance(selection, TypesRefused):
                 return selection
+        judged = judge(show, selection, rights_of(self._ids, show, shown))
         digest = self._ids.derive_digest(show.reseller, show.id, key)
         known = self._sold.refuse(show, digest, selection)
         if known is not None:
-            return known
+            return with_foreign(known, judged.foreign)
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
-        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection)
-        return self._ask(show, command, typed=bool(wanted.types))
+        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), judged.selection)
+        return self._ask(show, command, typed=bool(wanted.types), judged=judged)
 
     def ask_replace(
-        self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
+        self,
+        show: Show,
+        hold: HoldId,
+        wanted: Wanted,
+        fingerprint: int,
+        shown: Shown = NOTHING_SHOWN,
     ) -> Asked | UnknownPlaces | TypesRefused | OverHoldLimit:
         """Ask to put another selection in the place of a hold's, or leave it as it is."""
         selection = resolve(show, wanted)
@@ -210,8 +229,9 @@ class BoxOffice:
         selection = choose_types(show, wanted, selection)
         if isinstance(selection, TypesRefused):
             return selection
-        command = commands.Replace(hold, fingerprint, selection)
-        return self._ask(show, command, typed=bool(wanted.types))
+        judged = judge(show, selection, rights_of(self._ids, show, shown))
+        command = commands.Replace(hold, fingerprint, judged.selection)
+        return self._ask(show, command, typed=bool(wanted.types), judged=judged)
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
@@ -234,6 +254,7 @@ class BoxOffice:
         if not isinstance(outcome, _STANDING):
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
+                return as_asked(show, outcome, asked.foreign)
             if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
                 # A show that was archived: its orders are in the ledger alone.
                 return await self._recorded_hold(show, asked.command.hold) or outcome
@@ -308,8 +329,24 @@ class BoxOffice:
             return InDoubt()
         return await self._view_sale(show, order, outcome, state, None)
 
-    async def availability(self, show: Show) -> InventoryState | Recovering:
-        """Return the seat map and the counts, read after this was asked for."""
+    def rights(self, show: Show, shown: Shown) -> Rights:
+        """Return which allotments of a show somebody may hold places of, now."""
+        return rights_of(self._ids, show, shown)
+
+    async def availability(
+        self, show: Show, shown: Shown = NOTHING_SHOWN
+    ) -> InventoryState | Recovering:
+        """Return the seat map and the counts as somebody is told them, read after this was asked.
+
+        Places that they have no right to are blocked to them.
+        """
+        state = await self.inventory(show)
+        if isinstance(state, Recovering):
+            return state
+        return state.seen_by(self.rights(state.show, shown))
+
+    async def inventory(self, show: Show) -> InventoryState | Recovering:
+        """Return how all places stand, whoever may hold them, read after this was asked for."""
         with store_failures():
             return await self._readings.get(show.id, partial(self._read, show))
 
@@ -341,12 +378,29 @@ class BoxOffice:
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
-    def _ask(self, show: Show, command: commands.Command, *, typed: bool = False) -> Asked:
+    def _ask(
+        self,
+        show: Show,
+        command: commands.Command,
+        *,
+        typed: bool = False,
+        judged: Judged | None = None,
+    ) -> Asked:
         lane = self._lanes.known(show.id)
         if lane is None:
             lane = self._lanes.make(show.id, self._source(show))
         types = show.ticket_types if typed else None
-        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue, types=types))
+        if judged is None:
+            outcome = lane.submit(command, knows_of_queue=show.has_queue)
+            return Asked(command, outcome)
+        outcome = lane.submit(
+            command,
+            knows_of_queue=show.has_queue,
+            types=types,
+            allotments=show.allotments,
+            rights=judged.rights,
+        )
+        return Asked(command, outcome, judged.foreign)
 
     async def _places(self, show: Show, price_version: int) -> Manifest:
         """Return what places were sold by at a price version, before or after an edit of them."""

@@ -18,6 +18,7 @@ from engine.platform.database import (
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, OWNER_ROLE, RECORDER_ROLE
 from engine.platform.tables import (
+    allotments,
     api_keys,
     area_blocks,
     buyer_erasures,
@@ -43,6 +44,7 @@ from ops.stack import Stack
 from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 from tests.engine.rows_by_hand import (
     A_QUEUE,
+    AN_ALLOTMENT,
     AN_EDIT,
     SEALED_BY_HAND,
     a_catalogue,
@@ -70,7 +72,7 @@ _APP_MAY_INSERT = {
     *("venues", "configurations", "configuration_versions"),
     *("performers", "events", "event_performers"),
     *("ticket_types", "price_steps"),
-    *("show_edits", "area_sales"),
+    *("show_edits", "area_sales", "allotments"),
     *("show_changes", "order_choices"),
 }
 _APP_ALSO_HAS = {
@@ -172,6 +174,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         for table, row in of_prices().items():
             await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
         await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
+        await connection.execute(insert(allotments).values(**AN_ALLOTMENT, **of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(
