@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.inputs import (
     BLOCKED_SEATS_MAX,
+    Areas,
     Body,
     Buyer,
     Moment,
@@ -62,16 +63,21 @@ class RightInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
 class AllottedPlaces(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which places. Seats that are named may be withheld by the house: then they are no more.
 
+    Of `areas` it is so many open places, of `withheld_areas` so many that the house withholds.
+
     Of `price_levels`, and by `all`, it is what is neither withheld nor in another allotment.
     """
 
     seats: Annotated[list[SeatLabel], Meta(max_length=BLOCKED_SEATS_MAX)] | UnsetType = UNSET
+    areas: Areas | UnsetType = UNSET
+    withheld_areas: Areas | UnsetType = UNSET
     price_levels: Annotated[list[Slug], Meta(max_length=255)] | UnsetType = UNSET
     everything: bool = msgspec.field(default=False, name="all")
 
     def is_nothing(self) -> bool:
         """Tell whether no place is named."""
-        return not (self.seats or self.price_levels or self.everything)
+        named = (self.seats, self.areas, self.withheld_areas, self.price_levels, self.everything)
+        return not any(named)
 
 
 class AllotmentBody(Body, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from typing import Final, assert_never
 
 from api.outcomes import problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
-from engine.catalog.allotments import AllotmentRow, NothingToAllot, Refused, TooManyAllotments
+from engine.catalog.allotments import AllotmentRow
+from engine.catalog.allotting import NothingToAllot, Refused, TooManyAllotments
 from engine.inventory.commands import Recovering
 from engine.inventory.house import PlacesRefused
 from engine.inventory.shows import Show

@@ -30,14 +30,12 @@ from api.repeating import Keeper, answer_once
 from api.written import written_json
 from engine.catalog.allotments import (
     AllotmentRow,
-    NewAllotment,
     UnknownAllotmentError,
-    end_allotment,
     ledger_of,
     list_allotments,
-    make_allotment,
     read_allotment,
 )
+from engine.catalog.allotting import NewAllotment, end_allotment, make_allotment
 from engine.inventory.commands import Recovering
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
@@ -65,6 +63,7 @@ _NUMBER: Final = re.compile(r"[1-9]\d{0,3}")
             ProblemKind.REQUEST_UNDER_WAY,
             ProblemKind.KEY_REUSED,
             ProblemKind.UNKNOWN_SEATS,
+            ProblemKind.UNKNOWN_AREAS,
             ProblemKind.UNKNOWN_PRICE_LEVELS,
         ),
     ),
@@ -167,6 +166,7 @@ async def end(request: ApiRequest, allotment: FromPath[str]) -> AllotmentAnswer:
         outcome = await end_allotment(
             ledger_of(runtime.app_engine, request.user),
             runtime.redis,
+            runtime.book,
             runtime.ids,
             show=row.show_id,
             allotment=row.id,
@@ -220,7 +220,9 @@ async def _find(request: ApiRequest, text: str) -> AllotmentRow:
 def _read(request: ApiRequest, show: Show, body: AllotmentBody) -> NewAllotment:
     places = body.places
     levels = tuple((slug, 1) for slug in dict.fromkeys(places.price_levels or ()))
-    found = resolve(show, Wanted(seats=places.seats or (), best=levels))
+    areas = tuple(sorted((places.areas or {}).items()))
+    withheld = tuple(sorted((places.withheld_areas or {}).items()))
+    found = resolve(show, Wanted(places.seats or (), (*areas, *withheld), levels))
     if isinstance(found, UnknownPlaces):
         raise problem_of(found, show)
     ids = runtime_of(request).ids
@@ -230,6 +232,8 @@ def _read(request: ApiRequest, show: Show, body: AllotmentBody) -> NewAllotment:
         seats=found.seats,
         levels=tuple(level for level, _ in found.best),
         is_all=places.everything,
+        areas=found.areas[: len(areas)],
+        withheld_areas=found.areas[len(areas) :],
         asked=body.asked(),
         code_digests=frozenset(ids.digest_code(show.id, code) for code in codes),
         channels=frozenset(right.channel for right in body.rights if right.channel),

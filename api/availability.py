@@ -105,7 +105,7 @@ def tell_availability(state: InventoryState, tariff: Tariff, ids: Ids) -> Availa
             price_level=area.price_level,
             price=tell_price(ticket_charge(tariff, area.price_level)),
         )
-        for n, area in enumerate(manifest.areas)
+        for n, area in manifest.areas_told()
     ]
     parts = (*levels, *areas)
     return AvailabilityAnswer(

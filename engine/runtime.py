@@ -164,7 +164,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             replicas=settings.redis_replicas,
         )
         stack.push_async_callback(waiting_room.stop)
-        live = LiveSeats(redis, box_office.availability)
+        live = LiveSeats(redis, box_office.inventory)
         stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)

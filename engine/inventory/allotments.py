@@ -6,14 +6,14 @@ not know the newest inventory version, and each allotment that is made or ended 
 docs/decisions/0043-allotments.md has why.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from engine.inventory.commands import Selection
-from engine.inventory.manifest import SEPARATOR, Manifest
+from engine.inventory.manifest import SEPARATOR, Area, Manifest
 from engine.platform.ids import EntityId
 
 LIVING_MAX: Final = 100
@@ -25,6 +25,9 @@ NOWHERE: Final = 999_999
 Ranges = tuple[tuple[int, int], ...]
 """`[start, end)` positions, rising."""
 
+Counts = tuple[int, int, int, int]
+"""How many of an area's places are open, held, sold and blocked."""
+
 Rights = frozenset[int]
 """Indexes of the living allotments that somebody may hold places of."""
 
@@ -32,10 +35,12 @@ NO_RIGHTS: Final[Rights] = frozenset()
 
 _RANKS_HASHED: Final = 997
 _SEARCHES_KEPT_MAX: Final = 256
+_OPEN: Final = ord("o")
+_BLOCKED: Final = ord("b")
 _OPEN_TO_BLOCKED: Final = bytes.maketrans(b"o", b"b")
 
 
-class Share(Struct, frozen=True, array_like=True):
+class Share(NamedTuple):
     """Places of an area that moved to one of their own."""
 
     area: int
@@ -67,6 +72,9 @@ class Allotments:
             for start, end in one.seats:
                 owners[start:end] = bytes([n]) * (end - start)
         self._owners = bytes(owners)
+        self._share_owners = {
+            share.share: n for n, one in enumerate(self.living) for share in one.shares
+        }
         self._searches: dict[tuple[int, Rights], Ranges] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -103,6 +111,50 @@ class Allotments:
         for start, end in self._foreign_ranges(rights):
             told[start:end] = told[start:end].translate(_OPEN_TO_BLOCKED)
         return bytes(told)
+
+    def mask_change(self, seats: Mapping[int, int]) -> dict[int, int]:
+        """Return seats' new states, by position, as anybody is told them."""
+        if not self._owners:
+            return dict(seats)
+        return {
+            seat: _BLOCKED if state == _OPEN and self._owners[seat] else state
+            for seat, state in seats.items()
+        }
+
+    def fold_areas(
+        self, areas: Sequence[Area], counts: Sequence[Counts], rights: Rights
+    ) -> list[Counts]:
+        """Return the counts of areas with those of their shares, which have none of their own.
+
+        Of shares that somebody has no right to, what is open is told as blocked.
+        """
+        told = list(counts)
+        for n, area in enumerate(areas):
+            if area.parent is None:
+                continue
+            opened, held, sold, blocked = counts[n]
+            owner = self._share_owners.get(n)
+            if owner is not None and owner not in rights:
+                opened, blocked = 0, blocked + opened
+            before = told[area.parent]
+            told[area.parent] = (
+                before[0] + opened,
+                before[1] + held,
+                before[2] + sold,
+                before[3] + blocked,
+            )
+            told[n] = (0, 0, 0, 0)
+        return told
+
+    def shares_of(self, area: int, rights: Rights) -> list[int]:
+        """Return the shares of an area that somebody may hold places of."""
+        return [
+            share.share
+            for n, one in enumerate(self.living)
+            if n in rights
+            for share in one.shares
+            if share.area == area
+        ]
 
     def level_to_search(self, level: int, levels: int, rights: Rights) -> int:
         """Return by which number a price level is searched with these rights.

@@ -19,6 +19,7 @@ from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import Show
 from engine.platform.redis import Store
+from engine.platform.retrying import RELOAD
 
 _RELOADS_MAX: Final = 3
 _LEDGERED_MAX: Final = 64
@@ -48,11 +49,22 @@ class InventoryState(Struct, frozen=True):
     areas: tuple[AreaCounts, ...]
 
     def seen_by(self, rights: Rights) -> "InventoryState":
-        """Return it as somebody is told it: what is not for them is blocked."""
-        allotments = self.show.allotments
-        if not allotments.living:
+        """Return it as somebody is told it: what is not for them is blocked.
+
+        Shares of areas are told under these.
+        """
+        show = self.show
+        has_shares = any(area.parent is not None for area in show.manifest.areas)
+        if not show.allotments.living and not has_shares:
             return self
-        return replace(self, seats=allotments.mask(self.seats, rights))
+        areas = show.allotments.fold_areas(
+            show.manifest.areas, [astuple(counts) for counts in self.areas], rights
+        )
+        return replace(
+            self,
+            seats=show.allotments.mask(self.seats, rights),
+            areas=tuple(AreaCounts(*counts) for counts in areas),
+        )
 
     @property
     def open(self) -> int:
@@ -74,7 +86,7 @@ class InventoryState(Struct, frozen=True):
         """Return the counts of an area."""
         counts = self.areas[area]
         return SeatCounts(
-            capacity=self.show.manifest.areas[area].capacity,
+            capacity=counts.open + counts.held + counts.sold + counts.blocked,
             sold=counts.sold,
             held=counts.held,
             blocked=counts.blocked,
@@ -94,7 +106,7 @@ async def read_inventory(
     if not show.is_stored:
         # Another process may have opened it meanwhile.
         show = await source.reload()
-    for _ in range(_RELOADS_MAX):
+    for attempt in range(1, _RELOADS_MAX + 1):
         if not show.is_stored:
             return NotStored()
         status, *rest = await load_script("read_show").call(
@@ -113,6 +125,8 @@ async def read_inventory(
                     for index in range(len(show.manifest.areas))
                 ),
             )
+        # The ledger may be about to have what the store has already.
+        await asyncio.sleep(RELOAD.pause_s(attempt))
         show = await source.reload()
     return Recovering()
 

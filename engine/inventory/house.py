@@ -76,6 +76,8 @@ class Change(Struct, frozen=True, kw_only=True):
     put_back_blocked: Sequence[int] = ()
     capacities: Areas = ()
     """Places to add to an area; below 0: open ones to take away."""
+    moves: Sequence[tuple[int, int, int | None]] = ()
+    """Of an area's open places, to another that is made if need be, how many; None: all."""
     edit_no: int | None = None
     """The edit that changes places, 0 for another reason why live maps are to be read anew."""
 
@@ -247,7 +249,8 @@ async def change_rules(
             was_stored, now = is_stored(before), (before["epoch"], version)
             rules = sale_rules(after)
             if was_stored and change.is_less:
-                at_ms = await apply(redis, show_keys(show), now, Change(fields=rules))
+                applied = await apply(redis, show_keys(show), now, Change(fields=rules))
+                at_ms = applied.at_ms
             if finish is not None:
                 await finish(connection, RulesChanged(after, at_ms))
     except RefusedError:
@@ -321,12 +324,13 @@ async def refuse_taken(connection: AsyncConnection, show: Show, change: Change) 
         RefusedError: these seats are sold, these areas have too few open places.
     """
     fewer = tuple((area, -count) for area, count in change.capacities if count < 0)
+    moving = tuple((area, count) for area, _, count in change.moves if count is not None)
     seats, areas = await find_taken(
         connection,
         show.id,
         show.manifest,
         seats={*change.block.seats, *change.must_be_free, *change.take_out},
-        areas=(*change.block.areas, *fewer),
+        areas=(*change.block.areas, *fewer, *moving),
     )
     if seats or areas:
         raise RefusedError(PlacesRefused(seats, areas))
@@ -340,8 +344,15 @@ async def _raise_version(connection: AsyncConnection, show: int) -> None:
     )
 
 
-async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> int:
-    """Take the store from an epoch's inventory version, `now`, to the next; return when, in ms.
+class Applied(Struct, frozen=True):
+    """The store has it: when, by its clock, and how many places each move took."""
+
+    at_ms: int
+    moved: tuple[int, ...]
+
+
+async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> Applied:
+    """Take the store from an epoch's inventory version, `now`, to the next.
 
     Raises:
         RefusedError: with why; nothing was changed.
@@ -367,6 +378,7 @@ async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Chan
         change.put_back_blocked,
         change.capacities,
         False if change.edit_no is None else change.edit_no,
+        [(area, other, count or False) for area, other, count in change.moves],
     ]
     reply = await load_script("change_inventory").call(
         redis, keys.inventory(), msgspec.msgpack.encode(packed)
@@ -377,4 +389,4 @@ async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Chan
         raise RefusedError(PlacesRefused(tuple(rest[0]), areas))
     if status != "changed":
         raise RefusedError(Recovering())
-    return int(rest[0])
+    return Applied(int(rest[0]), tuple(rest[1]))

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
@@ -38,10 +38,11 @@ from engine.inventory.commands import (
     Recovering,
     Refusal,
     SeatsTaken,
+    Selection,
     Unavailable,
     Unknown,
 )
-from engine.inventory.lanes import Lanes
+from engine.inventory.lanes import Lane, Lanes
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show, ShowBook
 from engine.inventory.sold_watch import SoldWatch
@@ -90,6 +91,8 @@ class Asked(Struct, frozen=True):
     outcome: asyncio.Future[Outcome]
     foreign: tuple[int, ...] = ()
     """Seats that it was to have and that are others': the command is one that is refused."""
+    again: "Callable[[], Asked] | None" = None
+    """Asks for its places in areas elsewhere, where a right gives more than one way."""
 
 
 class _Source:
@@ -203,14 +206,16 @@ class BoxOffice:
             selection = choose_types(show, wanted, selection)
             if isinstance(selection, TypesRefused):
                 return selection
-        judged = judge(show, selection, rights_of(self._ids, show, shown))
+        rights = rights_of(self._ids, show, shown)
+        judged = judge(show, selection, rights)
         digest = self._ids.derive_digest(show.reseller, show.id, key)
-        known = self._sold.refuse(show, digest, selection)
+        # Somebody with a right may have it elsewhere than all others.
+        known = None if rights else self._sold.refuse(show, digest, selection)
         if known is not None:
             return with_foreign(known, judged.foreign)
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
         command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), judged.selection)
-        return self._ask(show, command, typed=bool(wanted.types), judged=judged)
+        return self._ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
     def ask_replace(
         self,
@@ -231,7 +236,7 @@ class BoxOffice:
             return selection
         judged = judge(show, selection, rights_of(self._ids, show, shown))
         command = commands.Replace(hold, fingerprint, judged.selection)
-        return self._ask(show, command, typed=bool(wanted.types), judged=judged)
+        return self._ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
@@ -251,6 +256,9 @@ class BoxOffice:
     async def tell(self, show: Show, asked: Asked) -> Decided | Done:
         """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
         outcome = await asked.outcome
+        while asked.again is not None and isinstance(outcome, AreaShort):
+            asked = asked.again()
+            outcome = await asked.outcome
         if not isinstance(outcome, _STANDING):
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
@@ -378,29 +386,42 @@ class BoxOffice:
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
-    def _ask(
+    def _ask(self, show: Show, command: commands.Command) -> Asked:
+        outcome = self._lane(show).submit(command, knows_of_queue=show.has_queue)
+        return Asked(command, outcome)
+
+    def _ask_judged(  # noqa: PLR0913 - a judged command
         self,
         show: Show,
-        command: commands.Command,
+        command: commands.Hold | commands.Replace,
+        selection: Selection,
+        judged: Judged,
         *,
-        typed: bool = False,
-        judged: Judged | None = None,
+        typed: bool,
+        attempt: int = 0,
     ) -> Asked:
-        lane = self._lanes.known(show.id)
-        if lane is None:
-            lane = self._lanes.make(show.id, self._source(show))
-        types = show.ticket_types if typed else None
-        if judged is None:
-            outcome = lane.submit(command, knows_of_queue=show.has_queue)
-            return Asked(command, outcome)
-        outcome = lane.submit(
+        outcome = self._lane(show).submit(
             command,
             knows_of_queue=show.has_queue,
-            types=types,
+            types=show.ticket_types if typed else None,
             allotments=show.allotments,
             rights=judged.rights,
         )
-        return Asked(command, outcome, judged.foreign)
+        if attempt + 1 >= judged.attempts:
+            return Asked(command, outcome, judged.foreign)
+
+        def again() -> Asked:
+            other = judge(show, selection, judged.rights, attempt + 1)
+            elsewhere = structs.replace(command, selection=other.selection)
+            return self._ask_judged(
+                show, elsewhere, selection, other, typed=typed, attempt=attempt + 1
+            )
+
+        return Asked(command, outcome, judged.foreign, again)
+
+    def _lane(self, show: Show) -> Lane:
+        lane = self._lanes.known(show.id)
+        return self._lanes.make(show.id, self._source(show)) if lane is None else lane
 
     async def _places(self, show: Show, price_version: int) -> Manifest:
         """Return what places were sold by at a price version, before or after an edit of them."""

@@ -239,7 +239,7 @@ def _figures(state: InventoryState, tariff: Tariff) -> tuple[int, int, int | Non
     """Return capacity, places left, lowest and highest price of these, and popularity."""
     manifest = state.show.manifest
     parts = [(level.slug, state.level_counts(n)) for n, level in enumerate(manifest.levels)]
-    parts += [(area.price_level, state.area_counts(n)) for n, area in enumerate(manifest.areas)]
+    parts += [(area.price_level, state.area_counts(n)) for n, area in manifest.areas_told()]
     prices: list[int] = []
     for slug, counts in parts:
         if counts.open > 0:

@@ -49,6 +49,8 @@ class Judged(Struct, frozen=True):
     selection: Selection
     foreign: tuple[int, ...] = ()
     rights: Rights = NO_RIGHTS
+    attempts: int = 1
+    """In how many ways its places in areas can be had."""
 
 
 def plain_code(text: str) -> str:
@@ -83,11 +85,24 @@ def rights_of(ids: Ids, show: Show, shown: Shown) -> Rights:
     )
 
 
-def judge(show: Show, selection: Selection, rights: Rights) -> Judged:
-    """Return what the store is to be asked for, of a selection by somebody with these rights."""
+def judge(show: Show, selection: Selection, rights: Rights, attempt: int = 0) -> Judged:
+    """Return what the store is to be asked for, of a selection by somebody with these rights.
+
+    Places of an area are taken from the shares of it that are theirs, one `attempt` after the
+    other, and from what is for everybody in the end; never from two of these together.
+    """
     allotments = show.allotments
     if not allotments.living:
         return Judged(selection)
+    attempts = 1
+    if rights and selection.areas:
+        sources = [[*allotments.shares_of(n, rights), n] for n, _ in selection.areas]
+        attempts = max(map(len, sources))
+        areas = tuple(
+            (of[min(attempt, len(of) - 1)], count)
+            for of, (_, count) in zip(sources, selection.areas, strict=True)
+        )
+        selection = replace(selection, areas=areas)
     foreign = allotments.foreign_seats(selection.seats, rights)
     best, levels = selection.best, len(show.manifest.levels)
     if rights and best:
@@ -95,7 +110,9 @@ def judge(show: Show, selection: Selection, rights: Rights) -> Judged:
             (allotments.level_to_search(level, levels, rights), count) for level, count in best
         )
     if not foreign:
-        return Judged(replace(selection, best=best) if rights else selection, (), rights)
+        if rights:
+            selection = replace(selection, best=best)
+        return Judged(selection, (), rights, attempts)
     others = frozenset(foreign)
     return Judged(
         replace(
@@ -105,6 +122,7 @@ def judge(show: Show, selection: Selection, rights: Rights) -> Judged:
         ),
         foreign,
         rights,
+        attempts,
     )
 
 
@@ -114,6 +132,10 @@ def as_asked(show: Show, refused: Taken, foreign: tuple[int, ...]) -> Taken:
         if refused.level == NOWHERE:
             return SeatsTaken(foreign)
         return NoneTogether(refused.level % len(show.manifest.levels), refused.count)
+    if isinstance(refused, AreaShort):
+        areas = show.manifest.areas
+        left = {(n if (of := areas[n].parent) is None else of): count for n, count in refused.areas}
+        return AreaShort(tuple(sorted(left.items())))
     return with_foreign(refused, foreign)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem
+from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, small_plan
 
 _CODE = {"code": "FAN-CLUB"}
 
@@ -89,7 +89,7 @@ def test_an_allotment_returns_its_places_by_itself(desk: FrontDesk) -> None:
     assert show.hold("B-1").status_code == 201
     told = desk.get(f"/v1/allotments/{made['allotment']}").json()
     assert told["ended_by"] == "time"
-    facts = desk.get("/v1/facts?types=allotment.made,allotment.ended").json()
+    facts = desk.get("/v1/facts?type=allotment.made,allotment.ended").json()
     assert [one["type"] for one in facts["facts"]][-2:] == ["allotment.made", "allotment.ended"]
 
 
@@ -137,6 +137,67 @@ def test_what_is_held_sold_or_anothers_is_refused_by_name(desk: FrontDesk) -> No
     listed = desk.get(f"{show.path}/allotments?limit=2").json()
     assert [one["name"] for one in listed["allotments"]] == ["Fan club", "Fan club"]
     assert listed["next_cursor"] == "2"
+
+
+def _floor(show: ShowDesk, **shown: str) -> tuple[int, int, int, int]:
+    told = show.desk.http.get(f"{show.path}/availability", params=shown).json()["areas"]
+    assert len(told) == 1
+    return tuple(told[0][name] for name in ("capacity", "open", "held", "blocked"))
+
+
+def test_places_of_an_area_are_a_share_of_it_until_they_return(desk: FrontDesk) -> None:
+    """Told and sold under its name; what is open returns at once, what is held once it opens."""
+    show = desk.new_show(plan=small_plan(floor=10))
+    made = _allot(show, places={"areas": {"floor": 6}})
+    assert (_floor(show), _floor(show, access_code="FANCLUB")) == ((10, 4, 0, 6), (10, 10, 0, 0))
+    short = show.hold(areas={"floor": 5})
+    assert (problem(short), short.json()["areas"]) == ("area-short", {"floor": 4})
+    fans = show.hold(areas={"floor": 4}, buyer="b-2", access_code="FANCLUB")
+    assert (fans.status_code, fans.json()["areas"]) == (201, {"floor": 4})
+    bought = show.purchase(fans.json()["hold"]).json()
+    assert {one["seat"] or one["area"] for one in bought["tickets"]} == {"floor"}
+    held = show.held(areas={"floor": 1}, buyer="b-3", access_code="FANCLUB")
+    # None of the share is enough for these, so it is the places for everybody that give them.
+    more = show.hold(areas={"floor": 3}, buyer="b-4", access_code="FANCLUB")
+    assert more.status_code == 201
+    assert _counts(show, made) == {"capacity": 6, "sold": 4, "held": 1, "blocked": 0, "open": 1}
+    assert _floor(show) == (10, 1, 4, 1)
+    assert _end(show, made)["ended_at"]
+    assert _floor(show) == (10, 2, 4, 0)
+    assert show.release(held).status_code == 204
+    deadline = time.monotonic() + 15
+    while show.hold(areas={"floor": 3}, buyer="b-5").status_code != 201:
+        assert time.monotonic() < deadline, "not returned"
+        time.sleep(0.1)
+    assert _floor(show) == (10, 0, 6, 0)
+
+
+def test_a_presale_is_of_all_places_and_ends_with_the_public_on_sale(desk: FrontDesk) -> None:
+    """Also of areas; nobody may hold before it begins; what the house withholds is not in it."""
+    show = desk.new_show()
+    assert desk.post(f"{show.path}/blocks", {"areas": {"floor": 2}}).status_code == 200
+    begins = datetime.now(UTC) + timedelta(seconds=2)
+    times = {"from": begins.isoformat(), "until": "2098-01-01T00:00:00Z"}
+    made = _allot(show, places={"all": True}, **times)
+    assert (made["seats"], made["places_in_areas"]) == (36, 3)
+    assert problem(show.hold("B-1", access_code="FANCLUB")) == "seats-taken"
+    assert show.availability()["total"]["open"] == 0
+    time.sleep(max((begins - datetime.now(UTC)).total_seconds(), 0))
+    assert show.hold("B-1", areas={"floor": 3}, access_code="FANCLUB").status_code == 201
+    assert problem(show.hold("B-2")) == "seats-taken"
+    assert problem(show.hold(areas={"floor": 1})) == "area-short"
+    _end(show, made)
+    assert show.hold("B-2").status_code == 201
+    house = _allot(show, {"code": "HOUSE"}, places={"withheld_areas": {"floor": 2}})
+    assert house["places_in_areas"] == 2
+    assert problem(show.hold(areas={"floor": 1}, buyer="b-3")) == "area-short"
+    given = show.hold(areas={"floor": 2}, buyer="b-3", access_code="HOUSE")
+    assert given.status_code == 201, given.text
+    edit = {"kind": "set_capacity", "area": "floor", "capacity": 9}
+    assert desk.post(f"{show.path}/edits", {"edits": [edit]}).status_code == 200
+    assert _floor(show) == (9, 4, 5, 0)
+    edit["capacity"] = 4
+    assert desk.post(f"{show.path}/edits", {"edits": [edit]}).status_code == 409
 
 
 @pytest.mark.parametrize(
