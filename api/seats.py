@@ -20,6 +20,7 @@ from api.rights import (
     AccessCodeParameter,
     BuyerParameter,
     ChannelParameter,
+    check_guess,
     shown_by,
 )
 from engine.inventory.availability import InventoryState
@@ -114,6 +115,7 @@ async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     named = await find_show(request, show)
     runtime = runtime_of(request)
     shown = shown_by(access_code, channel, buyer)
+    check_guess(runtime, request.auth, named, shown)
     state = await runtime.box_office.availability(named, shown)
     if isinstance(state, Recovering):
         raise problem_of(state, named)

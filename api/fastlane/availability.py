@@ -12,6 +12,7 @@ from api.fastlane.call import Call
 from api.fastlane.kept import ASK_EACH_TIME, Kept, takes_gzip
 from api.fastlane.replies import Reply, reply_problem
 from api.outcomes import problem_of
+from api.rights import check_guess
 from engine.inventory.allotments import Rights
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
@@ -36,6 +37,7 @@ async def show_availability(call: Call) -> Reply:
     """Tell counts and the seat map."""
     show = await call.show()
     office, shown = call.runtime.box_office, call.shown()
+    check_guess(call.runtime, call.principal, show, shown)
     state = await office.inventory(show)
     if isinstance(state, Recovering):
         return reply_problem(problem_of(state, show))

@@ -10,6 +10,7 @@ from api.fastlane.call import Call
 from api.fastlane.replies import Reply, reply_problem
 from api.inputs import HoldBody, SelectionBody
 from api.outcomes import Refused, problem_of
+from api.rights import check_guess
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.platform.ids import HoldId
@@ -39,6 +40,8 @@ async def hold_places(call: Call) -> Reply:
 
 def ask_hold(call: Call, show: Show, key: str, body: HoldBody, ttl_ms: int) -> Asked | Reply:
     """Put a hold into the show's lane, or refuse it."""
+    shown = body.shown(body.buyer)
+    check_guess(call.runtime, call.principal, show, shown)
     asked = call.runtime.box_office.ask_hold(
         show,
         key,
@@ -46,7 +49,7 @@ def ask_hold(call: Call, show: Show, key: str, body: HoldBody, ttl_ms: int) -> A
         ttl_ms=ttl_ms,
         wanted=body.wanted(),
         fingerprint=body.fingerprint,
-        shown=body.shown(body.buyer),
+        shown=shown,
     )
     return asked if isinstance(asked, Asked) else reply_problem(problem_of(asked, show))
 
@@ -68,6 +71,7 @@ async def replace_selection(call: Call) -> Reply:
     if wanted.types:
         show = await office.newest_for(show, wanted)
     shown = body.shown(await _buyer_of(call, show, hold, body))
+    check_guess(call.runtime, call.principal, show, shown)
     asked = office.ask_replace(show, hold, wanted, body.fingerprint(), shown)
     if not isinstance(asked, Asked):
         return reply_problem(problem_of(asked, show))

@@ -11,10 +11,13 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.commands import Selection
 from engine.inventory.manifest import SEPARATOR, Area, Manifest
 from engine.platform.ids import EntityId
+from engine.platform.tables import allotments
 
 LIVING_MAX: Final = 100
 """Of one show at a time: a byte a position says whose it is."""
@@ -234,6 +237,22 @@ def read_allotments(found: Any, positions: int) -> Allotments:  # noqa: ANN401 -
         for row in found
     ]
     return Allotments(living, positions)
+
+
+async def read_apart(connection: AsyncConnection, show: int) -> tuple[list[Any], list[int]]:
+    """Return which places of a show are not for everybody: ranges of seats, and areas.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    query = select(allotments.c.seats, allotments.c.shares).where(
+        allotments.c.show_id == show, allotments.c.ended_at.is_(None)
+    )
+    rows = (await connection.execute(query)).all()
+    return (
+        [found for row in rows for found in row.seats],
+        [share for row in rows for _, share, _ in row.shares],
+    )
 
 
 def ranges_of(seats: Iterable[int]) -> list[tuple[int, int]]:

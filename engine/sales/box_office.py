@@ -341,6 +341,10 @@ class BoxOffice:
         """Return which allotments of a show somebody may hold places of, now."""
         return rights_of(self._ids, show, shown)
 
+    def is_code(self, show: Show, shown: Shown) -> bool:
+        """Tell whether an access code is one of a show's, for who shows it, now or later."""
+        return bool(rights_of(self._ids, show, structs.replace(shown, channel=""), is_early=True))
+
     async def availability(
         self, show: Show, shown: Shown = NOTHING_SHOWN
     ) -> InventoryState | Recovering:

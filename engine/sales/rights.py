@@ -65,8 +65,11 @@ def personal_code(ids: Ids, show: int, allotment: int, buyer: str) -> str:
     return f"{text[:_GROUP]}-{text[_GROUP:]}"
 
 
-def rights_of(ids: Ids, show: Show, shown: Shown) -> Rights:
-    """Return which allotments of a show somebody may hold places of, now."""
+def rights_of(ids: Ids, show: Show, shown: Shown, *, is_early: bool = False) -> Rights:
+    """Return which allotments of a show somebody may hold places of, now.
+
+    With `is_early` also those that are yet to begin.
+    """
     living = show.allotments.living
     if not living or not shown:
         return NO_RIGHTS
@@ -76,7 +79,7 @@ def rights_of(ids: Ids, show: Show, shown: Shown) -> Rights:
     return frozenset(
         n
         for n, one in enumerate(living)
-        if (one.begins_at_ms is None or one.begins_at_ms <= now_ms)
+        if (is_early or one.begins_at_ms is None or one.begins_at_ms <= now_ms)
         and (
             digest in one.code_digests
             or (shown.channel and shown.channel in one.channels)

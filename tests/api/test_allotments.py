@@ -218,3 +218,16 @@ def test_what_makes_no_sense_is_refused(desk: FrontDesk, change: Json, pointer: 
     refused = desk.post(f"{show.path}/allotments", body)
     assert (refused.status_code, problem(refused)) == (422, "invalid-request")
     assert refused.json()["errors"][0]["pointer"] == pointer
+
+
+def test_who_guesses_codes_is_made_to_wait(desk: FrontDesk) -> None:
+    """By buyer, so that nobody is shut out by another; right codes are no guesses."""
+    show = desk.new_show()
+    _allot(show, places={"seats": ["B-1", "B-2"]})
+    for n in range(20):
+        assert problem(show.hold("B-1", buyer="eve", access_code=f"GUESS-{n}")) == "seats-taken"
+        assert "o" in _states(show, access_code="FANCLUB", buyer="bob")
+    waits = show.hold("B-1", buyer="eve", access_code="FANCLUB")
+    assert (waits.status_code, problem(waits)) == (429, "rate-limited")
+    assert int(waits.headers["retry-after"]) <= 5
+    assert show.hold("B-1", buyer="bob", access_code="FANCLUB").status_code == 201

@@ -174,7 +174,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         for table, row in of_prices().items():
             await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
         await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
-        await connection.execute(insert(allotments).values(**AN_ALLOTMENT, **of_show))
+        await connection.execute(insert(allotments).values(id=show.id, **AN_ALLOTMENT, **of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(
@@ -286,7 +286,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
             *("fact_horizons", "facts", "told_shows", "webhook_deliveries", "webhook_attempts"),
             *("catalog_marks", "listings", "listing_counts", "pages", "search_words"),
-            "price_versions",
+            *("price_versions", "show_edits"),
             # Who does not choose gets the default, which may be a refund.
             *("order_choices", "returns"),
         },
