@@ -28,6 +28,7 @@ from api.problems import Fault, ProblemKind, invalid
 from api.reading import check_query, read_body
 from api.repeating import Keeper, answer_once
 from api.written import written_json
+from engine.catalog.allotment_ends import end_allotment
 from engine.catalog.allotments import (
     AllotmentRow,
     UnknownAllotmentError,
@@ -35,7 +36,7 @@ from engine.catalog.allotments import (
     list_allotments,
     read_allotment,
 )
-from engine.catalog.allotting import NewAllotment, end_allotment, make_allotment
+from engine.catalog.allotting import NewAllotment, make_allotment
 from engine.inventory.commands import Recovering
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures

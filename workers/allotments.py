@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import LeftAllotment, find_due, find_left
-from engine.catalog.allotting import end_allotment, return_left
 from engine.inventory.commands import Recovering
 from engine.inventory.keys import show_keys
 from engine.inventory.records import unpack_area

@@ -1,4 +1,4 @@
-"""Makes allotments, ends them, and gives back what was left of them.
+"""Makes allotments.
 
 What an allotment takes from everybody the store has first, inside the transaction, as it has what
 the house withholds: it refuses places that somebody holds or has bought. Who asks the store by an
@@ -8,49 +8,43 @@ in between. docs/decisions/0043-allotments.md has why.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.catalog.allotments import COLUMNS, ROW, AllotmentRow, row_of
+from engine.catalog.allotments import COLUMNS, AllotmentRow, row_of
+from engine.catalog.share_moves import move_places, raise_version
 from engine.facts.log import NewFact, add_facts
-from engine.facts.types import AllotmentEnded, AllotmentMade, FactType
+from engine.facts.types import AllotmentMade, FactType
 from engine.inventory.allotments import LIVING_MAX, Share, ranges_of
 from engine.inventory.commands import Areas, Recovering
 from engine.inventory.edits import (
     EDITS_MAX,
-    EditMade,
     EditRefused,
     NotEditedError,
-    keep_edit,
-    set_capacities,
 )
 from engine.inventory.house import (
     Change,
-    LockedShow,
-    OpenLedger,
     PlacesRefused,
     RefusedError,
     apply,
-    complete,
     lock_show,
     refuse_taken,
 )
 from engine.inventory.ledgered import read_blocks
-from engine.inventory.overlay import Overlay
 from engine.inventory.rebuild import HouseBlocks
 from engine.inventory.shows import Show, ShowBook, read_overlay
 from engine.inventory.withheld import Places, ShortError, erase_blocks
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import Ids, Prefix, new_entity_id
 from engine.platform.redis import Store
-from engine.platform.tables import allotments, area_sales, shows
+from engine.platform.tables import allotments
 
 MADE_MAX: Final = 1000
 """Over a show's life."""
@@ -145,14 +139,16 @@ async def make_allotment(  # noqa: PLR0913, PLR0917 - the stores, and a request'
             if not locked.is_stored:
                 await _refuse_unstored(connection, current, change, chosen.withheld)
             await erase_blocks(connection, current, chosen.withheld)
+            if shares and edit_no > EDITS_MAX:
+                return TooManyAllotments(EDITS_MAX)
             if shares:
                 overlay = await read_overlay(connection, current)
                 begun = [(share.area, share.places) for share in shares]
                 overlay = replace(overlay, shares=(*overlay.shares, *begun))
                 taken = [(share.area, share.share, share.places) for share in shares]
-                await _move(connection, current, overlay, taken, new.name)
+                await move_places(connection, current, overlay, taken, new.name)
             else:
-                await _raise_version(connection, show.id)
+                await raise_version(connection, show.id)
             row = await _write(connection, current, new, number, chosen.seats, shares)
             await _tell_made(connection, ids, row)
             await remember(connection, row)
@@ -168,144 +164,6 @@ async def make_allotment(  # noqa: PLR0913, PLR0917 - the stores, and a request'
     except RefusedError as refused:
         return refused.refusal
     return row
-
-
-async def end_allotment(  # noqa: PLR0913 - the stores, and what is named
-    open_ledger: OpenLedger,
-    redis: Store,
-    book: ShowBook,
-    ids: Ids,
-    *,
-    show: int,
-    allotment: int,
-    by: str,
-) -> Recovering | None:
-    """Give an allotment's places to everybody; one that has ended already stays as it is.
-
-    What is held by a right stays held, and is bought or goes to everybody: places of areas by
-    `return_left`.
-
-    Raises:
-        redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
-            If it was after Redis had it, the workers take the show back to what it was.
-    """
-    try:
-        async with open_ledger() as connection:
-            locked = await lock_show(connection, show)
-            ended = await connection.execute(
-                update(allotments)
-                .where(allotments.c.id == allotment, allotments.c.ended_at.is_(None))
-                .values(ended_at=datetime.now(UTC), ended_by=by)
-                .returning(*COLUMNS)
-            )
-            found = ended.mappings().one_or_none()
-            if found is None:
-                return None
-            row = row_of(found)
-            await _tell_ended(connection, ids, row)
-            if row.shares:
-                await _give_back(connection, redis, book, locked, row)
-            else:
-                await _raise_version(connection, show)
-    except RefusedError:
-        return Recovering()
-    if locked.is_stored and not row.shares:
-        # Once the ledger has it, it is done: what the store does not hear of now, workers complete.
-        await complete(open_ledger, redis, show, locked.now, Change(edit_no=_REDRAWN))
-    return None
-
-
-async def return_left(
-    open_ledger: OpenLedger, redis: Store, book: ShowBook, *, show: int, allotment: int
-) -> Recovering | None:
-    """Give back what is open of the shares of an allotment that has ended. Raises as it did."""
-    try:
-        async with open_ledger() as connection:
-            locked = await lock_show(connection, show)
-            query = ROW.where(allotments.c.id == allotment, allotments.c.ended_at.is_not(None))
-            row = row_of((await connection.execute(query)).mappings().one())
-            await _give_back(connection, redis, book, locked, row)
-    except RefusedError:
-        return Recovering()
-    return None
-
-
-async def _give_back(
-    connection: AsyncConnection,
-    redis: Store,
-    book: ShowBook,
-    locked: LockedShow,
-    row: AllotmentRow,
-) -> None:
-    """Let a show forget an allotment, and move what is open of its shares back to their areas.
-
-    The store goes first: it alone knows what is open. Nobody holds any of it until the ledger has
-    it too, since nobody knows that version before.
-    """
-    current = await book.read(connection, row.show_id)
-    if current.edit_no >= EDITS_MAX:
-        _log.error("too many edits: places of an allotment stay off sale", show=row.show_id)
-        await _raise_version(connection, row.show_id)
-        if locked.is_stored:
-            await apply(redis, current.keys, locked.now, Change(edit_no=_REDRAWN))
-        return
-    edit_no = current.edit_no + 1
-    if locked.is_stored:
-        change = Change(
-            moves=[(share.share, share.area, None) for share in row.shares],
-            fields=("edit_no", str(edit_no)),
-            edit_no=edit_no,
-        )
-        moved = (await apply(redis, current.keys, locked.now, change)).moved
-    else:
-        moved = await _count_unsold(connection, current, row)
-    taken = [
-        (share.share, share.area, count) for share, count in zip(row.shares, moved, strict=True)
-    ]
-    overlay = await read_overlay(connection, current)
-    await _move(connection, current, overlay, taken, row.name)
-    left = row.places_left - sum(moved)
-    await connection.execute(
-        update(allotments).where(allotments.c.id == row.id).values(places_left=left)
-    )
-
-
-async def _count_unsold(
-    connection: AsyncConnection, show: Show, row: AllotmentRow
-) -> tuple[int, ...]:
-    """Return how many places of its shares are not sold, of a show that nobody holds any of."""
-    query = select(area_sales.c.area_index, area_sales.c.sold).where(
-        area_sales.c.show_id == show.id
-    )
-    sold: dict[int, int] = dict((await connection.execute(query)).tuples().all())
-    areas = show.manifest.areas
-    return tuple(areas[one.share].capacity - sold.get(one.share, 0) for one in row.shares)
-
-
-async def _move(
-    connection: AsyncConnection,
-    show: Show,
-    overlay: Overlay,
-    moves: Iterable[tuple[int, int, int]],
-    name: str,
-) -> None:
-    """Keep that places have moved between areas: an edit of the show's places, as any."""
-    if show.edit_no + 1 > EDITS_MAX:
-        raise _NotMadeError(TooManyAllotments(EDITS_MAX))
-    known = Counter({n: area.capacity for n, area in enumerate(show.manifest.areas)})
-    changed: dict[int, int] = {}
-    for area, other, count in moves:
-        known[area] -= count
-        known[other] += count
-        changed |= {area: known[area], other: known[other]}
-    await set_capacities(connection, show, changed)
-    made = EditMade(
-        edit_no=show.edit_no + 1,
-        inventory_version=show.inventory_version + 1,
-        price_version=show.price_version + 1,
-    )
-    after = overlay.with_capacities(changed)
-    await keep_edit(connection, show, after, made, reason=f"allotment {name}"[:200])
 
 
 async def _next_number(connection: AsyncConnection, show: Show) -> int:
@@ -411,14 +269,6 @@ async def _write(  # noqa: PLR0913, PLR0917 - what it is made of
     return row_of(made.mappings().one())
 
 
-async def _raise_version(connection: AsyncConnection, show: int) -> None:
-    await connection.execute(
-        update(shows)
-        .where(shows.c.id == show)
-        .values(inventory_version=shows.c.inventory_version + 1)
-    )
-
-
 async def _tell_made(connection: AsyncConnection, ids: Ids, row: AllotmentRow) -> None:
     data = AllotmentMade(
         show=ids.entity(Prefix.SHOW, row.show_id),
@@ -431,16 +281,4 @@ async def _tell_made(connection: AsyncConnection, ids: Ids, row: AllotmentRow) -
     )
     named = ids.entity(Prefix.ALLOTMENT, row.id)
     fact = NewFact(FactType.ALLOTMENT_MADE, named, data, row.show_id, row.created_at)
-    await add_facts(connection, row.reseller_id, [fact])
-
-
-async def _tell_ended(connection: AsyncConnection, ids: Ids, row: AllotmentRow) -> None:
-    assert row.ended_at is not None  # noqa: S101 - as `end_allotment` wrote it
-    data = AllotmentEnded(
-        show=ids.entity(Prefix.SHOW, row.show_id),
-        name=row.name,
-        reason="time" if row.ended_by == "time" else "request",
-    )
-    named = ids.entity(Prefix.ALLOTMENT, row.id)
-    fact = NewFact(FactType.ALLOTMENT_ENDED, named, data, row.show_id, row.ended_at)
     await add_facts(connection, row.reseller_id, [fact])
