@@ -351,7 +351,7 @@ def tell_show(
         ],
         areas=[
             AreaOfShow(area.slug, area.name, area.price_level, area.capacity)
-            for area in manifest.areas
+            for _, area in manifest.areas_told()
         ],
         price_version=show.price_version,
         next_price_step=None if step is None else tell_next(show, tariff, step),

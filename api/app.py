@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from api import (
     accounts,
+    allotments,
     availability,
     batches,
     buyers,
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None) -> Litestar:
         guards=[require_scope, require_json_accepted],
         route_handlers=[
             shows.router,
+            allotments.router,
             prices.router,
             show_life.router,
             upheavals.router,

@@ -9,6 +9,7 @@ from api.charges import Price, tell_price
 from api.context import served_in_front
 from api.documents import describe
 from api.problems import ProblemKind
+from api.rights import AccessCodeParameter, BuyerParameter, ChannelParameter
 from engine.inventory.availability import InventoryState
 from engine.platform.ids import Ids, Prefix
 from engine.sales.pricing import Tariff, ticket_charge
@@ -69,14 +70,19 @@ class AvailabilityAnswer(Struct, frozen=True):
     summary="Counts and seat map",
     operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
-async def show_availability(show: FromPath[str]) -> Response[AvailabilityAnswer]:
+async def show_availability(
+    show: FromPath[str],
+    access_code: AccessCodeParameter = None,
+    channel: ChannelParameter = None,
+    buyer: BuyerParameter = None,
+) -> Response[AvailabilityAnswer]:
     """Tell how many places are open, per price level and area, why, and the seat map.
 
     Numbered seats count in their price level, places in areas in their area. Send `If-None-Match`
     with the last ETag: `304` says that nothing has changed. `HEAD` gives the headers alone:
     `Onsale-Available` among them is how many places are open.
     """
-    raise served_in_front(show)
+    raise served_in_front(show, *filter(None, (access_code, channel, buyer)))
 
 
 def tell_availability(state: InventoryState, tariff: Tariff, ids: Ids) -> AvailabilityAnswer:
@@ -99,7 +105,7 @@ def tell_availability(state: InventoryState, tariff: Tariff, ids: Ids) -> Availa
             price_level=area.price_level,
             price=tell_price(ticket_charge(tariff, area.price_level)),
         )
-        for n, area in enumerate(manifest.areas)
+        for n, area in manifest.areas_told()
     ]
     parts = (*levels, *areas)
     return AvailabilityAnswer(

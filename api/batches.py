@@ -48,6 +48,8 @@ class HoldCommand(HoldBody, frozen=True, kw_only=True, tag_field="op", tag="hold
             areas=self.areas,
             best_available=self.best_available,
             ticket_types=self.ticket_types,
+            access_code=self.access_code,
+            channel=self.channel,
             buyer=self.buyer,
             ttl_s=self.ttl_s,
         )

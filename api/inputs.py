@@ -21,6 +21,7 @@ from engine.platform.legible import (
     LEGIBLE,
     is_legible,
 )
+from engine.sales.rights import NOTHING_SHOWN, Shown
 from engine.sales.wanted import Wanted, WantedType
 from engine.tenancy.names import name_fault
 
@@ -87,6 +88,26 @@ QueuePass = Annotated[
         "ends it, so that the next in line gets the place in checkout.",
     ),
 ]
+AccessCode = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=LEGIBLE,
+        description="What gives the right to hold places of an allotment.",
+        examples=["FANCLUB-2027"],
+    ),
+]
+SalesChannel = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=LEGIBLE,
+        description="The way that it comes by, where an allotment is for one.",
+        examples=["box-office"],
+    ),
+]
 Bps = Annotated[int, Meta(ge=0, le=10_000)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, with an offset.")]
 Areas = Annotated[dict[Slug, Count], Meta(max_length=PLACES_MAX)]
@@ -139,6 +160,13 @@ class SelectionBody(Body, frozen=True, kw_only=True):
     areas: Areas | UnsetType = UNSET
     best_available: BestAvailable | UnsetType | None = UNSET
     ticket_types: TicketTypes | UnsetType = UNSET
+    access_code: AccessCode | UnsetType = UNSET
+    channel: SalesChannel | UnsetType = UNSET
+
+    def shown(self, buyer: str) -> Shown:
+        """Return what it shows of itself, of a buyer, in the engine's words."""
+        code, channel = self.access_code, self.channel
+        return Shown(code or "", channel or "", buyer) if code or channel else NOTHING_SHOWN
 
     def wanted(self) -> Wanted:
         """Return it in the engine's words."""

@@ -327,7 +327,7 @@ def _edits_refused(outcome: EditRefused, manifest: Manifest) -> ProblemError:
 
 
 def _unknown_places(outcome: UnknownPlaces, manifest: Manifest) -> ProblemError:
-    areas = [area.slug for area in manifest.areas]
+    areas = [area.slug for _, area in manifest.areas_told()]
     levels = [level.slug for level in manifest.levels]
     sentences = {
         ProblemKind.UNKNOWN_SEATS: outcome.seats

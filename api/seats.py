@@ -15,6 +15,14 @@ from api.outcomes import problem_of
 from api.paging import no_cursor
 from api.problems import ProblemKind
 from api.reading import check_query
+from api.rights import (
+    SHOWN,
+    AccessCodeParameter,
+    BuyerParameter,
+    ChannelParameter,
+    check_guess,
+    shown_by,
+)
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
 from engine.inventory.manifest import NO_TRAITS, SEPARATOR
@@ -94,16 +102,21 @@ async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
         str | None, QueryParameter(max_length=16, description="A page's `next_cursor`.")
     ] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX)] = LIMIT_DEFAULT,
+    access_code: AccessCodeParameter = None,
+    channel: ChannelParameter = None,
+    buyer: BuyerParameter = None,
 ) -> SeatPage:
     """List the seats of a show with how they stand and what they cost, all-in.
 
     Each page is of its own moment: seats may change hands in between, and none is listed twice.
     """
-    check_query(request, "status", "price_level", "price_max", "cursor", "limit")
+    check_query(request, "status", "price_level", "price_max", "cursor", "limit", *SHOWN)
     start = _read_cursor(cursor)
     named = await find_show(request, show)
     runtime = runtime_of(request)
-    state = await runtime.box_office.availability(named)
+    shown = shown_by(access_code, channel, buyer)
+    check_guess(runtime, request.auth, named, shown)
+    state = await runtime.box_office.availability(named, shown)
     if isinstance(state, Recovering):
         raise problem_of(state, named)
     named, manifest = state.show, state.show.manifest

@@ -32,6 +32,7 @@ _PREFIXES: Final = {
     "seat_blocks": _OF_SHOW,
     "area_blocks": _OF_SHOW,
     "show_edits": _OF_SHOW,
+    "allotments": "alt",
     "queues": _OF_SHOW,
     "api_keys": "key",
     "users": "usr",

@@ -48,6 +48,7 @@ from engine.waitingroom.tokens import QueueTokens
 
 _REDIS_CONNECTIONS_MAX = 64
 _CLIENT_GUESSES = 10
+_CODE_GUESSES = 20
 # Four recorders, the tasks' looks, and eight recoveries with a lease and a transaction each.
 _WORKER_CONNECTIONS_MAX = 26
 # Of their own: what is told to others must not keep sales from being recorded.
@@ -85,6 +86,8 @@ class Serving(Struct, frozen=True):
     access_tokens: AccessTokens
     client_guesses: Throttle
     """Wrong secrets of OAuth clients, by client and by where they come from."""
+    code_guesses: Throttle
+    """Wrong access codes, by show and by buyer or credential."""
     book: ShowBook
     box_office: BoxOffice
     house_office: HouseOffice
@@ -164,7 +167,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             replicas=settings.redis_replicas,
         )
         stack.push_async_callback(waiting_room.stop)
-        live = LiveSeats(redis, box_office.availability)
+        live = LiveSeats(redis, box_office.inventory)
         stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
@@ -197,6 +200,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             door=door,
             access_tokens=access_tokens,
             client_guesses=Throttle(free=_CLIENT_GUESSES),
+            code_guesses=Throttle(free=_CODE_GUESSES, pause_s=5),
             book=book,
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine, book, ids),

@@ -7,13 +7,15 @@ ARGV: 1 msgpack {epoch, version now, version after, not_after ms, {seat to block
       {seat to unblock, ...}, {{area, places to block (below 0: to unblock)}, ...},
       {meta field, value, ...}, {seat that must be free, ...}, {seat to take out, ...},
       {seat to put back open, ...}, {seat to put back blocked, ...},
-      {{area, places to add (below 0: to take away)}, ...}, number of the edit or false}
+      {{area, places to add (below 0: to take away)}, ...}, number of the edit or false,
+      {{area, area that its open places move to, how many or false: all}, ...}}
 Returns msgpack, in order of precedence:
   {'too-late'}, {'fenced'}, {'stale'}
   {'refused', {seat that is held or sold, ...}, {{area, open, blocked}, ...}}
                  a seat blocked already, or to unblock and not blocked, is left as it is;
                  a seat that is taken out has a separator's byte: nobody sits next to it
-  {'changed', now ms}
+  {'changed', now ms, {places that moved, ...}}
+                 an area that places move to is made if there is none
 Facts: seat and area changes to deltas, of an edit with its number as `m`.
 --]]
 --- include read_meta
@@ -26,7 +28,7 @@ local key_of = {
   seats = KEYS[1], areas = KEYS[2], meta = KEYS[7], deltas = KEYS[9],
 }
 local epoch, version, version_after, not_after, block, unblock, area_changes, fields, free, take_out,
-  put_back_open, put_back_blocked, capacities, edit_no = unpack(cmsgpack.unpack(ARGV[1]), 1, 14)
+  put_back_open, put_back_blocked, capacities, edit_no, moves = unpack(cmsgpack.unpack(ARGV[1]), 1, 15)
 local DELTAS_KEPT = 10000
 local REMOVED = 124 -- '|'
 
@@ -97,6 +99,26 @@ for _, pair in ipairs(capacities) do
     view.changed_areas[index] = true
   end
 end
+local moved = {}
+for _, move in ipairs(moves) do
+  local from, to, count = move[1], move[2], move[3]
+  local area = view_area(view, from)
+  count = count or (area and area.open or 0)
+  if not area or area.open < count then
+    refused_areas[#refused_areas + 1] =
+      { from, area and area.open or 0, area and area.blocked or 0 }
+  else
+    area.open = area.open - count
+    local other = view_area(view, to)
+    if not other then
+      other = { open = 0, held = 0, sold = 0, blocked = 0 }
+      view.areas[to] = other
+    end
+    other.open = other.open + count
+    view.changed_areas[from], view.changed_areas[to] = true, true
+    moved[#moved + 1] = count
+  end
+end
 if #refused > 0 or #refused_areas > 0 then
   return cmsgpack.pack({ 'refused', refused, refused_areas })
 end
@@ -114,4 +136,4 @@ call_in_chunks('BITFIELD', key_of.seats, writes, 4)
 call_in_chunks('HSET', key_of.areas, area_writes, 2)
 redis.call('HSET', key_of.meta, 'version', string.format('%d', version_after),
   'time', string.format('%d', now), 'misses', '', unpack(fields))
-return cmsgpack.pack({ 'changed', now })
+return cmsgpack.pack({ 'changed', now, moved })

@@ -5,6 +5,7 @@ from typing import Final
 
 from engine.runtime import Working
 from workers.admission import run_admission
+from workers.allotments import run_allotments
 from workers.archiving import run_archiving, run_choices, run_show_life
 from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
@@ -21,6 +22,7 @@ from workers.webhooks import run_webhooks
 
 TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
+    "allotments": run_allotments,
     "archiving": run_archiving,
     "choices": run_choices,
     "counts": run_counts,

@@ -110,6 +110,20 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
     },
     "BlockBody": {"for a camera": {"seats": ["A-1-1"], "reason": "camera"}},
     "ReleaseBlockBody": {"the camera is gone": {"seats": ["A-1-1"]}},
+    "AllotmentBody": {
+        "two seats for the box office": {
+            "name": "Box office",
+            "places": {"seats": ["A-1-1", "A-1-2"]},
+            "for": [{"channel": "box-office"}],
+        },
+        "a presale of all places": {
+            "name": "Fan club presale",
+            "places": {"all": True},
+            "for": [{"code": "FANCLUB-2027"}, {"personal_codes": True}],
+            "until": _MOMENT,
+        },
+    },
+    "CodesBody": {"two buyers": {"buyers": ["b-17", "b-18"]}},
     "EditsBody": {
         "a camera in the last row": {
             "edits": [

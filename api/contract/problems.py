@@ -109,6 +109,16 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     },
     ProblemKind.INVENTORY_CHANGED: {"inventory_version": _count(7)},
     ProblemKind.TOO_MANY_EDITS: {"most": _count(10_000)},
+    ProblemKind.ALLOTMENT_REFUSED: {
+        "seats": _LABELS,
+        "areas": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": "How many such places they have, by area.",
+            "examples": [{"floor": 12}],
+        },
+    },
+    ProblemKind.TOO_MANY_ALLOTMENTS: {"most": _count(100)},
     ProblemKind.QUEUE_CLOSED: {"state": _words("closed")},
     ProblemKind.NOT_YOUR_TURN: {
         "place": _OR_NULL,

@@ -36,6 +36,7 @@ from api.fastlane.versioned import OlderVersions, asked_version, reply_to_two_ve
 from api.limits import LIMITS, Limits
 from api.problems import ProblemError, ProblemKind
 from api.process import settle_process
+from api.rights import SHOWN
 from api.server import Behind, Exchange, RequestScope
 from api.versions import HEADER, Versions, is_dated
 from engine.platform.logs import configure_logs
@@ -57,6 +58,8 @@ class _Guarded(Struct, frozen=True):
 
     scope: Scope
     serve: Callable[[Call], Awaitable[Reply]]
+    parameters: tuple[str, ...] = ()
+    """Those that its query may have."""
 
 
 class _Open(Struct, frozen=True):
@@ -83,7 +86,7 @@ class _UnderWay(Struct):
 _Route = _Guarded | _Open | _Watched
 _Found = tuple[_Route, str, str]
 
-_AVAILABILITY: Final = _Guarded(Scope.SHOWS_READ, availability.show_availability)
+_AVAILABILITY: Final = _Guarded(Scope.SHOWS_READ, availability.show_availability, SHOWN)
 _SEATING_PLAN: Final = _Guarded(Scope.SHOWS_READ, seating_plan.export_plan)
 _LOOK: Final = _Guarded(Scope.HOLDS_WRITE, holds.look_at_hold)
 
@@ -255,7 +258,7 @@ class FastLane:
         if share.under_way > limits.shares.each:
             await limits.refuse(share)
         try:
-            check_call(scope, headers)
+            check_call(scope, headers, route.parameters)
             return await route.serve(Call(*parts, show, tail, principal))
         finally:
             share.under_way -= 1

@@ -23,12 +23,14 @@ from api.reading import (
     explained,
     repeated_header,
 )
+from api.rights import read_shown
 from api.server import Exchange, RequestHeaders, RequestScope, read_headers
 from api.versions import HEADER as VERSION_HEADER
 from engine.inventory.commands import Overloaded
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, HoldId, IdError
 from engine.runtime import Serving
+from engine.sales.rights import NOTHING_SHOWN, Shown
 from engine.tenancy.principals import Principal
 
 _ONCE: Final = frozenset(
@@ -116,6 +118,16 @@ class Call(Visit, frozen=True):
         """
         return check_key(self.headers.get("idempotency-key"))
 
+    def shown(self) -> Shown:
+        """Return what its query shows of who asks, for places that are not for everybody.
+
+        Raises:
+            ProblemError: `invalid-request`: it does not fit.
+        """
+        if not self.scope.query_string:
+            return NOTHING_SHOWN
+        return read_shown(dict(parse_qsl(self.scope.query_string, keep_blank_values=True)))
+
     def known_show(self) -> Show | None:
         """Return the asking reseller's show if it is in memory; None: ask for it with `show`.
 
@@ -180,8 +192,10 @@ def gather_headers(given: RequestHeaders) -> dict[str, str]:
     return found
 
 
-def check_call(scope: RequestScope, headers: dict[str, str]) -> None:
-    """Refuse what no call of the fast lane takes that answers JSON.
+def check_call(
+    scope: RequestScope, headers: dict[str, str], parameters: tuple[str, ...] = ()
+) -> None:
+    """Refuse what no call of the fast lane takes that answers JSON, but these query parameters.
 
     Raises:
         ProblemError: `not-acceptable` or `invalid-request`.
@@ -191,4 +205,5 @@ def check_call(scope: RequestScope, headers: dict[str, str]) -> None:
         check_accept(accept)
     query = scope.query_string
     if query:
-        check_parameters([name for name, _ in parse_qsl(query, keep_blank_values=True)])
+        named = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
+        check_parameters(named, *parameters)

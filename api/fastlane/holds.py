@@ -10,8 +10,10 @@ from api.fastlane.call import Call
 from api.fastlane.replies import Reply, reply_problem
 from api.inputs import HoldBody, SelectionBody
 from api.outcomes import Refused, problem_of
+from api.rights import check_guess
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
+from engine.platform.ids import HoldId
 from engine.sales.box_office import Asked, Decided
 from engine.sales.views import HoldView
 
@@ -38,6 +40,8 @@ async def hold_places(call: Call) -> Reply:
 
 def ask_hold(call: Call, show: Show, key: str, body: HoldBody, ttl_ms: int) -> Asked | Reply:
     """Put a hold into the show's lane, or refuse it."""
+    shown = body.shown(body.buyer)
+    check_guess(call.runtime, call.principal, show, shown)
     asked = call.runtime.box_office.ask_hold(
         show,
         key,
@@ -45,6 +49,7 @@ def ask_hold(call: Call, show: Show, key: str, body: HoldBody, ttl_ms: int) -> A
         ttl_ms=ttl_ms,
         wanted=body.wanted(),
         fingerprint=body.fingerprint,
+        shown=shown,
     )
     return asked if isinstance(asked, Asked) else reply_problem(problem_of(asked, show))
 
@@ -65,10 +70,21 @@ async def replace_selection(call: Call) -> Reply:
     office, wanted = call.runtime.box_office, body.wanted()
     if wanted.types:
         show = await office.newest_for(show, wanted)
-    asked = office.ask_replace(show, hold, wanted, body.fingerprint())
+    shown = body.shown(await _buyer_of(call, show, hold, body))
+    check_guess(call.runtime, call.principal, show, shown)
+    asked = office.ask_replace(show, hold, wanted, body.fingerprint(), shown)
     if not isinstance(asked, Asked):
         return reply_problem(problem_of(asked, show))
     return _tell_standing(call, show, await office.tell(show, asked))
+
+
+async def _buyer_of(call: Call, show: Show, hold: HoldId, body: SelectionBody) -> str:
+    """Return whose hold it is, where a code may be good for one buyer; empty: nobody's."""
+    if not body.access_code or not show.allotments.has_personal_codes:
+        return ""
+    office = call.runtime.box_office
+    found = await office.tell(show, office.ask_look(show, hold))
+    return found.buyer if isinstance(found, HoldView) else ""
 
 
 async def release_hold(call: Call) -> Reply:

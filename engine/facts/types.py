@@ -44,6 +44,8 @@ class FactType(StrEnum):
     SHOW_RECOVERED = "show.recovered"
     SHOW_INVENTORY_CHANGED = "show.inventory_changed"
     SHOW_PRICES_CHANGED = "show.prices_changed"
+    ALLOTMENT_MADE = "allotment.made"
+    ALLOTMENT_ENDED = "allotment.ended"
     QUEUE_DRAW_REVEALED = "queue.draw_revealed"
     CONFIGURATION_VERSION_ADDED = "configuration.version_added"
     PAYOUT_PAID = "payout.paid"
@@ -253,6 +255,32 @@ class ShowPricesChanged(Struct, frozen=True, kw_only=True):
     step: int | None
 
 
+class AllotmentMade(Struct, frozen=True, kw_only=True):
+    """Places of a show are only for who has a right to them: live maps begin anew.
+
+    Nobody may hold them before `begins_at`, and they go to everybody by themselves at `ends_at`.
+    """
+
+    show: str
+    name: str
+    seats: int
+    places: int
+    begins_at: datetime | None
+    ends_at: datetime | None
+    inventory_version: int
+
+
+class AllotmentEnded(Struct, frozen=True, kw_only=True):
+    """Places that were only for some are for everybody: live maps begin anew.
+
+    `time`: its time was over. `request`: its reseller gave them back.
+    """
+
+    show: str
+    name: str
+    reason: Literal["time", "request"]
+
+
 class QueueDrawRevealed(Struct, frozen=True, kw_only=True):
     """A waiting room's places are drawn, and all that proves the draw is published."""
 
@@ -304,6 +332,8 @@ FactData = (
     | ShowRecovered
     | ShowInventoryChanged
     | ShowPricesChanged
+    | AllotmentMade
+    | AllotmentEnded
     | QueueDrawRevealed
     | ConfigurationVersionAdded
     | PayoutPaid
@@ -338,6 +368,8 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.SHOW_RECOVERED: ShowRecovered,
         FactType.SHOW_INVENTORY_CHANGED: ShowInventoryChanged,
         FactType.SHOW_PRICES_CHANGED: ShowPricesChanged,
+        FactType.ALLOTMENT_MADE: AllotmentMade,
+        FactType.ALLOTMENT_ENDED: AllotmentEnded,
         FactType.QUEUE_DRAW_REVEALED: QueueDrawRevealed,
         FactType.CONFIGURATION_VERSION_ADDED: ConfigurationVersionAdded,
         FactType.PAYOUT_PAID: PayoutPaid,

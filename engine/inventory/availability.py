@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.inventory.allotments import Rights
 from engine.inventory.commands import Recovering
 from engine.inventory.lanes import ShowSource
 from engine.inventory.ledgered import read_blocks, read_orders
@@ -17,6 +19,7 @@ from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import OVER, Show
 from engine.platform.redis import Store
+from engine.platform.retrying import RELOAD
 
 _RELOADS_MAX: Final = 3
 _LEDGERED_MAX: Final = 64
@@ -45,6 +48,24 @@ class InventoryState(Struct, frozen=True):
     seats: bytes
     areas: tuple[AreaCounts, ...]
 
+    def seen_by(self, rights: Rights) -> "InventoryState":
+        """Return it as somebody is told it: what is not for them is blocked.
+
+        Shares of areas are told under these.
+        """
+        show = self.show
+        has_shares = any(area.parent is not None for area in show.manifest.areas)
+        if not show.allotments.living and not has_shares:
+            return self
+        areas = show.allotments.fold_areas(
+            show.manifest.areas, [astuple(counts) for counts in self.areas], rights
+        )
+        return replace(
+            self,
+            seats=show.allotments.mask(self.seats, rights),
+            areas=tuple(AreaCounts(*counts) for counts in areas),
+        )
+
     @property
     def open(self) -> int:
         """Return how many seats and places can be held."""
@@ -55,11 +76,17 @@ class InventoryState(Struct, frozen=True):
         ranges = self.show.manifest.levels[level].ranges
         return _count(b"".join(self.seats[start:end] for start, end in ranges))
 
+    def count(self, ranges: Iterable[tuple[int, int]], areas: Iterable[int]) -> SeatCounts:
+        """Return the counts of some seats and areas together."""
+        seats = _count(b"".join(self.seats[start:end] for start, end in ranges))
+        parts = [seats, *(self.area_counts(area) for area in areas)]
+        return SeatCounts(*map(sum, zip(*map(astuple, parts), strict=True)))
+
     def area_counts(self, area: int) -> SeatCounts:
         """Return the counts of an area."""
         counts = self.areas[area]
         return SeatCounts(
-            capacity=self.show.manifest.areas[area].capacity,
+            capacity=counts.open + counts.held + counts.sold + counts.blocked,
             sold=counts.sold,
             held=counts.held,
             blocked=counts.blocked,
@@ -92,7 +119,7 @@ async def read_inventory(
     if not show.is_stored:
         # Another process may have opened it meanwhile.
         show = await source.reload()
-    for _ in range(_RELOADS_MAX):
+    for attempt in range(1, _RELOADS_MAX + 1):
         if not show.is_stored:
             return NotStored()
         status, *rest = await load_script("read_show").call(
@@ -111,6 +138,8 @@ async def read_inventory(
                     for index in range(len(show.manifest.areas))
                 ),
             )
+        # The ledger may be about to have what the store has already.
+        await asyncio.sleep(RELOAD.pause_s(attempt))
         show = await source.reload()
     return Recovering()
 

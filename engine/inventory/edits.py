@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,6 +32,7 @@ from engine.inventory.house import (
     refuse_taken,
 )
 from engine.inventory.manifest import Manifest
+from engine.inventory.overlay import Overlay
 from engine.inventory.price_versions import copy_price_version
 from engine.inventory.shows import Show, ShowBook, read_overlay
 from engine.platform.database import tenant_transaction
@@ -97,10 +99,11 @@ Outcome = EditMade | EditRefused | VersionPassed | TooManyEdits | Recovering
 Remember = Callable[[AsyncConnection, EditMade], Awaitable[None]]
 
 
-class _PassedError(Exception):
+class NotEditedError(Exception):
     """Rolls the transaction back, and carries why."""
 
     def __init__(self, why: VersionPassed | TooManyEdits | EditRefused) -> None:
+        """Take why."""
         self.why = why
 
 
@@ -151,7 +154,7 @@ async def edit_show(  # noqa: PLR0913, PLR0917 - the stores, and a request's par
             if steps.less is not None and locked.is_stored:
                 await apply(redis, show.keys, now, steps.less)
                 now = now[0], now[1] + 1
-    except _PassedError as passed:
+    except NotEditedError as passed:
         return passed.why
     except RefusedError as refused:
         why = refused.refusal
@@ -168,10 +171,11 @@ async def _decide(
     """Write what is to be; the show's row is locked."""
     current = await book.read(connection, show)
     if wanted.inventory_version not in {None, current.inventory_version}:
-        raise _PassedError(VersionPassed(current.inventory_version))
+        raise NotEditedError(VersionPassed(current.inventory_version))
     edit_no = current.edit_no + 1
     if edit_no > EDITS_MAX:
-        raise _PassedError(TooManyEdits(EDITS_MAX))
+        raise NotEditedError(TooManyEdits(EDITS_MAX))
+    wanted = _without_shares(current.manifest, wanted)
     withheld = await _withheld(connection, current, wanted.put_back)
     steps = plan_steps(current.manifest, wanted, edit_no, withheld)
     made = _made(current, edit_no, steps)
@@ -180,6 +184,18 @@ async def _decide(
     if not steps.is_nothing:
         await _write(connection, ids, current, wanted, steps, made)
     return steps, made
+
+
+def _without_shares(manifest: Manifest, wanted: MapEdit) -> MapEdit:
+    """Return edits with the capacities of areas less what others have a share of."""
+    capacities: dict[int, int] = {}
+    for area, all_places in manifest.areas_told():
+        if area in wanted.capacities:
+            own = manifest.areas[area].capacity
+            capacities[area] = wanted.capacities[area] - (all_places.capacity - own)
+            if capacities[area] < 0:
+                raise NotEditedError(EditRefused((), ((area, own),)))
+    return replace(wanted, capacities=capacities)
 
 
 def plan_steps(
@@ -269,7 +285,7 @@ async def _write(  # noqa: PLR0913, PLR0917 - what stands, and what is made of i
     steps: Steps,
     made: EditMade,
 ) -> None:
-    await _set_capacities(connection, show, steps.capacities)
+    await set_capacities(connection, show, steps.capacities)
     overlay = await read_overlay(connection, show)
     after = overlay.with_changes(
         levels=steps.levels,
@@ -278,6 +294,38 @@ async def _write(  # noqa: PLR0913, PLR0917 - what stands, and what is made of i
         area_levels=steps.area_levels,
         capacities=steps.capacities,
     )
+    await keep_edit(connection, show, after, made, reason=wanted.reason, asked=wanted.asked)
+    versions = {
+        "inventory_version": made.inventory_version,
+        "price_version": made.price_version,
+    }
+    told = {
+        area: steps.capacities[area] + all_places.capacity - show.manifest.areas[area].capacity
+        for area, all_places in show.manifest.areas_told()
+        if area in steps.capacities
+    }
+    data = ShowInventoryChanged(
+        **versions,
+        seats_moved=made.seats_moved,
+        seats_taken_out=made.seats_taken_out,
+        seats_put_back=made.seats_put_back,
+        capacities={show.manifest.areas[area].slug: n for area, n in told.items()},
+    )
+    named = ids.entity(Prefix.SHOW, show.id)
+    fact = NewFact(FactType.SHOW_INVENTORY_CHANGED, named, data, show.id, datetime.now(UTC))
+    await add_facts(connection, show.reseller, [fact])
+
+
+async def keep_edit(  # noqa: PLR0913 - what stands, and what is made of it
+    connection: AsyncConnection,
+    show: Show,
+    after: Overlay,
+    made: EditMade,
+    *,
+    reason: str,
+    asked: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """Keep what a show's places are from now on, with the versions that this makes."""
     versions = {
         "inventory_version": made.inventory_version,
         "price_version": made.price_version,
@@ -291,8 +339,8 @@ async def _write(  # noqa: PLR0913, PLR0917 - what stands, and what is made of i
             show_id=show.id,
             edit_no=made.edit_no,
             reseller_id=show.reseller,
-            reason=wanted.reason,
-            asked=list(wanted.asked),
+            reason=reason,
+            asked=list(asked),
             overlay=msgspec.to_builtins(after),
             seats_moved=made.seats_moved,
             seats_taken_out=made.seats_taken_out,
@@ -301,19 +349,9 @@ async def _write(  # noqa: PLR0913, PLR0917 - what stands, and what is made of i
             **versions,
         )
     )
-    data = ShowInventoryChanged(
-        **versions,
-        seats_moved=made.seats_moved,
-        seats_taken_out=made.seats_taken_out,
-        seats_put_back=made.seats_put_back,
-        capacities={show.manifest.areas[area].slug: n for area, n in steps.capacities.items()},
-    )
-    named = ids.entity(Prefix.SHOW, show.id)
-    fact = NewFact(FactType.SHOW_INVENTORY_CHANGED, named, data, show.id, datetime.now(UTC))
-    await add_facts(connection, show.reseller, [fact])
 
 
-async def _set_capacities(
+async def set_capacities(
     connection: AsyncConnection, show: Show, capacities: Mapping[int, int]
 ) -> None:
     """Let the ledger's last fence count by them: before a raise sells, and after a lowering.
@@ -327,7 +365,7 @@ async def _set_capacities(
         sold = (await connection.execute(query.with_for_update())).scalar() or 0
         if sold > capacity:
             left = max(show.manifest.areas[area].capacity - sold, 0)
-            raise _PassedError(EditRefused((), ((area, left),)))
+            raise NotEditedError(EditRefused((), ((area, left),)))
         row = upsert(area_sales).values(
             show_id=show.id,
             reseller_id=show.reseller,

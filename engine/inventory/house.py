@@ -76,7 +76,10 @@ class Change(Struct, frozen=True, kw_only=True):
     put_back_blocked: Sequence[int] = ()
     capacities: Areas = ()
     """Places to add to an area; below 0: open ones to take away."""
+    moves: Sequence[tuple[int, int, int | None]] = ()
+    """Of an area's open places, to another that is made if need be, how many; None: all."""
     edit_no: int | None = None
+    """The edit that changes places, 0 for another reason why live maps are to be read anew."""
 
 
 class BlocksChanged(Struct, frozen=True):
@@ -248,7 +251,8 @@ async def change_rules(  # noqa: PLR0913 - the stores, a show, and what becomes 
             was_stored, now = is_stored(before), (before["epoch"], version)
             rules = sale_rules(after)
             if was_stored and change.is_less:
-                at_ms = await apply(redis, show_keys(show), now, Change(fields=rules))
+                applied = await apply(redis, show_keys(show), now, Change(fields=rules))
+                at_ms = applied.at_ms
             if finish is not None:
                 await finish(connection, RulesChanged(after, at_ms))
     except RefusedError:
@@ -344,12 +348,13 @@ async def refuse_taken(connection: AsyncConnection, show: Show, change: Change) 
         RefusedError: these seats are sold, these areas have too few open places.
     """
     fewer = tuple((area, -count) for area, count in change.capacities if count < 0)
+    moving = tuple((area, count) for area, _, count in change.moves if count is not None)
     seats, areas = await find_taken(
         connection,
         show.id,
         show.manifest,
         seats={*change.block.seats, *change.must_be_free, *change.take_out},
-        areas=(*change.block.areas, *fewer),
+        areas=(*change.block.areas, *fewer, *moving),
     )
     if seats or areas:
         raise RefusedError(PlacesRefused(seats, areas))
@@ -363,8 +368,15 @@ async def _raise_version(connection: AsyncConnection, show: int) -> None:
     )
 
 
-async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> int:
-    """Take the store from an epoch's inventory version, `now`, to the next; return when, in ms.
+class Applied(Struct, frozen=True):
+    """The store has it: when, by its clock, and how many places each move took."""
+
+    at_ms: int
+    moved: tuple[int, ...]
+
+
+async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Change) -> Applied:
+    """Take the store from an epoch's inventory version, `now`, to the next.
 
     Raises:
         RefusedError: with why; nothing was changed.
@@ -389,7 +401,8 @@ async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Chan
         change.put_back_open,
         change.put_back_blocked,
         change.capacities,
-        change.edit_no or False,
+        False if change.edit_no is None else change.edit_no,
+        [(area, other, count or False) for area, other, count in change.moves],
     ]
     reply = await load_script("change_inventory").call(
         redis, keys.inventory(), msgspec.msgpack.encode(packed)
@@ -400,4 +413,4 @@ async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Chan
         raise RefusedError(PlacesRefused(tuple(rest[0]), areas))
     if status != "changed":
         raise RefusedError(Recovering())
-    return int(rest[0])
+    return Applied(int(rest[0]), tuple(rest[1]))

@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
+from engine.inventory.allotments import NO_RIGHTS, Allotments, Rights
 from engine.inventory.commands import (
     Command,
     Done,
@@ -87,6 +88,9 @@ class _Waiting(Struct, frozen=True):
     """Whether the show had a waiting room when this was asked for."""
     types: Mapping[str, TicketType] | None
     """The ticket types that it was asked for by; None: by none."""
+    allotments: Allotments | None = None
+    """Those that its selection was judged by; None: it selects nothing."""
+    rights: Rights = NO_RIGHTS
 
 
 class Lane:
@@ -140,11 +144,14 @@ class Lane:
         *,
         knows_of_queue: bool = False,
         types: Mapping[str, TicketType] | None = None,
+        allotments: Allotments | None = None,
+        rights: Rights = NO_RIGHTS,
     ) -> asyncio.Future[Outcome]:
         """Put a command into the next batch; the future becomes what comes of it.
 
         A hold of a show with a waiting room is refused if whoever asks did not know of it, and one
-        that was asked for by other ticket types than the show has by now.
+        that was asked for by other ticket types, or judged by other allotments, than the show has
+        by now.
 
         What the stores do is an outcome: a lost answer is `InDoubt`, and so on. The future raises
         `StoreUnavailableError` when the show is not in memory and can't be read, when the
@@ -162,7 +169,10 @@ class Lane:
             msg = f"a hold id has {_ID_BYTES} bytes, not {len(command.hold)}"
             raise ValueError(msg)
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
-        self._waiting.append(_Waiting(command, command.packed(), future, knows_of_queue, types))
+        packed = command.packed()
+        self._waiting.append(
+            _Waiting(command, packed, future, knows_of_queue, types, allotments, rights)
+        )
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         return future
@@ -351,11 +361,11 @@ class Lane:
 
     async def _call(self, show: Show, batch: list[_Waiting], *, wait: bool) -> Reply:
         levels = {
-            level: show.manifest.levels[level].ranges
+            level: ranges
             for one in batch
             if isinstance(one.command, _SELECTING)
             for level, _ in one.command.selection.best
-            if 0 <= level < len(show.manifest.levels)
+            if (ranges := show.allotments.search(show.manifest, level, one.rights)) is not None
         }
         header = [
             show.epoch,
@@ -408,7 +418,19 @@ def _answer_unasked(show: Show, batch: list[_Waiting]) -> Sequence[Outcome] | No
     if any(one.types is not None and one.types != show.ticket_types for one in batch):
         # The show may not sell these places at these types any more: who repeats it is told.
         return [Recovering()] * len(batch)
+    if not all(_is_judged_by(show, one) for one in batch):
+        # They may be others' by now, or everybody's: who repeats it is judged by what is.
+        return [Recovering()] * len(batch)
     return None
+
+
+def _is_judged_by(show: Show, one: _Waiting) -> bool:
+    """Tell whether a selection may be had by the allotments that the show has now."""
+    if one.allotments is None or one.allotments == show.allotments:
+        return True
+    if one.rights or not isinstance(one.command, _SELECTING):
+        return False
+    return show.allotments.are_for_all(one.command.selection)
 
 
 def _without_store(show: Show, command: Command) -> Outcome:

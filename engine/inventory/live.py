@@ -14,12 +14,22 @@ from itertools import islice
 from typing import Any, Final, Protocol
 
 import structlog
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
+from engine.inventory.allotments import NO_RIGHTS
 from engine.inventory.availability import InventoryState
 from engine.inventory.commands import Recovering
 from engine.inventory.facts import EDIT, StreamId
-from engine.inventory.live_frames import Frame, GapError, History, Picture, read_frames
+from engine.inventory.live_frames import (
+    Counts,
+    Frame,
+    GapError,
+    History,
+    Picture,
+    Telling,
+    read_frames,
+)
 from engine.inventory.shows import Show
 from engine.platform.cpu_demand import CpuDemand
 from engine.platform.errors import StoreUnavailableError
@@ -123,6 +133,31 @@ class Pace:
         elif self._share < _IDLE:
             self.turn_s = max(self.turn_s * _FASTER, FRAME_S)
         return max(self.turn_s - (self._clock() - self._began_at), 0.0)
+
+
+class TellingAnybody(Telling):
+    """Places that are not for everybody are told as blocked, shares under their areas."""
+
+    def __init__(self, show: Show) -> None:
+        """Take the show."""
+        self._show = show
+
+    def seats(self, seats: bytes) -> bytes:
+        """Return the states of all seats."""
+        return self._show.allotments.mask(seats, NO_RIGHTS)
+
+    def changes(self, seats: dict[int, int]) -> dict[int, int]:
+        """Return new states by position."""
+        return self._show.allotments.mask_change(seats)
+
+    def areas(self, areas: list[Counts]) -> list[Counts]:
+        """Return the counts of all areas."""
+        return self._show.allotments.fold_areas(self._show.manifest.areas, areas, NO_RIGHTS)
+
+    def area(self, area: int) -> int:
+        """Return under which area one is told."""
+        parent = self._show.manifest.areas[area].parent
+        return area if parent is None else parent
 
 
 Reading = Callable[[Show], Awaitable[InventoryState | Recovering]]
@@ -273,7 +308,8 @@ class LiveSeats:
         history = await self._read_before(state, at)
         one.show, one.history = state.show, history
         one.read_at = time.monotonic()
-        one.picture = Picture(at, state.as_of_ms, state.seats, areas)
+        told = TellingAnybody(state.show)
+        one.picture = Picture(at, state.as_of_ms, state.seats, areas, told)
         one.gone = None
         await one.audience.show_picture()
 
@@ -289,8 +325,10 @@ class LiveSeats:
             edited = [n for n, (_, fields) in enumerate(listed) if EDIT in fields]
             listed = listed[edited[-1] :] if edited else listed
             entries = [(StreamId.parse(entry), fields[b"d"]) for entry, fields in listed]
-            for frame in read_frames(entries[1:], entries[0][0]):
-                history.add(frame)
+            if all(area.parent is None for area in state.show.manifest.areas):
+                told = TellingAnybody(state.show)
+                for frame in read_frames(entries[1:], entries[0][0]):
+                    history.add(replace(frame, seats=told.changes(frame.seats)))
         return history
 
     async def _not_read(self, shows: list[LiveShow], error: Exception) -> None:

@@ -46,7 +46,9 @@ class NoSuchBlock(Struct, frozen=True):
 
 def whole_show(manifest: Manifest) -> Block:
     """Return all of a show."""
-    return Block("all", (), ((0, len(manifest.layout)),), tuple(range(len(manifest.areas))))
+    return Block(
+        "all", (), ((0, len(manifest.layout)),), tuple(n for n, _ in manifest.areas_told())
+    )
 
 
 def some_seats(manifest: Manifest, labels: Iterable[str]) -> Block | NoSuchBlock:
@@ -65,7 +67,7 @@ def price_level(manifest: Manifest, slug: str) -> Block | NoSuchBlock:
     level = manifest.level_index(slug)
     if level is None:
         return NoSuchBlock((slug,))
-    areas = tuple(n for n, area in enumerate(manifest.areas) if area.price_level == slug)
+    areas = tuple(n for n, area in manifest.areas_told() if area.price_level == slug)
     ranges = tuple(sorted(manifest.levels[level].ranges))
     return Block("level", (slug,), ranges, areas)
 

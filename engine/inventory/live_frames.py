@@ -50,19 +50,53 @@ class Frame(Struct, frozen=True):
     areas: dict[int, Counts]
 
 
+class Telling:
+    """How what the store has of a show is told to anybody; unless otherwise, as it is."""
+
+    def seats(self, seats: bytes) -> bytes:
+        """Return the states of all seats."""
+        return seats
+
+    def changes(self, seats: dict[int, int]) -> dict[int, int]:
+        """Return new states by position."""
+        return seats
+
+    def areas(self, areas: list[Counts]) -> list[Counts]:
+        """Return the counts of all areas."""
+        return areas
+
+    def area(self, area: int) -> int:
+        """Return under which area one is told."""
+        return area
+
+
 class Picture:
     """How a show stands as of a place in its deltas, and what has changed since it was told."""
 
-    def __init__(self, at: StreamId, at_ms: int, seats: bytes, areas: Iterable[Counts]) -> None:
-        """Take what was read in one moment."""
+    def __init__(
+        self,
+        at: StreamId,
+        at_ms: int,
+        seats: bytes,
+        areas: Iterable[Counts],
+        told: "Telling | None" = None,
+    ) -> None:
+        """Take what was read in one moment, and how it is told; None: as it is."""
         self.at = at
         self.at_ms = at_ms
-        self.seats = bytearray(seats)
-        self.areas = list(areas)
+        self._telling = told or Telling()
+        self.seats = bytearray(self._telling.seats(seats))
+        self._areas = list(areas)
+        """As the store has them."""
         self.told = at
         """The end of the last frame that was taken."""
         self._changed: dict[int, int] = {}
-        self._changed_areas: dict[int, Counts] = {}
+        self._changed_areas: set[int] = set()
+
+    @property
+    def areas(self) -> list[Counts]:
+        """Return the counts of areas, as they are told."""
+        return self._telling.areas(self._areas)
 
     def learn(self, at: StreamId, packed: bytes) -> None:
         """Learn from the next delta.
@@ -75,24 +109,27 @@ class Picture:
             raise GapError(msg)
         at_ms, seats, areas = _read(packed)
         if any(position >= len(self.seats) for position in seats) or any(
-            area >= len(self.areas) for area in areas
+            area >= len(self._areas) for area in areas
         ):
             msg = f"{at} is of another show"
             raise GapError(msg)
+        seats = self._telling.changes(seats)
         for position, state in seats.items():
             self.seats[position] = state
         for area, counts in areas.items():
-            self.areas[area] = counts
+            self._areas[area] = counts
+            self._changed_areas.add(self._telling.area(area))
         self._changed |= seats
-        self._changed_areas |= areas
         self.at, self.at_ms = at, at_ms
 
     def take_frame(self) -> Frame | None:
         """Return what has changed since the last frame; None: nothing was decided."""
         if self.at == self.told:
             return None
-        frame = Frame(self.told, self.at, self.at_ms, self._changed, self._changed_areas)
-        self.told, self._changed, self._changed_areas = self.at, {}, {}
+        told = self.areas if self._changed_areas else []
+        areas = {area: told[area] for area in self._changed_areas}
+        frame = Frame(self.told, self.at, self.at_ms, self._changed, areas)
+        self.told, self._changed, self._changed_areas = self.at, {}, set()
         return frame
 
 

@@ -6,11 +6,12 @@ rules that it orders seats by are in docs/SEATING_PLANS.md.
 """
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 OPEN: Final = "o"
 """A seat's byte in the layout: nothing is sold yet."""
@@ -46,6 +47,8 @@ class Area(Struct, frozen=True):
     name: str
     capacity: int
     price_level: str
+    parent: int | None = None
+    """The index of the area that its places are told under: it is a share of that one's."""
 
 
 class Row(Struct, frozen=True):
@@ -149,7 +152,9 @@ class Manifest(Struct, frozen=True, kw_only=True):
             "seats_by_level": counts,
             "capacity": seats + sum(area.capacity for area in self.areas),
             "level_by_slug": {level.slug: n for n, level in enumerate(self.levels)},
-            "area_by_slug": {area.slug: n for n, area in enumerate(self.areas)},
+            "area_by_slug": {
+                area.slug: n for n, area in enumerate(self.areas) if area.parent is None
+            },
             "row_starts": tuple(row.start for row in self.rows),
         }
         for field, value in derived.items():
@@ -174,6 +179,18 @@ class Manifest(Struct, frozen=True, kw_only=True):
     def area_index(self, slug: str) -> int | None:
         """Return the index in `areas` of the area with this slug, None if there is none."""
         return self.area_by_slug.get(slug)
+
+    def areas_told(self) -> list[tuple[int, Area]]:
+        """Return the areas, but for shares, with their indexes and all of their places."""
+        shared = Counter[int]()
+        for area in self.areas:
+            if area.parent is not None:
+                shared[area.parent] += area.capacity
+        return [
+            (n, replace(area, capacity=area.capacity + shared[n]) if shared[n] else area)
+            for n, area in enumerate(self.areas)
+            if area.parent is None
+        ]
 
     def level_index(self, slug: str) -> int | None:
         """Return the index in `levels` of the level with this slug, None if there is none."""

@@ -27,6 +27,9 @@ class Overlay(Struct, frozen=True, omit_defaults=True):
     """Areas and the index of their level."""
     capacities: tuple[tuple[int, int], ...] = ()
     """Areas and their capacity."""
+    shares: tuple[tuple[int, int], ...] = ()
+    """Areas that come after the plan's: of which one they have places, and with how many they
+    began."""
 
     def with_changes(
         self,
@@ -44,7 +47,13 @@ class Overlay(Struct, frozen=True, omit_defaults=True):
             removed=_runs(dict.fromkeys(gone, 1)),
             area_levels=tuple(sorted({**dict(self.area_levels), **area_levels}.items())),
             capacities=tuple(sorted({**dict(self.capacities), **capacities}.items())),
+            shares=self.shares,
         )
+
+    def with_capacities(self, capacities: Mapping[int, int]) -> "Overlay":
+        """Return it with other capacities of some areas."""
+        merged = {**dict(self.capacities), **capacities}
+        return replace(self, capacities=tuple(sorted(merged.items())))
 
     @property
     def seats_removed(self) -> int:
@@ -68,6 +77,20 @@ def lay_over(manifest: Manifest, overlay: Overlay) -> Manifest:
     for level, start, end in _ranges(levels):
         ranges[level].append((start, end))
     area_levels, capacities = dict(overlay.area_levels), dict(overlay.capacities)
+    areas = tuple(
+        replace(
+            area,
+            capacity=capacities.get(n, area.capacity),
+            price_level=manifest.levels[area_levels[n]].slug
+            if n in area_levels
+            else area.price_level,
+        )
+        for n, area in enumerate(manifest.areas)
+    )
+    shares = tuple(
+        replace(areas[parent], capacity=capacities.get(n, begun), parent=parent)
+        for n, (parent, begun) in enumerate(overlay.shares, len(areas))
+    )
     return Manifest(
         name=manifest.name,
         layout=layout.decode(),
@@ -78,16 +101,7 @@ def lay_over(manifest: Manifest, overlay: Overlay) -> Manifest:
             PriceLevel(level.slug, level.name, level.color, tuple(found))
             for level, found in zip(manifest.levels, ranges, strict=True)
         ),
-        areas=tuple(
-            replace(
-                area,
-                capacity=capacities.get(n, area.capacity),
-                price_level=manifest.levels[area_levels[n]].slug
-                if n in area_levels
-                else area.price_level,
-            )
-            for n, area in enumerate(manifest.areas)
-        ),
+        areas=areas + shares,
         traits=manifest.traits,
     )
 

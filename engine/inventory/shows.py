@@ -16,6 +16,7 @@ from sqlalchemy import RowMapping, bindparam, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.inventory.allotments import NO_ALLOTMENTS, Allotments, read_allotments
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
@@ -66,6 +67,14 @@ _OFFERED: Final = literal_column(
     f" AND (type.slug = '{STANDARD}' OR priced.type_prices ? type.slug))",
     JSONB,
 ).label("ticket_types")
+# Those that live, in their order.
+_ALLOTTED: Final = literal_column(
+    "(SELECT jsonb_agg(to_jsonb(living) || jsonb_build_object('begins_at_ms',"
+    " CAST(extract(epoch FROM living.begins_at) * 1000 AS BIGINT)) ORDER BY allotment_no)"
+    " FROM (SELECT id, allotment_no, seats, shares, code_digests, channels, is_personal, begins_at"
+    " FROM allotments WHERE show_id = shows.id AND ended_at IS NULL) AS living)",
+    JSONB,
+).label("allotments")
 _SHOW: Final = (
     select(
         shows,
@@ -75,6 +84,7 @@ _SHOW: Final = (
         fee_schedules.c.fee_fixed,
         func.coalesce(queues.c.mode, _NO_QUEUE).label("queue_mode"),
         _OFFERED,
+        _ALLOTTED,
     )
     .join(fee_schedules, fee_schedules.c.version == shows.c.fee_schedule_version)
     .outerjoin(queues, queues.c.show_id == shows.c.id)
@@ -118,6 +128,8 @@ class Show(Struct, frozen=True, kw_only=True):
     """From which price version on its places are what `manifest` says."""
     ticket_types: dict[str, TicketType] = {}
     """By slug, those that are offered now, but for the standard one if nothing is told of it."""
+    allotments: Allotments = NO_ALLOTMENTS
+    """What of its places is not for everybody."""
     manifest: Manifest
     keys: ShowKeys
 
@@ -372,6 +384,7 @@ def _show(row: RowMapping, manifest: Manifest) -> Show:
         edit_no=row["edit_no"],
         edit_price_version=row["edit_price_version"],
         ticket_types=_offered(row["ticket_types"]),
+        allotments=read_allotments(row["allotments"], len(manifest.layout)),
         manifest=manifest,
         keys=show_keys(row["id"]),
     )

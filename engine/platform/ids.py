@@ -38,6 +38,7 @@ _CURSOR_HEX_DIGITS = 2 * (_PLACE_BYTES + _MAC_BYTES)
 HOLD_BYTES = _DIGEST_BYTES + _MAC_BYTES
 FINGERPRINT_BYTES = 6
 PURCHASE_KEY_BYTES = 8
+CODE_DIGEST_BYTES = 16
 
 # Copied for each use, which costs half of making it anew.
 _fingerprint_hash = blake2b(digest_size=FINGERPRINT_BYTES)
@@ -83,6 +84,7 @@ class Prefix(StrEnum):
     CONFIGURATION = "cfg"
     EVENT = "evt"
     PERFORMER = "prf"
+    ALLOTMENT = "alt"
 
 
 def new_entity_id() -> EntityId:
@@ -133,6 +135,7 @@ class Ids:
         # Keyed once and copied for each id, which costs half of keying anew.
         self._hold_hash = blake2b(key=self._id_key, digest_size=_DIGEST_BYTES)
         self._mac_hash = blake2b(key=mac_key, digest_size=_MAC_BYTES)
+        self._code_key = blake2b(secret, person=b"onsale code", digest_size=32).digest()
 
     def entity(self, prefix: Prefix, entity: int) -> str:
         """Return the outside form of an entity id."""
@@ -232,6 +235,20 @@ class Ids:
         scope = body.to_bytes(FINGERPRINT_BYTES, "big") + idempotency_key.encode()
         digest = blake2b(scope, key=self._id_key, person=b"reseller", digest_size=8).digest()
         return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
+
+    def digest_code(self, show: int, text: str) -> bytes:
+        """Return what stands for an access code of a show."""
+        return self._digest_code(b"shared", show, 0, text)
+
+    def digest_personal_code(self, show: int, allotment: int, buyer: str) -> bytes:
+        """Return what a buyer's own code of an allotment is made of."""
+        return self._digest_code(b"personal", show, allotment, buyer)
+
+    def _digest_code(self, kind: bytes, show: int, allotment: int, text: str) -> bytes:
+        scope = _scope(show, allotment) + text.encode()
+        return blake2b(
+            scope, key=self._code_key, person=kind, digest_size=CODE_DIGEST_BYTES
+        ).digest()
 
     def parse_hold(self, reseller: int, show: int, text: str) -> HoldId:
         """Read a hold id and check that this reseller could have made it on this show.

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
+from engine.inventory.allotments import Rights
 from engine.inventory.availability import (
     InventoryState,
     LedgeredStates,
@@ -38,10 +39,11 @@ from engine.inventory.commands import (
     Recovering,
     Refusal,
     SeatsTaken,
+    Selection,
     Unavailable,
     Unknown,
 )
-from engine.inventory.lanes import Lanes
+from engine.inventory.lanes import Lane, Lanes
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show, ShowBook
 from engine.inventory.sold_watch import SoldWatch
@@ -63,6 +65,15 @@ from engine.sales.orders import (
 )
 from engine.sales.pricing import FeeSchedule, Quote, Tariff
 from engine.sales.quotes import Quotes
+from engine.sales.rights import (
+    NOTHING_SHOWN,
+    Judged,
+    Shown,
+    as_asked,
+    judge,
+    rights_of,
+    with_foreign,
+)
 from engine.sales.tickets import order_tickets
 from engine.sales.views import FailedOrder, HoldView, OrderUndecided, OrderView
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
@@ -79,6 +90,10 @@ class Asked(Struct, frozen=True):
 
     command: commands.Command
     outcome: asyncio.Future[Outcome]
+    foreign: tuple[int, ...] = ()
+    """Seats that it was to have and that are others': the command is one that is refused."""
+    again: "Callable[[], Asked] | None" = None
+    """Asks for its places in areas elsewhere, where a right gives more than one way."""
 
 
 class _Source:
@@ -174,6 +189,7 @@ class BoxOffice:
         ttl_ms: int,
         wanted: Wanted,
         fingerprint: Callable[[], int],
+        shown: Shown = NOTHING_SHOWN,
     ) -> Asked | UnknownPlaces | TypesRefused | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
@@ -191,16 +207,24 @@ class BoxOffice:
             selection = choose_types(show, wanted, selection)
             if isinstance(selection, TypesRefused):
                 return selection
+        rights = rights_of(self._ids, show, shown)
+        judged = judge(show, selection, rights)
         digest = self._ids.derive_digest(show.reseller, show.id, key)
-        known = self._sold.refuse(show, digest, selection)
+        # Somebody with a right may have it elsewhere than all others.
+        known = None if rights else self._sold.refuse(show, digest, selection)
         if known is not None:
-            return known
+            return with_foreign(known, judged.foreign)
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
-        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection)
-        return self._ask(show, command, typed=bool(wanted.types))
+        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), judged.selection)
+        return self._ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
     def ask_replace(
-        self, show: Show, hold: HoldId, wanted: Wanted, fingerprint: int
+        self,
+        show: Show,
+        hold: HoldId,
+        wanted: Wanted,
+        fingerprint: int,
+        shown: Shown = NOTHING_SHOWN,
     ) -> Asked | UnknownPlaces | TypesRefused | OverHoldLimit:
         """Ask to put another selection in the place of a hold's, or leave it as it is."""
         selection = resolve(show, wanted)
@@ -211,8 +235,9 @@ class BoxOffice:
         selection = choose_types(show, wanted, selection)
         if isinstance(selection, TypesRefused):
             return selection
-        command = commands.Replace(hold, fingerprint, selection)
-        return self._ask(show, command, typed=bool(wanted.types))
+        judged = judge(show, selection, rights_of(self._ids, show, shown))
+        command = commands.Replace(hold, fingerprint, judged.selection)
+        return self._ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
@@ -232,9 +257,13 @@ class BoxOffice:
     async def tell(self, show: Show, asked: Asked) -> Decided | Done:
         """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
         outcome = await asked.outcome
+        while asked.again is not None and isinstance(outcome, AreaShort):
+            asked = asked.again()
+            outcome = await asked.outcome
         if not isinstance(outcome, _STANDING):
             if isinstance(outcome, _TAKEN):
                 self._sold.follow(show)
+                return as_asked(show, outcome, asked.foreign)
             if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
                 # A show that was archived: its orders are in the ledger alone.
                 return await self._recorded_hold(show, asked.command.hold) or outcome
@@ -309,8 +338,28 @@ class BoxOffice:
             return InDoubt()
         return await self._view_sale(show, order, outcome, state, None)
 
-    async def availability(self, show: Show) -> InventoryState | Recovering:
-        """Return the seat map and the counts, read after this was asked for."""
+    def rights(self, show: Show, shown: Shown) -> Rights:
+        """Return which allotments of a show somebody may hold places of, now."""
+        return rights_of(self._ids, show, shown)
+
+    def is_code(self, show: Show, shown: Shown) -> bool:
+        """Tell whether an access code is one of a show's, for who shows it, now or later."""
+        return bool(rights_of(self._ids, show, structs.replace(shown, channel=""), is_early=True))
+
+    async def availability(
+        self, show: Show, shown: Shown = NOTHING_SHOWN
+    ) -> InventoryState | Recovering:
+        """Return the seat map and the counts as somebody is told them, read after this was asked.
+
+        Places that they have no right to are blocked to them.
+        """
+        state = await self.inventory(show)
+        if isinstance(state, Recovering):
+            return state
+        return state.seen_by(self.rights(state.show, shown))
+
+    async def inventory(self, show: Show) -> InventoryState | Recovering:
+        """Return how all places stand, whoever may hold them, read after this was asked for."""
         with store_failures():
             found = await self._readings.get(show.id, partial(self._read, show))
         return as_told(found) if isinstance(found, InventoryState) else found
@@ -343,12 +392,42 @@ class BoxOffice:
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
-    def _ask(self, show: Show, command: commands.Command, *, typed: bool = False) -> Asked:
+    def _ask(self, show: Show, command: commands.Command) -> Asked:
+        outcome = self._lane(show).submit(command, knows_of_queue=show.has_queue)
+        return Asked(command, outcome)
+
+    def _ask_judged(  # noqa: PLR0913 - a judged command
+        self,
+        show: Show,
+        command: commands.Hold | commands.Replace,
+        selection: Selection,
+        judged: Judged,
+        *,
+        typed: bool,
+        attempt: int = 0,
+    ) -> Asked:
+        outcome = self._lane(show).submit(
+            command,
+            knows_of_queue=show.has_queue,
+            types=show.ticket_types if typed else None,
+            allotments=show.allotments,
+            rights=judged.rights,
+        )
+        if attempt + 1 >= judged.attempts:
+            return Asked(command, outcome, judged.foreign)
+
+        def again() -> Asked:
+            other = judge(show, selection, judged.rights, attempt + 1)
+            elsewhere = structs.replace(command, selection=other.selection)
+            return self._ask_judged(
+                show, elsewhere, selection, other, typed=typed, attempt=attempt + 1
+            )
+
+        return Asked(command, outcome, judged.foreign, again)
+
+    def _lane(self, show: Show) -> Lane:
         lane = self._lanes.known(show.id)
-        if lane is None:
-            lane = self._lanes.make(show.id, self._source(show))
-        types = show.ticket_types if typed else None
-        return Asked(command, lane.submit(command, knows_of_queue=show.has_queue, types=types))
+        return self._lanes.make(show.id, self._source(show)) if lane is None else lane
 
     async def _places(self, show: Show, price_version: int) -> Manifest:
         """Return what places were sold by at a price version, before or after an edit of them."""

@@ -116,7 +116,7 @@ class _Reading:
     def _set(self, n: int, of: dict[int, int], edit: WantedEdit, value: int | None) -> None:
         area = self.manifest.area_index(edit.area)
         if area is None:
-            known = ", ".join(area.slug for area in self.manifest.areas) or "none"
+            known = ", ".join(area.slug for _, area in self.manifest.areas_told()) or "none"
             self._fault(f"/{n}/area", f"no such area; the show has {known}")
         elif value is not None and of.setdefault(area, value) != value:
             self._fault(f"/{n}", f"contradicts another edit of {edit.area}")

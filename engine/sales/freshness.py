@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.inventory.allotments import NO_RIGHTS
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.keys import show_keys
 from engine.inventory.shows import Show, ShowBook, UnknownShowError
@@ -219,7 +220,7 @@ class FreshCounts:
         tariff = terms.tariffs.get(version)
         if not isinstance(state, InventoryState) or tariff is None:
             return None  # it is being recovered: the next look will tell
-        figures = _figures(state, tariff)
+        figures = _figures(state.seen_by(NO_RIGHTS), tariff)
         seen = _Seen(_ledgered(row), state.sequence)
         return show, seen, (show, *figures[:-1], row["is_sold_out"], figures[-1])
 
@@ -238,7 +239,7 @@ def _figures(state: InventoryState, tariff: Tariff) -> tuple[int, int, int | Non
     """Return capacity, places left, lowest and highest price of these, and popularity."""
     manifest = state.show.manifest
     parts = [(level.slug, state.level_counts(n)) for n, level in enumerate(manifest.levels)]
-    parts += [(area.price_level, state.area_counts(n)) for n, area in enumerate(manifest.areas)]
+    parts += [(area.price_level, state.area_counts(n)) for n, area in manifest.areas_told()]
     prices: list[int] = []
     for slug, counts in parts:
         if counts.open > 0:

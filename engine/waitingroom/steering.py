@@ -13,8 +13,10 @@ from typing import Any, Final
 import msgspec
 import structlog
 from msgspec import Struct
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.inventory.allotments import read_apart
 from engine.inventory.keys import show_keys
 from engine.inventory.scripts import load_script
 from engine.platform.ids import entity_hex
@@ -85,6 +87,7 @@ class Steering:
         """Take the stores, this controller's name, and what asks for a beacon's value."""
         self._redis = redis
         self._engine = engine
+        self._apart: tuple[list[Any], list[int]] = [], []
         self._holder = holder
         self._find_beacon = find_beacon
         self._clock = clock
@@ -189,10 +192,22 @@ class Steering:
     async def _count_places(self, queue: Queue) -> None:
         if self._clock() - self._counted_s >= _COUNT_PLACES_S:
             keys = show_keys(queue.show).inventory()
-            _, *counted = await load_script("count_places").call(self._redis, keys)
+            packed = _encode(await self._read_apart(queue))
+            _, *counted = await load_script("count_places").call(self._redis, keys, packed)
             if counted:  # a store without the show says nothing of what is left
-                self._places = counted[0], counted[1]
+                opened, held, of_some = counted
+                # Where nothing is for everybody, those in line come for what is for some.
+                self._places = opened - of_some or opened, held
             self._counted_s = self._clock()
+
+    async def _read_apart(self, queue: Queue) -> tuple[list[Any], list[int]]:
+        """Return which places are not for everybody, as far as is known: lines go on without it."""
+        try:
+            async with self._engine.connect() as connection:
+                self._apart = await read_apart(connection, queue.show)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            _log.debug("allotments not read", error=repr(error))
+        return self._apart
 
     def _decide(self, queue: Queue, now_s: float) -> Step | None:
         seen, rules = self._seen, queue.rules

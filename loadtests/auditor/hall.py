@@ -61,9 +61,12 @@ class Hall(Struct, frozen=True):
     area_capacities: tuple[int, ...]
 
     def with_capacities(self, changed: Mapping[int, int]) -> "Hall":
-        """Return it with other capacities of some areas."""
-        given = enumerate(self.area_capacities)
-        return replace(self, area_capacities=tuple(changed.get(n, count) for n, count in given))
+        """Return it with other capacities of some areas, and shares of areas behind the plan's."""
+        planned = self.area_capacities
+        after = max(changed, default=-1) + 1
+        given = (*planned, *[0] * (after - len(planned)))
+        capacities = tuple(changed.get(n, count) for n, count in enumerate(given))
+        return replace(self, area_capacities=capacities)
 
     @property
     def string_length(self) -> int:

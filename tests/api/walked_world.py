@@ -169,6 +169,14 @@ def _order(party: Party) -> str:
     return bought.json()["order"]
 
 
+def _allotment(party: Party) -> str:
+    show = party.desk.new_show()
+    body = {"name": "Fans", "places": {"seats": ["A-1"]}, "for": [{"personal_codes": True}]}
+    made = party.desk.post(f"{show.path}/allotments", body)
+    assert made.status_code == 201, made.text
+    return made.json()["allotment"]
+
+
 def _studio() -> Json:
     def seat(n: int) -> Json:
         position = {"x": 10 * n, "y": 0}
@@ -250,6 +258,7 @@ MAKERS: dict[str, Callable[[Party], str]] = {
     "version_no": _version_no,
     "performer": _performer,
     "event": _event,
+    "allotment": _allotment,
 }
 """How an id is made that has no collection to post to, or needs more than an example."""
 

@@ -38,6 +38,19 @@ AN_EDIT: dict[str, Any] = {
     **dict.fromkeys(("seats_moved", "seats_taken_out", "seats_put_back", "seats_removed"), 0),
 }
 
+AN_ALLOTMENT: dict[str, Any] = {
+    "allotment_no": 1,
+    "name": "Fan club",
+    "asked": {},
+    "seats": [],
+    "shares": [],
+    "code_digests": [],
+    "channels": ["box-office"],
+    "is_personal": False,
+    "inventory_version": 1,
+    "places_left": 0,
+}
+
 
 def tokens(reseller: int) -> dict[str, dict[str, Any]]:
     """Return a row for each table of OAuth, in the order of their foreign keys."""

@@ -18,6 +18,7 @@ from engine.platform.database import (
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.settings import APP_ROLE, AUDITOR_ROLE, OWNER_ROLE, RECORDER_ROLE
 from engine.platform.tables import (
+    allotments,
     api_keys,
     area_blocks,
     buyer_erasures,
@@ -43,6 +44,7 @@ from ops.stack import Stack
 from tests.engine.ledger_world import IDS, TestedShow, World, open_world
 from tests.engine.rows_by_hand import (
     A_QUEUE,
+    AN_ALLOTMENT,
     AN_EDIT,
     SEALED_BY_HAND,
     a_catalogue,
@@ -70,7 +72,7 @@ _APP_MAY_INSERT = {
     *("venues", "configurations", "configuration_versions"),
     *("performers", "events", "event_performers"),
     *("ticket_types", "price_steps"),
-    *("show_edits", "area_sales"),
+    *("show_edits", "area_sales", "allotments"),
     *("show_changes", "order_choices"),
 }
 _APP_ALSO_HAS = {
@@ -172,6 +174,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         for table, row in of_prices().items():
             await connection.execute(insert(metadata.tables[table]).values(**row, **of_show))
         await connection.execute(insert(show_edits).values(**AN_EDIT, **of_show))
+        await connection.execute(insert(allotments).values(id=show.id, **AN_ALLOTMENT, **of_show))
         horizon = {"xid": text("'1'::xid8"), "id": 1, "forgotten_until": text("now()")}
         await connection.execute(insert(fact_horizons).values(reseller_id=show.reseller, **horizon))
         await connection.execute(
@@ -283,7 +286,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
             *("fact_horizons", "facts", "told_shows", "webhook_deliveries", "webhook_attempts"),
             *("catalog_marks", "listings", "listing_counts", "pages", "search_words"),
-            "price_versions",
+            *("price_versions", "show_edits"),
             # Who does not choose gets the default, which may be a refund.
             *("order_choices", "returns"),
         },

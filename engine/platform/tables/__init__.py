@@ -13,6 +13,9 @@ from engine.platform.tables.accounts import (
     sessions,
     users,
 )
+from engine.platform.tables.allotments import (
+    allotments,
+)
 from engine.platform.tables.buyers import (
     buyer_erasures,
     buyers,
@@ -98,6 +101,7 @@ from engine.platform.tables.webhooks import (
 
 __all__ = (
     "accounts",
+    "allotments",
     "api_keys",
     "area_blocks",
     "area_sales",

@@ -1,0 +1,59 @@
+"""What became of an allotment that was asked for, as a client is told."""
+
+from typing import Final, assert_never
+
+from api.outcomes import problem_of_store
+from api.problems import Fault, ProblemError, ProblemKind, invalid
+from engine.catalog.allotments import AllotmentRow
+from engine.catalog.allotting import NothingToAllot, Refused, TooManyAllotments
+from engine.inventory.commands import Recovering
+from engine.inventory.house import PlacesRefused
+from engine.inventory.shows import Show
+
+_NAMED_MAX: Final = 20
+
+
+def allotment_not_found() -> ProblemError:
+    """Return the problem of an allotment that is not there, or is somebody else's."""
+    return ProblemError(ProblemKind.ALLOTMENT_NOT_FOUND, "You have no allotment with this id.")
+
+
+def made_or_problem(outcome: AllotmentRow | Refused, show: Show) -> AllotmentRow:
+    """Return what was made.
+
+    Raises:
+        ProblemError: nothing was.
+    """
+    match outcome:
+        case AllotmentRow():
+            return outcome
+        case PlacesRefused():
+            raise _refused(outcome, show)
+        case TooManyAllotments():
+            raise ProblemError(
+                ProblemKind.TOO_MANY_ALLOTMENTS,
+                f"A show has {outcome.most} allotments at the most.",
+                members={"most": outcome.most},
+            )
+        case NothingToAllot():
+            raise invalid(Fault("no place is left that could be allotted", pointer="/places"))
+        case Recovering():
+            raise problem_of_store(outcome)
+        case _:
+            assert_never(outcome)
+
+
+def _refused(outcome: PlacesRefused, show: Show) -> ProblemError:
+    manifest = show.manifest
+    labels = [label for seat in outcome.seats if (label := manifest.labels[seat]) is not None]
+    left = {manifest.areas[area].slug: count for area, count in outcome.areas}
+    reasons = [f"{slug} has {count} left" for slug, count in left.items()]
+    if labels:
+        more = len(labels) - _NAMED_MAX
+        told = ", ".join(labels[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
+        reasons.insert(0, f"{told} can't be, since buyers or another allotment have them")
+    return ProblemError(
+        ProblemKind.ALLOTMENT_REFUSED,
+        f"Nothing was allotted: {'; '.join(reasons)}.",
+        members={"seats": labels, "areas": left},
+    )
