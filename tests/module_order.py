@@ -18,6 +18,7 @@ LONG_MODULES_S: Final[Mapping[str, int]] = {
     "tests/faults/test_torture_command.py": 90,
     "tests/faults/test_torture_faults.py": 80,
     "tests/loadtests/test_bench_fairness.py": 63,
+    "tests/faults/test_catalog_faults.py": 60,
     "tests/browser/test_with_script.py": 60,
     "tests/loadtests/test_bench_live.py": 54,
     "tests/engine/test_auditor.py": 33,
