@@ -8,8 +8,8 @@ import structlog
 
 from engine.facts.log import prune_facts
 from engine.inventory.expiries import ExpiredHolds
+from engine.inventory.rounds import Round
 from engine.inventory.shows import ShowBook
-from engine.inventory.tending import tended_shows
 from engine.platform.ids import Ids
 from engine.runtime import Working
 from engine.sales.milestones import SoldOutWatch, tell_on_sale
@@ -27,10 +27,11 @@ async def run_expiries(working: Working) -> None:
     A store that fails ends it; whoever started it starts it again.
     """
     expired = ExpiredHolds(working.redis, working.recorder_engine, _ids(working))
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        shows = await tended_shows(working.recorder_engine)
+        shows = await looks.next()
         if not await expired.tell([show.id for show in shows]):
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(0 if looks.is_first else _PAUSE_S)
 
 
 async def run_milestones(working: Working) -> None:
@@ -40,10 +41,12 @@ async def run_milestones(working: Working) -> None:
     """
     ids = _ids(working)
     watch = SoldOutWatch(working.recorder_engine, ShowBook(), ids)
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        await tell_on_sale(working.recorder_engine, ids)
-        await watch.tell()
-        await asyncio.sleep(_PAUSE_S)
+        shows = [show.id for show in await looks.next()]
+        await tell_on_sale(working.recorder_engine, ids, shows)
+        await watch.tell(shows)
+        await asyncio.sleep(0 if looks.is_first else _PAUSE_S)
 
 
 async def forget_old_facts(ctx: dict[str, Any]) -> int:

@@ -6,7 +6,7 @@ differ are written. So a show at rest costs next to nothing, and the store has i
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import log2
 from time import monotonic
 from typing import Any, Final
@@ -27,8 +27,9 @@ from engine.platform.unnest import Unnested
 from engine.sales.pricing import Tariff, UnpricedError, ticket_charge
 from engine.sales.terms import TermsSource
 
-LOOKED_AT_ONCE: Final = 5000
-"""Shows of one look; if more are listed, the next look goes on with the others."""
+LOOKED_AT_ONCE: Final = 2000
+"""Shows of one look; if more are listed, the next look goes on with the others. Those in which
+something happens are looked at each time."""
 
 _COUNTED_AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 8
@@ -40,15 +41,18 @@ _POPULARITY_STEPS: Final = 4
 """Steps of popularity for each doubling of what is sold: so it changes some fifty times at most."""
 
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale counts'))")
-_LIVE: Final = text(
+_LIVE_SQL: Final = (
     "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version,"
     " coalesce(told_shows.sold_out, false) AS is_sold_out"
     " FROM listing_counts JOIN shows ON shows.id = listing_counts.show_id"
     " LEFT JOIN told_shows ON told_shows.show_id = shows.id"
     " WHERE shows.state NOT IN ('draft', 'cancelled', 'past') AND shows.epoch > 0"
-    " AND shows.archived_at IS NULL AND listing_counts.show_id > :after"
-    " ORDER BY listing_counts.show_id LIMIT :most"
+    " AND shows.archived_at IS NULL"
 )
+_LIVE: Final = text(
+    f"{_LIVE_SQL} AND listing_counts.show_id > :after ORDER BY listing_counts.show_id LIMIT :most"
+)
+_BUSY: Final = text(f"{_LIVE_SQL} AND listing_counts.show_id = ANY(CAST(:busy AS BIGINT[]))")
 _COUNTED: Final = Unnested(
     "counted",
     {
@@ -82,6 +86,7 @@ class _Seen(Struct, frozen=True):
 
     ledgered: tuple[Any, ...]
     position: str
+    at: float
 
 
 class _Source:
@@ -112,11 +117,14 @@ class FreshCounts:
         terms: TermsSource,
         *,
         counting_s: float = _COUNTING_S,
+        busy: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """Take the inventory store, an engine of the recorder's role, and what shows are known.
 
-        `counting_s` is for how long one look begins to count shows.
+        `counting_s` is for how long one look begins to count shows; `busy` tells in which shows
+        something happens.
         """
+        self._busy = busy
         self._counting_s = counting_s
         self._redis = redis
         self._engine = engine
@@ -142,8 +150,12 @@ class FreshCounts:
             rows = (await connection.execute(_LIVE, told)).mappings().all()
             is_last = len(rows) < LOOKED_AT_ONCE
             self._forget_others(rows, is_last=is_last)
-            moved = [row for row in await self._moved(rows) if self._is_next(row)]
-            due = moved[:_COUNTED_AT_ONCE]
+            busy = await self._read_busy(connection)
+            others = [row for row in rows if row["id"] not in busy]
+            found_moved = await self._moved([*busy.values(), *others])
+            moved = [row for row in found_moved if row["id"] not in busy and self._is_next(row)]
+            hot = self._first_busy([row for row in found_moved if row["id"] in busy])
+            due = [*hot, *moved[: _COUNTED_AT_ONCE - len(hot)]]
             until = monotonic() + self._counting_s
             reads = asyncio.Semaphore(_READ_AT_ONCE)
             counted = await asyncio.gather(*(self._count(row, reads, until) for row in due))
@@ -156,13 +168,30 @@ class FreshCounts:
         if is_out_of_time:
             # What there was no time for is moved still, and counted by the next look.
             return len(found)
-        if len(moved) > len(due):
+        if len(moved) > len(due) - len(hot):
             # However many can't be counted just now, they keep no others from it.
-            self._tried.update(row["id"] for row in due)
+            self._tried.update(row["id"] for row in due[len(hot) :])
         else:
             self._tried.clear()
             self._after = 0 if is_last else rows[-1]["id"]
         return len(found)
+
+    async def _read_busy(self, connection: AsyncConnection) -> dict[int, RowMapping]:
+        busy = list(self._busy())
+        if not busy:
+            return {}
+        rows = await connection.execute(_BUSY, {"busy": busy})
+        return {row["id"]: row for row in rows.mappings()}
+
+    def _first_busy(self, moved: list[RowMapping]) -> list[RowMapping]:
+        """Return those that were counted longest ago, as many as leave room for others."""
+
+        def counted_at(row: RowMapping) -> float:
+            seen = self._seen.get(row["id"])
+            return 0.0 if seen is None else seen.at
+
+        known = [row for row in moved if self._broken.get(row["id"]) != _ledgered(row)]
+        return sorted(known, key=counted_at)[: _COUNTED_AT_ONCE // 2]
 
     def _is_next(self, row: RowMapping) -> bool:
         return row["id"] not in self._tried and self._broken.get(row["id"]) != _ledgered(row)
@@ -220,7 +249,7 @@ class FreshCounts:
         if not isinstance(state, InventoryState) or tariff is None:
             return None  # it is being recovered: the next look will tell
         figures = _figures(state, tariff)
-        seen = _Seen(_ledgered(row), state.sequence)
+        seen = _Seen(_ledgered(row), state.sequence, monotonic())
         return show, seen, (show, *figures[:-1], row["is_sold_out"], figures[-1])
 
     async def _write(self, connection: AsyncConnection, figures: list[tuple[Any, ...]]) -> None:
