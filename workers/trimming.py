@@ -21,7 +21,7 @@ _SAMPLE_EVERY_S_MIN: Final = 1.0
 _READ_AT_ONCE: Final = 5000
 _RECORDED: Final = text(
     "SELECT show_id, epoch, seq FROM recorder_positions WHERE show_id > :after"
-    f" AND (epoch > 1 OR seq >= 0) ORDER BY show_id LIMIT {_READ_AT_ONCE}"
+    " AND (epoch > 1 OR seq >= 0) ORDER BY show_id LIMIT :most"
 )
 
 
@@ -88,7 +88,9 @@ async def _positions(working: Working) -> dict[int, StreamId]:
     after: int | None = 0
     while after is not None:
         async with working.recorder_engine.connect() as connection:
-            rows = (await connection.execute(_RECORDED, {"after": after})).all()
+            rows = (
+                await connection.execute(_RECORDED, {"after": after, "most": _READ_AT_ONCE})
+            ).all()
         found |= {row.show_id: StreamId(row.epoch, row.seq) for row in rows}
         after = rows[-1].show_id if len(rows) == _READ_AT_ONCE else None
     return found

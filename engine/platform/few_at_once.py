@@ -1,4 +1,4 @@
-"""The same for many, a few at a time: what is due of thousands at one moment, and takes each a while."""
+"""The same for many, a few at a time: what is due of thousands at one moment, and takes a while."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator

@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
-from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, text
+from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.availability import InventoryState, read_inventory
@@ -41,16 +41,18 @@ _POPULARITY_STEPS: Final = 4
 """Steps of popularity for each doubling of what is sold: so it changes some fifty times at most."""
 
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale counts'))")
+# Each table by itself is told where to begin: a merge reads all that comes before, otherwise.
 _LIVE_SQL: Final = (
     "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version,"
-    " coalesce(told_shows.sold_out, false) AS is_sold_out"
+    " coalesce(told_shows.sold_out, false) AS is_sold_out, listing_counts.counted_for"
     " FROM listing_counts JOIN shows ON shows.id = listing_counts.show_id"
-    " LEFT JOIN told_shows ON told_shows.show_id = shows.id"
+    " LEFT JOIN told_shows ON told_shows.show_id = shows.id AND told_shows.show_id > :after"
     " WHERE shows.state NOT IN ('draft', 'cancelled', 'past') AND shows.epoch > 0"
     " AND shows.archived_at IS NULL"
 )
 _LIVE: Final = text(
-    f"{_LIVE_SQL} AND listing_counts.show_id > :after ORDER BY listing_counts.show_id LIMIT :most"
+    f"{_LIVE_SQL} AND listing_counts.show_id > :after AND shows.id > :after"
+    " ORDER BY listing_counts.show_id LIMIT :most"
 )
 _BUSY: Final = text(f"{_LIVE_SQL} AND listing_counts.show_id = ANY(CAST(:busy AS BIGINT[]))")
 _COUNTED: Final = Unnested(
@@ -63,6 +65,7 @@ _COUNTED: Final = Unnested(
         "price_max": BigInteger(),
         "is_sold_out": Boolean(),
         "popularity": Integer(),
+        "counted_for": Text(),
     },
 )
 _WRITE: Final = text(
@@ -71,11 +74,12 @@ _WRITE: Final = text(
     " WHERE show_id = show AND listings.popularity <> counted.popularity)"
     " UPDATE listing_counts AS known SET capacity = counted.capacity,"
     " available = counted.available, price_min = counted.price_min,"
-    " price_max = counted.price_max, is_sold_out = counted.is_sold_out, counted_at = now()"
+    " price_max = counted.price_max, is_sold_out = counted.is_sold_out, counted_at = now(),"
+    " counted_for = counted.counted_for"
     " FROM counted WHERE show_id = show AND"
-    " (known.capacity, known.available, known.price_min, known.price_max, known.is_sold_out)"
-    " IS DISTINCT FROM (counted.capacity, counted.available, counted.price_min,"
-    " counted.price_max, counted.is_sold_out)"
+    " (known.capacity, known.available, known.price_min, known.price_max, known.is_sold_out,"
+    " known.counted_for) IS DISTINCT FROM (counted.capacity, counted.available,"
+    " counted.price_min, counted.price_max, counted.is_sold_out, counted.counted_for)"
 )
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -87,6 +91,10 @@ class _Seen(Struct, frozen=True):
     ledgered: tuple[Any, ...]
     position: str
     at: float
+
+    def written(self) -> str:
+        """Return it as the ledger keeps it, so that a worker that starts counts nothing twice."""
+        return f"{self.position} {_written(self.ledgered)}"
 
 
 class _Source:
@@ -109,7 +117,7 @@ class _Source:
 class FreshCounts:
     """Counts for one process; of several at a time one counts."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - `workers.listings` names them
         self,
         redis: Store,
         engine: AsyncEngine,
@@ -180,7 +188,7 @@ class FreshCounts:
         busy = list(self._busy())
         if not busy:
             return {}
-        rows = await connection.execute(_BUSY, {"busy": busy})
+        rows = await connection.execute(_BUSY, {"busy": busy, "after": 0})
         return {row["id"]: row for row in rows.mappings()}
 
     def _first_busy(self, moved: list[RowMapping]) -> list[RowMapping]:
@@ -206,6 +214,8 @@ class FreshCounts:
         """Return the shows that the store or the ledger has changed since they were counted."""
         pipeline = self._redis.pipeline(transaction=False)
         for row in rows:
+            if row["id"] not in self._seen and (known := _kept(row)) is not None:
+                self._seen[row["id"]] = known
             seen = self._seen.get(row["id"])
             start = "+" if seen is None else f"({seen.position}"
             pipeline.xrange(show_keys(row["id"]).deltas, start, "+", 1)
@@ -250,7 +260,8 @@ class FreshCounts:
             return None  # it is being recovered: the next look will tell
         figures = _figures(state, tariff)
         seen = _Seen(_ledgered(row), state.sequence, monotonic())
-        return show, seen, (show, *figures[:-1], row["is_sold_out"], figures[-1])
+        counted = (show, *figures[:-1], row["is_sold_out"], figures[-1], seen.written())
+        return show, seen, counted
 
     async def _write(self, connection: AsyncConnection, figures: list[tuple[Any, ...]]) -> None:
         if figures:
@@ -261,6 +272,18 @@ class FreshCounts:
 
 def _ledgered(row: RowMapping) -> tuple[Any, ...]:
     return (row["epoch"], row["inventory_version"], row["price_version"], row["is_sold_out"])
+
+
+def _written(ledgered: tuple[Any, ...]) -> str:
+    return " ".join(map(str, ledgered))
+
+
+def _kept(row: RowMapping) -> _Seen | None:
+    """Return what a show was counted for, by whichever worker, if it is no other in the ledger."""
+    position, _, ledgered = (row["counted_for"] or "").partition(" ")
+    if ledgered != _written(_ledgered(row)):
+        return None
+    return _Seen(_ledgered(row), position, 0.0)
 
 
 def _figures(state: InventoryState, tariff: Tariff) -> tuple[int, int, int | None, int | None, int]:

@@ -38,9 +38,11 @@ _OPENED_SQL: Final = (
 )
 _OPENED_END: Final = " ORDER BY opens_at LIMIT :most"
 _OPENED: Final = text(f"{_OPENED_SQL}{_OPENED_END}")
+# What began while no worker ran is found with the rest: each begins with a look at all shows.
 _OPENED_OF: Final = text(
-    f"{_OPENED_SQL}"
-    " AND (id = ANY(CAST(:shows AS BIGINT[])) OR opens_at > now() - interval '1 hour')"
+    f"{_OPENED_SQL} AND id IN (SELECT unnest(CAST(:shows AS BIGINT[]))"
+    " UNION ALL SELECT id FROM shows WHERE state = 'on_sale' AND archived_at IS NULL"
+    " AND opens_at BETWEEN now() - interval '2 minutes' AND now())"
     f"{_OPENED_END}"
 )
 _TELL_ON_SALE: Final = text(
@@ -56,7 +58,10 @@ _SELLING_SQL: Final = (
     " AND shows.starts_at > now() AND (positions.epoch > 1 OR positions.seq >= 0)"
 )
 _SELLING: Final = text(_SELLING_SQL)
-_SELLING_OF: Final = text(f"{_SELLING_SQL} AND shows.id = ANY(CAST(:shows AS BIGINT[]))")
+_SELLING_OF: Final = text(
+    f"{_SELLING_SQL} AND shows.id = ANY(CAST(:shows AS BIGINT[]))"
+    " AND positions.show_id = ANY(CAST(:shows AS BIGINT[]))"
+)
 _TELL_SOLD_OUT: Final = text("UPDATE told_shows SET sold_out = :sold_out WHERE show_id = :show")
 # What the house withholds of an area is what of it is not sold, at most.
 _BLOCKED_PLACES: Final = text(
@@ -68,7 +73,7 @@ _BLOCKED_PLACES: Final = text(
 async def tell_on_sale(engine: AsyncEngine, ids: Ids, shows: Collection[int] | None = None) -> int:
     """Tell of shows whose sale has begun and of which that was not told; return how many.
 
-    Of all, or of these and of those whose sale began in the last hour.
+    Of all, or of these and of those whose sale began in the last two minutes.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.

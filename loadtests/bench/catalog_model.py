@@ -50,6 +50,10 @@ class Caller:
             return _well(self._client.post(path, headers=headers))
         return _well(self._client.post(path, json=body, headers=headers))
 
+    def delete(self, path: str) -> httpx.Response:
+        """Have something taken away. Raises BenchError where it is refused."""
+        return _well(self._client.delete(path))
+
     def send(self, method: str, path: str, body: dict[str, Any], key: str) -> httpx.Response:
         """Send something, and return whatever it is answered."""
         headers = {"Idempotency-Key": key}

@@ -40,10 +40,13 @@ def upgrade() -> None:
     """Make them."""
     for statement in _INDEXES:
         op.execute(statement)
+    # What a show's counts were taken from, so that a worker that starts does not count all anew.
+    op.execute("ALTER TABLE listing_counts ADD COLUMN counted_for TEXT")
 
 
 def downgrade() -> None:
     """Take them back."""
+    op.execute("ALTER TABLE listing_counts DROP COLUMN counted_for")
     op.execute("CREATE INDEX shows_reseller_id_idx ON shows (reseller_id)")
     for name in _NEW:
         op.execute(f"DROP INDEX {name}")
