@@ -11,6 +11,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -99,8 +100,8 @@ def measure(bench: HttpBench) -> Figure:
         told["open"] = _open_many(caller, made, _OPENED if is_full else 2)
         seats = _SEATS if is_full else _SEATS_QUICK
         told["open_large"] = _open_large(bench, caller, store, seats, rounds)
-        settings = store.settings()
-    return _figure(bench, len(catalogue.shows), empty, full, told, settings)
+        settings = store.settings() | {"shows": len(catalogue.shows), "rounds": rounds}
+    return _figure((empty, full), told, settings | _NO_LIMITS)
 
 
 def _fill(
@@ -141,7 +142,7 @@ def _settle(site: Site) -> None:
     until, before = time.monotonic() + _SETTLED_WITHIN_S, float("inf")
     while time.monotonic() < until:
         now = _used(site, _REST_S_QUICK)["worker"]
-        if now >= 0.9 * before:  # noqa: PLR2004 - no less than a moment ago
+        if now >= 0.9 * before:
             return
         before = now
 
@@ -156,10 +157,10 @@ def _used(site: Site, seconds: float) -> dict[str, float]:
 
 def _at_rest(site: Site, seconds: float) -> _Rest:
     url = site.settings.database_url
-    [before], scans_before = read(url, _READ_ROWS), dict(read(url, _SCANNED))
+    [before], scans_before = read(url, _READ_ROWS), _scanned(url)
     began = time.monotonic()
     cpu = _used(site, seconds)
-    [after], scans = read(url, _READ_ROWS), dict(read(url, _SCANNED))
+    [after], scans = read(url, _READ_ROWS), _scanned(url)
     took_s = time.monotonic() - began
     more = {table: count - scans_before.get(table, 0) for table, count in scans.items()}
     return _Rest(
@@ -168,6 +169,11 @@ def _at_rest(site: Site, seconds: float) -> _Rest:
         round((after[0] - before[0]) / took_s, 1),
         {table: round(count / took_s, 1) for table, count in more.items() if count},
     )
+
+
+def _scanned(url: str) -> dict[str, int]:
+    """Return how many rows of each table were read without an index so far."""
+    return {str(table): int(count) for table, count in read(url, _SCANNED)}
 
 
 def _own_shows(caller: Caller) -> list[str]:
@@ -205,7 +211,9 @@ def _list(bench: HttpBench, site: Site, folder: Path) -> dict[str, float]:
 
 def _switch(caller: Caller, shows: Sequence[str]) -> dict[str, float]:
     """Look at shows that no process knows, hold at once, and look at them again."""
-    cold, held, warm = [], [], []
+    cold: list[float] = []
+    held: list[float] = []
+    warm: list[float] = []
     for number, show in enumerate(shows):
         cold.append(_ms(lambda show=show: caller.get(f"/v1/shows/{show}/availability")))
         held.append(
@@ -224,7 +232,7 @@ def _switch(caller: Caller, shows: Sequence[str]) -> dict[str, float]:
 
 def _open_many(caller: Caller, made: Mapping[str, Any], count: int) -> dict[str, float]:
     """Open drafts of a hall one after the other; count from the call to a hold."""
-    levels = [level["slug"] for level in made["price_levels"]]
+    levels = [level["price_level"] for level in made["price_levels"]]
     took: list[float] = []
     for number in range(count):
         draft = make_show(caller, made["configuration"], made["event"], levels, state="draft")[
@@ -240,7 +248,10 @@ def _open_large(
     """Open a large show, then end its sale and archive it; read the store's memory each time."""
     body = show_body(arena_plan(seats)) | {"state": "draft"}
     level = next(iter(body["prices"]))
-    took, bytes_open, bytes_kept = [], [], []
+    took: list[float] = []
+    bytes_open: list[int] = []
+    bytes_kept: list[int] = []
+    left = 0
     for number in range(rounds):
         before = store.settled_memory()
         show = caller.post("/v1/shows", body).json()["show"]
@@ -285,9 +296,9 @@ def _hold(caller: Caller, show: str, level: str, buyer: str) -> str:
     until = time.monotonic() + _HELD_WITHIN_S
     while time.monotonic() < until:
         answer = caller.send("POST", f"/v1/shows/{show}/holds", body, f"hold-{buyer}")
-        if answer.status_code == 201:  # noqa: PLR2004 - created
+        if answer.status_code == HTTPStatus.CREATED:
             return str(answer.json()["hold"])
-        if answer.status_code != 503:  # noqa: PLR2004 - not yet
+        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
             msg = f"a hold was answered {answer.status_code}: {answer.text[:500]}"
             raise BenchError(msg)
         time.sleep(_LOOK_S)
@@ -301,7 +312,7 @@ def _release(caller: Caller, show: str, hold: str) -> None:
 
 def _archive(caller: Caller, show: str) -> None:
     _wait_until(
-        lambda: caller.post(f"/v1/shows/{show}/archive").status_code == 200,  # noqa: PLR2004 - done
+        lambda: caller.post(f"/v1/shows/{show}/archive").status_code == HTTPStatus.OK,
         "the show is archived",
         _ARCHIVED_WITHIN_S,
     )
@@ -322,14 +333,8 @@ def _wait_until(is_so: Callable[[], bool], what: str, within_s: float = 30.0) ->
         time.sleep(_LOOK_S)
 
 
-def _figure(
-    bench: HttpBench,
-    shows: int,
-    empty: _Rest,
-    full: _Rest,
-    told: dict[str, Any],
-    settings: dict[str, Any],
-) -> Figure:
+def _figure(rests: tuple[_Rest, _Rest], told: dict[str, Any], settings: dict[str, Any]) -> Figure:
+    empty, full = rests
     value, control = full.cpu.get("worker", 0.0), empty.cpu.get("worker", 0.0)
     large = told["open_large"]
     met = (
@@ -359,5 +364,5 @@ def _figure(
             "scanned": full.scanned,
             **told,
         },
-        settings=settings | {"shows": shows, "rounds": bench.rounds} | _NO_LIMITS,
+        settings=settings,
     )
