@@ -16,7 +16,7 @@ from msgspec import Struct
 from redis.exceptions import ResponseError
 
 from engine.inventory.keys import show_keys
-from engine.inventory.rounds import Round
+from engine.inventory.rounds import QUIET_MAX, Round
 from engine.inventory.show_time import read_clock
 from engine.inventory.sweeping import Scheduled, scheduled_shows, sweep
 from engine.platform.few_at_once import each_of
@@ -46,10 +46,10 @@ _NEVER: Final = _Visits(0.0, 0.0)
 class Sweeper:
     """Knows in which shows something ends, and when: they are looked at then, and meanwhile."""
 
-    def __init__(self, working: Working) -> None:
-        """Take what a worker works with."""
+    def __init__(self, working: Working, *, most: int = QUIET_MAX) -> None:
+        """Take what a worker works with, and how many shows have their turn at once."""
         self._redis = working.redis
-        self._looks = Round(working.recorder_engine, working.stirred)
+        self._looks = Round(working.recorder_engine, working.stirred, most=most)
         self._known: dict[int, _Visits] = {}
 
     @property

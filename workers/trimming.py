@@ -58,6 +58,11 @@ class PositionHistory:
                 found[show] = old[-1]
         return found
 
+    @property
+    def remembered(self) -> int:
+        """How many positions are kept, of all shows."""
+        return sum(map(len, self._samples.values()))
+
     def note_trimmed(self, show: int, position: StreamId) -> None:
         """Note that a show's stream begins behind a position now."""
         self._trimmed[show] = position
