@@ -22,7 +22,7 @@ _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
 # What an epoch has of failed sales is looked up by the show, not gathered of all shows: LIMIT keeps
 # the planner from that. States stand in the text, so that it knows the index which has no others.
 _TENDED: Final = (
-    "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version, coalesce("
+    "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version, coalesce("  # noqa: S608 - our own word
     "(SELECT true FROM conflicts WHERE conflicts.show_id = shows.id"
     " AND conflicts.epoch = shows.epoch LIMIT 1),"
     " (SELECT true FROM stranded_facts WHERE stranded_facts.show_id = shows.id"
@@ -33,7 +33,7 @@ _ALL: Final = text(_TENDED)
 _OF_THESE: Final = text(f"{_TENDED} AND shows.id = ANY(CAST(:only AS BIGINT[]))")
 _NEXT: Final = text(f"{_TENDED} AND shows.id > :after ORDER BY shows.id LIMIT :most")
 _UNOPENED: Final = text(
-    f"SELECT id FROM shows WHERE state <> '{DRAFT}' AND archived_at IS NULL AND epoch = 0"
+    f"SELECT id FROM shows WHERE state <> '{DRAFT}' AND archived_at IS NULL AND epoch = 0"  # noqa: S608 - our own word
     " LIMIT 1000"
 )
 

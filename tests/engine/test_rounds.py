@@ -90,7 +90,7 @@ async def _heard(ground: Ground) -> AsyncGenerator[list[tuple[Wake, int]]]:
     heard: list[tuple[Wake, int]] = []
     async with subscriber.pubsub() as pubsub:
         await pubsub.subscribe(WAKE_CHANNEL)
-        await pubsub.get_message(timeout=5.0)
+        await pubsub.get_message(ignore_subscribe_messages=False, timeout=5.0)
         yield heard
         while message := await pubsub.get_message(ignore_subscribe_messages=True, timeout=0.5):
             wake = read_wake(message["data"])
@@ -104,9 +104,8 @@ async def test_a_process_says_once_in_a_while_that_something_happens(ground: Gro
     async with open_serving(ground.settings) as serving, _heard(ground) as heard:
         other = replace(ground, serving=serving)
         for number in (1, 2):
-            await other.hold(
-                f"said-{number}", f"said-{number}", Wanted(seats=(ground.label(8 - number),))
-            )
+            wanted = Wanted(seats=(ground.label(8 - number),))
+            await other.hold(f"said-{number}", f"said-{number}", wanted)
     assert heard == [(Wake.STIR, ground.show.id)]
 
 
