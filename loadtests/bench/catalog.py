@@ -19,7 +19,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from loadtests.bench.answers import all_shown
-from loadtests.bench.catalog_fill import Model, fill_ledger, fill_store, list_all, number_of, read
+from loadtests.bench.catalog_fill import Model, fill_ledger, fill_store, number_of, read
 from loadtests.bench.catalog_model import Caller, make_model, make_show, rows_table
 from loadtests.bench.http_bench import FULL, BenchError, HttpBench
 from loadtests.bench.measurement import Figure, Site
@@ -107,7 +107,7 @@ def measure(bench: HttpBench) -> Figure:
 def _fill(
     bench: HttpBench, site: Site, catalogue: Catalogue, made: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Copy the show that was made to all others; return how long that took, and their listing."""
+    """Copy the show that was made to all others; return how long that took."""
     url, show = site.settings.database_url, number_of(made["show"])
     _wait_until(lambda: _count_of(url, show) is not None, "the model is counted")
     [[reseller]] = read(url, f"SELECT reseller_id FROM shows WHERE id = {show}")  # noqa: S608
@@ -126,10 +126,8 @@ def _fill(
     finally:
         site.resume_worker()
     filled_s = time.monotonic() - began
-    bench.say("listing them")
-    listed_s = asyncio.run(list_all(url, catalogue, model))
     _settle(site)
-    return {"filled_s": round(filled_s, 1), "listed_s": round(listed_s, 1)}
+    return {"filled_s": round(filled_s, 1)}
 
 
 def _count_of(url: str, show: int) -> str | None:

@@ -20,9 +20,6 @@ SHOWS_EACH: Final = 50
 _FIRST_ID: Final = 1_000_000_000
 _REDIS_TIMEOUT_S: Final = 120
 _RESTORED_AT_ONCE: Final = 500
-_MARKED_AT_ONCE: Final = 20_000
-_LISTED_WITHIN_S: Final = 900.0
-_LOOK_S: Final = 0.5
 _STAGED: Final = ("id", "reseller", "event", "configuration", "venue", "title", "starts_at", "no")
 _STAGE: Final = """
 CREATE TEMPORARY TABLE staged (
@@ -118,18 +115,27 @@ _FILL: Final = (
     _copy("price_versions", "show_id = {show}", "staged", **_OF_SHOW),
     _copy("recorder_positions", "show_id = {show}", "staged", show_id="staged.id"),
     _copy("told_shows", "show_id = {show}", "staged", **_OF_SHOW),
+    # What they are searched by is the model's: nobody searches here.
+    _copy(
+        "listings",
+        "show_id = {show}",
+        "staged JOIN staged_venues USING (configuration)",
+        show_id="staged.id",
+        reseller_id="staged.reseller",
+        event_id="event",
+        item_id="event",
+        venue_id="staged_venues.id",
+        name="title",
+        show_name="title",
+        venue="staged_venues.name",
+        starts_at="staged.starts_at",
+    ),
+    _copy("listing_counts", "show_id = {show}", "staged", **_OF_SHOW),
 )
 _TIDY: Final = (
     "VACUUM ANALYZE resellers, manifests, venues, configurations, configuration_versions, events,"
-    " shows, price_versions, recorder_positions, told_shows, listings, listing_counts, pages,"
-    " catalog_marks, search_words"
+    " shows, price_versions, recorder_positions, told_shows, listings, listing_counts"
 )
-# They are all as their model is, and so are their counts.
-_COUNT: Final = """
-UPDATE listing_counts AS copied SET capacity = known.capacity, available = known.available,
-    price_min = known.price_min, price_max = known.price_max, counted_for = known.counted_for
-FROM listing_counts AS known WHERE known.show_id = {show} AND copied.capacity IS NULL
-"""
 
 
 class Model(Struct, frozen=True):
@@ -199,29 +205,6 @@ async def fill_ledger(url: str, catalogue: Catalogue, model: Model) -> None:
         await connection.close()
 
 
-async def list_all(url: str, catalogue: Catalogue, model: Model) -> float:
-    """Have the worker list all copies; return how many seconds that took it.
-
-    Raises:
-        TimeoutError: they were not listed in time.
-    """
-    connection = await connect(url)
-    began = asyncio.get_running_loop().time()
-    try:
-        shows = [row[0] for row in _shows(catalogue, model)]
-        async with asyncio.timeout(_LISTED_WITHIN_S):
-            for first in range(0, len(shows), _MARKED_AT_ONCE):
-                await _mark(connection, shows[first : first + _MARKED_AT_ONCE])
-            while await _waiting(connection):  # noqa: ASYNC110 - a server tells no event
-                await asyncio.sleep(_LOOK_S)
-        took_s = asyncio.get_running_loop().time() - began
-        await connection.execute(_COUNT.format(show=model.show))
-        await connection.execute(_TIDY)
-    finally:
-        await connection.close()
-    return took_s
-
-
 def fill_store(url: str, catalogue: Catalogue, show: str) -> None:
     """Copy the show's keys, `show` being the end of its id, as they are."""
     client = cast("_Redis", redis.Redis.from_url(url, socket_timeout=_REDIS_TIMEOUT_S))
@@ -243,19 +226,6 @@ async def _stage(
     connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]
 ) -> None:
     await connection.copy_records_to_table(table, records=rows, columns=columns)
-
-
-async def _mark(connection: Connection, shows: list[int]) -> None:
-    numbers = ", ".join(map(str, shows))
-    await connection.execute(
-        "INSERT INTO catalog_marks (reseller_id, kind, id)"  # noqa: S608 - numbers
-        f" SELECT reseller_id, 'show', id FROM shows WHERE id IN ({numbers})"
-    )
-
-
-async def _waiting(connection: Connection) -> bool:
-    [[is_left]] = await connection.fetch("SELECT EXISTS (SELECT FROM catalog_marks)")
-    return bool(is_left)
 
 
 def _venues(catalogue: Catalogue, model: Model) -> Iterator[tuple[Any, ...]]:
