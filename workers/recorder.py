@@ -1,4 +1,4 @@
-"""The recorder's task: woken by every sale, with a look at every show each second behind it."""
+"""The recorder's task: woken by every sale, with looks at all shows in turns behind it."""
 
 import asyncio
 from typing import Final

@@ -1,4 +1,4 @@
-"""Recovers shows: woken when a lane meets a fence, and by a look at every show each second.
+"""Recovers shows: woken when a lane meets a fence, and by a look each second.
 
 In between only those are looked at that somebody called for, so that a call costs the same however
 many shows there are.

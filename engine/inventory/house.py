@@ -264,7 +264,7 @@ async def wake_recovery(redis: Store, show: int) -> None:
     try:
         await redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
     except (RedisError, OSError, TimeoutError) as error:
-        # The workers look at every show each second: this only makes it quicker.
+        # Workers look for what was never opened each second, and at all in turns.
         _log.warning("could not wake the workers", error=repr(error))
 
 

@@ -402,7 +402,7 @@ class Lane:
         try:
             await self._redis.publish(WAKE_CHANNEL, wake_call(wake, show.id))
         except (RedisError, OSError) as error:
-            # The workers look at every show each second: this only makes it quicker.
+            # The show has its turn all the same: this only makes it quicker.
             _log.warning("could not wake the workers", error=repr(error))
 
 

@@ -357,7 +357,7 @@ class Recorder:
         try:
             await self._redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
         except (RedisError, OSError) as error:
-            # The workers look at every show each second: this only makes it quicker.
+            # The show has its turn all the same: this only makes it quicker.
             _log.warning("could not wake the workers", error=repr(error))
 
 
