@@ -22,6 +22,7 @@ from engine.inventory.commands import (
     Done,
     Hold,
     InDoubt,
+    Look,
     NotOnSale,
     Outcome,
     Overloaded,
@@ -240,7 +241,8 @@ class Lane:
         if reply.inconsistent:
             _log.error("a hold claims what the store does not hold", show=show.id)
             await self._ask_for_recovery(show, Wake.REBUILD)
-        self._stirred = show.id
+        if not all(isinstance(one.command, Look) for one in batch):
+            self._stirred = show.id
         return await self._tell(show, batch, reply)
 
     async def _know_better(self, status: str, attempt: int) -> Show | None:

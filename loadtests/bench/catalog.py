@@ -11,10 +11,11 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
@@ -49,6 +50,7 @@ _ARCHIVED_WITHIN_S: Final = 60.0
 _SETTLED_WITHIN_S: Final = 180.0
 _LOOK_S: Final = 0.05
 _OPENED: Final = 20
+_T = TypeVar("_T")
 _NO_LIMITS: Final = {"address_rate_max": "0", "key_rate_max": "0"}
 """All come from one address, and by one key."""
 
@@ -71,6 +73,13 @@ class _Rest(Struct, frozen=True):
     rows_by_scan: float
     scanned: dict[str, float]
     """Rows that were read without an index, by table."""
+
+
+class _Held(Struct, frozen=True):
+    """A hold, and for how long it was waited."""
+
+    hold: str
+    took_s: float
 
 
 def measure(bench: HttpBench) -> Figure:
@@ -97,9 +106,11 @@ def measure(bench: HttpBench) -> Figure:
         told["list"] = _list(bench, site, Path(folder))
         told["switch"] = _switch(caller, own)
         rounds = bench.rounds if is_full else 1
-        told["open"] = _open_many(caller, made, _OPENED if is_full else 2)
+        opened = _OPENED if is_full else 2
+        told["open"], cpu = _spending(site, lambda: _open_many(caller, made, opened))
+        told["open"] |= {"cpu_s_each": {part: round(s / opened, 3) for part, s in cpu.items()}}
         seats = _SEATS if is_full else _SEATS_QUICK
-        told["open_large"] = _open_large(bench, caller, store, seats, rounds)
+        told["open_large"] = _open_large(bench, site, store, seats, rounds)
         settings = store.settings() | {"shows": len(catalogue.shows), "rounds": rounds}
     return _figure((empty, full), told, settings | _NO_LIMITS)
 
@@ -236,16 +247,18 @@ def _open_many(caller: Caller, made: Mapping[str, Any], count: int) -> dict[str,
         draft = make_show(caller, made["configuration"], made["event"], levels, state="draft")[
             "show"
         ]
-        took.append(_opened_s(caller, draft, "standard", f"o{number}"))
+        took.append(_opened(caller, draft, "standard", f"o{number}").took_s)
     return {"p50_ms": round(1000 * median(took), 1), "max_ms": round(1000 * max(took), 1)}
 
 
 def _open_large(
-    bench: HttpBench, caller: Caller, store: StoreSide, seats: int, rounds: int
+    bench: HttpBench, site: Site, store: StoreSide, seats: int, rounds: int
 ) -> dict[str, Any]:
     """Open a large show, then end its sale and archive it; read the store's memory each time."""
     body = show_body(arena_plan(seats)) | {"state": "draft"}
     level = next(iter(body["prices"]))
+    caller = Caller(site.base_url, site.api_key)
+    cpu: dict[str, float] = {}
     took: list[float] = []
     bytes_open: list[int] = []
     bytes_kept: list[int] = []
@@ -253,7 +266,9 @@ def _open_large(
     for number in range(rounds):
         before = store.settled_memory()
         show = caller.post("/v1/shows", body).json()["show"]
-        took.append(_opened_s(caller, show, level, f"l{number}", then=_release))
+        held, cpu = _spending(site, partial(_opened, caller, show, level, f"l{number}"))
+        took.append(held.took_s)
+        caller.delete(f"/v1/shows/{show}/holds/{held.hold}")
         bytes_open.append(sum(store.bytes_by_key(show).values()))
         caller.post(f"/v1/shows/{show}/close")
         _archive(caller, show)
@@ -265,27 +280,28 @@ def _open_large(
         "seats": seats,
         "s": round(median(took), 3),
         "s_max": round(max(took), 3),
+        "cpu_s": cpu,
         "bytes_open": median(bytes_open),
         "bytes_grown_when_archived": median(bytes_kept),
         "bytes_of_its_keys_when_archived": left,
     }
 
 
-def _opened_s(
-    caller: Caller,
-    show: str,
-    level: str,
-    buyer: str,
-    then: Callable[[Caller, str, str], None] | None = None,
-) -> float:
-    """Open a draft; return how many seconds it takes until somebody holds places."""
+def _opened(caller: Caller, show: str, level: str, buyer: str) -> _Held:
+    """Open a draft; return how many seconds it takes until somebody holds places, and the hold."""
     began = time.monotonic()
     caller.post(f"/v1/shows/{show}/open")
     held = _hold(caller, show, level, buyer)
-    took_s = time.monotonic() - began
-    if then is not None:
-        then(caller, show, held)
-    return took_s
+    return _Held(held, time.monotonic() - began)
+
+
+def _spending(site: Site, act: Callable[[], _T]) -> tuple[_T, dict[str, float]]:
+    """Do something; return what that gave, and the CPU seconds that it took, by part."""
+    processes = site.processes()
+    before = cpu_seconds(processes)
+    done = act()
+    after = cpu_seconds(processes)
+    return done, {part: round(after[part] - before[part], 2) for part in after}
 
 
 def _hold(caller: Caller, show: str, level: str, buyer: str) -> str:
@@ -302,10 +318,6 @@ def _hold(caller: Caller, show: str, level: str, buyer: str) -> str:
         time.sleep(_LOOK_S)
     msg = f"no hold within {_HELD_WITHIN_S:.0f} s"
     raise BenchError(msg)
-
-
-def _release(caller: Caller, show: str, hold: str) -> None:
-    caller.delete(f"/v1/shows/{show}/holds/{hold}")
 
 
 def _archive(caller: Caller, show: str) -> None:
