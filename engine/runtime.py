@@ -14,6 +14,7 @@ from engine.inventory.backlog import RecordedNotes, note_step
 from engine.inventory.lanes import Lanes
 from engine.inventory.live import LiveSeats
 from engine.inventory.recovery import Recoverer
+from engine.inventory.rounds import Stirred
 from engine.inventory.shows import ShowBook
 from engine.inventory.sold_watch import SoldWatch
 from engine.notify.deliveries import Deliveries
@@ -115,6 +116,8 @@ class Working(Struct, frozen=True):
     recoverer: Recoverer
     sealer: Sealer
     webhook_engine: AsyncEngine
+    stirred: Stirred
+    """In which shows something happens, as this process has heard."""
 
 
 @asynccontextmanager
@@ -262,6 +265,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             recorder=recorder,
             sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
             webhook_engine=webhook_engine,
+            stirred=Stirred(),
             recoverer=Recoverer(redis, engine, book, drain, ids),
         )
 

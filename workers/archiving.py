@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from engine.catalog.ending import archive_shows, end_shows, open_followers
+from engine.catalog.ending import DONE_AT_ONCE, archive_shows, end_shows, open_followers
 from engine.catalog.life import Stores
 from engine.platform.ids import Ids
 from engine.runtime import Working
@@ -19,9 +19,8 @@ async def run_show_life(working: Working) -> None:
     """
     stores = _stores(working)
     while True:
-        await open_followers(stores)
-        await end_shows(stores)
-        await asyncio.sleep(_PAUSE_S)
+        done = await open_followers(stores) + await end_shows(stores)
+        await asyncio.sleep(0 if done >= DONE_AT_ONCE else _PAUSE_S)
 
 
 async def run_choices(working: Working) -> None:
@@ -39,8 +38,8 @@ async def run_archiving(working: Working) -> None:
     """Take shows out of the inventory store until cancelled, as `run_show_life` does its part."""
     stores = _stores(working)
     while True:
-        await archive_shows(stores)
-        await asyncio.sleep(_PAUSE_S)
+        done = await archive_shows(stores)
+        await asyncio.sleep(0 if done >= DONE_AT_ONCE else _PAUSE_S)
 
 
 def _stores(working: Working) -> Stores:

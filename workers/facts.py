@@ -8,8 +8,8 @@ import structlog
 
 from engine.facts.log import prune_facts
 from engine.inventory.expiries import ExpiredHolds
+from engine.inventory.rounds import Round
 from engine.inventory.shows import ShowBook
-from engine.inventory.tending import tended_shows
 from engine.platform.ids import Ids
 from engine.runtime import Working
 from engine.sales.milestones import ON_SALE_AT_ONCE, SoldOutWatch, tell_on_sale
@@ -27,10 +27,11 @@ async def run_expiries(working: Working) -> None:
     A store that fails ends it; whoever started it starts it again.
     """
     expired = ExpiredHolds(working.redis, working.recorder_engine, _ids(working))
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        shows = await tended_shows(working.recorder_engine)
+        shows = await looks.next()
         if not await expired.tell([show.id for show in shows]):
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(0 if looks.is_first else _PAUSE_S)
 
 
 async def run_milestones(working: Working) -> None:
@@ -46,16 +47,20 @@ async def run_milestones(working: Working) -> None:
 
 async def _tell_beginnings(working: Working) -> None:
     ids = _ids(working)
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        if await tell_on_sale(working.recorder_engine, ids) < ON_SALE_AT_ONCE:
-            await asyncio.sleep(_PAUSE_S)
+        shows = [show.id for show in await looks.next()]
+        told = await tell_on_sale(working.recorder_engine, ids, shows)
+        goes_on = looks.is_first or told >= ON_SALE_AT_ONCE
+        await asyncio.sleep(0 if goes_on else _PAUSE_S)
 
 
 async def _tell_sold_out(working: Working) -> None:
     watch = SoldOutWatch(working.recorder_engine, ShowBook(), _ids(working))
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        await watch.tell()
-        await asyncio.sleep(_PAUSE_S)
+        await watch.tell([show.id for show in await looks.next()])
+        await asyncio.sleep(0 if looks.is_first else _PAUSE_S)
 
 
 async def forget_old_facts(ctx: dict[str, Any]) -> int:

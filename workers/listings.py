@@ -32,7 +32,11 @@ async def run_counts(working: Working) -> None:
     """
     book = ShowBook()
     counts = FreshCounts(
-        working.redis, working.recorder_engine, book, LedgerTerms(working.recorder_engine, book)
+        working.redis,
+        working.recorder_engine,
+        book,
+        LedgerTerms(working.recorder_engine, book),
+        busy=working.stirred.now,
     )
     while True:
         began = monotonic()

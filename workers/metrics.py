@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.inventory.backlog import longest_backlog
-from engine.inventory.tending import TendedShow, tended_shows
+from engine.inventory.rounds import Round
+from engine.inventory.tending import TendedShow
 from engine.platform.metrics import RECORD_BACKLOG, serve_metrics
 from engine.runtime import Working
 
@@ -29,9 +30,10 @@ async def run_metrics(working: Working) -> None:
 
 async def _watch_backlog(working: Working) -> None:
     shows: list[TendedShow] = []
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
         try:
-            shows = await tended_shows(working.recorder_engine)
+            shows = await looks.next()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             # The backlog matters most now: it is that of the shows that were known before.
             _log.debug("shows not read", error=repr(error))

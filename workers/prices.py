@@ -1,6 +1,7 @@
-"""Brings price steps about when they are due: a look at all that wait, each second."""
+"""Brings price steps about when they are due: a look each second."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -8,6 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from engine.catalog.price_steps import Waiting, bring_due, find_waiting, tickets_short
 from engine.inventory.price_versions import PriceVersionsSpentError
+from engine.inventory.rounds import Round
+from engine.platform.few_at_once import each_of
 from engine.platform.ids import Ids, entity_hex
 from engine.runtime import Working
 
@@ -30,20 +33,25 @@ class PriceSteps:
         self._counted: dict[int, tuple[object, int]] = {}
         """By show, what its count is good for, and before which sale no step can be due by it."""
 
-    async def bring(self) -> int:
+    async def bring(self, shows: Collection[int] | None = None) -> int:
         """Bring about what is due; return how many price versions that made.
+
+        Tickets are counted of all shows, or of these.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
         """
-        waiting = await find_waiting(self._working.recorder_engine)
+        waiting = await find_waiting(self._working.recorder_engine, shows)
         ids = {show.id for show in waiting}
-        self._counted = {show: seen for show, seen in self._counted.items() if show in ids}
-        made = 0
-        for show in waiting:
-            if show.is_due or (show.counts and await self._may_be_due(show)):
-                made += await self._bring(show)
-        return made
+        for show in [*self._counted] if shows is None else shows:
+            if show not in ids:
+                self._counted.pop(show, None)
+        return sum(await each_of(waiting, self._bring_if_due))
+
+    async def _bring_if_due(self, show: Waiting) -> int:
+        if show.is_due or (show.counts and await self._may_be_due(show)):
+            return await self._bring(show)
+        return 0
 
     async def _may_be_due(self, show: Waiting) -> bool:
         since, next_sale = self._counted.get(show.id, (None, 0))
@@ -78,6 +86,7 @@ async def run_prices(working: Working) -> None:
     A store that fails ends it; whoever started it starts it again.
     """
     steps = PriceSteps(working)
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        await steps.bring()
-        await asyncio.sleep(_PAUSE_S)
+        await steps.bring([show.id for show in await looks.next()])
+        await asyncio.sleep(0 if looks.is_first else _PAUSE_S)

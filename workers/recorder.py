@@ -1,4 +1,4 @@
-"""The recorder's task: woken by every sale, with a look at every show each second behind it."""
+"""The recorder's task: woken by every sale, with looks at all shows in turns behind it."""
 
 import asyncio
 from typing import Final
@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake, show_keys
-from engine.inventory.tending import tended_shows
+from engine.inventory.rounds import Round
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
 from engine.platform.redis_cluster_map import SlotUnavailableError
@@ -31,6 +31,7 @@ async def run_recorder(working: Working) -> None:
     queue = ShowQueue(of_one_server_max=_OF_ONE_SERVER_AT_ONCE)
     async with working.subscriber.pubsub() as pubsub:
         await pubsub.subscribe(WAKE_CHANNEL)
+        working.stirred.note_loss()  # of what was said before
         async with asyncio.TaskGroup() as group:
             group.create_task(_listen(pubsub, working, queue))
             group.create_task(_look(working, queue))
@@ -42,17 +43,21 @@ async def _listen(pubsub: Subscription, working: Working, queue: ShowQueue) -> N
     while True:
         message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_LISTEN_S)
         wake = read_wake(message["data"]) if message is not None else None
-        if wake is not None and wake[0] is Wake.RECORD:
+        if wake is None:
+            continue
+        working.stirred.note(wake[1])
+        if wake[0] is Wake.RECORD:
             await _add(working, queue, wake[1])
 
 
 async def _look(working: Working, queue: ShowQueue) -> None:
-    """Ask for a turn for every show: a wake-up call may be lost, a sale may not."""
+    """Ask for turns for all shows, in their order: a call may be lost, a sale may not."""
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        shows = [show.id for show in await tended_shows(working.recorder_engine)]
+        shows = [show.id for show in await looks.next()]
         for show in await working.recorder.behind(shows):
             await _add(working, queue, show)
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(0 if looks.is_first else _LOOK_EVERY_S)
 
 
 async def _add(working: Working, queue: ShowQueue, show: int) -> None:

@@ -1,4 +1,4 @@
-"""Recovers shows: woken when a lane meets a fence, and by a look at every show each second.
+"""Recovers shows: woken when a lane meets a fence, and by a look each second.
 
 In between only those are looked at that somebody called for, so that a call costs the same however
 many shows there are.
@@ -9,6 +9,7 @@ each batch that meets a fence calls for its show, so the busiest one's calls are
 
 import asyncio
 from collections import Counter
+from itertools import islice
 from time import monotonic
 from typing import Final
 
@@ -18,7 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.recovery import SupersededError
-from engine.inventory.tending import Ailing, TendedShow, find_ailing, tended_shows
+from engine.inventory.rounds import Round
+from engine.inventory.stirring import stir
+from engine.inventory.tending import Ailing, TendedShow, find_ailing, tended_shows, unopened_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
 from engine.runtime import Working
@@ -27,6 +30,7 @@ _PAUSE_S: Final = 1.0
 _SECOND_LOOK_S: Final = 0.05
 _AT_ONCE: Final = 8
 _CALLS_MAX: Final = 100_000
+_LOOKED_AT_ONCE: Final = 2000
 _NOT_AGAIN_S: Final = 10.0
 _PASSES_WITHIN_S: Final = 1.0
 _VISIT_S: Final = 2.0
@@ -72,6 +76,7 @@ class Ward:
         After `visit_s` a visit begins no further recovery; all shows are looked at each `look_s`.
         """
         self._look_s = look_s
+        self._looks = Round(working.recorder_engine, working.stirred)
         self._working = working
         self._visit_s = visit_s
         self._called = asyncio.Event()
@@ -138,16 +143,22 @@ class Ward:
         """Look at all shows if it is time for that, else at those that are called for."""
         engine = self._working.recorder_engine
         if now < self._look_at_all_at:
-            tended = await tended_shows(engine, list(self._calls))
+            tended = await tended_shows(engine, self._loudest())
             try:
                 return tended, await self._diagnose(tended)
             except RedisError as error:
                 # One server may be away that has them all: the look at all shows tells.
                 _log.warning("who called can't be looked at", error=repr(error))
                 return [], []
-        tended = await tended_shows(engine)
-        self._look_at_all_at = now + self._look_s
+        # Who is suspected is looked at again now, not when its turn comes.
+        suspects = islice(self._suspected, _LOOKED_AT_ONCE)
+        also = [*self._loudest(), *suspects, *await unopened_shows(engine)]
+        tended = await self._looks.next(also)
+        self._look_at_all_at = now if self._looks.is_first else now + self._look_s
         return tended, await self._diagnose(tended)
+
+    def _loudest(self) -> list[int]:
+        return [show for show, _ in self._calls.most_common(_LOOKED_AT_ONCE)]
 
     async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
         """Recover one after the other while there is time; calls may come in meanwhile."""
@@ -185,6 +196,7 @@ class Ward:
         try:
             anew = show in self._anew
             await self._working.recoverer.recover(show, reason, anew=anew)
+            await stir(self._working.redis, show)
         except SupersededError as error:
             _log.info("recovery overtaken", show=entity_hex(show), by=str(error))
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:

@@ -1,4 +1,4 @@
-"""Tells the stores of the returns that they have not applied: a look at all shows each second.
+"""Tells the stores of the returns that they have not applied: a look each second.
 
 The API does so itself, right after its commit; what is left to do here is what it died before.
 """
@@ -10,9 +10,9 @@ from typing import Final
 import structlog
 from redis.exceptions import ResponseError
 
-from engine.inventory.returning import Delivery, deliver_returns, shows_behind
+from engine.inventory.returning import Delivery, deliver_returns, lately_returned, shows_behind
+from engine.inventory.rounds import Round
 from engine.inventory.sold_watch import REST_S
-from engine.inventory.tending import tended_shows
 from engine.platform.ids import entity_hex
 from engine.runtime import Working
 
@@ -25,8 +25,9 @@ _log = structlog.get_logger(__name__)
 async def run_returning(working: Working) -> None:
     """Deliver until cancelled. A store that fails ends it; whoever started it starts it again."""
     told_at: dict[int, float] = {}
+    looks = Round(working.recorder_engine, working.stirred)
     while True:
-        tended = await tended_shows(working.recorder_engine)
+        tended = await looks.next([*told_at, *await lately_returned(working.recorder_engine)])
         behind = await shows_behind(working.redis, tended)
         told_at = {show.id: told_at[show.id] for show in behind if show.id in told_at}
         for show in behind:
@@ -36,7 +37,7 @@ async def run_returning(working: Working) -> None:
                 told_at[show.id] = monotonic()
             elif delivery is Delivery.RESTING:
                 told_at.setdefault(show.id, monotonic())
-        await asyncio.sleep(_SOON_S if told_at else _PAUSE_S)
+        await asyncio.sleep(0 if looks.is_first else _SOON_S if told_at else _PAUSE_S)
 
 
 async def _deliver(working: Working, show: int, *, rested: bool) -> Delivery:

@@ -7,18 +7,22 @@ from typing import Final
 
 import structlog
 from redis.exceptions import ResponseError
-from sqlalchemy import select
+from sqlalchemy import text
 
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import show_keys
 from engine.platform.ids import entity_hex
-from engine.platform.tables import recorder_positions
 from engine.runtime import Working
 
 _log = structlog.stdlib.get_logger(__name__)
 
 _SAMPLES: Final = 15
 _SAMPLE_EVERY_S_MIN: Final = 1.0
+_READ_AT_ONCE: Final = 5000
+_RECORDED: Final = text(
+    "SELECT show_id, epoch, seq FROM recorder_positions WHERE show_id > :after"
+    " AND (epoch > 1 OR seq >= 0) ORDER BY show_id LIMIT :most"
+)
 
 
 class PositionHistory:
@@ -31,23 +35,37 @@ class PositionHistory:
         """Take for how long a sale stays in its stream after it was recorded."""
         self._kept_s = kept_s
         self._samples: dict[int, deque[tuple[float, StreamId]]] = {}
+        self._trimmed: dict[int, StreamId] = {}
 
     def note(self, now: float, positions: dict[int, StreamId]) -> None:
         """Note where each show stands now; shows that are not named are forgotten."""
         self._samples = {
             show: self._samples.get(show, deque(maxlen=_SAMPLES + 2)) for show in positions
         }
+        self._trimmed = {show: at for show, at in self._trimmed.items() if show in positions}
         for show, position in positions.items():
-            self._samples[show].append((now, position))
+            samples = self._samples[show]
+            # A show that is quiet keeps one sample, not the same seventeen times.
+            if not samples or samples[-1][1] != position:
+                samples.append((now, position))
 
     def trimmable(self, now: float) -> dict[int, StreamId]:
-        """Return, per show, the position that was committed long enough ago."""
+        """Return, per show, the position committed long enough ago, unless it is trimmed."""
         found: dict[int, StreamId] = {}
         for show, samples in self._samples.items():
             old = [position for at, position in samples if now - at >= self._kept_s]
-            if old:
+            if old and self._trimmed.get(show) != old[-1]:
                 found[show] = old[-1]
         return found
+
+    @property
+    def remembered(self) -> int:
+        """How many positions are kept, of all shows."""
+        return sum(map(len, self._samples.values()))
+
+    def note_trimmed(self, show: int, position: StreamId) -> None:
+        """Note that a show's stream begins behind a position now."""
+        self._trimmed[show] = position
 
 
 async def run_trimming(working: Working) -> None:
@@ -62,6 +80,7 @@ async def run_trimming(working: Working) -> None:
             oldest = f"{position.epoch}-{max(position.n, 0)}"
             try:
                 await working.redis.xtrim(show_keys(show).sales, minid=oldest, approximate=False)
+                history.note_trimmed(show, position)
             except ResponseError as error:
                 # One stream that is spoilt must not keep the others from being trimmed.
                 _log.error("stream can't be trimmed", show=entity_hex(show), error=repr(error))
@@ -69,8 +88,14 @@ async def run_trimming(working: Working) -> None:
 
 
 async def _positions(working: Working) -> dict[int, StreamId]:
-    query = select(
-        recorder_positions.c.show_id, recorder_positions.c.epoch, recorder_positions.c.seq
-    )
-    async with working.recorder_engine.connect() as connection:
-        return {show: StreamId(epoch, seq) for show, epoch, seq in await connection.execute(query)}
+    """Return where each show stands of which anything was recorded."""
+    found: dict[int, StreamId] = {}
+    after: int | None = 0
+    while after is not None:
+        async with working.recorder_engine.connect() as connection:
+            rows = (
+                await connection.execute(_RECORDED, {"after": after, "most": _READ_AT_ONCE})
+            ).all()
+        found |= {row.show_id: StreamId(row.epoch, row.seq) for row in rows}
+        after = rows[-1].show_id if len(rows) == _READ_AT_ONCE else None
+    return found

@@ -19,9 +19,11 @@ from engine.catalog.transitions import Action
 from engine.facts.types import FactType, ShowArchived
 from engine.inventory.archiving import Archived, archive_show
 from engine.platform.database import tenant_transaction
+from engine.platform.few_at_once import each_of
 from engine.platform.ids import EntityId, entity_hex
 
-_AT_ONCE: Final = 200
+DONE_AT_ONCE: Final = 200
+"""What one look brings about at the most. After so many the next one follows at once."""
 
 _OVER: Final = text(
     "SELECT id, reseller_id FROM shows WHERE archived_at IS NULL"
@@ -60,7 +62,7 @@ async def end_shows(stores: Stores) -> int:
     """
     over = await _find(stores, _OVER, lasts_s=stores.show_lasts_s)
     over += await _find(stores, _OVER_ARCHIVED, lasts_s=stores.show_lasts_s)
-    return sum([await _act(stores, show, reseller, Action.END) for show, reseller in over])
+    return sum(await each_of(over, lambda one: _act(stores, *one, Action.END)))
 
 
 async def open_followers(stores: Stores) -> int:
@@ -71,11 +73,8 @@ async def open_followers(stores: Stores) -> int:
     """
     due = await _find(stores, _FOLLOW)
     now = datetime.now(UTC)
-    opened = [
-        await _act(stores, show, reseller, Action.OPEN, still=_waits, opens_at=now)
-        for show, reseller in due
-    ]
-    return sum(opened)
+    open_one = partial(_act, stores, action=Action.OPEN, still=_waits, opens_at=now)
+    return sum(await each_of(due, lambda one: open_one(*one)))
 
 
 def _waits(row: RowMapping) -> bool:
@@ -90,7 +89,7 @@ async def archive_shows(stores: Stores) -> int:
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
     """
     due = await _find(stores, _DUE)
-    return sum([await _archive(stores, show, reseller) for show, reseller in due])
+    return sum(await each_of(due, lambda one: _archive(stores, *one)))
 
 
 async def _archive(stores: Stores, show: EntityId, reseller: EntityId) -> bool:
@@ -135,5 +134,7 @@ async def _act(
 
 async def _find(stores: Stores, query: Any, **bounds: int) -> list[tuple[EntityId, EntityId]]:  # noqa: ANN401 - a statement
     async with stores.engine.connect() as connection:
-        rows: Sequence[Any] = (await connection.execute(query, {"most": _AT_ONCE, **bounds})).all()
+        rows: Sequence[Any] = (
+            await connection.execute(query, {"most": DONE_AT_ONCE, **bounds})
+        ).all()
     return [(EntityId(row.id), EntityId(row.reseller_id)) for row in rows]

@@ -36,7 +36,7 @@ STEPS_MAX: Final = 50
 
 _LOCK: Final = select(shows.c.id).with_for_update()
 # Of shows that still sell, or will; and how far their sales are recorded.
-_WAITING: Final = text(
+_WAITING_SQL: Final = (
     "SELECT shows.id, shows.reseller_id, shows.return_no, shows.max_per_hold,"
     " shows.inventory_version,"
     " coalesce(positions.epoch, 0) AS epoch, coalesce(positions.seq, -1) AS seq,"
@@ -45,7 +45,12 @@ _WAITING: Final = text(
     " FROM price_steps AS steps JOIN shows ON shows.id = steps.show_id"
     " LEFT JOIN recorder_positions AS positions ON positions.show_id = shows.id"
     " WHERE came_at IS NULL AND shows.state NOT IN ('cancelled', 'past')"
-    " GROUP BY shows.id, positions.epoch, positions.seq"
+)
+_WAITING_END: Final = " GROUP BY shows.id, positions.epoch, positions.seq"
+_WAITING: Final = text(f"{_WAITING_SQL}{_WAITING_END}")
+_WAITING_OF: Final = text(
+    f"{_WAITING_SQL} AND (steps.at <= now() OR steps.show_id = ANY(CAST(:shows AS BIGINT[])))"
+    f"{_WAITING_END}"
 )
 _SOLD: Final = text(
     "SELECT coalesce(sum(quantity), 0) FROM orders JOIN order_lines ON order_id = orders.id"
@@ -171,14 +176,19 @@ async def look_ahead(app: AsyncEngine, show: Show) -> Ahead:
     return Ahead(version, next((step for step in steps if step.came_at is None), None))
 
 
-async def find_waiting(engine: AsyncEngine) -> list[Waiting]:
+async def find_waiting(engine: AsyncEngine, shows: Collection[int] | None = None) -> list[Waiting]:
     """Return the shows that have a step to come, as the recorder's role sees them.
+
+    All of them, or those of which one is due by its time, and these.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
     async with engine.connect() as connection:
-        rows = (await connection.execute(_WAITING)).all()
+        if shows is None:
+            rows = (await connection.execute(_WAITING)).all()
+        else:
+            rows = (await connection.execute(_WAITING_OF, {"shows": list(shows)})).all()
     return [
         Waiting(
             row.id,

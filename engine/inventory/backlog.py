@@ -20,7 +20,7 @@ from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 
 _QUIET_S: Final = 1.0
-_SHOWS_MAX: Final = 4096
+_SHOWS_MAX: Final = 250_000
 _STEPS: Final = 100
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -82,6 +82,18 @@ class RecordedNotes:
         except (RedisError, OSError, TimeoutError) as error:
             _log.warning("recorded sales not noted", show=entity_hex(show), error=repr(error))
             return
+        self._remember(show, position)
+
+    def learn(self, show: int, position: StreamId, recorded: bytes | None) -> None:
+        """Note what the store was told before, maybe by others, as it says itself."""
+        if show not in self._noted and recorded == str(position.n + 1).encode():
+            self._remember(show, position)
+
+    def is_known(self, show: int) -> bool:
+        """Tell whether it is known what the store was told of a show."""
+        return show in self._noted
+
+    def _remember(self, show: int, position: StreamId) -> None:
         self._noted[show] = _Noted(position, monotonic())
         self._noted.move_to_end(show)
         if len(self._noted) > _SHOWS_MAX:

@@ -27,6 +27,7 @@ from engine.platform.unnest import Unnested
 
 _ENTRIES_AT_A_TIME: Final = 500
 _KEEP_EVERY_S: Final = 5.0
+_SHOWS_MAX: Final = 250_000
 _NOWHERE: Final = StreamId(0, -1)
 _EXPIRED: Final = HoldExpired(reason="deadline")
 
@@ -64,8 +65,14 @@ class _Ended(Struct, frozen=True):
 class ExpiredHolds:
     """Follows the deltas of all shows, for one process."""
 
-    def __init__(self, redis: Store, engine: AsyncEngine, ids: Ids) -> None:
-        """Take the inventory store, an engine of the recorder's role, and what holds are called."""
+    def __init__(
+        self, redis: Store, engine: AsyncEngine, ids: Ids, *, most: int = _SHOWS_MAX
+    ) -> None:
+        """Take the inventory store, an engine of the recorder's role, and what holds are called.
+
+        Of more shows than `most` it does not remember how far it read, and begins anew.
+        """
+        self._most = most
         self._redis = redis
         self._engine = engine
         self._ids = ids
@@ -92,10 +99,10 @@ class ExpiredHolds:
         return any(len(entries) >= _ENTRIES_AT_A_TIME for entries in found.values())
 
     async def _learn(self, shows: list[int]) -> None:
-        """Read where shows stand that this process has not followed; forget those that ended."""
-        known = set(shows)
-        self._read = {show: at for show, at in self._read.items() if show in known}
-        self._kept = {show: at for show, at in self._kept.items() if show in known}
+        """Read where shows stand that this process has not followed."""
+        if len(self._read) > self._most:
+            await self._keep(now=True)
+            self._read, self._kept = {}, {}
         unknown = [show for show in shows if show not in self._read]
         if not unknown:
             return
@@ -165,9 +172,9 @@ class ExpiredHolds:
             await _move(connection, positions)
         self._kept |= positions
 
-    async def _keep(self) -> None:
+    async def _keep(self, *, now: bool = False) -> None:
         """Now and then keep how far was read where nothing ended, lest it be read again."""
-        if monotonic() - self._kept_at < _KEEP_EVERY_S:
+        if not now and monotonic() - self._kept_at < _KEEP_EVERY_S:
             return
         self._kept_at = monotonic()
         moved = {show: at for show, at in self._read.items() if self._kept.get(show) != at}

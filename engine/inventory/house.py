@@ -26,10 +26,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.commands import Areas, Recovering
-from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_call
+from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, show_of, wake_call
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
 from engine.inventory.shows import Show, is_stored, sale_rules
+from engine.inventory.stirring import stir
 from engine.inventory.unstored import find_taken
 from engine.inventory.withheld import Places, ShortError, erase_blocks, write_blocks
 from engine.platform.database import tenant_transaction
@@ -269,7 +270,7 @@ async def wake_recovery(redis: Store, show: int) -> None:
     try:
         await redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
     except (RedisError, OSError, TimeoutError) as error:
-        # The workers look at every show each second: this only makes it quicker.
+        # Workers look for what was never opened each second, and at all in turns.
         _log.warning("could not wake the workers", error=repr(error))
 
 
@@ -413,4 +414,5 @@ async def apply(redis: Store, keys: ShowKeys, now: tuple[int, int], change: Chan
         raise RefusedError(PlacesRefused(tuple(rest[0]), areas))
     if status != "changed":
         raise RefusedError(Recovering())
+    await stir(redis, show_of(keys))
     return Applied(int(rest[0]), tuple(rest[1]))

@@ -24,6 +24,8 @@ class Wake(StrEnum):
     """The show is new or fenced: look at it now."""
     REBUILD = "rebuild"
     """The show contradicts itself, though its server is the one it was opened on."""
+    STIR = "stir"
+    """Something happens in the show: look at it each second for a while."""
 
 
 def wake_call(wake: Wake, show: int) -> str:
@@ -118,6 +120,11 @@ def queue_keys(show: int) -> QueueKeys:
     tag = f"{{{entity_hex(show)}}}"
     names = (name.replace("_", "-") for name in QueueKeys.__struct_fields__)
     return QueueKeys(*(f"{tag}:{name}" for name in names))
+
+
+def show_of(keys: ShowKeys) -> int:
+    """Return whose keys these are."""
+    return int(keys.meta[1 : keys.meta.index("}")], 16)
 
 
 def staged(key: str, epoch: int) -> str:

@@ -23,6 +23,7 @@ from engine.inventory.commands import (
     Done,
     Hold,
     InDoubt,
+    Look,
     NotOnSale,
     Outcome,
     Overloaded,
@@ -41,6 +42,7 @@ from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply, 
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
+from engine.inventory.stirring import stir
 from engine.inventory.ticket_types import TicketType
 from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
@@ -57,6 +59,7 @@ WAIT_MS: Final = 100
 _RELOADS_MAX: Final = 5
 _CALL_EVERY_S: Final = 0.05
 _LOOK_EVERY_S: Final = 1.0
+_STIR_EVERY_S: Final = 10.0
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
 # A tuple, since a union would be made anew for each command.
@@ -127,6 +130,8 @@ class Lane:
         self._alone_since: int | None = None
         self._called_at = 0.0
         self._looked_at = 0.0
+        self._stirred: int | None = None
+        self._stirred_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -186,6 +191,7 @@ class Lane:
                 batch = [one for one in batch if not one.future.done()]
                 if batch:
                     await self._carry(batch)
+                    await self._stir()
         finally:
             self._task = None
             _give_up(self._waiting)
@@ -245,6 +251,8 @@ class Lane:
         if reply.inconsistent:
             _log.error("a hold claims what the store does not hold", show=show.id)
             await self._ask_for_recovery(show, Wake.REBUILD)
+        if not all(isinstance(one.command, Look) for one in batch):
+            self._stirred = show.id
         return await self._tell(show, batch, reply)
 
     async def _know_better(self, status: str, attempt: int) -> Show | None:
@@ -394,11 +402,19 @@ class Lane:
         )
         return read_reply(reply, commands, show.price_version, replicas=reached)
 
+    async def _stir(self) -> None:
+        """Say now and then that something happens in the show; whoever waited has their answer."""
+        now = time.monotonic()
+        if self._stirred is None or now - self._stirred_at < _STIR_EVERY_S:
+            return
+        show, self._stirred, self._stirred_at = self._stirred, None, now
+        await stir(self._redis, show)
+
     async def _ask_for_recovery(self, show: Show, wake: Wake = Wake.RECOVER) -> None:
         try:
             await self._redis.publish(WAKE_CHANNEL, wake_call(wake, show.id))
         except (RedisError, OSError) as error:
-            # The workers look at every show each second: this only makes it quicker.
+            # The show has its turn all the same: this only makes it quicker.
             _log.warning("could not wake the workers", error=repr(error))
 
 

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, wake_call
 from engine.inventory.scripts import load_script
@@ -46,6 +46,8 @@ _RETURNS: Final = text(
     " ORDER BY returns.return_no LIMIT :most"
 )
 
+_LATELY: Final = text("SELECT DISTINCT show_id FROM returns WHERE at > now() - interval '1 minute'")
+
 OpenLedger = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 """Opens a connection that sees the show's rows."""
 
@@ -71,6 +73,16 @@ class _Waiting(Struct, frozen=True):
     returns: Sequence[_Return] = ()
     withheld_seats: frozenset[int] = frozenset()
     withheld_places: dict[int, int] = {}
+
+
+async def lately_returned(engine: AsyncEngine) -> list[int]:
+    """Return the shows with returns of the last minute, as the recorder's role sees them.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    async with engine.connect() as connection:
+        return list((await connection.execute(_LATELY)).scalars())
 
 
 async def shows_behind(redis: Store, tended: Iterable[TendedShow]) -> list[TendedShow]:

@@ -33,6 +33,10 @@ class Scheduled(Struct, frozen=True):
     first_ms: int
     """When the first of it is overdue, in ms since 1970."""
 
+    def is_overdue(self, now_ms: int) -> bool:
+        """Whether that is so already."""
+        return self.first_ms <= now_ms
+
 
 async def scheduled_shows(redis: Store, shows: Iterable[TendedShow]) -> list[Scheduled]:
     """Return the shows with anything in their expiry, asked in one round trip.

@@ -4,37 +4,38 @@ Looked at all together: one query and one round trip, however many shows there a
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from msgspec import Struct
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import exists, or_, select, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
 from engine.inventory.shows import DRAFT
 from engine.platform.redis import Store
-from engine.platform.tables import conflicts, shows, stranded_facts
 
 _VERSION: Final = "inventory version"
 _FAILED_SALE: Final = "a sale failed: what it took goes back on sale"
 _FIELDS: Final = ("state", "epoch", "version", "run_id", "replid")
-_TENDED: Final = select(
-    shows.c.id,
-    shows.c.epoch,
-    shows.c.inventory_version,
-    shows.c.price_version,
-    or_(
-        exists().where(conflicts.c.show_id == shows.c.id, conflicts.c.epoch == shows.c.epoch),
-        exists().where(
-            stranded_facts.c.show_id == shows.c.id,
-            stranded_facts.c.stream_epoch == shows.c.epoch,
-        ),
-    ),
-    shows.c.return_no,
-).where(shows.c.state != DRAFT, shows.c.archived_at.is_(None))
-_TENDED_OF: Final = _TENDED.where(text("shows.id = ANY(CAST(:only AS BIGINT[]))"))
+# What an epoch has of failed sales is looked up by the show, not gathered of all shows: LIMIT keeps
+# the planner from that. States stand in the text, so that it knows the index which has no others.
+_TENDED: Final = (
+    "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version, coalesce("  # noqa: S608 - our own word
+    "(SELECT true FROM conflicts WHERE conflicts.show_id = shows.id"
+    " AND conflicts.epoch = shows.epoch LIMIT 1),"
+    " (SELECT true FROM stranded_facts WHERE stranded_facts.show_id = shows.id"
+    " AND stranded_facts.stream_epoch = shows.epoch LIMIT 1), false) AS has_failed_sale,"
+    f" shows.return_no FROM shows WHERE shows.state <> '{DRAFT}' AND shows.archived_at IS NULL"
+)
+_ALL: Final = text(_TENDED)
+_OF_THESE: Final = text(f"{_TENDED} AND shows.id = ANY(CAST(:only AS BIGINT[]))")
+_NEXT: Final = text(f"{_TENDED} AND shows.id > :after ORDER BY shows.id LIMIT :most")
+_UNOPENED: Final = text(
+    f"SELECT id FROM shows WHERE state <> '{DRAFT}' AND archived_at IS NULL AND epoch = 0"  # noqa: S608 - our own word
+    " LIMIT 1000"
+)
 
 
 class TendedShow(Struct, frozen=True):
@@ -71,8 +72,32 @@ async def tended_shows(
     """
     if only is not None and not only:
         return []
-    query = _TENDED if only is None else _TENDED_OF
-    parameters = {} if only is None else {"only": list(only)}
+    query = _ALL if only is None else _OF_THESE
+    return await _read(engine, query, {} if only is None else {"only": list(only)})
+
+
+async def tended_after(engine: AsyncEngine, after: int, most: int) -> list[TendedShow]:
+    """Return so many of these shows by their ids, from behind one of them: 0 is before all.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    return await _read(engine, _NEXT, {"after": after, "most": most})
+
+
+async def unopened_shows(engine: AsyncEngine) -> list[int]:
+    """Return shows that the store never had and is to have: the first thousand.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    async with engine.connect() as connection:
+        return list((await connection.execute(_UNOPENED)).scalars())
+
+
+async def _read(
+    engine: AsyncEngine, query: TextClause, parameters: Mapping[str, object]
+) -> list[TendedShow]:
     async with engine.connect() as connection:
         return [TendedShow(*row) for row in (await connection.execute(query, parameters)).all()]
 

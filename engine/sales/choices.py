@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.life import Stores
 from engine.platform.database import tenant_transaction
+from engine.platform.few_at_once import each_of
 from engine.platform.ids import EntityId, HoldId, entity_hex
 from engine.sales.judging import OrderStatus
 from engine.sales.refunds import RefundReason
@@ -227,7 +228,7 @@ async def settle_choices(stores: Stores) -> int:
     async with stores.engine.connect() as connection:
         found = await connection.execute(_UNSETTLED, {"most": CHANGES_AT_ONCE})
         rows = found.mappings().all()
-    return sum([await _settle(stores, row) for row in rows])
+    return sum(await each_of(rows, lambda row: _settle(stores, row)))
 
 
 async def _settle(stores: Stores, row: RowMapping) -> int:

@@ -6,7 +6,7 @@ differ are written. So a show at rest costs next to nothing, and the store has i
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import log2
 from time import monotonic
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
-from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, text
+from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.allotments import NO_RIGHTS
@@ -28,8 +28,9 @@ from engine.platform.unnest import Unnested
 from engine.sales.pricing import Tariff, UnpricedError, ticket_charge
 from engine.sales.terms import TermsSource
 
-LOOKED_AT_ONCE: Final = 5000
-"""Shows of one look; if more are listed, the next look goes on with the others."""
+LOOKED_AT_ONCE: Final = 2000
+"""Shows of one look; if more are listed, the next look goes on with the others. Those in which
+something happens are looked at each time."""
 
 _COUNTED_AT_ONCE: Final = 500
 _READ_AT_ONCE: Final = 8
@@ -41,15 +42,20 @@ _POPULARITY_STEPS: Final = 4
 """Steps of popularity for each doubling of what is sold: so it changes some fifty times at most."""
 
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale counts'))")
-_LIVE: Final = text(
+# Each table by itself is told where to begin: a merge reads all that comes before, otherwise.
+_LIVE_SQL: Final = (
     "SELECT shows.id, shows.epoch, shows.inventory_version, shows.price_version,"
-    " coalesce(told_shows.sold_out, false) AS is_sold_out"
+    " coalesce(told_shows.sold_out, false) AS is_sold_out, listing_counts.counted_for"
     " FROM listing_counts JOIN shows ON shows.id = listing_counts.show_id"
-    " LEFT JOIN told_shows ON told_shows.show_id = shows.id"
+    " LEFT JOIN told_shows ON told_shows.show_id = shows.id AND told_shows.show_id > :after"
     " WHERE shows.state NOT IN ('draft', 'cancelled', 'past') AND shows.epoch > 0"
-    " AND shows.archived_at IS NULL AND listing_counts.show_id > :after"
+    " AND shows.archived_at IS NULL"
+)
+_LIVE: Final = text(
+    f"{_LIVE_SQL} AND listing_counts.show_id > :after AND shows.id > :after"
     " ORDER BY listing_counts.show_id LIMIT :most"
 )
+_BUSY: Final = text(f"{_LIVE_SQL} AND listing_counts.show_id = ANY(CAST(:busy AS BIGINT[]))")
 _COUNTED: Final = Unnested(
     "counted",
     {
@@ -60,6 +66,7 @@ _COUNTED: Final = Unnested(
         "price_max": BigInteger(),
         "is_sold_out": Boolean(),
         "popularity": Integer(),
+        "counted_for": Text(),
     },
 )
 _WRITE: Final = text(
@@ -68,11 +75,12 @@ _WRITE: Final = text(
     " WHERE show_id = show AND listings.popularity <> counted.popularity)"
     " UPDATE listing_counts AS known SET capacity = counted.capacity,"
     " available = counted.available, price_min = counted.price_min,"
-    " price_max = counted.price_max, is_sold_out = counted.is_sold_out, counted_at = now()"
+    " price_max = counted.price_max, is_sold_out = counted.is_sold_out, counted_at = now(),"
+    " counted_for = counted.counted_for"
     " FROM counted WHERE show_id = show AND"
-    " (known.capacity, known.available, known.price_min, known.price_max, known.is_sold_out)"
-    " IS DISTINCT FROM (counted.capacity, counted.available, counted.price_min,"
-    " counted.price_max, counted.is_sold_out)"
+    " (known.capacity, known.available, known.price_min, known.price_max, known.is_sold_out,"
+    " known.counted_for) IS DISTINCT FROM (counted.capacity, counted.available,"
+    " counted.price_min, counted.price_max, counted.is_sold_out, counted.counted_for)"
 )
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -83,6 +91,11 @@ class _Seen(Struct, frozen=True):
 
     ledgered: tuple[Any, ...]
     position: str
+    at: float
+
+    def written(self) -> str:
+        """Return it as the ledger keeps it, so that a worker that starts counts nothing twice."""
+        return f"{self.position} {_written(self.ledgered)}"
 
 
 class _Source:
@@ -105,7 +118,7 @@ class _Source:
 class FreshCounts:
     """Counts for one process; of several at a time one counts."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - `workers.listings` names them
         self,
         redis: Store,
         engine: AsyncEngine,
@@ -113,11 +126,14 @@ class FreshCounts:
         terms: TermsSource,
         *,
         counting_s: float = _COUNTING_S,
+        busy: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """Take the inventory store, an engine of the recorder's role, and what shows are known.
 
-        `counting_s` is for how long one look begins to count shows.
+        `counting_s` is for how long one look begins to count shows; `busy` tells in which shows
+        something happens.
         """
+        self._busy = busy
         self._counting_s = counting_s
         self._redis = redis
         self._engine = engine
@@ -143,8 +159,12 @@ class FreshCounts:
             rows = (await connection.execute(_LIVE, told)).mappings().all()
             is_last = len(rows) < LOOKED_AT_ONCE
             self._forget_others(rows, is_last=is_last)
-            moved = [row for row in await self._moved(rows) if self._is_next(row)]
-            due = moved[:_COUNTED_AT_ONCE]
+            busy = await self._read_busy(connection)
+            others = [row for row in rows if row["id"] not in busy]
+            found_moved = await self._moved([*busy.values(), *others])
+            moved = [row for row in found_moved if row["id"] not in busy and self._is_next(row)]
+            hot = self._first_busy([row for row in found_moved if row["id"] in busy])
+            due = [*hot, *moved[: _COUNTED_AT_ONCE - len(hot)]]
             until = monotonic() + self._counting_s
             reads = asyncio.Semaphore(_READ_AT_ONCE)
             counted = await asyncio.gather(*(self._count(row, reads, until) for row in due))
@@ -157,13 +177,30 @@ class FreshCounts:
         if is_out_of_time:
             # What there was no time for is moved still, and counted by the next look.
             return len(found)
-        if len(moved) > len(due):
+        if len(moved) > len(due) - len(hot):
             # However many can't be counted just now, they keep no others from it.
-            self._tried.update(row["id"] for row in due)
+            self._tried.update(row["id"] for row in due[len(hot) :])
         else:
             self._tried.clear()
             self._after = 0 if is_last else rows[-1]["id"]
         return len(found)
+
+    async def _read_busy(self, connection: AsyncConnection) -> dict[int, RowMapping]:
+        busy = list(self._busy())
+        if not busy:
+            return {}
+        rows = await connection.execute(_BUSY, {"busy": busy, "after": 0})
+        return {row["id"]: row for row in rows.mappings()}
+
+    def _first_busy(self, moved: list[RowMapping]) -> list[RowMapping]:
+        """Return those that were counted longest ago, as many as leave room for others."""
+
+        def counted_at(row: RowMapping) -> float:
+            seen = self._seen.get(row["id"])
+            return 0.0 if seen is None else seen.at
+
+        known = [row for row in moved if self._broken.get(row["id"]) != _ledgered(row)]
+        return sorted(known, key=counted_at)[: _COUNTED_AT_ONCE // 2]
 
     def _is_next(self, row: RowMapping) -> bool:
         return row["id"] not in self._tried and self._broken.get(row["id"]) != _ledgered(row)
@@ -178,6 +215,8 @@ class FreshCounts:
         """Return the shows that the store or the ledger has changed since they were counted."""
         pipeline = self._redis.pipeline(transaction=False)
         for row in rows:
+            if row["id"] not in self._seen and (known := _kept(row)) is not None:
+                self._seen[row["id"]] = known
             seen = self._seen.get(row["id"])
             start = "+" if seen is None else f"({seen.position}"
             pipeline.xrange(show_keys(row["id"]).deltas, start, "+", 1)
@@ -221,8 +260,9 @@ class FreshCounts:
         if not isinstance(state, InventoryState) or tariff is None:
             return None  # it is being recovered: the next look will tell
         figures = _figures(state.seen_by(NO_RIGHTS), tariff)
-        seen = _Seen(_ledgered(row), state.sequence)
-        return show, seen, (show, *figures[:-1], row["is_sold_out"], figures[-1])
+        seen = _Seen(_ledgered(row), state.sequence, monotonic())
+        counted = (show, *figures[:-1], row["is_sold_out"], figures[-1], seen.written())
+        return show, seen, counted
 
     async def _write(self, connection: AsyncConnection, figures: list[tuple[Any, ...]]) -> None:
         if figures:
@@ -233,6 +273,18 @@ class FreshCounts:
 
 def _ledgered(row: RowMapping) -> tuple[Any, ...]:
     return (row["epoch"], row["inventory_version"], row["price_version"], row["is_sold_out"])
+
+
+def _written(ledgered: tuple[Any, ...]) -> str:
+    return " ".join(map(str, ledgered))
+
+
+def _kept(row: RowMapping) -> _Seen | None:
+    """Return what a show was counted for, by whichever worker, if it is no other in the ledger."""
+    position, _, ledgered = (row["counted_for"] or "").partition(" ")
+    if ledgered != _written(_ledgered(row)):
+        return None
+    return _Seen(_ledgered(row), position, 0.0)
 
 
 def _figures(state: InventoryState, tariff: Tariff) -> tuple[int, int, int | None, int | None, int]:

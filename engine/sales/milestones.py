@@ -5,12 +5,12 @@ workers tell it once. The show's own row keeps others from telling of it meanwhi
 just now is for the next look.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.facts.log import NewFact, add_facts
@@ -32,22 +32,37 @@ _LOCK: Final = text(
     " JOIN shows ON shows.id = show_id WHERE show_id = ANY(CAST(:shows AS BIGINT[]))"
     " FOR UPDATE OF told_shows SKIP LOCKED FOR SHARE OF shows SKIP LOCKED"
 )
-_OPENED: Final = text(
+_OPENED_SQL: Final = (
     "SELECT id, opens_at FROM shows LEFT JOIN told_shows ON show_id = id"
     " WHERE state = 'on_sale' AND epoch > 0 AND opens_at <= now()"
     " AND (closes_at IS NULL OR closes_at > now())"
-    " AND NOT coalesce(on_sale, false) ORDER BY opens_at LIMIT :most"
+    " AND archived_at IS NULL AND NOT coalesce(on_sale, false)"
+)
+_OPENED_END: Final = " ORDER BY opens_at LIMIT :most"
+_OPENED: Final = text(f"{_OPENED_SQL}{_OPENED_END}")
+# What began while no worker ran is found with the rest: each begins with a look at all shows.
+_OPENED_OF: Final = text(
+    f"{_OPENED_SQL} AND id IN (SELECT unnest(CAST(:shows AS BIGINT[]))"  # noqa: S608 - our own words
+    " UNION ALL SELECT id FROM shows WHERE state = 'on_sale' AND archived_at IS NULL"
+    " AND opens_at BETWEEN now() - interval '2 minutes' AND now())"
+    f"{_OPENED_END}"
 )
 _TELL_ON_SALE: Final = text(
     "UPDATE told_shows SET on_sale = true WHERE show_id = ANY(CAST(:shows AS BIGINT[]))"
 )
 # What is held when a sale is paused or closed may still be bought, the last place, too.
-_SELLING: Final = text(
+# Nothing can be sold out of which nothing was ever sold.
+_SELLING_SQL: Final = (
     "SELECT shows.id, shows.inventory_version, shows.return_no, shows.max_per_hold,"
     " positions.epoch, positions.seq FROM shows"
     " JOIN recorder_positions AS positions ON positions.show_id = shows.id"
     " WHERE shows.state IN ('on_sale', 'paused', 'off_sale') AND shows.archived_at IS NULL"
-    " AND shows.starts_at > now()"
+    " AND shows.starts_at > now() AND (positions.epoch > 1 OR positions.seq >= 0)"
+)
+_SELLING: Final = text(_SELLING_SQL)
+_SELLING_OF: Final = text(
+    f"{_SELLING_SQL} AND shows.id = ANY(CAST(:shows AS BIGINT[]))"
+    " AND positions.show_id = ANY(CAST(:shows AS BIGINT[]))"
 )
 _TELL_SOLD_OUT: Final = text("UPDATE told_shows SET sold_out = :sold_out WHERE show_id = :show")
 # What the house withholds of an area is what of it is not sold, at most.
@@ -57,14 +72,16 @@ _BLOCKED_PLACES: Final = text(
 )
 
 
-async def tell_on_sale(engine: AsyncEngine, ids: Ids) -> int:
-    """Tell of every show whose sale has begun and of which that was not told; return how many.
+async def tell_on_sale(engine: AsyncEngine, ids: Ids, shows: Collection[int] | None = None) -> int:
+    """Tell of shows whose sale has begun and of which that was not told; return how many.
+
+    Of all, or of these and of those whose sale began in the last two minutes.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
     async with engine.connect() as connection:
-        rows = (await connection.execute(_OPENED, {"most": ON_SALE_AT_ONCE})).all()
+        rows = await _read(connection, _OPENED, _OPENED_OF, shows, most=ON_SALE_AT_ONCE)
     opened: dict[int, datetime] = {row.id: row.opens_at for row in rows}
     if not opened:
         return 0
@@ -81,6 +98,18 @@ async def tell_on_sale(engine: AsyncEngine, ids: Ids) -> int:
             new = NewFact(FactType.SHOW_ON_SALE, named, data, row.show_id, opens_at)
             await add_facts(connection, row.reseller_id, [new])
     return len(untold)
+
+
+async def _read(
+    connection: AsyncConnection,
+    of_all: TextClause,
+    of_these: TextClause,
+    shows: Collection[int] | None,
+    **bounds: int,
+) -> Sequence[Row[Any]]:
+    if shows is None:
+        return (await connection.execute(of_all, bounds)).all()
+    return (await connection.execute(of_these, {"shows": list(shows), **bounds})).all()
 
 
 async def _lock(connection: AsyncConnection, shows: Collection[int]) -> list[Row[Any]]:
@@ -115,16 +144,15 @@ class SoldOutWatch:
         self._ids = ids
         self._looked: dict[int, _Looked] = {}
 
-    async def tell(self) -> int:
-        """Tell which shows are sold out and were not before; return how many.
+    async def tell(self, shows: Collection[int] | None = None) -> int:
+        """Tell which shows, or which of these, are sold out and were not before; return how many.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
         """
         async with self._engine.connect() as connection:
-            rows = (await connection.execute(_SELLING)).all()
-        selling = {row.id for row in rows}
-        self._looked = {show: seen for show, seen in self._looked.items() if show in selling}
+            rows = await _read(connection, _SELLING, _SELLING_OF, shows)
+        self._forget({row.id for row in rows}, shows)
         told = 0
         for row in rows:
             changes = row.inventory_version, row.return_no, row.epoch
@@ -140,6 +168,12 @@ class SoldOutWatch:
             next_seq = row.seq + orders_least if left > 0 else None
             self._looked[row.id] = _Looked(changes, next_seq)
         return told
+
+    def _forget(self, selling: set[int], looked_at: Collection[int] | None) -> None:
+        """Forget those that were looked at and sell no more."""
+        for show in [*self._looked] if looked_at is None else looked_at:
+            if show not in selling:
+                self._looked.pop(show, None)
 
     async def _count(self, show: int) -> tuple[int, bool] | None:
         """Return how many places are left, and whether that there are none was told now.

@@ -182,10 +182,24 @@ class Recorder:
             redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
         """
         positions = await self._positions.of_all(shows)
+        strangers = [
+            show
+            for show, position in positions.items()
+            if position.n >= 0 and not self._notes.is_known(show)
+        ]
         pipeline = self._redis.pipeline(transaction=False)
         for show, position in positions.items():
             pipeline.xrange(show_keys(show).sales, reading_from(position), "+", 1)
-        found = await pipeline.execute(raise_on_error=False)
+        for show in strangers:
+            pipeline.hmget(show_keys(show).meta, ["epoch", "recorded"])
+        answers = await pipeline.execute(raise_on_error=False)
+        found, told = answers[: len(positions)], answers[len(positions) :]
+        for show, answer in zip(strangers, told, strict=True):
+            if (
+                not isinstance(answer, Exception)
+                and answer[0] == str(positions[show].epoch).encode()
+            ):
+                self._notes.learn(show, positions[show], answer[1])
         return [
             show
             for (show, position), entries in zip(positions.items(), found, strict=True)
@@ -343,7 +357,7 @@ class Recorder:
         try:
             await self._redis.publish(WAKE_CHANNEL, wake_call(Wake.RECOVER, show))
         except (RedisError, OSError) as error:
-            # The workers look at every show each second: this only makes it quicker.
+            # The show has its turn all the same: this only makes it quicker.
             _log.warning("could not wake the workers", error=repr(error))
 
 

@@ -35,9 +35,25 @@ async def put_on_sale(
     Raises:
         RefusedShowError: the API refused it or can't be reached, or the show did not open.
     """
+    body = show_body(plan, tickets_max=tickets_max, opens_at=opens_at)
+    client = AsyncOnsale(api_key, base_url=base_url, timeout_s=_TIMEOUT_S, repeats=_REPEATS)
+    async with client as onsale:
+        try:
+            created = await onsale.shows.create(body)
+            await onsale.shows.availability(created.show)  # repeated until it is open
+        except OnsaleError as error:
+            msg = f"the show was refused: {error}"
+            raise RefusedShowError(msg) from error
+        return created.show
+
+
+def show_body(
+    plan: bytes, *, tickets_max: int = _TICKETS_MAX, opens_at: datetime | None = None
+) -> dict[str, Any]:
+    """Return what is sent to make a show that sells this seating plan, as `put_on_sale` does."""
     read: dict[str, Any] = msgspec.json.decode(plan)
     now = datetime.now(UTC)
-    body = {
+    return {
         "name": read.get("name") or "A show",
         "venue": "Demo hall",
         "starts_at": (now + timedelta(days=30)).isoformat(),
@@ -49,15 +65,6 @@ async def put_on_sale(
         "max_per_buyer": tickets_max,
         "plan": read,
     }
-    client = AsyncOnsale(api_key, base_url=base_url, timeout_s=_TIMEOUT_S, repeats=_REPEATS)
-    async with client as onsale:
-        try:
-            created = await onsale.shows.create(body)
-            await onsale.shows.availability(created.show)  # repeated until it is open
-        except OnsaleError as error:
-            msg = f"the show was refused: {error}"
-            raise RefusedShowError(msg) from error
-        return created.show
 
 
 def _prices(plan: dict[str, Any]) -> dict[str, int]:

@@ -202,6 +202,20 @@ def test_a_position_is_trimmable_when_it_was_seen_long_enough_ago() -> None:
     assert history.trimmable(2000) == {8: StreamId(1, 0)}
 
 
+def test_a_show_at_rest_is_trimmed_once_and_remembered_by_one_position() -> None:
+    """Of a hundred thousand nearly all are; when one sells again it is trimmed again."""
+    history = PositionHistory(kept_s=10)
+    for second in range(100):
+        history.note(second, {7: StreamId(1, 3)})
+    assert history.remembered == 1
+    assert history.trimmable(100) == {7: StreamId(1, 3)}
+    history.note_trimmed(7, StreamId(1, 3))
+    assert history.trimmable(101) == {}
+    history.note(102, {7: StreamId(1, 4)})
+    assert history.trimmable(103) == {}
+    assert history.trimmable(112) == {7: StreamId(1, 4)}
+
+
 async def test_a_queue_gives_a_show_one_turn_at_a_time_and_another_if_asked_meanwhile() -> None:
     """However often it is asked for."""
     queue = ShowQueue(of_one_server_max=2)

@@ -142,6 +142,8 @@ listing_counts: Final = Table(
     Column("is_sold_out", Boolean, nullable=False, server_default=text("false")),
     moment("counted_at"),
     ForeignKeyConstraint(["show_id"], ["listings.show_id"], ondelete="CASCADE"),
+    # By what it was counted: the last of the show's deltas, and what the ledger had of the show.
+    optional("counted_for", Text),
     Index(None, "price_min", "show_id"),
     postgresql_with={"fillfactor": "70"},
 )

@@ -70,4 +70,5 @@ price_steps: Final = Table(
     CheckConstraint("after_sold > 0", name="after_sold"),
     CheckConstraint("(came_at IS NULL) = (price_version IS NULL)", name="came"),
     Index(None, "show_id", postgresql_where=text("came_at IS NULL")),
+    Index(None, "at", postgresql_where=text("came_at IS NULL")),
 )

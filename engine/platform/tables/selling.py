@@ -192,6 +192,7 @@ returns: Final = Table(
     UniqueConstraint("order_id"),  # once each
     of_show(),
     ForeignKeyConstraint(["order_id"], ["orders.id"]),
+    Index(None, "at"),
 )
 
 # A show cancelled or moved to another time, and what who has tickets may choose.

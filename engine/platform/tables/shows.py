@@ -125,7 +125,7 @@ shows: Final = Table(
     CheckConstraint("tax_bps BETWEEN 0 AND 10000", name="tax_bps"),
     CheckConstraint("max_per_buyer > 0 AND max_per_hold > 0", name="limits"),
     of_reseller(),
-    Index(None, "reseller_id"),
+    Index("shows_reseller_id_created_at_id_idx", "reseller_id", "created_at", "id"),
     Index(None, "event_id"),
     Index(None, "configuration_id", "starts_at"),
     Index(None, "starts_at", postgresql_where=text("archived_at IS NULL")),
@@ -134,6 +134,21 @@ shows: Final = Table(
         "shows_ending_idx",
         "starts_at",
         postgresql_where=text("archived_at IS NOT NULL AND state IN ('off_sale', 'rescheduled')"),
+    ),
+    Index(
+        "shows_tended_idx",
+        "id",
+        postgresql_where=text("state <> 'draft' AND archived_at IS NULL"),
+    ),
+    Index(
+        "shows_unopened_idx",
+        "id",
+        postgresql_where=text("epoch = 0 AND state <> 'draft' AND archived_at IS NULL"),
+    ),
+    Index(
+        None,
+        "opens_at",
+        postgresql_where=text("state = 'on_sale' AND archived_at IS NULL"),
     ),
     Index(
         "shows_following_idx",

@@ -1,0 +1,89 @@
+"""Whom a worker looks at each second: shows in which something happens, and some of the others.
+
+To ask both stores about each of a hundred thousand shows takes longer than a second. But nearly all
+are quiet, and whoever does something to a show says so on the wake channel (`Wake.STIR`, or what it
+wakes workers for). So these are looked at each second, and the others in turns: what the channel
+lost is found when the show's turn comes. With up to `QUIET_MAX` shows that is each second, too.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection
+from time import monotonic
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from engine.inventory.tending import TendedShow, tended_after, tended_shows
+
+QUIET_MAX: Final = 2000
+"""Shows of one look in which nothing is known to happen."""
+
+STIRRED_S: Final = 25.0
+"""For how long a show is taken to be busy: more than twice as long as lanes leave between words."""
+
+_BUSY_MAX: Final = 20_000
+
+
+class Stirred:
+    """The shows in which something happened lately, as one process has heard."""
+
+    def __init__(self, *, kept_s: float = STIRRED_S, most: int = _BUSY_MAX) -> None:
+        """Take for how long a show is kept, and how many are at the most: the latest."""
+        self._kept_s = kept_s
+        self._most = most
+        self._until: OrderedDict[int, float] = OrderedDict()
+        self.losses = 0
+        """How often words may have been lost: then all shows are looked at, without pauses."""
+
+    def note(self, show: int) -> None:
+        """Note that something happens in a show."""
+        self._until[show] = monotonic() + self._kept_s
+        self._until.move_to_end(show)
+        if len(self._until) > self._most:
+            self._until.popitem(last=False)
+
+    def note_loss(self) -> None:
+        """Note that nobody listened for a while."""
+        self.losses += 1
+
+    def now(self) -> list[int]:
+        """Return the shows in which something happened lately."""
+        now = monotonic()
+        while self._until:
+            show, until = next(iter(self._until.items()))
+            if until > now:
+                break
+            del self._until[show]
+        return list(self._until)
+
+
+class Round:
+    """One task's way through all shows, again and again."""
+
+    def __init__(self, engine: AsyncEngine, stirred: Stirred, *, most: int = QUIET_MAX) -> None:
+        """Take an engine of the recorder's role, who is busy, and how many others go at once."""
+        self._engine = engine
+        self._stirred = stirred
+        self._most = most
+        self._after = 0
+        self._losses = stirred.losses
+        self.is_first = True
+        """Whether there are shows that were not looked at since the task began, or since words may
+        have been lost. It makes no pauses until then."""
+
+    async def next(self, also: Collection[int] = ()) -> list[TendedShow]:
+        """Return the shows of the next look: busy ones, these as well, and whose turn it is.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+        """
+        if self._losses != self._stirred.losses:
+            self._losses, self._after, self.is_first = self._stirred.losses, 0, True
+        turn = await tended_after(self._engine, self._after, self._most)
+        if len(turn) < self._most:
+            self._after, self.is_first = 0, False
+        else:
+            self._after = turn[-1].id
+        seen = {show.id for show in turn}
+        others = {*self._stirred.now(), *also} - seen
+        return turn + await tended_shows(self._engine, others)
