@@ -7,6 +7,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.conflicts import ConflictFinder
+from engine.catalog.documents import Documents
 from engine.catalog.finder import BY_PLAN, BY_WORDS, CONNECTIONS_MAX, SERVER_SETTINGS, Finder
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
@@ -181,7 +182,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         )
         for search_engine in (by_plan, by_words):
             stack.push_async_callback(search_engine.stop)
-        cache = CachedReads(redis, bytes_max=settings.search_cache_mb * 1024 * 1024)
+        kept_bytes = settings.search_cache_mb * 1024 * 1024
+        cache = CachedReads(redis, bytes_max=kept_bytes // 4)
         stack.push_async_callback(cache.stop)
         may_be_private = settings.webhook_private == "on"
         sender = Sender(private=may_be_private)
@@ -219,7 +221,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 pinger=Pinger(endpoints, sender, ids),
             ),
             facts=FactsReader(app_engine),
-            finder=Finder(by_plan, by_words, cache),
+            finder=Finder(by_plan, by_words, cache, Documents(bytes_max=kept_bytes * 3 // 4)),
         )
 
 

@@ -6,18 +6,20 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.catalog.search import Facets, Place, Results, count_facets, search
+from engine.catalog.documents import Document, Documents, ReadListed
+from engine.catalog.finding import PublicShow
+from engine.catalog.search import Facets, Place, Results, count_facets, read_listed, search
 from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
 from engine.platform.cached_reads import CachedReads, Keeping
@@ -75,6 +77,18 @@ class Answer(Struct, frozen=True):
     corrected: Corrected | None
 
 
+class Teller(Protocol):
+    """Who says how what was found is told."""
+
+    def document(self, show: PublicShow) -> bytes:
+        """Return what is told of a show, with gaps for what changes often."""
+        ...
+
+    def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
+        """Return a page, with a document for each result."""
+        ...
+
+
 class _Turns:
     """A few turns at a time, for which a bounded number waits for a bounded time."""
 
@@ -118,15 +132,22 @@ class _Turns:
 class Finder:
     """What one process finds."""
 
-    def __init__(self, engine: AsyncEngine, by_words: AsyncEngine, cache: CachedReads) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        by_words: AsyncEngine,
+        cache: CachedReads,
+        documents: Documents,
+    ) -> None:
         """Take engines of the application's role, `BY_PLAN` and `BY_WORDS`, and what is kept."""
         self._engine = engine
         self._by_words = by_words
         self._cache = cache
+        self._documents = documents
         self._searches = _Turns(CONNECTIONS_MAX)
         self._pages = _Turns(_PAGES_AT_ONCE)
 
-    async def public(self, asked: Asked, encode: Callable[[Answer], bytes]) -> bytes:
+    async def public(self, asked: Asked, teller: Teller) -> bytes:
         """Return what the public finds, as it is told.
 
         Raises:
@@ -138,11 +159,18 @@ class Finder:
             async with self._public(asked.wanted) as connection:
                 results, corrected = await _find(connection, asked, is_own=False)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
-            return encode(Answer(results, facets, corrected))
+            return msgspec.msgpack.encode(Answer(results, facets, corrected))
 
-        return await self._cache.get(_key("search", asked), RESULTS, read)
+        content = await self._cache.get(_key("search", asked), RESULTS, read)
+        answer = _decode_answer(content)
 
-    async def own(self, reseller: int, asked: Asked) -> Answer:
+        async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
+            async with self._public(asked.wanted) as connection:
+                return await read_listed(connection, shows)
+
+        return await self._tell(asked, answer, read_documents, teller)
+
+    async def own(self, reseller: int, asked: Asked, teller: Teller) -> bytes:
         """Return what a reseller finds of their own, public or not. Raises as `public`."""
         async with (
             self._searches.turn(),
@@ -152,7 +180,22 @@ class Finder:
             facets = None
             if asked.facets:
                 facets = await _count(connection, asked.wanted, corrected, is_own=True)
-            return Answer(results, facets, corrected)
+
+            async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
+                return await read_listed(connection, shows, is_own=True)
+
+            answer = Answer(results, facets, corrected)
+            return await self._tell(asked, answer, read_documents, teller)
+
+    async def _tell(self, asked: Asked, answer: Answer, read: ReadListed, teller: Teller) -> bytes:
+        found = answer.results.found
+        documents = await self._documents.of(found, read, teller.document)
+        # What was taken out of the listings since is not told.
+        told = [(one, documents[one.show_id]) for one in found if one.show_id in documents]
+        if len(told) < len(found):
+            results = msgspec.structs.replace(answer.results, found=[one for one, _ in told])
+            answer = msgspec.structs.replace(answer, results=results)
+        return teller.page(asked.wanted, answer, [document for _, document in told])
 
     async def kept(self, key: str, keeping: Keeping, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return another public read, kept as searches are, in its turn among its like."""
@@ -226,6 +269,9 @@ async def _count(
         is_own=is_own,
         corrected=corrected and corrected.query,
     )
+
+
+_decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 
 
 def _key(kind: str, asked: Asked) -> str:

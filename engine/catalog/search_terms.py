@@ -163,6 +163,17 @@ def phases(sort: Sort, *, corrected: bool) -> tuple[Phase, ...]:
     return (Phase(title, _BY_DATE), Phase(f"NOT {title}", _BY_DATE))
 
 
+def leading_key(sort: Sort, *, corrected: bool) -> Phase | None:
+    """Return an order's phases as one, told apart by its first key; None: each is read by itself.
+
+    What has a word is found as a whole before it is sorted: to find it once is enough.
+    """
+    if sort is not Sort.RELEVANCE:
+        return None
+    title = f"@.title_words @@ {_CORRECTED if corrected else _QUERY}"
+    return Phase("true", (f"CAST(NOT {title} AS INTEGER)", *_BY_DATE))
+
+
 def list_conditions(wanted: Wanted, *, corrected: bool) -> tuple[str, ...]:
     """Return what a row has to be."""
     known = _CONDITIONS | {"text": (f"@.words @@ {_CORRECTED if corrected else _QUERY}",)}
