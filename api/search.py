@@ -1,6 +1,5 @@
 """`GET /v1/events`: finds events by what they are called, where, when and what they cost."""
 
-from hashlib import blake2b
 from typing import Annotated, Final, cast
 
 from litestar import MediaType, Response, Router, get
@@ -21,6 +20,7 @@ from api.search_inputs import (
     PATTERNS,
     SearchQuery,
 )
+from engine.catalog.finder import Page
 from engine.catalog.search_terms import TEXT_MAX, Sort
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId
@@ -169,18 +169,18 @@ async def find_events(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     if reseller_id is None:
         raise served_in_front(request.url.path)
     with busy_failures(), store_failures():
-        body = await runtime.finder.own(reseller_id, asked, teller_of(runtime.ids))
-    return _kept(request, body)
+        page = await runtime.finder.own(reseller_id, asked, teller_of(runtime.ids))
+    return _kept(request, page)
 
 
-def _kept(request: ApiRequest, body: bytes) -> Response[SearchPage]:
+def _kept(request: ApiRequest, page: Page) -> Response[SearchPage]:
     """Tell it, unless the client has it already."""
-    kept = Kept(f'W/"{blake2b(body, digest_size=8).hexdigest()}"', _OWN)
+    kept = Kept(page.etag, _OWN)
     headers = {"ETag": kept.etag, "Cache-Control": _OWN, "Vary": VARY}
     if kept.is_had(single_header(request, "if-none-match")):
         answer = Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers)
     else:
-        answer = Response(body, headers=headers, media_type=MediaType.JSON)
+        answer = Response(page.body, headers=headers, media_type=MediaType.JSON)
     # What it documents is what is in those bytes.
     return cast("Response[SearchPage]", answer)
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
+from time import monotonic
 from typing import Final, Protocol
 
 import msgspec
@@ -19,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.documents import Document, Documents, ReadListed
 from engine.catalog.finding import PublicShow
+from engine.catalog.news import ListingNews
 from engine.catalog.search import Facets, Place, Results, count_facets, read_listed, search
 from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
-from engine.platform.cached_reads import CachedReads, Keeping
+from engine.platform.cached_reads import CachedReads, Keeping, Kept
 from engine.platform.database import public_statement, tenant_transaction
 
 CONNECTIONS_MAX: Final = 4
@@ -37,16 +39,20 @@ SERVER_SETTINGS: Final = {
 """Of the connections that search."""
 
 BY_PLAN: Final = {"plan_cache_mode": "force_generic_plan"}
-"""Of those for searches without words: to plan one anew would take as long as to do it."""
+"""Of those for the public's searches: to plan one anew would take longer than to do it."""
 
-BY_WORDS: Final = {"plan_cache_mode": "force_custom_plan"}
-"""Of those for searches by words: how common a word is decides on the plan."""
+BY_RESELLER: Final = {"plan_cache_mode": "force_custom_plan"}
+"""Of those for a reseller's own: how much they have decides on the plan."""
 
 _WAITING_MAX: Final = 256
 _WAIT_S: Final = 2.0
 _PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
+"""Of what nobody says whether it still holds."""
+FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25)
+"""Of results: while changes are heard of, what else would be found by now may take so long."""
+_DOUBTED_AFTER_S: Final = 0.25
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
 PAGES: Final = Keeping(fresh_s=2.0, stale_s=30.0)
 # Minor units: where bands of prices begin.
@@ -87,6 +93,22 @@ class Teller(Protocol):
     def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
         """Return a page, with a document for each result."""
         ...
+
+
+class Page(Struct):
+    """A page as it is told."""
+
+    body: bytes
+    etag: str
+    compressed: bytes | None = None
+    """For who has compressed it once: kept with it."""
+
+
+class _Told(Struct, frozen=True):
+    """What is kept of an answer beside itself: its shows, and how it was told."""
+
+    shows: list[int]
+    page: Page
 
 
 class _Turns:
@@ -135,19 +157,21 @@ class Finder:
     def __init__(
         self,
         engine: AsyncEngine,
-        by_words: AsyncEngine,
+        own: AsyncEngine,
         cache: CachedReads,
         documents: Documents,
+        news: ListingNews,
     ) -> None:
-        """Take engines of the application's role, `BY_PLAN` and `BY_WORDS`, and what is kept."""
+        """Take engines of the application's role, `BY_PLAN` and `BY_RESELLER`, and what is kept."""
         self._engine = engine
-        self._by_words = by_words
+        self._own = own
         self._cache = cache
         self._documents = documents
+        self._news = news
         self._searches = _Turns(CONNECTIONS_MAX)
         self._pages = _Turns(_PAGES_AT_ONCE)
 
-    async def public(self, asked: Asked, teller: Teller) -> bytes:
+    async def public(self, asked: Asked, teller: Teller) -> Page:
         """Return what the public finds, as it is told.
 
         Raises:
@@ -156,25 +180,42 @@ class Finder:
         """
 
         async def read() -> bytes:
-            async with self._public(asked.wanted) as connection:
+            async with self._public() as connection:
                 results, corrected = await _find(connection, asked, is_own=False)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
             return msgspec.msgpack.encode(Answer(results, facets, corrected))
 
-        content = await self._cache.get(_key("search", asked), RESULTS, read)
-        answer = _decode_answer(content)
+        key = _key("search", asked)
+        kept = await self._cache.get_kept(key, FOUND, read, self._doubt)
+        if kept.made_of_it is not None:
+            return kept.made_of_it.page
 
         async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
-            async with self._public(asked.wanted) as connection:
+            async with self._public() as connection:
                 return await read_listed(connection, shows)
 
-        return await self._tell(asked, answer, read_documents, teller)
+        answer = _decode_answer(kept.content)
+        page = await self._tell(asked, answer, read_documents, teller)
+        shows = [one.show_id for one in answer.results.found]
+        self._cache.add(key, kept, _Told(shows, page), len(page.body))
+        return page
 
-    async def own(self, reseller: int, asked: Asked, teller: Teller) -> bytes:
+    def _doubt(self, kept: Kept) -> float | None:
+        """Return since when an answer may be wrong."""
+        if kept.made_of_it is None:
+            return None
+        since = self._news.doubtful_since(kept.made_of_it.shows, kept.made_at)
+        if since is None or self._news.is_heard:
+            return since
+        # As long as nothing was heard before: then it is asked anew.
+        since += _DOUBTED_AFTER_S
+        return since if since < monotonic() else None
+
+    async def own(self, reseller: int, asked: Asked, teller: Teller) -> Page:
         """Return what a reseller finds of their own, public or not. Raises as `public`."""
         async with (
             self._searches.turn(),
-            tenant_transaction(self._by_words, reseller) as connection,
+            tenant_transaction(self._own, reseller) as connection,
         ):
             results, corrected = await _find(connection, asked, is_own=True)
             facets = None
@@ -187,7 +228,7 @@ class Finder:
             answer = Answer(results, facets, corrected)
             return await self._tell(asked, answer, read_documents, teller)
 
-    async def _tell(self, asked: Asked, answer: Answer, read: ReadListed, teller: Teller) -> bytes:
+    async def _tell(self, asked: Asked, answer: Answer, read: ReadListed, teller: Teller) -> Page:
         found = answer.results.found
         documents = await self._documents.of(found, read, teller.document)
         # What was taken out of the listings since is not told.
@@ -195,7 +236,8 @@ class Finder:
         if len(told) < len(found):
             results = msgspec.structs.replace(answer.results, found=[one for one, _ in told])
             answer = msgspec.structs.replace(answer, results=results)
-        return teller.page(asked.wanted, answer, [document for _, document in told])
+        body = teller.page(asked.wanted, answer, [document for _, document in told])
+        return Page(body, f'W/"{blake2b(body, digest_size=8).hexdigest()}"')
 
     async def kept(self, key: str, keeping: Keeping, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return another public read, kept as searches are, in its turn among its like."""
@@ -211,7 +253,7 @@ class Finder:
         of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
 
         async def read() -> bytes:
-            async with self._public(asked.wanted) as connection:
+            async with self._public() as connection:
                 found = await _count(connection, asked.wanted, corrected, is_own=False)
             return msgspec.msgpack.encode(found)
 
@@ -219,15 +261,9 @@ class Finder:
         return msgspec.msgpack.decode(content, type=Facets)
 
     @asynccontextmanager
-    async def _public(self, wanted: Wanted) -> AsyncGenerator[AsyncConnection]:
-        async with self._searches.turn(), public_statement(self._of(wanted)) as connection:
+    async def _public(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._searches.turn(), public_statement(self._engine) as connection:
             yield connection
-
-    def _of(self, wanted: Wanted) -> AsyncEngine:
-        has_words = any(
-            isinstance(one, str) for one in (wanted.text, wanted.performer, wanted.venue)
-        )
-        return self._by_words if has_words else self._engine
 
 
 async def _find(

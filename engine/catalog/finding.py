@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -164,6 +164,6 @@ async def new_on_sales(  # noqa: PLR0913 - which ones
     return [tell_listing(row) for row in rows]
 
 
-def tell_listing(row: Mapping[str, Any]) -> PublicShow:
+def tell_listing(row: RowMapping | Mapping[str, Any]) -> PublicShow:
     """Return a listed show of its row."""
     return msgspec.convert(dict(row), PublicShow)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from engine.catalog.finding import LISTED, PublicShow, tell_listing
 from engine.catalog.search_terms import (
     Phase,
+    Sort,
     Wanted,
     leading_key,
     list_conditions,
@@ -34,13 +35,15 @@ FACETED_MAX: Final = 1000
 _PUBLIC: Final = "public_listings"
 _OWN: Final = (
     "(SELECT listings.*, capacity, available, price_min, price_max,"
-    " coalesce(is_sold_out, false) AS is_sold_out"
+    " coalesce(is_sold_out, false) AS is_sold_out, listing_counts.starts_at AS priced_starts_at"
     " FROM listings LEFT JOIN listing_counts USING (show_id))"
 )
 _STATE: Final = next(column for column in LISTED if column.endswith(" AS state"))
 _TOLD: Final = ("show_id", "changed_at", "available", "price_min", "price_max")
 _CANDIDATES: Final = (4, 32)
-"""For each event that is wanted: how many shows are looked at first, and how many then."""
+_CANDIDATES_NEAR: Final = (12, 48)
+"""For each event that is wanted: how many shows are looked at first, and how many then. Of a place
+all shows are equally near, so that there are more of each event."""
 
 
 class Place(Struct, frozen=True):
@@ -142,6 +145,7 @@ class _Search:
         self._connection = connection
         self._values = values
         self._limit = limit
+        self._is_near = wanted.sort is Sort.DISTANCE
         self._is_own = is_own
         self._conditions = list_conditions(wanted, corrected=corrected is not None)
         self._parts = phases(wanted.sort, corrected=corrected is not None)
@@ -153,7 +157,7 @@ class _Search:
         The first row of an event in the order is its best, so its other rows need no look at any:
         they are passed over among so many candidates.
         """
-        for factor in _CANDIDATES:
+        for factor in _CANDIDATES_NEAR if self._is_near else _CANDIDATES:
             rows = await self._first_of(factor * (self._limit + 1))
             if rows is not None:
                 return rows

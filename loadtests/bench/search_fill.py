@@ -40,16 +40,21 @@ _FILL: Final = (
     FROM staged ORDER BY no
     """,
     """
-    INSERT INTO listing_counts (show_id, reseller_id, capacity, available, price_min, price_max)
-    SELECT no, 1, 3000, places, CASE WHEN places > 0 THEN price END,
+    INSERT INTO listing_counts (show_id, reseller_id, starts_at, capacity, available, price_min,
+        price_max)
+    SELECT no, 1, starts_at, 3000, places, CASE WHEN places > 0 THEN price END,
         CASE WHEN places > 0 THEN price * 3 END FROM staged
     """,
     """
     INSERT INTO search_words SELECT DISTINCT word FROM listings,
         unnest(tsvector_to_array(words)) AS word WHERE length(word) BETWEEN 3 AND 40
     """,
-    "VACUUM ANALYZE listings, listing_counts, search_words",
 )
+_INDEXES: Final = """
+SELECT indexname, indexdef FROM pg_indexes LEFT JOIN pg_constraint ON conname = indexname
+WHERE tablename IN ('listings', 'listing_counts', 'search_words') AND conname IS NULL
+"""
+_TIDY: Final = "VACUUM ANALYZE listings, listing_counts, search_words"
 
 
 class Connection(Protocol):
@@ -86,8 +91,15 @@ async def fill(url: str, catalogue: Catalogue) -> None:
         await connection.execute(_STAGE)
         rows = await asyncio.to_thread(lambda: [_row(show) for show in catalogue.shows])
         await connection.copy_records_to_table("staged", records=rows, columns=_STAGED)
+        # To write an index once, of all rows, takes a fraction of what it takes row by row.
+        indexes = await connection.fetch(_INDEXES)
+        for name, _ in indexes:
+            await connection.execute(f"DROP INDEX {name}")
         for statement in _FILL:
             await connection.execute(statement)
+        for _, made in indexes:
+            await connection.execute(made)
+        await connection.execute(_TIDY)
     finally:
         await connection.close()
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog import search as searching
-from engine.catalog.finder import BANDS, BY_WORDS, SERVER_SETTINGS
+from engine.catalog.finder import BANDS, BY_PLAN, SERVER_SETTINGS
 from engine.catalog.search import Result, count_facets, search
 from engine.catalog.search_terms import Near, Sort, Wanted, list_conditions, phases, values_of
 from engine.catalog.spelling import correct
@@ -38,7 +38,7 @@ async def public(own_servers: Stack, listed: Catalogue) -> AsyncIterator[AsyncCo
     """A connection as the API's searches have one."""
     del listed
     engine = create_engine(
-        own_servers.settings, APP_ROLE, server_settings=SERVER_SETTINGS | BY_WORDS
+        own_servers.settings, APP_ROLE, server_settings=SERVER_SETTINGS | BY_PLAN
     )
     async with engine.connect() as connection:
         yield connection

@@ -141,8 +141,14 @@ listing_counts: Final = Table(
     optional("price_max", BigInteger),
     Column("is_sold_out", Boolean, nullable=False, server_default=text("false")),
     moment("counted_at"),
+    required("starts_at", TIME),  # the listing's: for the order of prices to pass over other dates
     ForeignKeyConstraint(["show_id"], ["listings.show_id"], ondelete="CASCADE"),
-    Index(None, "price_min", "show_id"),
+    Index(
+        "listing_counts_price_min_idx",
+        "price_min",
+        "show_id",
+        postgresql_include=["starts_at"],
+    ),
     postgresql_with={"fillfactor": "70"},
 )
 
