@@ -19,6 +19,7 @@ import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 
+from engine.platform.gathered_sets import GatheredSets
 from engine.platform.redis import Store
 
 # The inventory store's breaker, too, is an `OSError`.
@@ -27,6 +28,8 @@ _CLAIM_S: Final = 2.0
 _CLAIM: Final = b"?"
 _CONTENT: Final = b"="
 _LOOK_EVERY_S: Final = 0.02
+_RENEWED_AT_ONCE: Final = 8
+"""Reads under way, beyond which nothing is made anew that may still be told."""
 _ENTRY_BYTES: Final = 200
 """What an entry takes beside its content, about."""
 
@@ -68,6 +71,7 @@ class CachedReads:
     def __init__(self, redis: Store, *, bytes_max: int) -> None:
         """Take the store that others share what they read through, and a bound on the memory."""
         self._redis = redis
+        self._sets = GatheredSets(redis)
         self._bytes_max = bytes_max
         self._bytes = 0
         self._kept: OrderedDict[str, Kept] = OrderedDict()
@@ -91,7 +95,9 @@ class CachedReads:
                 return kept
             is_doubted = doubtful_since is not None and now - doubtful_since > keeping.doubted_s
             if age < keeping.stale_s and not is_doubted:
-                self._share(key, keeping, read)
+                # Who waits for what is not kept comes first.
+                if len(self._under_way) < _RENEWED_AT_ONCE:
+                    self._share(key, keeping, read)
                 return kept
         return await asyncio.shield(self._share(key, keeping, read))
 
@@ -113,6 +119,7 @@ class CachedReads:
         for task in list(self._under_way.values()):
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self._sets.stop()
 
     def _share(self, key: str, keeping: Keeping, read: Read) -> "asyncio.Task[Kept]":
         task = self._under_way.get(key)
@@ -147,7 +154,7 @@ class CachedReads:
             raise
         self._keep(key, made)
         if found:
-            await self._tell_others(name, made, keeping)
+            self._tell_others(name, made, keeping)
         return made
 
     async def _find_or_claim(self, name: str, keeping: Keeping) -> "Kept | bool":
@@ -157,7 +164,7 @@ class CachedReads:
         """
         until = monotonic() + _CLAIM_S
         while monotonic() < until:
-            there = await self._redis.claim(name, _CLAIM, px=round(_CLAIM_S * 1000))
+            there = await self._sets.claim(name, _CLAIM, px=round(_CLAIM_S * 1000))
             if there is None:
                 return True
             if there != _CLAIM:
@@ -166,11 +173,10 @@ class CachedReads:
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 
-    async def _tell_others(self, name: str, made: Kept, keeping: Keeping) -> None:
+    def _tell_others(self, name: str, made: Kept, keeping: Keeping) -> None:
         """Put it in the place of the claim, for as long as it is fresh."""
         left_s = _shared_s(keeping) - (monotonic() - made.made_at)
-        with suppress(*_AWAY):
-            await self._redis.set(name, _CONTENT + made.content, px=max(round(left_s * 1000), 1))
+        self._sets.put(name, _CONTENT + made.content, px=max(round(left_s * 1000), 1))
 
     async def _give_up(self, name: str) -> None:
         with suppress(*_AWAY):
