@@ -182,10 +182,10 @@ _LIST: Final = text(
     f" WHERE {_row('listings')} IS DISTINCT FROM {_row('excluded')}"
 )
 _COUNT: Final = text(
-    "INSERT INTO listing_counts (show_id, reseller_id, starts_at)"  # noqa: S608 - our own names
+    "INSERT INTO listing_counts (show_id, reseller_id, priced_starts_at)"  # noqa: S608 - our own names
     f" SELECT show_id, reseller_id, starts_at FROM listings WHERE show_id = ANY({_IDS})"
-    " ON CONFLICT (show_id) DO UPDATE SET starts_at = excluded.starts_at"
-    " WHERE listing_counts.starts_at <> excluded.starts_at"
+    " ON CONFLICT (show_id) DO UPDATE SET priced_starts_at = excluded.priced_starts_at"
+    " WHERE listing_counts.priced_starts_at <> excluded.priced_starts_at"
 )
 _UNLIST: Final = text(
     f"DELETE FROM listings WHERE show_id = ANY({_IDS})"  # noqa: S608 - our own names

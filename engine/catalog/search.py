@@ -35,7 +35,7 @@ FACETED_MAX: Final = 1000
 _PUBLIC: Final = "public_listings"
 _OWN: Final = (
     "(SELECT listings.*, capacity, available, price_min, price_max,"
-    " coalesce(is_sold_out, false) AS is_sold_out, listing_counts.starts_at AS priced_starts_at"
+    " coalesce(is_sold_out, false) AS is_sold_out, priced_starts_at"
     " FROM listings LEFT JOIN listing_counts USING (show_id))"
 )
 _STATE: Final = next(column for column in LISTED if column.endswith(" AS state"))

@@ -1,4 +1,4 @@
-"""Strings written to Redis by many at once: what comes while one round trip is made shares the next.
+"""Strings written to Redis by many at once: those that come during a round trip share the next.
 
 A round trip costs a process and the store several times what a command in it does.
 """
@@ -67,7 +67,7 @@ class GatheredSets:
             try:
                 answers = await self._send(sent)
             except (RedisError, OSError, TimeoutError) as error:
-                answers = [error] * len(sent)
+                answers: list[Any] = [error] * len(sent)
             except BaseException:
                 for one in sent:
                     one.answer.cancel()

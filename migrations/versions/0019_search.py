@@ -23,18 +23,18 @@ FROM listings LEFT JOIN listing_counts USING (show_id) WHERE is_public
 
 def upgrade() -> None:
     """Make it: what is listed already is copied."""
-    op.execute("ALTER TABLE listing_counts ADD COLUMN starts_at TIMESTAMPTZ")
+    op.execute("ALTER TABLE listing_counts ADD COLUMN priced_starts_at TIMESTAMPTZ")
     op.execute(
-        "UPDATE listing_counts SET starts_at = listings.starts_at FROM listings"
+        "UPDATE listing_counts SET priced_starts_at = listings.starts_at FROM listings"
         " WHERE listings.show_id = listing_counts.show_id"
     )
-    op.execute("ALTER TABLE listing_counts ALTER COLUMN starts_at SET NOT NULL")
+    op.execute("ALTER TABLE listing_counts ALTER COLUMN priced_starts_at SET NOT NULL")
     op.execute("DROP INDEX listing_counts_price_min_show_id_idx")
     op.execute(
         "CREATE INDEX listing_counts_price_min_idx ON listing_counts (price_min, show_id)"
-        " INCLUDE (starts_at)"
+        " INCLUDE (priced_starts_at)"
     )
-    op.execute(_VIEW.format(more=", listing_counts.starts_at AS priced_starts_at"))
+    op.execute(_VIEW.format(more=", priced_starts_at"))
 
 
 def downgrade() -> None:
@@ -44,4 +44,4 @@ def downgrade() -> None:
     op.execute("GRANT SELECT ON public_listings TO onsale_app")
     op.execute("DROP INDEX listing_counts_price_min_idx")
     op.execute("CREATE INDEX ON listing_counts (price_min, show_id)")
-    op.execute("ALTER TABLE listing_counts DROP COLUMN starts_at")
+    op.execute("ALTER TABLE listing_counts DROP COLUMN priced_starts_at")

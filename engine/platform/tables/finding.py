@@ -141,13 +141,13 @@ listing_counts: Final = Table(
     optional("price_max", BigInteger),
     Column("is_sold_out", Boolean, nullable=False, server_default=text("false")),
     moment("counted_at"),
-    required("starts_at", TIME),  # the listing's: for the order of prices to pass over other dates
+    required("priced_starts_at", TIME),  # the listing's: the order of prices passes over others
     ForeignKeyConstraint(["show_id"], ["listings.show_id"], ondelete="CASCADE"),
     Index(
         "listing_counts_price_min_idx",
         "price_min",
         "show_id",
-        postgresql_include=["starts_at"],
+        postgresql_include=["priced_starts_at"],
     ),
     postgresql_with={"fillfactor": "70"},
 )
