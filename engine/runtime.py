@@ -191,6 +191,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(news.stop)
         documents = Documents(bytes_max=kept_bytes * 3 // 4)
         finder = Finder(by_plan, own_finds, cache, documents, news)
+        stack.push_async_callback(finder.stop)
         may_be_private = settings.webhook_private == "on"
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)

@@ -7,7 +7,7 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from time import monotonic
@@ -26,6 +26,7 @@ from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
 from engine.platform.cached_reads import CachedReads, Keeping, Kept
 from engine.platform.database import public_statement, tenant_transaction
+from engine.platform.driver import is_open
 
 CONNECTIONS_MAX: Final = 4
 STATEMENT_TIMEOUT_MS: Final = 1000
@@ -151,6 +152,49 @@ class _Turns:
             self._waiting -= 1
 
 
+class _Kept(Struct, frozen=True):
+    """A connection, and what closes it."""
+
+    connection: AsyncConnection
+    closing: AsyncExitStack
+
+
+class _Connections:
+    """Connections of nobody's that stay open between searches: to check one out takes as long as a
+    search takes to run.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._idle: list[_Kept] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[AsyncConnection]:
+        """Open one, unless one is idle. It is closed if what is done with it fails."""
+        kept = await self._take()
+        try:
+            yield kept.connection
+        except BaseException:
+            await kept.closing.aclose()
+            raise
+        self._idle.append(kept)
+
+    async def close(self) -> None:
+        """Close those that are idle."""
+        while self._idle:
+            await self._idle.pop().closing.aclose()
+
+    async def _take(self) -> _Kept:
+        while self._idle:
+            kept = self._idle.pop()
+            if is_open(kept.connection):
+                return kept
+            await kept.closing.aclose()
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(public_statement(self._engine))
+            return _Kept(connection, stack.pop_all())
+
+
 class Finder:
     """What one process finds."""
 
@@ -163,13 +207,17 @@ class Finder:
         news: ListingNews,
     ) -> None:
         """Take engines of the application's role, `BY_PLAN` and `BY_RESELLER`, and what is kept."""
-        self._engine = engine
+        self._connections = _Connections(engine)
         self._own = own
         self._cache = cache
         self._documents = documents
         self._news = news
         self._searches = _Turns(CONNECTIONS_MAX)
         self._pages = _Turns(_PAGES_AT_ONCE)
+
+    async def stop(self) -> None:
+        """Close what it keeps open."""
+        await self._connections.close()
 
     async def public(self, asked: Asked, teller: Teller) -> Page:
         """Return what the public finds, as it is told.
@@ -262,7 +310,7 @@ class Finder:
 
     @asynccontextmanager
     async def _public(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._searches.turn(), public_statement(self._engine) as connection:
+        async with self._searches.turn(), self._connections.one() as connection:
             yield connection
 
 

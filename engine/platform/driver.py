@@ -54,6 +54,11 @@ async def fetch(
         raise DBAPIError(None, None, error, connection_invalidated=driver.is_closed()) from error
 
 
+def is_open(connection: AsyncConnection) -> bool:
+    """Tell whether the server has closed a connection, as far as the driver knows."""
+    return not connection.invalidated and not _driver_of(connection).is_closed()
+
+
 def _driver_of(connection: AsyncConnection) -> _Driver:
     sync = connection.sync_connection
     if sync is None:

@@ -29,8 +29,10 @@ async def finder(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     cache = CachedReads(store, bytes_max=1 << 20)
     engine: AsyncEngine = create_engine(servers.settings, APP_ROLE)
     news = ListingNews(servers.settings)
-    yield Finder(engine, engine, cache, Documents(bytes_max=1 << 20), news)
+    made = Finder(engine, engine, cache, Documents(bytes_max=1 << 20), news)
+    yield made
     await cache.stop()
+    await made.stop()
     await engine.dispose()
     await store.aclose()
 

@@ -52,7 +52,7 @@ def news(servers: Stack, clock: _Clock) -> ListingNews:
 def test_a_change_of_what_was_found_is_heard(
     news: ListingNews, clock: _Clock, told: str, shows: list[int], doubtful_since: float | None
 ) -> None:
-    """And no other; what else is listed is found a second later, or at once by who found nothing."""
+    """And no other; what else is listed a second later, or at once by who found nothing."""
     clock.now += 0.1
     news.hear(told)
     clock.now += 2 * LISTED_S
@@ -86,7 +86,7 @@ async def test_what_is_committed_is_heard(servers: Stack) -> None:
         async with recorder.begin() as connection:
             await tell_changes(connection, [2**62 - n for n in range(1000)])
         async with asyncio.timeout(10):
-            while news.doubtful_since([2**62 - 999], read_at) is None:
+            while news.doubtful_since([2**62 - 999], read_at) is None:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.01)
         assert news.doubtful_since([2**62], read_at) is not None
         assert news.doubtful_since([5], read_at) is None
