@@ -160,9 +160,7 @@ class _Kept(Struct, frozen=True):
 
 
 class _Connections:
-    """Connections of nobody's that stay open between searches: to check one out takes as long as a
-    search takes to run.
-    """
+    """Connections of nobody's, open between searches: to check one out takes as long as some."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine

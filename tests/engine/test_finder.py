@@ -68,8 +68,8 @@ async def test_searches_that_take_long_are_not_waited_for(
 
 
 class _Untold:
-    def document(self, _show: PublicShow) -> bytes:
-        raise AssertionError
+    def document(self, show: PublicShow) -> bytes:
+        raise AssertionError(show)
 
-    def page(self, _wanted: Wanted, _answer: Answer, _documents: Sequence[Document]) -> bytes:
-        raise AssertionError
+    def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
+        raise AssertionError(wanted, answer, documents)
