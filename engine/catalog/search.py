@@ -41,7 +41,7 @@ _OWN: Final = (
 _STATE: Final = next(column for column in LISTED if column.endswith(" AS state"))
 _TOLD: Final = ("show_id", "changed_at", "available", "price_min", "price_max")
 _CANDIDATES: Final = (4, 32)
-_CANDIDATES_NEAR: Final = (12, 48)
+_CANDIDATES_NEAR: Final = (7, 48)
 """For each event that is wanted: how many shows are looked at first, and how many then. Of a place
 all shows are equally near, so that there are more of each event."""
 
