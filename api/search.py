@@ -1,38 +1,31 @@
 """`GET /v1/events`: finds events by what they are called, where, when and what they cost."""
 
-from hashlib import blake2b
 from typing import Annotated, Final, cast
 
 from litestar import MediaType, Response, Router, get
 from litestar.params import QueryParameter
 from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
-from api.context import ApiRequest, runtime_of
+from api.context import ApiRequest, runtime_of, served_in_front
 from api.documents import describe
+from api.fastlane.events import VARY, busy_failures, teller_of
 from api.fastlane.kept import Kept
-from api.problems import ProblemError, ProblemKind
 from api.reading import check_query, single_header
-from api.search_answers import SearchPage, encode_search, tell_search
+from api.search_answers import SearchPage
 from api.search_inputs import (
     CURSOR_MAX,
     LIMIT_DEFAULT,
     LIMIT_MAX,
+    PARAMETERS,
     PATTERNS,
     SearchQuery,
-    write_cursor,
 )
-from engine.catalog.finder import Answer, TooBusyError
+from engine.catalog.finder import Page
 from engine.catalog.search_terms import TEXT_MAX, Sort
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId
 from engine.tenancy.principals import Scope
 
-_PARAMETERS: Final = (
-    *("search", "performer", "venue", "city", "country", "type", "from", "to", "near"),
-    *("within_km", "price_min", "price_max", "currency", "available", "reseller", "sort"),
-    *("facets", "cursor", "limit"),
-)
-_PUBLIC: Final = "public, max-age=0, stale-while-revalidate=1"
 _OWN: Final = "private, no-cache"
 
 
@@ -169,38 +162,25 @@ async def find_events(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     """
     del text, performer, venue, city, country, event_type, since, until, near, within_km
     del price_min, price_max, currency, available, reseller, sort, facets, cursor, limit
-    check_query(request, *_PARAMETERS)
+    check_query(request, *PARAMETERS)
     runtime = runtime_of(request)
     asked = SearchQuery(dict(request.query_params.items()), runtime.ids).read()
-
-    def encode(answer: Answer) -> bytes:
-        cursor = write_cursor(answer, asked.wanted)
-        return encode_search(tell_search(answer, cursor, runtime.ids))
-
-    try:
-        with store_failures():
-            reseller_id = cast("EntityId | None", request.user)
-            if reseller_id is None:
-                body, policy = await runtime.finder.public(asked, encode), _PUBLIC
-            else:
-                body, policy = encode(await runtime.finder.own(reseller_id, asked)), _OWN
-    except TooBusyError as error:
-        raise ProblemError(
-            ProblemKind.OVERLOADED,
-            f"Too much is searched for at this moment: {error}. Repeat in a second.",
-            headers={"Retry-After": "1"},
-        ) from error
-    return _kept(request, body, policy)
+    reseller_id = cast("EntityId | None", request.user)
+    if reseller_id is None:
+        raise served_in_front(request.url.path)
+    with busy_failures(), store_failures():
+        page = await runtime.finder.own(reseller_id, asked, teller_of(runtime.ids))
+    return _kept(request, page)
 
 
-def _kept(request: ApiRequest, body: bytes, policy: str) -> Response[SearchPage]:
+def _kept(request: ApiRequest, page: Page) -> Response[SearchPage]:
     """Tell it, unless the client has it already."""
-    kept = Kept(f'W/"{blake2b(body, digest_size=8).hexdigest()}"', policy)
-    headers = {"ETag": kept.etag, "Cache-Control": policy, "Vary": "Accept-Encoding, Authorization"}
+    kept = Kept(page.etag, _OWN)
+    headers = {"ETag": kept.etag, "Cache-Control": _OWN, "Vary": VARY}
     if kept.is_had(single_header(request, "if-none-match")):
         answer = Response(b"", status_code=HTTP_304_NOT_MODIFIED, headers=headers)
     else:
-        answer = Response(body, headers=headers, media_type=MediaType.JSON)
+        answer = Response(page.body, headers=headers, media_type=MediaType.JSON)
     # What it documents is what is in those bytes.
     return cast("Response[SearchPage]", answer)
 

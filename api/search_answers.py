@@ -1,15 +1,26 @@
 """What a search is told: events, each with the show that the order asked for puts first."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Final, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
+from api.search_inputs import write_cursor
+from engine.catalog.documents import Document
 from engine.catalog.finder import BANDS, Answer
 from engine.catalog.finding import PublicShow
 from engine.catalog.pages import BilledPerformer, Picture, tell_bill
-from engine.catalog.search import Facets, FacetValue, Result
+from engine.catalog.search import Facets, FacetValue
+from engine.catalog.search_terms import Near, Wanted
 from engine.platform.ids import Ids, Prefix
+
+# No JSON has this character in it.
+_GAP: Final = b"\x00"
+_PAGE: Final = b'{"events":[%b],"facets":%b,"corrected":%b,"next_cursor":%b}'
+
+T = TypeVar("T")
 
 
 class FoundVenue(Struct, frozen=True):
@@ -106,29 +117,57 @@ class SearchPage(Struct, frozen=True):
     next_cursor: str | None
 
 
-def tell_search(answer: Answer, cursor: str | None, ids: Ids) -> SearchPage:
-    """Tell what was found; the cursor is of the next page."""
-    return SearchPage(
-        events=[_event(result, ids) for result in answer.results.found],
-        facets=None if answer.facets is None else _facets(answer.facets),
-        corrected=None if answer.corrected is None else answer.corrected.words,
-        next_cursor=cursor,
-    )
+class SearchTeller:
+    """Tells what was found: a `SearchPage`, put together from what was written of each show."""
 
+    def __init__(self, ids: Ids) -> None:
+        """Take how ids are written."""
+        self._ids = ids
 
-def _event(result: Result, ids: Ids) -> FoundEvent:
-    show = result.show
-    bill = zip(show.performer_ids, show.performers, strict=True)
-    return FoundEvent(
-        event=None if show.event_id is None else ids.entity(Prefix.EVENT, show.event_id),
-        name=show.name,
-        type=show.type,
-        performers=tell_bill(bill, ids),
-        picture=show.picture,
-        reseller=show.reseller_name,
-        shows=result.shows,
-        show=tell_found_show(show, ids, result.distance_m),
-    )
+    def document(self, show: PublicShow) -> bytes:
+        """Return a `FoundEvent`, in JSON, with gaps for what changes often."""
+        bill = zip(show.performer_ids, show.performers, strict=True)
+        event = FoundEvent(
+            event=None if show.event_id is None else self._ids.entity(Prefix.EVENT, show.event_id),
+            name=show.name,
+            type=show.type,
+            performers=tell_bill(bill, self._ids),
+            picture=show.picture,
+            reseller=show.reseller_name,
+            shows=_gap(int),
+            show=msgspec.structs.replace(
+                tell_found_show(show, self._ids),
+                state=_gap(str),
+                price_min=_gap(int),
+                price_max=_gap(int),
+                available=_gap(int),
+                distance_m=_gap(int),
+            ),
+        )
+        return _encode(event).replace(b"%", b"%%").replace(_GAP, b"%b")
+
+    def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
+        """Return a `SearchPage`, in JSON."""
+        near, found = wanted.near, answer.results.found
+        events = [
+            document.content
+            % (
+                b"%d" % one.shows,
+                b'"%b"' % one.state.encode(),
+                _number(one.price_min),
+                _number(one.price_max),
+                _number(one.available),
+                _distance(near, document),
+            )
+            for one, document in zip(found, documents, strict=True)
+        ]
+        corrected = answer.corrected
+        return _PAGE % (
+            b",".join(events),
+            _encode(None if answer.facets is None else _facets(answer.facets)),
+            _encode(None if corrected is None else corrected.words),
+            _encode(write_cursor(answer, wanted)),
+        )
 
 
 def tell_found_show(show: PublicShow, ids: Ids, distance_m: float | None = None) -> FoundShow:
@@ -177,4 +216,19 @@ def _facets(found: Facets) -> SearchFacets:
     )
 
 
-encode_search = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def _gap(_: type[T]) -> T:
+    """Return what stands for a value that is told later."""
+    return cast("T", msgspec.Raw(_GAP))
+
+
+def _number(value: int | None) -> bytes:
+    return b"null" if value is None else b"%d" % value
+
+
+def _distance(near: Near | None, document: Document) -> bytes:
+    if near is None or document.place is None:
+        return b"null"
+    return b"%d" % round(near.distance_m(document.place))

@@ -19,6 +19,11 @@ from engine.catalog.search_terms import KEY_KINDS, TEXT_MAX, Near, Sort, Wanted,
 from engine.catalog.spelling import Corrected
 from engine.platform.ids import IdError, Ids, Prefix
 
+PARAMETERS: Final = (
+    *("search", "performer", "venue", "city", "country", "type", "from", "to", "near"),
+    *("within_km", "price_min", "price_max", "currency", "available", "reseller", "sort"),
+    *("facets", "cursor", "limit"),
+)
 LIMIT_MAX: Final = 100
 LIMIT_DEFAULT: Final = 20
 CURSOR_MAX: Final = 1000

@@ -7,7 +7,9 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.conflicts import ConflictFinder
-from engine.catalog.finder import BY_PLAN, BY_WORDS, CONNECTIONS_MAX, SERVER_SETTINGS, Finder
+from engine.catalog.documents import Documents
+from engine.catalog.finder import BY_PLAN, BY_RESELLER, CONNECTIONS_MAX, SERVER_SETTINGS, Finder
+from engine.catalog.news import ListingNews
 from engine.catalog.plans import PlanBook
 from engine.facts.reading import FactsReader
 from engine.inventory.backlog import RecordedNotes, note_step
@@ -174,7 +176,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(live.stop)
         gate = load_gate(settings)
         stack.push_async_callback(gate.close)
-        by_plan, by_words = (
+        by_plan, own_finds = (
             GuardedEngine(
                 create_engine(
                     settings,
@@ -183,12 +185,19 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                     server_settings=SERVER_SETTINGS | plans,
                 )
             )
-            for plans in (BY_PLAN, BY_WORDS)
+            for plans in (BY_PLAN, BY_RESELLER)
         )
-        for search_engine in (by_plan, by_words):
+        for search_engine in (by_plan, own_finds):
             stack.push_async_callback(search_engine.stop)
-        cache = CachedReads(redis, bytes_max=settings.search_cache_mb * 1024 * 1024)
+        kept_bytes = settings.search_cache_mb * 1024 * 1024
+        cache = CachedReads(redis, bytes_max=kept_bytes // 4)
         stack.push_async_callback(cache.stop)
+        news = ListingNews(settings)
+        news.start()
+        stack.push_async_callback(news.stop)
+        documents = Documents(bytes_max=kept_bytes * 3 // 4)
+        finder = Finder(by_plan, own_finds, cache, documents, news)
+        stack.push_async_callback(finder.stop)
         may_be_private = settings.webhook_private == "on"
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
@@ -226,7 +235,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
                 pinger=Pinger(endpoints, sender, ids),
             ),
             facts=FactsReader(app_engine),
-            finder=Finder(by_plan, by_words, cache),
+            finder=finder,
         )
 
 

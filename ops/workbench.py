@@ -37,14 +37,24 @@ class Workbench:
     """Hands measurements what they ask for: see loadtests.bench.http_bench.HttpBench."""
 
     def __init__(
-        self, *, rounds: int, generator: LoadGenerator, size: Size, say: Callable[[str], None]
+        self,
+        *,
+        rounds: int,
+        generator: LoadGenerator,
+        size: Size,
+        say: Callable[[str], None],
+        data: Path | None = None,
     ) -> None:
-        """Take how much is measured, with what, and who is told how far it is."""
+        """Take how much is measured, with what, and who is told how far it is.
+
+        `data` is a directory for the platforms that may be kept; without one they are not.
+        """
         self.rounds = rounds
         self.generator = generator
         self.size = size
         self.cores = share_cores(usable_cpus())
         self._say = say
+        self._data = data
 
     def say(self, line: str) -> None:
         """Tell who watches how far it is."""
@@ -53,12 +63,32 @@ class Workbench:
     @contextmanager
     def open_site(self, **settings: str) -> Generator[Site]:
         """Start a platform whose processes have these settings beside the usual ones."""
+        with (
+            _kept_if_it_fails("onsale-bench-", self.say) as directory,
+            self._site_in(directory, settings) as site,
+        ):
+            yield site
+
+    @contextmanager
+    def open_kept_site(self, name: str, **settings: str) -> Generator[Site]:
+        """Start such a platform with the data that a measurement of this name had before it.
+
+        Nothing is kept unless a directory for it was given.
+        """
+        if self._data is None:
+            with self.open_site(**settings) as site:
+                yield site
+        else:
+            with self._site_in(self._data / name, settings) as site:
+                yield site
+
+    @contextmanager
+    def _site_in(self, directory: Path, settings: Mapping[str, str]) -> Generator[Site]:
         given = {variable(name): value for name, value in settings.items()}
-        with _kept_if_it_fails("onsale-bench-", self.say) as directory:
-            self.say("starting a platform")
-            with Stack(directory, environment=given) as stack:
-                key = asyncio.run(make_reseller(stack.settings, "Bench"))
-                yield site_of(stack, key.text)
+        self.say("starting a platform")
+        with Stack(directory, environment=given) as stack:
+            key = asyncio.run(make_reseller(stack.settings, "Bench"))
+            yield site_of(stack, key.text)
 
     @contextmanager
     def open_cluster_site(self, **settings: str) -> Generator[ClusterSite]:

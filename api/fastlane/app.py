@@ -18,6 +18,7 @@ from api.edge import REQUEST_ID
 from api.fastlane import (
     availability,
     batches,
+    events,
     holds,
     live,
     purchases,
@@ -27,7 +28,14 @@ from api.fastlane import (
     seating_plan,
 )
 from api.fastlane.bodies import BodyReader
-from api.fastlane.call import Call, Visit, address_of, check_call, gather_headers
+from api.fastlane.call import (
+    Call,
+    Visit,
+    address_of,
+    check_accepted,
+    check_call,
+    gather_headers,
+)
 from api.fastlane.failures import reply_failure
 from api.fastlane.live_streams import Live
 from api.fastlane.replies import Reply, write_reply
@@ -70,6 +78,12 @@ class _Open(Struct, frozen=True):
     is_stream: bool = False
 
 
+class _Public(Struct, frozen=True):
+    """A route for who shows no credential, and reads its query: others are served by Litestar."""
+
+    serve: Callable[[Visit], Awaitable[Reply]]
+
+
 class _Watched(Struct, frozen=True):
     """A route that answers by itself, in a stream, who has a credential or a token of its own."""
 
@@ -83,7 +97,7 @@ class _UnderWay(Struct):
     count: int = 0
 
 
-_Route = _Guarded | _Open | _Watched
+_Route = _Guarded | _Open | _Public | _Watched
 _Found = tuple[_Route, str, str]
 
 _AVAILABILITY: Final = _Guarded(Scope.SHOWS_READ, availability.show_availability, SHOWN)
@@ -112,6 +126,9 @@ _OF_QUEUE: Final[dict[str, dict[str, _Open]]] = {
     "events": {"GET": _Open(queue_events.tell_events, is_stream=True)},
     "draw": {"GET": _Open(queue.show_draw), "HEAD": _Open(queue.show_draw)},
 }
+_FIND: Final = _Public(events.find_events)
+_EVENTS: Final = "/v1/events"
+_OF_EVENTS: Final = {"GET": _FIND, "HEAD": _FIND}
 _PATH_OF_SHOW: Final = 5
 _PATH_OF_HOLD: Final = 6
 _ADDRESS_CHARACTERS_MAX: Final = 512
@@ -175,7 +192,7 @@ class FastLane:
             if queue_document.send_written(scope, exchange, room, self._request_ids):
                 return
         found = _find_route(method, path)
-        if found is None:
+        if found is None or (isinstance(found[0], _Public) and "authorization" in scope.headers):
             await self._serve_rest(scope, exchange)
             return
         headers: dict[str, str] = {}
@@ -238,9 +255,12 @@ class FastLane:
         runtime, credentials, limits = self._opened or self._find_opened()
         route, show, tail = found
         parts = (runtime, self._bodies, self._streams, self._live, scope, exchange, headers)
-        if isinstance(route, _Open | _Watched):
+        if isinstance(route, _Open | _Public | _Watched):
             visit = Visit(*parts, show, tail)
             told += limits.count_address(visit.address())
+            if isinstance(route, _Public):
+                check_accepted(headers)
+                return await route.serve(visit)
             if isinstance(route, _Watched):
                 return await route.serve(visit, credentials)
             if not route.is_stream:
@@ -296,6 +316,9 @@ class FastLane:
 
 def _find_route(method: str, path: str) -> _Found | None:
     """Return what serves a request, the show that its path names, and what the path ends with."""
+    if path == _EVENTS:
+        route = _OF_EVENTS.get(method)
+        return None if route is None else (route, "", "")
     if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
         return None
     parts = path.split("/")

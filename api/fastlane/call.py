@@ -47,6 +47,8 @@ _READ: Final = _ONCE | {
     "last-event-id",
 }
 
+_TAKEN: Final = frozenset({"*/*", "application/json"})
+
 B = TypeVar("B", bound=Body)
 
 
@@ -200,10 +202,19 @@ def check_call(
     Raises:
         ProblemError: `not-acceptable` or `invalid-request`.
     """
-    accept = headers.get("accept")
-    if accept is not None and accept != "*/*":
-        check_accept(accept)
+    check_accepted(headers)
     query = scope.query_string
     if query:
         named = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
         check_parameters(named, *parameters)
+
+
+def check_accepted(headers: dict[str, str]) -> None:
+    """Refuse who takes no JSON.
+
+    Raises:
+        ProblemError: `not-acceptable`.
+    """
+    accept = headers.get("accept")
+    if accept is not None and accept not in _TAKEN:
+        check_accept(accept)

@@ -6,22 +6,27 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
-from typing import Final
+from time import monotonic
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.catalog.search import Facets, Place, Results, count_facets, search
+from engine.catalog.documents import Document, Documents, ReadListed
+from engine.catalog.finding import PublicShow
+from engine.catalog.news import ListingNews
+from engine.catalog.search import Facets, Place, Results, count_facets, read_listed, search
 from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
-from engine.platform.cached_reads import CachedReads, Keeping
+from engine.platform.cached_reads import CachedReads, Keeping, Kept
 from engine.platform.database import public_statement, tenant_transaction
+from engine.platform.driver import is_open
 
 CONNECTIONS_MAX: Final = 4
 STATEMENT_TIMEOUT_MS: Final = 1000
@@ -35,16 +40,20 @@ SERVER_SETTINGS: Final = {
 """Of the connections that search."""
 
 BY_PLAN: Final = {"plan_cache_mode": "force_generic_plan"}
-"""Of those for searches without words: to plan one anew would take as long as to do it."""
+"""Of those for the public's searches: to plan one anew would take longer than to do it."""
 
-BY_WORDS: Final = {"plan_cache_mode": "force_custom_plan"}
-"""Of those for searches by words: how common a word is decides on the plan."""
+BY_RESELLER: Final = {"plan_cache_mode": "force_custom_plan"}
+"""Of those for a reseller's own: how much they have decides on the plan."""
 
 _WAITING_MAX: Final = 256
 _WAIT_S: Final = 2.0
 _PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
+"""Of what nobody says whether it still holds."""
+FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25)
+"""Of results: while changes are heard of, what else would be found by now may take so long."""
+_DOUBTED_AFTER_S: Final = 0.25
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
 PAGES: Final = Keeping(fresh_s=2.0, stale_s=5.0)
 # Minor units: where bands of prices begin.
@@ -73,6 +82,34 @@ class Answer(Struct, frozen=True):
     results: Results
     facets: Facets | None
     corrected: Corrected | None
+
+
+class Teller(Protocol):
+    """Who says how what was found is told."""
+
+    def document(self, show: PublicShow) -> bytes:
+        """Return what is told of a show, with gaps for what changes often."""
+        ...
+
+    def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
+        """Return a page, with a document for each result."""
+        ...
+
+
+class Page(Struct):
+    """A page as it is told."""
+
+    body: bytes
+    etag: str
+    compressed: bytes | None = None
+    """For who has compressed it once: kept with it."""
+
+
+class _Told(Struct, frozen=True):
+    """What is kept of an answer beside itself: its shows, and how it was told."""
+
+    shows: list[int]
+    page: Page
 
 
 class _Turns:
@@ -115,18 +152,72 @@ class _Turns:
             self._waiting -= 1
 
 
+class _Kept(Struct, frozen=True):
+    """A connection, and what closes it."""
+
+    connection: AsyncConnection
+    closing: AsyncExitStack
+
+
+class _Connections:
+    """Connections of nobody's, open between searches: to check one out takes as long as some."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._idle: list[_Kept] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[AsyncConnection]:
+        """Open one, unless one is idle. It is closed if what is done with it fails."""
+        kept = await self._take()
+        try:
+            yield kept.connection
+        except BaseException:
+            await kept.closing.aclose()
+            raise
+        self._idle.append(kept)
+
+    async def close(self) -> None:
+        """Close those that are idle."""
+        while self._idle:
+            await self._idle.pop().closing.aclose()
+
+    async def _take(self) -> _Kept:
+        while self._idle:
+            kept = self._idle.pop()
+            if is_open(kept.connection):
+                return kept
+            await kept.closing.aclose()
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(public_statement(self._engine))
+            return _Kept(connection, stack.pop_all())
+
+
 class Finder:
     """What one process finds."""
 
-    def __init__(self, engine: AsyncEngine, by_words: AsyncEngine, cache: CachedReads) -> None:
-        """Take engines of the application's role, `BY_PLAN` and `BY_WORDS`, and what is kept."""
-        self._engine = engine
-        self._by_words = by_words
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        own: AsyncEngine,
+        cache: CachedReads,
+        documents: Documents,
+        news: ListingNews,
+    ) -> None:
+        """Take engines of the application's role, `BY_PLAN` and `BY_RESELLER`, and what is kept."""
+        self._connections = _Connections(engine)
+        self._own = own
         self._cache = cache
+        self._documents = documents
+        self._news = news
         self._searches = _Turns(CONNECTIONS_MAX)
         self._pages = _Turns(_PAGES_AT_ONCE)
 
-    async def public(self, asked: Asked, encode: Callable[[Answer], bytes]) -> bytes:
+    async def stop(self) -> None:
+        """Close what it keeps open."""
+        await self._connections.close()
+
+    async def public(self, asked: Asked, teller: Teller) -> Page:
         """Return what the public finds, as it is told.
 
         Raises:
@@ -135,24 +226,64 @@ class Finder:
         """
 
         async def read() -> bytes:
-            async with self._public(asked.wanted) as connection:
+            async with self._public() as connection:
                 results, corrected = await _find(connection, asked, is_own=False)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
-            return encode(Answer(results, facets, corrected))
+            return msgspec.msgpack.encode(Answer(results, facets, corrected))
 
-        return await self._cache.get(_key("search", asked), RESULTS, read)
+        key = _key("search", asked)
+        kept = await self._cache.get_kept(key, FOUND, read, self._doubt)
+        if kept.made_of_it is not None:
+            return kept.made_of_it.page
 
-    async def own(self, reseller: int, asked: Asked) -> Answer:
+        async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
+            async with self._public() as connection:
+                return await read_listed(connection, shows)
+
+        answer = _decode_answer(kept.content)
+        page = await self._tell(asked, answer, read_documents, teller)
+        shows = [one.show_id for one in answer.results.found]
+        self._cache.add(key, kept, _Told(shows, page), len(page.body))
+        return page
+
+    def _doubt(self, kept: Kept) -> float | None:
+        """Return since when an answer may be wrong."""
+        if kept.made_of_it is None:
+            return None
+        since = self._news.doubtful_since(kept.made_of_it.shows, kept.made_at)
+        if since is None or self._news.is_heard:
+            return since
+        # As long as nothing was heard before: then it is asked anew.
+        since += _DOUBTED_AFTER_S
+        return since if since < monotonic() else None
+
+    async def own(self, reseller: int, asked: Asked, teller: Teller) -> Page:
         """Return what a reseller finds of their own, public or not. Raises as `public`."""
         async with (
             self._searches.turn(),
-            tenant_transaction(self._by_words, reseller) as connection,
+            tenant_transaction(self._own, reseller) as connection,
         ):
             results, corrected = await _find(connection, asked, is_own=True)
             facets = None
             if asked.facets:
                 facets = await _count(connection, asked.wanted, corrected, is_own=True)
-            return Answer(results, facets, corrected)
+
+            async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
+                return await read_listed(connection, shows, is_own=True)
+
+            answer = Answer(results, facets, corrected)
+            return await self._tell(asked, answer, read_documents, teller)
+
+    async def _tell(self, asked: Asked, answer: Answer, read: ReadListed, teller: Teller) -> Page:
+        found = answer.results.found
+        documents = await self._documents.of(found, read, teller.document)
+        # What was taken out of the listings since is not told.
+        told = [(one, documents[one.show_id]) for one in found if one.show_id in documents]
+        if len(told) < len(found):
+            results = msgspec.structs.replace(answer.results, found=[one for one, _ in told])
+            answer = msgspec.structs.replace(answer, results=results)
+        body = teller.page(asked.wanted, answer, [document for _, document in told])
+        return Page(body, f'W/"{blake2b(body, digest_size=8).hexdigest()}"')
 
     async def kept(self, key: str, keeping: Keeping, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return another public read, kept as searches are, in its turn among its like."""
@@ -168,7 +299,7 @@ class Finder:
         of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
 
         async def read() -> bytes:
-            async with self._public(asked.wanted) as connection:
+            async with self._public() as connection:
                 found = await _count(connection, asked.wanted, corrected, is_own=False)
             return msgspec.msgpack.encode(found)
 
@@ -176,15 +307,9 @@ class Finder:
         return msgspec.msgpack.decode(content, type=Facets)
 
     @asynccontextmanager
-    async def _public(self, wanted: Wanted) -> AsyncGenerator[AsyncConnection]:
-        async with self._searches.turn(), public_statement(self._of(wanted)) as connection:
+    async def _public(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._searches.turn(), self._connections.one() as connection:
             yield connection
-
-    def _of(self, wanted: Wanted) -> AsyncEngine:
-        has_words = any(
-            isinstance(one, str) for one in (wanted.text, wanted.performer, wanted.venue)
-        )
-        return self._by_words if has_words else self._engine
 
 
 async def _find(
@@ -226,6 +351,9 @@ async def _count(
         is_own=is_own,
         corrected=corrected and corrected.query,
     )
+
+
+_decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 
 
 def _key(kind: str, asked: Asked) -> str:

@@ -6,7 +6,7 @@ else of the ledger is seen by it.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -164,6 +164,6 @@ async def new_on_sales(  # noqa: PLR0913 - which ones
     return [tell_listing(row) for row in rows]
 
 
-def tell_listing(row: RowMapping) -> PublicShow:
+def tell_listing(row: RowMapping | Mapping[str, Any]) -> PublicShow:
     """Return a listed show of its row."""
     return msgspec.convert(dict(row), PublicShow)

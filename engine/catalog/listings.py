@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.catalog.news import tell_changes
 from engine.catalog.page_rows import PAGE_KINDS, remove_pages, write_pages
 from engine.catalog.visibility import SHOW_IS_PUBLIC, SHOW_TURNS_PUBLIC_AT
 from engine.platform.errors import is_outage
@@ -181,8 +182,10 @@ _LIST: Final = text(
     f" WHERE {_row('listings')} IS DISTINCT FROM {_row('excluded')}"
 )
 _COUNT: Final = text(
-    "INSERT INTO listing_counts (show_id, reseller_id) SELECT show_id, reseller_id FROM listings"  # noqa: S608
-    f" WHERE show_id = ANY({_IDS}) ON CONFLICT DO NOTHING"
+    "INSERT INTO listing_counts (show_id, reseller_id, priced_starts_at)"  # noqa: S608 - our own names
+    f" SELECT show_id, reseller_id, starts_at FROM listings WHERE show_id = ANY({_IDS})"
+    " ON CONFLICT (show_id) DO UPDATE SET priced_starts_at = excluded.priced_starts_at"
+    " WHERE listing_counts.priced_starts_at <> excluded.priced_starts_at"
 )
 _UNLIST: Final = text(
     f"DELETE FROM listings WHERE show_id = ANY({_IDS})"  # noqa: S608 - our own names
@@ -275,10 +278,12 @@ async def _expand(connection: AsyncConnection, marked: Mapping[str, set[int]]) -
 async def _list(connection: AsyncConnection, shows: list[int]) -> None:
     for statement in (_UNLIST, _LIST, _COUNT, _LEARN):
         await connection.execute(statement, {"ids": shows})
+    await tell_changes(connection, shows, listed=True)
 
 
 async def _unlist(connection: AsyncConnection, shows: list[int]) -> None:
     await connection.execute(_REMOVE, {"ids": shows})
+    await tell_changes(connection, shows, listed=True)
 
 
 def _pages_of(ids: Ids, kind: str) -> _Kept:

@@ -12,12 +12,19 @@ from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import RowMapping, TextClause, TextualSelect, text
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.finding import LISTED, PublicShow, tell_listing
-from engine.catalog.search_terms import Near, Phase, Wanted, list_conditions, phases, values_of
+from engine.catalog.search_terms import (
+    Phase,
+    Sort,
+    Wanted,
+    leading_key,
+    list_conditions,
+    phases,
+    values_of,
+)
+from engine.platform.driver import Row, Statement, fetch, prepare
 
 SHOWS_COUNTED_MAX: Final = 100
 """The most shows of one event that are counted."""
@@ -28,10 +35,15 @@ FACETED_MAX: Final = 1000
 _PUBLIC: Final = "public_listings"
 _OWN: Final = (
     "(SELECT listings.*, capacity, available, price_min, price_max,"
-    " coalesce(is_sold_out, false) AS is_sold_out"
+    " coalesce(is_sold_out, false) AS is_sold_out, priced_starts_at"
     " FROM listings LEFT JOIN listing_counts USING (show_id))"
 )
-_TYPES: Final = {"performers": JSONB, "picture": JSONB}
+_STATE: Final = next(column for column in LISTED if column.endswith(" AS state"))
+_TOLD: Final = ("show_id", "changed_at", "available", "price_min", "price_max")
+_CANDIDATES: Final = (4, 32)
+_CANDIDATES_NEAR: Final = (7, 48)
+"""For each event that is wanted: how many shows are looked at first, and how many then. Of a place
+all shows are equally near, so that there are more of each event."""
 
 
 class Place(Struct, frozen=True):
@@ -42,12 +54,20 @@ class Place(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True):
-    """An event that was found: the show that the order puts first, and how many of it fit."""
+    """An event that was found by the show that the order puts first: what of it changes often.
 
-    show: PublicShow
+    All else follows from the show as it was listed at `changed_at`.
+    """
+
+    show_id: int
+    changed_at: datetime
+    state: str
+    """What is told: `sold_out` where nothing is left of a show on sale."""
+    available: int | None
+    price_min: int | None
+    price_max: int | None
     shows: int
-    """Up to `SHOWS_COUNTED_MAX`."""
-    distance_m: float | None
+    """How many of the event's shows fit, up to `SHOWS_COUNTED_MAX`."""
 
 
 class Results(Struct, frozen=True):
@@ -93,25 +113,104 @@ async def search(  # noqa: PLR0913 - what is asked, and how
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
-    conditions = list_conditions(wanted, corrected=corrected is not None)
-    parts = phases(wanted.sort, corrected=corrected is not None)
-    values = values_of(wanted, now, corrected)
-    rows: list[tuple[int, RowMapping]] = []
-    first = after.phase if after is not None else 0
-    for number in range(first, len(parts)):
-        keys = after.keys if after is not None and number == first else ()
-        missing = limit + 1 - len(rows)
-        statement = page_of(
-            conditions, parts[: number + 1], has_place=bool(keys), is_own=is_own, limit=missing
-        )
-        told = values | {f"key_{i}": key for i, key in enumerate(keys)}
-        found = (await connection.execute(statement, told)).mappings().all()
-        rows += [(number, row) for row in found]
-        if len(rows) > limit:
-            break
-    page = [_result(row, wanted.near) for _, row in rows[:limit]]
+    asked = _Search(connection, wanted, values_of(wanted, now, corrected), limit, is_own, corrected)
+    rows = await asked.first_page() if after is None else None
+    if rows is None:
+        rows = await asked.page_behind(after)
+    page = [_result(row) for _, row in rows[:limit]]
     is_more = len(rows) > limit
-    return Results(page, _place(*rows[limit - 1], parts) if is_more else None)
+    return Results(page, asked.place(*rows[limit - 1]) if is_more else None)
+
+
+async def read_listed(
+    connection: AsyncConnection, shows: Sequence[int], *, is_own: bool = False
+) -> list[PublicShow]:
+    """Return these shows as they are listed, in no order. Raises as `search`."""
+    found = await fetch(connection, _listed(is_own=is_own), {"ids": list(shows)})
+    return [tell_listing(row) for row in found]
+
+
+class _Search:
+    """One search on its way: pages are read in one of two ways, which tell the same."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a search is
+        self,
+        connection: AsyncConnection,
+        wanted: Wanted,
+        values: dict[str, Any],
+        limit: int,
+        is_own: bool,  # noqa: FBT001
+        corrected: str | None,
+    ) -> None:
+        self._connection = connection
+        self._values = values
+        self._limit = limit
+        self._is_near = wanted.sort is Sort.DISTANCE
+        self._is_own = is_own
+        self._conditions = list_conditions(wanted, corrected=corrected is not None)
+        self._parts = phases(wanted.sort, corrected=corrected is not None)
+        self._leading = leading_key(wanted.sort, corrected=corrected is not None)
+
+    async def first_page(self) -> list[tuple[int, Row]] | None:
+        """Return the rows of the first page and one more; None: it takes the longer way.
+
+        The first row of an event in the order is its best, so its other rows need no look at any:
+        they are passed over among so many candidates.
+        """
+        for factor in _CANDIDATES_NEAR if self._is_near else _CANDIDATES:
+            rows = await self._first_of(factor * (self._limit + 1))
+            if rows is not None:
+                return rows
+        return None
+
+    async def _first_of(self, candidates: int) -> list[tuple[int, Row]] | None:
+        rows: list[tuple[int, Row]] = []
+        parts = [self._leading] if self._leading else self._parts
+        for number, part in enumerate(parts):
+            missing = self._limit + 1 - len(rows)
+            statement = first_page_of(
+                self._conditions,
+                part,
+                is_own=self._is_own,
+                limit=missing,
+                candidates=candidates,
+                has_others=bool(rows),
+            )
+            told = self._values | {"others": [row["item_id"] for _, row in rows]}
+            found = await fetch(self._connection, statement, told)
+            if len(found) < missing and found and found[0]["candidates"] == candidates:
+                return None
+            # Where one key leads, it says of which phase a row is.
+            rows += [(int(row["key_0"]) if self._leading else number, row) for row in found]
+            if len(rows) > self._limit:
+                break
+        return rows
+
+    async def page_behind(self, after: Place | None) -> list[tuple[int, Row]]:
+        """Return the rows of a page and one more, from behind a place."""
+        rows: list[tuple[int, Row]] = []
+        first = after.phase if after is not None else 0
+        for number in range(first, len(self._parts)):
+            keys = after.keys if after is not None and number == first else ()
+            statement = page_of(
+                self._conditions,
+                self._parts[: number + 1],
+                has_place=bool(keys),
+                is_own=self._is_own,
+                limit=self._limit + 1 - len(rows),
+            )
+            told = self._values | {f"key_{i}": key for i, key in enumerate(keys)}
+            found = await fetch(self._connection, statement, told)
+            rows += [(number, row) for row in found]
+            if len(rows) > self._limit:
+                break
+        return rows
+
+    def place(self, number: int, row: Row) -> Place:
+        """Return the place of a row in the order."""
+        count = len(self._parts[number].keys)
+        keys = [row[name] for name in row.keys() if name.startswith("key_")]  # noqa: SIM118
+        return Place(number, tuple(keys[-count:]))
 
 
 async def count_facets(  # noqa: PLR0913 - as `search`
@@ -130,10 +229,10 @@ async def count_facets(  # noqa: PLR0913 - as `search`
     """
     conditions = list_conditions(wanted, corrected=corrected is not None)
     values = values_of(wanted, now, corrected) | {"bands": list(bands)}
-    rows = (await connection.execute(_facets(conditions, is_own=is_own), values)).all()
+    rows = await fetch(connection, _facets(conditions, is_own=is_own), values)
     by_kind: dict[str, list[FacetValue]] = {}
-    for kind, value, count in rows:
-        by_kind.setdefault(kind, []).append(FacetValue(value, count))
+    for row in rows:
+        by_kind.setdefault(row["kind"], []).append(FacetValue(row["value"], row["shows"]))
     shows = sum(value.shows for value in by_kind.get("all", ()))
     return Facets(
         types=by_kind.get("type", []),
@@ -158,7 +257,7 @@ def page_of(
     has_place: bool,
     is_own: bool,
     limit: int,
-) -> TextualSelect:
+) -> Statement:
     """Return the query for results of the last of these phases, behind a place in it."""
     source, phase = _OWN if is_own else _PUBLIC, parts[-1]
     named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(phase.keys))
@@ -176,8 +275,8 @@ def page_of(
     # One row after another is looked at in its order, and no further than the page needs: an OFFSET
     # lets no condition through, and such a sub-query becomes no join. Nor is it guessed to be rare,
     # as IS NULL would be: the planner then takes the whole order to be needed, and scans for it.
-    return text(
-        f"SELECT {', '.join(_of('l', column) for column in LISTED)}, {told},"  # noqa: S608
+    return prepare(
+        f"SELECT {_told('l')}, {told},"  # noqa: S608
         f" (SELECT count(*) FROM (SELECT FROM {source} AS other"
         f" WHERE other.item_id = l.item_id AND {fits} LIMIT {SHOWS_COUNTED_MAX}) AS counted)"
         f" AS shows FROM (SELECT ordered.* FROM (SELECT l.show_id AS shown, l.item_id,"
@@ -187,19 +286,69 @@ def page_of(
         f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT {limit:d}) AS page"
         f" JOIN {source} AS l ON l.show_id = shown"
         f" ORDER BY {', '.join(f'{name} {direction}' for name in told.split(', '))}"
-    ).columns(**_TYPES)
+    )
+
+
+@lru_cache(maxsize=1024)
+def first_page_of(  # noqa: PLR0913 - what makes a query another
+    conditions: tuple[str, ...],
+    part: Phase,
+    *,
+    is_own: bool,
+    limit: int,
+    candidates: int,
+    has_others: bool,
+) -> Statement:
+    """Return the query for the first results of a phase, of so many shows at the most.
+
+    If it had more, it tells as many `candidates`.
+    """
+    source, direction = _OWN if is_own else _PUBLIC, "DESC" if part.is_descending else "ASC"
+    named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(part.keys))
+    told = [f"key_{i}" for i in range(len(part.keys))]
+    order = ", ".join(f"{name} {direction}" for name in told)
+    by = ", ".join(f"{key} {direction}" for key in part.keys)
+    wanted = [*conditions, part.condition]
+    if has_others:
+        wanted.append("@.item_id <> ALL(CAST(:others AS BIGINT[]))")
+    return prepare(
+        "WITH candidates AS MATERIALIZED (SELECT l.show_id, l.item_id,"  # noqa: S608
+        f" {_of('l', named)} FROM {source} AS l WHERE {_of('l', *wanted)}"
+        f" ORDER BY {_of('l', by)} LIMIT {candidates:d}),"
+        f" firsts AS (SELECT DISTINCT ON (item_id) * FROM candidates ORDER BY item_id, {order})"
+        f" SELECT {_told('l')}, firsts.item_id, {', '.join(told)}, (SELECT count(*) FROM (SELECT"
+        f" FROM {source} AS other WHERE other.item_id = firsts.item_id AND"
+        f" {_of('other', *conditions)} LIMIT {SHOWS_COUNTED_MAX}) AS counted) AS shows,"
+        " (SELECT count(*) FROM candidates) AS candidates"
+        f" FROM (SELECT * FROM firsts ORDER BY {order} LIMIT {limit:d}) AS firsts"
+        f" JOIN {source} AS l USING (show_id) ORDER BY {order}"
+    )
+
+
+@lru_cache(maxsize=2)
+def _listed(*, is_own: bool) -> Statement:
+    source, columns = _OWN if is_own else _PUBLIC, ", ".join(LISTED)
+    return prepare(
+        f"SELECT {_of('l', columns)} FROM {source} AS l"  # noqa: S608 - our own names
+        " WHERE l.show_id = ANY(CAST(:ids AS BIGINT[]))"
+    )
+
+
+def _told(alias: str) -> str:
+    columns = ", ".join((_STATE, *(f"@.{name}" for name in _TOLD)))
+    return _of(alias, columns)
 
 
 @lru_cache(maxsize=512)
-def _facets(conditions: tuple[str, ...], *, is_own: bool) -> TextClause:
+def _facets(conditions: tuple[str, ...], *, is_own: bool) -> Statement:
     source = _OWN if is_own else _PUBLIC
-    return text(
+    return prepare(
         "WITH fitting AS MATERIALIZED (SELECT type, city,"  # noqa: S608 - our own names
         " date_trunc('month', starts_at) AS month, price_min,"
         " state = 'on_sale' AND available > 0 AS is_available"
         f" FROM {source} AS l WHERE {_of('l', *conditions)}"
         f" ORDER BY starts_at, show_id LIMIT {FACETED_MAX + 1})"
-        " SELECT 'all', '', count(*) FROM fitting"
+        " SELECT 'all' AS kind, '' AS value, count(*) AS shows FROM fitting"
         " UNION ALL SELECT 'available', '', count(*) FROM fitting WHERE is_available"
         " UNION ALL SELECT 'type', type, count(*) FROM fitting WHERE type IS NOT NULL GROUP BY type"
         " UNION ALL (SELECT 'city', city, count(*) FROM fitting WHERE city IS NOT NULL"
@@ -211,13 +360,13 @@ def _facets(conditions: tuple[str, ...], *, is_own: bool) -> TextClause:
     )
 
 
-def _place(number: int, row: RowMapping, parts: tuple[Phase, ...]) -> Place:
-    return Place(number, tuple(row[f"key_{i}"] for i in range(len(parts[number].keys))))
-
-
-def _result(row: RowMapping, near: Near | None) -> Result:
-    show = tell_listing(row)
-    distance_m = None
-    if near is not None and show.latitude is not None and show.longitude is not None:
-        distance_m = near.distance_m(Near(show.latitude, show.longitude))
-    return Result(show, row["shows"], distance_m)
+def _result(row: Row) -> Result:
+    return Result(
+        row["show_id"],
+        row["changed_at"],
+        row["state"],
+        row["available"],
+        row["price_min"],
+        row["price_max"],
+        row["shows"],
+    )

@@ -87,12 +87,14 @@ class Phase(Struct, frozen=True):
 
 _BY_DATE: Final = ("@.starts_at", "@.show_id")
 _BY_PRICE: Final = ("@.price_min", "@.show_id")
-_QUERY: Final = "websearch_to_tsquery('simple', unaccent(CAST(:text AS TEXT)))"
+# As sub-queries, so that a text is read once and not for each row.
+_QUERY: Final = "(SELECT websearch_to_tsquery('simple', unaccent(CAST(:text AS TEXT))))"
 # For words that were mistyped: what they may have been, as `engine/catalog/spelling.py` found it.
-_CORRECTED: Final = "CAST(CAST(:corrected AS TEXT) AS TSQUERY)"
+_CORRECTED: Final = "(SELECT CAST(CAST(:corrected AS TEXT) AS TSQUERY))"
 _NEAR: Final = "CAST(CAST(:near AS TEXT) AS CUBE)"
 _CHORD: Final = f"(@.place <-> {_NEAR})"
-_PRICED: Final = "@.price_min IS NOT NULL"
+# The date once more, as the index of prices has it: what is earlier is looked at no further.
+_PRICED: Final = "@.price_min IS NOT NULL AND @.priced_starts_at >= CAST(:since AS TIMESTAMPTZ)"
 _UNPRICED: Final = Phase("@.price_min IS NULL", _BY_DATE)
 _PHASES: Final[dict[Sort, tuple[Phase, ...]]] = {
     Sort.DATE: (Phase("true", _BY_DATE),),
@@ -109,7 +111,7 @@ _CONDITIONS: Final[dict[str, tuple[str, ...]]] = {
     "until": ("@.starts_at < CAST(:until AS TIMESTAMPTZ)",),
     "performer": ("@.performer_ids @> ARRAY[CAST(:performer AS BIGINT)]",),
     "venue": ("@.venue_id = CAST(:venue AS BIGINT)",),
-    "city": ("@.city_key = lower(unaccent(CAST(:city AS TEXT)))",),
+    "city": ("@.city_key = (SELECT lower(unaccent(CAST(:city AS TEXT))))",),
     "country": ("@.country = CAST(:country AS CHAR(2))",),
     "type": ("@.type = CAST(:type AS TEXT)",),
     "near": ("@.place IS NOT NULL",),
@@ -140,8 +142,8 @@ KEY_KINDS: Final[dict[str, Any]] = {
 def _named(name: str, words: str, told: str) -> tuple[str, ...]:
     """Return the conditions of a name: an index finds its words, then the whole is looked at."""
     return (
-        f"@.{words} @@ phraseto_tsquery('simple', unaccent(CAST(:{name} AS TEXT)))",
-        f"{told} LIKE lower(unaccent(CAST(:{name}_like AS TEXT)))",
+        f"@.{words} @@ (SELECT phraseto_tsquery('simple', unaccent(CAST(:{name} AS TEXT))))",
+        f"{told} LIKE (SELECT lower(unaccent(CAST(:{name}_like AS TEXT))))",
     )
 
 
@@ -161,6 +163,17 @@ def phases(sort: Sort, *, corrected: bool) -> tuple[Phase, ...]:
         return _PHASES[sort]
     title = f"@.title_words @@ {_CORRECTED if corrected else _QUERY}"
     return (Phase(title, _BY_DATE), Phase(f"NOT {title}", _BY_DATE))
+
+
+def leading_key(sort: Sort, *, corrected: bool) -> Phase | None:
+    """Return an order's phases as one, told apart by its first key; None: each is read by itself.
+
+    What has a word is found as a whole before it is sorted: to find it once is enough.
+    """
+    if sort is not Sort.RELEVANCE:
+        return None
+    title = f"@.title_words @@ {_CORRECTED if corrected else _QUERY}"
+    return Phase("true", (f"CAST(NOT {title} AS INTEGER)", *_BY_DATE))
 
 
 def list_conditions(wanted: Wanted, *, corrected: bool) -> tuple[str, ...]:

@@ -13,12 +13,13 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 
+from engine.platform.gathered_sets import GatheredSets
 from engine.platform.redis import Store
 
 # The inventory store's breaker, too, is an `OSError`.
@@ -27,6 +28,8 @@ _CLAIM_S: Final = 2.0
 _CLAIM: Final = b"?"
 _CONTENT: Final = b"="
 _LOOK_EVERY_S: Final = 0.02
+_RENEWED_AT_ONCE: Final = 8
+"""Reads under way, beyond which nothing is made anew that may still be told."""
 _ENTRY_BYTES: Final = 200
 """What an entry takes beside its content, about."""
 
@@ -41,12 +44,25 @@ class Keeping(Struct, frozen=True):
     fresh_s: float
     stale_s: float
     """Told while a fresh one is made: up to this age."""
+    shared_s: float | None = None
+    """For how long other processes take it from Redis; while it is fresh, unless told."""
+    doubted_s: float = 0.0
+    """What has become doubtful is told for so long while it is made anew."""
 
 
-class _Kept(Struct, frozen=True):
+class Kept(Struct):
+    """What was read, and when."""
+
     content: bytes
     made_at: float
     """By this process' clock."""
+    made_of_it: Any = None
+    """What this process has made of the content, kept with it."""
+    size: int = 0
+
+
+Doubt = Callable[[Kept], float | None]
+"""Returns since when what is kept may be wrong; None: it is not."""
 
 
 class CachedReads:
@@ -55,23 +71,43 @@ class CachedReads:
     def __init__(self, redis: Store, *, bytes_max: int) -> None:
         """Take the store that others share what they read through, and a bound on the memory."""
         self._redis = redis
+        self._sets = GatheredSets(redis)
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[_Kept]] = {}
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[Kept]] = {}
 
     async def get(self, key: str, keeping: Keeping, read: Read) -> bytes:
         """Return what a read of this key returned lately, or returns now. Raises what it raises."""
+        return (await self.get_kept(key, keeping, read)).content
+
+    async def get_kept(
+        self, key: str, keeping: Keeping, read: Read, doubt: Doubt | None = None
+    ) -> Kept:
+        """Return it as it is kept, unless there is `doubt`. Raises what the read raises."""
         kept = self._kept.get(key)
         if kept is not None:
             self._kept.move_to_end(key)
-            age = monotonic() - kept.made_at
-            if age < keeping.fresh_s:
-                return kept.content
-            if age < keeping.stale_s:
-                self._share(key, keeping, read)
-                return kept.content
-        return (await asyncio.shield(self._share(key, keeping, read))).content
+            now = monotonic()
+            age = now - kept.made_at
+            doubtful_since = doubt(kept) if doubt is not None else None
+            if doubtful_since is None and age < keeping.fresh_s:
+                return kept
+            is_doubted = doubtful_since is not None and now - doubtful_since > keeping.doubted_s
+            if age < keeping.stale_s and not is_doubted:
+                # Who waits for what is not kept comes first.
+                if len(self._under_way) < _RENEWED_AT_ONCE:
+                    self._share(key, keeping, read)
+                return kept
+        return await asyncio.shield(self._share(key, keeping, read))
+
+    def add(self, key: str, kept: Kept, made_of_it: Any, size: int) -> None:  # noqa: ANN401 - the caller's
+        """Keep with what is kept what was made of it, of so many bytes."""
+        if self._kept.get(key) is kept and kept.made_of_it is None:
+            kept.made_of_it = made_of_it
+            kept.size += size
+            self._bytes += size
+            self._let_go()
 
     @property
     def bytes_kept(self) -> int:
@@ -83,33 +119,34 @@ class CachedReads:
         for task in list(self._under_way.values()):
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self._sets.stop()
 
-    def _share(self, key: str, keeping: Keeping, read: Read) -> "asyncio.Task[_Kept]":
+    def _share(self, key: str, keeping: Keeping, read: Read) -> "asyncio.Task[Kept]":
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = asyncio.create_task(self._refresh(key, keeping, read))
             task.add_done_callback(lambda done: self._forget_task(key, done))
         return task
 
-    def _forget_task(self, key: str, done: "asyncio.Task[_Kept]") -> None:
+    def _forget_task(self, key: str, done: "asyncio.Task[Kept]") -> None:
         if self._under_way.get(key) is done:
             del self._under_way[key]
         if not done.cancelled() and (error := done.exception()) is not None:
             # Whoever waits for it is told; if nobody does, what is stale is told on.
             _log.debug("a cached read failed", key=key, error=repr(error))
 
-    async def _refresh(self, key: str, keeping: Keeping, read: Read) -> _Kept:
+    async def _refresh(self, key: str, keeping: Keeping, read: Read) -> Kept:
         name = f"{{onsale:cache:{key}}}"
         try:
             found = await self._find_or_claim(name, keeping)
         except _AWAY:
             found = False
-        if isinstance(found, _Kept):
+        if isinstance(found, Kept):
             self._keep(key, found)
             return found
         made_at = monotonic()
         try:
-            made = _Kept(await read(), made_at)
+            made = Kept(await read(), made_at)
         except BaseException:
             # Later the claim may be another's.
             if found and monotonic() - made_at < _CLAIM_S:
@@ -117,41 +154,48 @@ class CachedReads:
             raise
         self._keep(key, made)
         if found:
-            await self._tell_others(name, made, keeping)
+            self._tell_others(name, made, keeping)
         return made
 
-    async def _find_or_claim(self, name: str, keeping: Keeping) -> "_Kept | bool":
+    async def _find_or_claim(self, name: str, keeping: Keeping) -> "Kept | bool":
         """Return what another process has made, or True: it is ours to make.
 
         False: whoever has claimed it does not come to an end.
         """
         until = monotonic() + _CLAIM_S
         while monotonic() < until:
-            there = await self._redis.claim(name, _CLAIM, px=round(_CLAIM_S * 1000))
+            there = await self._sets.claim(name, _CLAIM, px=round(_CLAIM_S * 1000))
             if there is None:
                 return True
             if there != _CLAIM:
                 left_s = await self._redis.pttl(name) / 1000
-                return _Kept(there[1:], monotonic() - max(keeping.fresh_s - left_s, 0))
+                return Kept(there[1:], monotonic() - max(_shared_s(keeping) - left_s, 0))
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 
-    async def _tell_others(self, name: str, made: _Kept, keeping: Keeping) -> None:
+    def _tell_others(self, name: str, made: Kept, keeping: Keeping) -> None:
         """Put it in the place of the claim, for as long as it is fresh."""
-        left_s = keeping.fresh_s - (monotonic() - made.made_at)
-        with suppress(*_AWAY):
-            await self._redis.set(name, _CONTENT + made.content, px=max(round(left_s * 1000), 1))
+        left_s = _shared_s(keeping) - (monotonic() - made.made_at)
+        self._sets.put(name, _CONTENT + made.content, px=max(round(left_s * 1000), 1))
 
     async def _give_up(self, name: str) -> None:
         with suppress(*_AWAY):
             await self._redis.delete(name)
 
-    def _keep(self, key: str, kept: _Kept) -> None:
+    def _keep(self, key: str, kept: Kept) -> None:
         before = self._kept.pop(key, None)
         if before is not None:
-            self._bytes -= len(before.content) + _ENTRY_BYTES
+            self._bytes -= before.size
+        kept.size = len(kept.content) + _ENTRY_BYTES
         self._kept[key] = kept
-        self._bytes += len(kept.content) + _ENTRY_BYTES
+        self._bytes += kept.size
+        self._let_go()
+
+    def _let_go(self) -> None:
         while self._bytes > self._bytes_max and self._kept:
             _, forgotten = self._kept.popitem(last=False)
-            self._bytes -= len(forgotten.content) + _ENTRY_BYTES
+            self._bytes -= forgotten.size
+
+
+def _shared_s(keeping: Keeping) -> float:
+    return keeping.fresh_s if keeping.shared_s is None else keeping.shared_s

@@ -87,6 +87,10 @@ class Pipeline(Protocol):
         """Read a part of a stream."""
         ...
 
+    def set(self, name: str, value: bytes, *, px: int, nx: bool, get: bool) -> object:
+        """Write a string that expires; `nx`: where there is none, `get`: tell what was there."""
+        ...
+
     async def execute(self, *, raise_on_error: bool) -> list[Any]:
         """Send them and return their answers; if not to be raised, errors among them."""
         ...

@@ -65,6 +65,12 @@ class ClusterPipeline:
         """Read a part of a stream."""
         self._calls.append((name, lambda pipeline: pipeline.xrange(name, min, max, count)))
 
+    def set(self, name: str, value: bytes, *, px: int, nx: bool, get: bool) -> None:
+        """Write a string that expires."""
+        self._calls.append(
+            (name, lambda pipeline: pipeline.set(name, value, px=px, nx=nx, get=get))
+        )
+
     async def execute(self, *, raise_on_error: bool) -> list[Any]:
         """Send them and return their answers in order."""
         first = next((name for name, _ in self._calls if name is not None), None)

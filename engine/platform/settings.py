@@ -97,8 +97,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Proxies in front that add to X-Forwarded-For: so many from its end are believed."""
     beacon_url: str = "https://api.drand.sh"
     """Where rounds of drand are fetched for draws that name one."""
-    search_cache_mb: int = 32
-    """Memory for answers to searches that are kept, in one API process."""
+    search_cache_mb: int = 128
+    """Memory for what searches tell, in one API process: a quarter for answers, the rest for shows,
+    of which a hundred thousand fit."""
     key_rate_max: int = 20_000
     """Requests a second by one credential, in one process; 0: any number."""
     address_rate_max: int = 1_000

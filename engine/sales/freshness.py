@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import BigInteger, Boolean, Integer, RowMapping, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.catalog.news import tell_changes
 from engine.inventory.allotments import NO_RIGHTS
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.keys import show_keys
@@ -269,6 +270,7 @@ class FreshCounts:
             columns = zip(*figures, strict=True)
             told = dict(zip(_COUNTED.types, map(list, columns), strict=True))
             await connection.execute(_WRITE, _COUNTED.parameters(told))
+        await tell_changes(connection, [one[0] for one in figures])
 
 
 def _ledgered(row: RowMapping) -> tuple[Any, ...]:

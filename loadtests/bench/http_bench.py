@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from loadtests.bench.measurement import Bench
+from loadtests.bench.measurement import Bench, Site
 from loadtests.generator import Generator
 
 CONTROL: Final = "control"
@@ -82,6 +82,10 @@ class HttpBench(Bench, Protocol):
     @property
     def size(self) -> Size:
         """How large a round is."""
+        ...
+
+    def open_kept_site(self, name: str, **settings: str) -> AbstractContextManager[Site]:
+        """Start a platform with the data that a measurement of this name had, if they are kept."""
         ...
 
     def serve(self, app: str, environment: Mapping[str, str]) -> AbstractContextManager[Server]:

@@ -1,16 +1,22 @@
 """`search`: events found among 100 000 shows in 5 000 venues, over HTTP, by 50 at once.
 
-Four ways to search, each by itself: words, nearness, facets, price. Every request asks for another
-thing, so that next to nothing is told from a cache; then the same is measured as it is served,
-where as in life a few things are asked for most of the time. The value is the worst 99th percentile
-of the four as served. The control asks PostgreSQL for the words by `ILIKE`, with a pool of its own.
+Four ways to search, each by itself: words, nearness, facets, price. Each of the 50 asks again as
+soon as it is answered, without a pause. As it is served, one request in five asks for what nobody
+else asks for; the others, as in life, for one of 500 things, the first of which has a seventh of
+them, and so on as 1 / rank. Meanwhile shows sell. The value is the worst 99th percentile of the
+four. Besides, the same is told of requests that each ask for another thing, so that next to nothing
+comes from a cache. The control asks PostgreSQL for the words by `ILIKE`, with a pool of its own.
 """
 
 import asyncio
 import random
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -22,7 +28,15 @@ from msgspec import structs
 from loadtests.bench.answers import all_shown
 from loadtests.bench.http_bench import FULL, HttpBench
 from loadtests.bench.measurement import Figure, Site
-from loadtests.bench.search_fill import connect, fill
+from loadtests.bench.processes import cpu_seconds
+from loadtests.bench.search_fill import (
+    SELLING_PER_S,
+    connect,
+    fill,
+    filled_at,
+    note_filled,
+    sell_on,
+)
 from loadtests.generated_catalogue import Catalogue, generate_catalogue
 from loadtests.generator import Load, LoadResult, write_requests
 
@@ -33,8 +47,10 @@ _P99_MS_MOST: Final = 50.0
 _SEED: Final = 11
 _CONTROL_CONNECTIONS: Final = 4
 _CONTROL_REQUESTS: Final = 400
-# Of what is asked for, as served: the first has a tenth of all, and so on as 1 / rank.
 _POPULAR: Final = 500
+_COLD: Final = 0.2
+"""Of what is asked for, as it is served: the share that nobody else asks for."""
+_WARM_UP_S: Final = 3
 LIMITS: Final = {"address_rate_max": "0"}
 """All come from this machine's one address."""
 
@@ -43,6 +59,9 @@ SELECT listings.*, available, price_min FROM listings JOIN listing_counts USING 
 WHERE is_public AND starts_at >= now() AND (name ILIKE $1 OR performers::text ILIKE $1
     OR venue ILIKE $1 OR city ILIKE $1) ORDER BY starts_at LIMIT 21
 """
+
+
+Ask = Callable[[], dict[str, str]]
 
 
 class Asker:
@@ -82,63 +101,120 @@ class Asker:
 def measure(bench: HttpBench) -> Figure:
     """Return the worst 99th percentile of the four, as they are served."""
     halls = _HALLS if bench.size == FULL else _HALLS_QUICK
-    catalogue = generate_catalogue(halls=halls)
-    with bench.open_site(**LIMITS) as site, tempfile.TemporaryDirectory() as folder:
-        bench.say(f"listing {len(catalogue.shows)} shows")
-        asyncio.run(fill(site.settings.database_url, catalogue))
-        asker = Asker(catalogue)
-        kinds = {"keyword": asker.keyword, "near": asker.near}
-        kinds |= {"facet": asker.facet, "price": asker.price}
-        _warm(site)
+    with (
+        bench.open_kept_site("search", **LIMITS) as site,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        catalogue = _listed(bench, site, halls)
+        course = _Course(bench, site, Path(folder), Asker(catalogue))
+        # A process opens its connections for the first one, and reads what it tells of shows.
+        httpx.get(f"{site.base_url}/v1/events", timeout=30).raise_for_status()
         told: dict[str, list[dict[str, Any]]] = {}
-        for number in range(bench.rounds):
-            for kind, ask in kinds.items():
-                requests = Path(folder) / f"{kind}-{number}"
-                each = _send(bench, site, requests, _different(ask, bench.size.requests_max))
-                told.setdefault(f"{kind}, each another", []).append(each)
-                served = _send(bench, site, requests, _popular(ask, bench.size.requests_max))
-                told.setdefault(kind, []).append(served)
-        control = asyncio.run(_control(site.settings.database_url, asker))
+        with _selling(site, len(catalogue.shows)):
+            for kind in course.kinds:
+                course.send(_different, kind, _WARM_UP_S)
+            for _ in range(bench.rounds):
+                for kind in course.kinds:
+                    seconds = bench.size.seconds_max
+                    served = course.send(_served, kind, seconds)
+                    told.setdefault(kind, []).append(served)
+                    each = course.send(_different, kind, seconds)
+                    told.setdefault(f"{kind}, each another", []).append(each)
+        control = asyncio.run(_control(site.settings.database_url, course.asker))
     return _figure(bench, len(catalogue.shows), told, control)
 
 
-def _warm(site: Site) -> None:
-    """Wait until the first search is answered: a process opens its connections for it."""
-    httpx.get(f"{site.base_url}/v1/events", timeout=30).raise_for_status()
+def _listed(bench: HttpBench, site: Site, halls: int) -> Catalogue:
+    """Return the catalogue that is listed: the one that was kept, or a new one."""
+    url = site.settings.database_url
+    begins = asyncio.run(filled_at(url, halls))
+    if begins is not None:
+        return generate_catalogue(halls=halls, begins=begins)
+    begins = datetime.now(UTC)
+    catalogue = generate_catalogue(halls=halls, begins=begins)
+    bench.say(f"listing {len(catalogue.shows)} shows")
+    asyncio.run(fill(url, catalogue))
+    asyncio.run(note_filled(url, halls, begins))
+    return catalogue
 
 
-def _different(ask: Callable[[], dict[str, str]], count: int) -> list[dict[str, str]]:
+@contextmanager
+def _selling(site: Site, shows: int) -> Generator[None]:
+    """Have shows sell meanwhile."""
+    stop = threading.Event()
+
+    async def sell() -> int:
+        ended = asyncio.Event()
+        selling = asyncio.create_task(sell_on(site.settings.database_url, shows, ended))
+        await asyncio.to_thread(stop.wait)
+        ended.set()
+        return await selling
+
+    with ThreadPoolExecutor(1) as thread:
+        selling = thread.submit(asyncio.run, sell())
+        try:
+            yield
+        finally:
+            stop.set()
+        selling.result()
+
+
+def _different(ask: Ask, count: int) -> list[dict[str, str]]:
     return [ask() for _ in range(min(count, 20_000))]
 
 
-def _popular(ask: Callable[[], dict[str, str]], count: int) -> list[dict[str, str]]:
-    asked = [ask() for _ in range(_POPULAR)]
+def _served(ask: Ask, count: int) -> list[dict[str, str]]:
+    popular = [ask() for _ in range(_POPULAR)]
     weights = [1 / rank for rank in range(1, _POPULAR + 1)]
     luck = random.Random(_SEED)  # noqa: S311 -- what people look for
-    return luck.choices(asked, weights, k=min(count, 20_000))
+    drawn = luck.choices(popular, weights, k=min(count, 20_000))
+    return [ask() if luck.random() < _COLD else one for one in drawn]
 
 
-def _send(
-    bench: HttpBench, site: Site, requests: Path, asked: Sequence[dict[str, str]]
-) -> dict[str, Any]:
-    head = "Host: bench.invalid\r\nAccept: application/json\r\n\r\n"
-    write_requests(
-        requests, [f"GET /v1/events?{urlencode(one)} HTTP/1.1\r\n{head}".encode() for one in asked]
-    )
-    load = Load(
-        url=site.base_url,
-        requests=requests,
-        connections=CONNECTIONS,
-        seconds_max=bench.size.seconds_max,
-        cpus=(),
-    )
-    result: LoadResult = bench.generator.send(load)
-    answered = all_shown(result)
-    return {
-        "p50_ms": round(result.p50_ms, 2),
-        "p99_ms": round(result.p99_ms, 2),
-        "answers_per_s": round(answered / result.wall_s, 1),
-    }
+class _Course:
+    """Rounds of searches at one site."""
+
+    def __init__(self, bench: HttpBench, site: Site, folder: Path, asker: Asker) -> None:
+        self.asker = asker
+        self.kinds: dict[str, Ask] = {
+            "keyword": asker.keyword,
+            "near": asker.near,
+            "facet": asker.facet,
+            "price": asker.price,
+        }
+        self._bench = bench
+        self._site = site
+        self._file = folder / "requests"
+
+    def send(
+        self, draw: Callable[[Ask, int], Sequence[dict[str, str]]], kind: str, seconds: int
+    ) -> dict[str, Any]:
+        """Ask for what is drawn for so long; return what that took."""
+        head = "Host: bench.invalid\r\nAccept: application/json\r\n\r\n"
+        asked = draw(self.kinds[kind], self._bench.size.requests_max)
+        write_requests(
+            self._file,
+            [f"GET /v1/events?{urlencode(one)} HTTP/1.1\r\n{head}".encode() for one in asked],
+        )
+        load = Load(
+            url=self._site.base_url,
+            requests=self._file,
+            connections=CONNECTIONS,
+            seconds_max=seconds,
+            cpus=(),
+        )
+        parts = self._site.processes()
+        before = cpu_seconds(parts)
+        result: LoadResult = self._bench.generator.send(load)
+        used = {part: after - before[part] for part, after in cpu_seconds(parts).items()}
+        answered = all_shown(result)
+        used["generator"] = result.cpu_s
+        return {
+            "p50_ms": round(result.p50_ms, 2),
+            "p99_ms": round(result.p99_ms, 2),
+            "answers_per_s": round(answered / result.wall_s, 1),
+            **{f"{part}_us": round(1e6 * cpu_s / answered) for part, cpu_s in used.items()},
+        }
 
 
 async def _control(url: str, asker: Asker) -> dict[str, float]:
@@ -194,6 +270,9 @@ def _figure(
         settings={
             "shows": shows,
             "connections": CONNECTIONS,
+            "asked by nobody else": _COLD,
+            "popular searches": _POPULAR,
+            "shows that sell a second": SELLING_PER_S,
             **structs.asdict(bench.size),
             **LIMITS,
         },

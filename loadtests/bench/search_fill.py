@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import random
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, Protocol, cast
 
 import asyncpg
 
+from loadtests.bench.http_bench import BenchError
 from loadtests.generated_catalogue import Catalogue, ListedDate
 
 _TIMEOUT_S: Final = 300
@@ -40,16 +44,33 @@ _FILL: Final = (
     FROM staged ORDER BY no
     """,
     """
-    INSERT INTO listing_counts (show_id, reseller_id, capacity, available, price_min, price_max)
-    SELECT no, 1, 3000, places, CASE WHEN places > 0 THEN price END,
+    INSERT INTO listing_counts (show_id, reseller_id, priced_starts_at, capacity, available,
+        price_min, price_max)
+    SELECT no, 1, starts_at, 3000, places, CASE WHEN places > 0 THEN price END,
         CASE WHEN places > 0 THEN price * 3 END FROM staged
     """,
     """
     INSERT INTO search_words SELECT DISTINCT word FROM listings,
         unnest(tsvector_to_array(words)) AS word WHERE length(word) BETWEEN 3 AND 40
     """,
-    "VACUUM ANALYZE listings, listing_counts, search_words",
 )
+_INDEXES: Final = """
+SELECT indexname, indexdef FROM pg_indexes LEFT JOIN pg_constraint ON conname = indexname
+WHERE tablename IN ('listings', 'listing_counts', 'search_words') AND conname IS NULL
+"""
+_TIDY: Final = "VACUUM ANALYZE listings, listing_counts, search_words"
+
+_SEED: Final = 5
+_SOLD: Final = range(10)
+_SELL_EVERY_S: Final = 0.2
+# As a worker tells it: `engine/catalog/news.py`.
+_SELL: Final = """
+WITH sold AS (UPDATE listing_counts SET available = greatest(available - 1, 0), counted_at = now()
+    WHERE show_id = ANY(ARRAY{ids}) RETURNING show_id)
+SELECT pg_notify('onsale_listings', string_agg(show_id::text, ',')) FROM sold
+"""
+SELLING_PER_S: Final = round(len(_SOLD) / _SELL_EVERY_S)
+"""Shows whose counts change in a second, while searches are measured."""
 
 
 class Connection(Protocol):
@@ -79,6 +100,46 @@ async def connect(url: str) -> Connection:
     return cast("Connection", await asyncpg.connect(url, command_timeout=_TIMEOUT_S))
 
 
+async def filled_at(url: str, halls: int) -> datetime | None:
+    """Return when the catalogue of so many halls that was kept begins; None: there is none."""
+    connection = await connect(url)
+    try:
+        if (await connection.fetch("SELECT to_regclass('filled')"))[0][0] is None:
+            return None
+        ((kept, begins),) = await connection.fetch("SELECT halls, begins FROM filled")
+    finally:
+        await connection.close()
+    if kept != halls:
+        msg = f"a catalogue of {kept} halls is kept there: name another directory for {halls}"
+        raise BenchError(msg)
+    return begins
+
+
+async def note_filled(url: str, halls: int, begins: datetime) -> None:
+    """Note what was filled in, for `filled_at`."""
+    connection = await connect(url)
+    try:
+        await connection.execute("CREATE TABLE filled (halls INTEGER, begins TIMESTAMPTZ)")
+        await connection.execute(f"INSERT INTO filled VALUES ({halls:d}, '{begins.isoformat()}')")  # noqa: S608 - our own values
+    finally:
+        await connection.close()
+
+
+async def sell_on(url: str, shows: int, stop: asyncio.Event) -> int:
+    """Count other shows anew each moment, as a worker does while they sell; return how many."""
+    connection, luck, sold = await connect(url), random.Random(_SEED), 0  # noqa: S311 - any shows
+    try:
+        while not stop.is_set():
+            await connection.execute(_SELL.format(ids=[luck.randint(1, shows) for _ in _SOLD]))
+            sold += len(_SOLD)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SELL_EVERY_S):
+                    await stop.wait()
+    finally:
+        await connection.close()
+    return sold
+
+
 async def fill(url: str, catalogue: Catalogue) -> None:
     """List all of it, and have the tables as tidy as autovacuum would have left them."""
     connection = await connect(url)
@@ -86,8 +147,15 @@ async def fill(url: str, catalogue: Catalogue) -> None:
         await connection.execute(_STAGE)
         rows = await asyncio.to_thread(lambda: [_row(show) for show in catalogue.shows])
         await connection.copy_records_to_table("staged", records=rows, columns=_STAGED)
+        # To write an index once, of all rows, takes a fraction of what it takes row by row.
+        indexes = await connection.fetch(_INDEXES)
+        for name, _ in indexes:
+            await connection.execute(f"DROP INDEX {name}")
         for statement in _FILL:
             await connection.execute(statement)
+        for _, made in indexes:
+            await connection.execute(made)
+        await connection.execute(_TIDY)
     finally:
         await connection.close()
 

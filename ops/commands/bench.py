@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import click
@@ -39,6 +40,11 @@ _WIDTH_OF_FILES: Final = 160
     type=click.IntRange(1, 100_000),
     help=f"Who watch a show live, in `live`.  [default: {FULL.watchers}]",
 )
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A directory where `search` keeps its catalogue for the next time.",
+)
 @click.option("--list", "as_list", is_flag=True, help="Only list the measurements.")
 def command(  # noqa: PLR0913 - the options
     *,
@@ -47,6 +53,7 @@ def command(  # noqa: PLR0913 - the options
     rounds: int,
     quick: bool,
     watchers: int | None,
+    data: Path | None,
     as_list: bool,
 ) -> None:
     r"""Measure the platform's speed beside honest controls, on this machine.
@@ -90,6 +97,7 @@ def command(  # noqa: PLR0913 - the options
             generator=generator,
             size=size,
             say=lambda line, name=name: _say(progress, f"{name}: {line}"),
+            data=data,
         )
         try:
             figures.append(measure(bench))

@@ -162,7 +162,7 @@ def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
             **dict.fromkeys(names, "Evening"),
             **of,
         },
-        "listing_counts": {"show_id": show, **of},
+        "listing_counts": {"show_id": show, "priced_starts_at": soon, **of},
         "pages": {"kind": "event", "id": show, "is_public": False, "document": {}, **of},
         "catalog_marks": {"kind": "show", "id": show, **of},
     }

@@ -1,13 +1,16 @@
 """Turns of those who find: searches that take long keep no page from being told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog import finder as finding
-from engine.catalog.finder import PAGES, Answer, Asked, Finder, TooBusyError
+from engine.catalog.documents import Document, Documents
+from engine.catalog.finder import PAGES, Answer, Asked, Finder, Page, TooBusyError
+from engine.catalog.finding import PublicShow
+from engine.catalog.news import ListingNews
 from engine.catalog.search_terms import Wanted
 from engine.platform.cached_reads import CachedReads
 from engine.platform.database import create_engine
@@ -25,8 +28,11 @@ async def finder(servers: Stack, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
     store = connect_redis(servers.settings.redis_url, answer_timeout_ms=2000, connections_max=64)
     cache = CachedReads(store, bytes_max=1 << 20)
     engine: AsyncEngine = create_engine(servers.settings, APP_ROLE)
-    yield Finder(engine, engine, cache)
+    news = ListingNews(servers.settings)
+    made = Finder(engine, engine, cache, Documents(bytes_max=1 << 20), news)
+    yield made
     await cache.stop()
+    await made.stop()
     await engine.dispose()
     await store.aclose()
 
@@ -43,8 +49,8 @@ async def test_searches_that_take_long_are_not_waited_for(
 
     monkeypatch.setattr(finding, "_find", slow)
 
-    async def search(word: str) -> bytes:
-        return await finder.public(Asked(Wanted(text=word)), _no_answer)
+    async def search(word: str) -> Page:
+        return await finder.public(Asked(Wanted(text=word)), _Untold())
 
     async def page() -> bytes:
         return b"a page"
@@ -61,5 +67,9 @@ async def test_searches_that_take_long_are_not_waited_for(
         await asyncio.gather(*under_way, return_exceptions=True)
 
 
-def _no_answer(_: Answer) -> bytes:
-    raise AssertionError
+class _Untold:
+    def document(self, show: PublicShow) -> bytes:
+        raise AssertionError(show)
+
+    def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
+        raise AssertionError(wanted, answer, documents)

@@ -141,10 +141,16 @@ listing_counts: Final = Table(
     optional("price_max", BigInteger),
     Column("is_sold_out", Boolean, nullable=False, server_default=text("false")),
     moment("counted_at"),
+    required("priced_starts_at", TIME),  # the listing's: the order of prices passes over others
     ForeignKeyConstraint(["show_id"], ["listings.show_id"], ondelete="CASCADE"),
     # By what it was counted: the last of the show's deltas, and what the ledger had of the show.
     optional("counted_for", Text),
-    Index(None, "price_min", "show_id"),
+    Index(
+        "listing_counts_price_min_idx",
+        "price_min",
+        "show_id",
+        postgresql_include=["priced_starts_at"],
+    ),
     postgresql_with={"fillfactor": "70"},
 )
 
