@@ -15,6 +15,9 @@ WAKE_CHANNEL: Final = "onsale:wake"
 """Wakes the workers, with a word of `Wake` and a show."""
 
 
+_ENTITY_MAX: Final = 2**63 - 1
+
+
 class Wake(StrEnum):
     """What a worker is woken for."""
 
@@ -37,9 +40,11 @@ def read_wake(message: bytes) -> tuple[Wake, int] | None:
     """Read a message of the wake channel; None if it is not one of ours."""
     word, _, show = message.decode(errors="replace").partition(":")
     try:
-        return Wake(word), int(show, 16)
+        wake, number = Wake(word), int(show, 16)
     except ValueError:
         return None
+    # Nobody has another: PostgreSQL would refuse the question for all shows that go with it.
+    return (wake, number) if 0 < number <= _ENTITY_MAX else None
 
 
 class ShowKeys(Struct, frozen=True):
