@@ -180,6 +180,9 @@ class _Walk:
         made = await _make(self.ground, code, seats=seats, areas=((0, count),) if count else ())
         if isinstance(made, AllotmentRow):
             self.living[made.id] = code, frozenset(seats)
+            found = self.ground.show.manifest.index_by_label
+            held = {found[seat] for hold in self.holds for seat in hold.seats}
+            assert held.isdisjoint(seats), "what somebody holds is refused"
         else:
             assert isinstance(made, PlacesRefused)
 
