@@ -8,7 +8,7 @@ ARGV: 1 msgpack {epoch, version now, version after, not_after ms, {seat to block
       {meta field, value, ...}, {seat that must be free, ...}, {seat to take out, ...},
       {seat to put back open, ...}, {seat to put back blocked, ...},
       {{area, places to add (below 0: to take away)}, ...}, number of the edit or false,
-      {{area, area that its open places move to, how many or false: all}, ...}}
+      {{area, area that its open places move to, how many or false: all}, ...} or nothing}
 Returns msgpack, in order of precedence:
   {'too-late'}, {'fenced'}, {'stale'}
   {'refused', {seat that is held or sold, ...}, {{area, open, blocked}, ...}}
@@ -100,7 +100,7 @@ for _, pair in ipairs(capacities) do
   end
 end
 local moved = {}
-for _, move in ipairs(moves) do
+for _, move in ipairs(moves or {}) do
   local from, to, count = move[1], move[2], move[3]
   local area = view_area(view, from)
   count = count or (area and area.open or 0)

@@ -149,16 +149,16 @@ def _occupied(
     show: Show, state: InventoryState | None, sold: Collection[int], areas: dict[int, int]
 ) -> Occupied:
     counts = state.areas if state is not None else ()
-    return Occupied(
-        seats=b"" if state is None else state.seats,
-        sold=sold,
-        areas=[
-            (max(areas.get(n, 0), counts[n].sold), counts[n].held)
-            if counts
-            else (areas.get(n, 0), 0)
-            for n in range(len(show.manifest.areas))
-        ],
-    )
+    found = [
+        (max(areas.get(n, 0), counts[n].sold), counts[n].held) if counts else (areas.get(n, 0), 0)
+        for n in range(len(show.manifest.areas))
+    ]
+    for n, area in enumerate(show.manifest.areas):
+        if area.parent is not None:
+            whole = found[area.parent]
+            found[area.parent] = whole[0] + found[n][0], whole[1] + found[n][1]
+            found[n] = 0, 0
+    return Occupied(seats=b"" if state is None else state.seats, sold=sold, areas=found)
 
 
 async def _coming(

@@ -178,7 +178,7 @@ async def _copy_edits(connection: AsyncConnection, row: RowMapping, new: int) ->
     edit = (await connection.execute(newest)).mappings().one_or_none()
     if edit is None:
         return
-    overlay = msgspec.convert(edit["overlay"], Overlay)
+    overlay = msgspec.convert(edit["overlay"], Overlay).without_shares()
     changed: dict[str, Any] = {
         "show_id": new,
         "edit_no": 1,
@@ -190,7 +190,8 @@ async def _copy_edits(connection: AsyncConnection, row: RowMapping, new: int) ->
         "seats_taken_out": overlay.seats_removed,
         "seats_put_back": 0,
     }
-    kept = {name: edit[name] for name in ("reseller_id", "overlay", "seats_removed")}
+    kept = {name: edit[name] for name in ("reseller_id", "seats_removed")}
+    kept["overlay"] = msgspec.to_builtins(overlay)
     await connection.execute(insert(show_edits).values(changed | kept))
     if overlay.capacities:  # what the ledger's last fence counts by
         areas = [

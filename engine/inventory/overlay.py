@@ -55,6 +55,17 @@ class Overlay(Struct, frozen=True, omit_defaults=True):
         merged = {**dict(self.capacities), **capacities}
         return replace(self, capacities=tuple(sorted(merged.items())))
 
+    def without_shares(self) -> "Overlay":
+        """Return it with the places of all shares back in their areas."""
+        if not self.shares:
+            return self
+        capacities = dict(self.capacities)
+        # Who makes a share tells its capacity and its area's, and no area comes behind shares.
+        first = max(capacities) - len(self.shares) + 1
+        for n, (area, _) in enumerate(self.shares, first):
+            capacities[area] += capacities.pop(n)
+        return replace(self, capacities=tuple(sorted(capacities.items())), shares=())
+
     @property
     def seats_removed(self) -> int:
         """How many seats are taken out."""

@@ -46,10 +46,14 @@ _UPGRADE: Final = (
     )
     """,
     "CREATE INDEX allotments_living_idx ON allotments (show_id) WHERE ended_at IS NULL",
-    "CREATE INDEX allotments_due_idx ON allotments (ends_at)"
-    " WHERE ended_at IS NULL AND ends_at IS NOT NULL",
-    "CREATE INDEX allotments_left_idx ON allotments (show_id)"
-    " WHERE ended_at IS NOT NULL AND places_left > 0",
+    """
+    CREATE INDEX allotments_due_idx ON allotments (ends_at)
+        WHERE ended_at IS NULL AND ends_at IS NOT NULL
+    """,
+    """
+    CREATE INDEX allotments_left_idx ON allotments (show_id)
+        WHERE ended_at IS NOT NULL AND places_left > 0
+    """,
     *protect(
         "allotments",
         app="SELECT, INSERT, UPDATE (ended_at, ended_by, places_left)",

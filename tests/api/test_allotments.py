@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, small_plan
+from tests.api.live_watcher import watching
 
 _CODE = {"code": "FAN-CLUB"}
 
@@ -218,6 +219,24 @@ def test_what_makes_no_sense_is_refused(desk: FrontDesk, change: Json, pointer: 
     refused = desk.post(f"{show.path}/allotments", body)
     assert (refused.status_code, problem(refused)) == (422, "invalid-request")
     assert refused.json()["errors"][0]["pointer"] == pointer
+
+
+def test_who_watches_is_told_of_it_as_blocked(desk: FrontDesk) -> None:
+    """In a new snapshot when it is made, and when a place of it opens again."""
+    show = desk.new_show()
+    path = f"{show.path}/live?token={desk.post(f'{show.path}/live/tokens', {}).json()['token']}"
+    with watching(str(desk.http.base_url), path, {}) as watcher:
+        watcher.until("snapshot")
+        _allot(show, places={"seats": ["A-1"], "areas": {"floor": 3}})
+        watcher.until("snapshot")
+        assert (watcher.states[1], watcher.areas["floor"]["blocked"]) == ("b", 3)
+        held = show.held("A-1", areas={"floor": 2}, access_code="FANCLUB")
+        watcher.until("delta")
+        floor = {"area": "floor", "open": 2, "held": 2, "sold": 0, "blocked": 1}
+        assert (watcher.states[1], watcher.areas) == ("h", {"floor": floor})
+        assert show.release(held).status_code == 204
+        watcher.until("delta")
+        assert (watcher.states[1], watcher.areas["floor"]["blocked"]) == ("b", 3)
 
 
 def test_who_guesses_codes_is_made_to_wait(desk: FrontDesk) -> None:

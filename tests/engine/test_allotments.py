@@ -20,6 +20,7 @@ from engine.inventory.commands import (
     Selection,
 )
 from engine.inventory.house import PlacesRefused
+from engine.inventory.overlay import Overlay
 from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.shows import Show
 from engine.platform.database import Transaction
@@ -179,6 +180,9 @@ class _Walk:
         made = await _make(self.ground, code, seats=seats, areas=((0, count),) if count else ())
         if isinstance(made, AllotmentRow):
             self.living[made.id] = code, frozenset(seats)
+            found = self.ground.show.manifest.index_by_label
+            held = {found[seat] for hold in self.holds for seat in hold.seats}
+            assert held.isdisjoint(seats), "what somebody holds is refused"
         else:
             assert isinstance(made, PlacesRefused)
 
@@ -315,6 +319,13 @@ async def test_a_show_has_so_many_allotments_and_no_more(ground: Ground) -> None
     assert await _make(ground, "alpha", seats=[ground.seat(9)]) == TooManyAllotments(1000)
     due = await find_due(ground.working.recorder_engine, most=10)
     assert ground.show.id not in {one.show for one in due}
+
+
+def test_places_of_shares_are_their_areas_again_on_another_date() -> None:
+    """It has no allotments: nobody could hold them there."""
+    overlay = Overlay(capacities=((0, 12), (1, 40), (2, 0), (3, 8)), shares=((0, 5), (0, 8)))
+    assert overlay.without_shares() == Overlay(capacities=((0, 20), (1, 40)))
+    assert Overlay(capacities=((0, 12),)).without_shares() == Overlay(capacities=((0, 12),))
 
 
 def _living(*seats: tuple[tuple[int, int], ...]) -> Allotments:
