@@ -23,6 +23,7 @@ from engine.inventory.commands import (
     AlreadyPurchased,
     Areas,
     AreaShort,
+    Committing,
     Done,
     Ended,
     Held,
@@ -31,6 +32,7 @@ from engine.inventory.commands import (
     Malformed,
     NoneTogether,
     NotOnSale,
+    OfBundle,
     Outcome,
     OverHoldLimit,
     Purchased,
@@ -47,7 +49,7 @@ from engine.inventory.sold_watch import SoldWatch
 from engine.inventory.ticket_types import sorted_types
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
-from engine.platform.ids import EntityId, HoldId, Ids
+from engine.platform.ids import EntityId, HoldId, Ids, Prefix
 from engine.platform.redis import Store
 from engine.platform.sharing import SharedReads
 from engine.sales.chosen_types import TypesRefused, choose_types
@@ -63,14 +65,14 @@ from engine.sales.orders import (
 from engine.sales.pricing import FeeSchedule, Quote, Tariff
 from engine.sales.quotes import Quotes
 from engine.sales.tickets import order_tickets
-from engine.sales.views import FailedOrder, HoldView, OrderUndecided, OrderView
+from engine.sales.views import FailedOrder, HoldOfBundle, HoldView, OrderUndecided, OrderView
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 # Tuples, since a union is made anew, and slowly, wherever it is written in a call.
 _STANDING = (Held, Purchased)
 _TAKEN = (SeatsTaken, AreaShort, NoneTogether)
 
-Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | Ended | Unavailable
+Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | HoldOfBundle | Ended | Unavailable
 
 
 class Asked(Struct, frozen=True):
@@ -173,9 +175,11 @@ class BoxOffice:
         ttl_ms: int,
         wanted: Wanted,
         fingerprint: Callable[[], int],
+        bundle: str = "",
     ) -> Asked | UnknownPlaces | TypesRefused | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
+        With the hex digits of a `bundle` the hold is a part of that.
         `fingerprint` is called for what gets to the store, which most of a sold-out show does not.
 
         What comes of it is told by `tell`.
@@ -195,7 +199,7 @@ class BoxOffice:
         if known is not None:
             return known
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
-        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection)
+        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), selection, bundle)
         return self._ask(show, command, typed=bool(wanted.types))
 
     def ask_replace(
@@ -212,6 +216,10 @@ class BoxOffice:
             return selection
         command = commands.Replace(hold, fingerprint, selection)
         return self._ask(show, command, typed=bool(wanted.types))
+
+    def ask(self, show: Show, command: commands.Command) -> asyncio.Future[Outcome]:
+        """Ask for something that no single request asks for; what comes of it is told as it is."""
+        return self._ask(show, command).outcome
 
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
@@ -239,6 +247,9 @@ class BoxOffice:
                 return await self._recorded_hold(show, asked.command.hold) or outcome
             if isinstance(outcome, Malformed):
                 return await self._taken_out(show, asked.command) or outcome
+            if isinstance(outcome, OfBundle):
+                return self._of_bundle(outcome)
+            assert not isinstance(outcome, Committing)  # noqa: S101 - only a commit is answered so
             return outcome
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
@@ -266,7 +277,16 @@ class BoxOffice:
 
     async def tell_purchase(
         self, show: Show, asked: Asked
-    ) -> OrderView | KeyReused | AlreadyPurchased | NotOnSale | Ended | Malformed | Unavailable:
+    ) -> (
+        OrderView
+        | KeyReused
+        | AlreadyPurchased
+        | HoldOfBundle
+        | NotOnSale
+        | Ended
+        | Malformed
+        | Unavailable
+    ):
         """Wait for what became of a purchase: confirmed once its row is committed."""
         command = asked.command
         assert isinstance(command, commands.Purchase)  # noqa: S101 - as `ask_purchase` made it
@@ -276,6 +296,8 @@ class BoxOffice:
         if isinstance(outcome, Ended):
             # Redis may have lost what the ledger has.
             return await self._recorded_purchase(show, command) or outcome
+        if isinstance(outcome, OfBundle):
+            return self._of_bundle(outcome)
         assert isinstance(  # noqa: S101 - batch.lua answers a purchase with nothing else
             outcome, KeyReused | AlreadyPurchased | NotOnSale | Malformed | Unavailable
         )
@@ -337,6 +359,9 @@ class BoxOffice:
         )
 
     # ---------------------------------------------------------------------------------------------
+
+    def _of_bundle(self, outcome: OfBundle) -> HoldOfBundle:
+        return HoldOfBundle(self._ids.entity(Prefix.BUNDLE, int(outcome.bundle, 16)))
 
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)

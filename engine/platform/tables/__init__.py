@@ -13,6 +13,10 @@ from engine.platform.tables.accounts import (
     sessions,
     users,
 )
+from engine.platform.tables.bundles import (
+    bundle_shows,
+    bundles,
+)
 from engine.platform.tables.buyers import (
     buyer_erasures,
     buyers,
@@ -101,6 +105,8 @@ __all__ = (
     "api_keys",
     "area_blocks",
     "area_sales",
+    "bundle_shows",
+    "bundles",
     "buyer_erasures",
     "buyers",
     "catalog_marks",
