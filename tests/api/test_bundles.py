@@ -17,15 +17,14 @@ class Tour:
     def hold(self, *seats: str, key: str | None = None, **more: object) -> httpx.Response:
         """Ask for a seat in each show."""
         wanted = [
-            {"show": show.id, "seats": [seat]}
-            for show, seat in zip(self.shows, seats, strict=True)
+            {"show": show.id, "seats": [seat]} for show, seat in zip(self.shows, seats, strict=True)
         ]
         body = {"buyer": "b-1", "shows": wanted, **more}
         return self.desk.post("/v1/bundles", body, key=key)
 
-    def held(self, *seats: str, **more: object) -> Json:
+    def held(self, *seats: str, key: str | None = None) -> Json:
         """Return a bundle that is held."""
-        response = self.hold(*seats, **more)  # type: ignore[arg-type]
+        response = self.hold(*seats, key=key)
         assert response.status_code == 201, response.text
         return response.json()
 

@@ -131,6 +131,36 @@ MUTANTS: Final[dict[str, Mutant]] = {
     "a hold that is refused because of the ledger takes its seats": Mutant(
         "      move_record(seen, { seats = taken, areas = areas }, OPEN, 'held', 'open')\n", ""
     ),
+    "a bundle's hold may be bought by itself": Mutant(
+        "elseif record.bundle ~= bundle or bundle and not record.committing then",
+        "elseif bundle and (record.bundle ~= bundle or not record.committing) then",
+    ),
+    "a bundle's hold may be bought before it commits": Mutant(
+        "elseif record.bundle ~= bundle or bundle and not record.committing then",
+        "elseif record.bundle ~= bundle then",
+    ),
+    "a bundle's hold may be released by itself": Mutant(
+        "elseif record.bundle ~= bundle and record.state == LIVE then",
+        "elseif bundle and record.bundle ~= bundle and record.state == LIVE then",
+    ),
+    "a bundle's hold may be replaced": Mutant("elseif record.bundle then\n", "elseif false then\n"),
+    "a bundle's hold may commit for another": Mutant(
+        "elseif record.bundle ~= bundle then\n", "elseif not record.bundle then\n"
+    ),
+    "what is committing never ends while it is asked again": Mutant(
+        "elseif record.committing then\n", "elseif false then\n"
+    ),
+    "what is committing ends at its own deadline": Mutant(
+        "record.committing, record.deadline, record.packed = true, now + COMMITTING_MS, nil",
+        "record.committing, record.packed = true, nil",
+    ),
+    "what is committing forgets it": Mutant(
+        "local state = r.committing and COMMITTING or BUNDLED", "local state = BUNDLED"
+    ),
+    "a cancelled show's hold may commit": Mutant(
+        "return { 'committing', record.deadline }\n    elseif NOTHING_IS_BOUGHT[meta.sale_state] then",
+        "return { 'committing', record.deadline }\n    elseif false then",
+    ),
     "a search that failed is remembered for ever": Mutant(
         "if next(view.misses) then\n      view.misses, view.misses_changed",
         "if false then\n      view.misses, view.misses_changed",
