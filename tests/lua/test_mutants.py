@@ -158,8 +158,8 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "local state = r.committing and COMMITTING or BUNDLED", "local state = BUNDLED"
     ),
     "a cancelled show's hold may commit": Mutant(
-        "return { 'committing', record.deadline }\n    elseif NOTHING_IS_BOUGHT[meta.sale_state] then",
-        "return { 'committing', record.deadline }\n    elseif false then",
+        "deadline }\n    elseif NOTHING_IS_BOUGHT[meta.sale_state] then",
+        "deadline }\n    elseif false then",
     ),
     "a search that failed is remembered for ever": Mutant(
         "if next(view.misses) then\n      view.misses, view.misses_changed",
