@@ -59,6 +59,18 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         },
         "places in an area": {"areas": {"floor": 2}, "buyer": "b-17"},
     },
+    "BundleBody": {
+        "two evenings": {
+            "buyer": "b-17",
+            "shows": [
+                {"show": _SHOW, "seats": ["A-1-1"]},
+                {
+                    "show": "shw_dev_00f3a1c05e9b7d25",
+                    "best_available": {"price_level": "vip", "quantity": 1},
+                },
+            ],
+        },
+    },
     "PricesBody": {
         "the second version": {"after_version": 1, "prices": {"vip": 12000}},
     },
