@@ -1,5 +1,6 @@
 """Bundles: holds in several shows that are bought as one, or not at all."""
 
+import asyncio
 from hashlib import sha256
 from typing import Final
 
@@ -15,7 +16,7 @@ from api.bundle_answers import (
     bundle_refused,
     tell_bundle,
 )
-from api.bundle_inputs import BundleBody, BundlePurchaseBody
+from api.bundle_inputs import BundleBody, BundledSelection, BundlePurchaseBody
 from api.context import ApiRequest, runtime_of, show_of
 from api.documents import describe
 from api.fastlane.admission import admitted_ttl_ms
@@ -59,7 +60,7 @@ async def hold_bundle(request: ApiRequest) -> Response[BundleAnswer]:
     key = check_key(single_header(request, "idempotency-key"))
     body = await read_body(request, BundleBody)
     runtime = runtime_of(request)
-    wishes = [await _wish(request, body, n) for n in range(len(body.shows))]
+    wishes = await asyncio.gather(*(_wish(request, body, one) for one in body.shows))
     currency = wishes[0].show.currency
     faults = [
         Fault(f"sells in {wish.show.currency}, the first show in {currency}", f"/shows/{n}/show")
@@ -176,9 +177,8 @@ async def purchase_bundle(request: ApiRequest, bundle: FromPath[str]) -> Respons
     return Response(answer, status_code=HTTP_202_ACCEPTED, headers=headers)
 
 
-async def _wish(request: ApiRequest, body: BundleBody, n: int) -> Wish:
+async def _wish(request: ApiRequest, body: BundleBody, one: BundledSelection) -> Wish:
     runtime = runtime_of(request)
-    one = body.shows[n]
     show = await show_of(runtime, request.user, one.show)
     hold = one.hold_body(body.buyer, body.ttl_s)
     ttl_ms = hold.ttl_ms(show.hold_ttl_s)

@@ -44,7 +44,8 @@ Commands and what each may answer, in order of precedence; positions count from 
       unknown, inconsistent, released, expired, held, purchased
   {7, bundle}                                                                      commit
       malformed, unknown, released, expired, already-purchased, of-bundle {bundle},
-      committing {deadline} (a replay), not-on-sale {sale_state}, inconsistent, committing {deadline}
+      committing {deadline} (a replay), not-on-sale {sale_state}, inconsistent, ledger-behind,
+      committing {deadline}
 
 Areas, types and bundle may be left out. `types` is a text of the tickets' types, which is kept in
 the record and told by the fact as it is. A bundle is its id's 16 hex digits: {6, bundle, ttl ms, ...}
@@ -492,6 +493,8 @@ local function make_deciders()
       return { 'not-on-sale', meta.sale_state }
     elseif not has_its_places(view, record) then
       return { 'inconsistent' }
+    elseif backlog + #sales >= backlog_max then
+      return { 'ledger-behind' } -- its purchase would be told so when it is decided already
     end
     record.committing, record.deadline, record.packed = true, now + COMMITTING_MS, nil
     put_record(view, id, record)

@@ -408,8 +408,13 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
             _COMMIT, NotOnSale("cancelled"), so=_bundled_and_cancelled, behind="seats-taken"
         ),
         "inconsistent": Row(_COMMIT, Inconsistent(), so=_bundled_without_its_seat, behind=_NOWHERE),
+        "ledger-behind": Row(_COMMIT, LedgerBehind(), so=_bundled, behind="seats-taken"),
         "committing": Row(
-            _COMMIT, Committing(NOW_MS + MINUTE_MS), so=_bundled, behind="seats-taken"
+            _COMMIT,
+            Committing(NOW_MS + MINUTE_MS),
+            so=_bundled,
+            behind="seats-taken",
+            before="ledger-behind",
         ),
     },
 }

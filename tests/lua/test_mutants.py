@@ -105,10 +105,12 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "second >= (batch.misses[first - TOGETHER] or NONE)", "batch.misses[first - TOGETHER]"
     ),
     "a purchase does not mind how far the ledger is behind": Mutant(
-        "elseif backlog + #sales >= backlog_max then", "elseif false then"
+        "elseif backlog + #sales >= backlog_max then\n      return { 'ledger-behind' }\n    end",
+        "elseif false then\n      return { 'ledger-behind' }\n    end",
     ),
     "the purchases of a batch do not count for the ledger's bound": Mutant(
-        "elseif backlog + #sales >= backlog_max then", "elseif backlog >= backlog_max then"
+        "elseif backlog + #sales >= backlog_max then\n      return { 'ledger-behind' }\n    end",
+        "elseif backlog >= backlog_max then\n      return { 'ledger-behind' }\n    end",
     ),
     "a hold does not mind how far the ledger is behind": Mutant(
         "if taken and backlog + #sales >= holds_backlog_max then", "if false then"
@@ -156,6 +158,10 @@ MUTANTS: Final[dict[str, Mutant]] = {
     ),
     "what is committing forgets it": Mutant(
         "local state = r.committing and COMMITTING or BUNDLED", "local state = BUNDLED"
+    ),
+    "a hold commits though the ledger is too far behind to purchase it": Mutant(
+        "elseif backlog + #sales >= backlog_max then\n      return { 'ledger-behind' } --",
+        "elseif false then\n      return { 'ledger-behind' } --",
     ),
     "a cancelled show's hold may commit": Mutant(
         "deadline }\n    elseif NOTHING_IS_BOUGHT[meta.sale_state] then",

@@ -356,6 +356,8 @@ class ReferenceInventory:
         if known.bundle != command.bundle:
             return OfBundle(known.bundle or command.bundle)
         if not known.committing:
+            if self._unrecorded() >= self.backlog_max:
+                return LedgerBehind()
             known = replace(known, committing=True, deadline_ms=now_ms + MINUTE_MS)
             self.holds[command.hold] = known
         return Committing(known.deadline_ms)
