@@ -126,6 +126,14 @@ def test_a_bundle_with_a_cancelled_show_is_bought_nowhere(tour: Tour) -> None:
     assert problem(tour.purchase(bundle, key="buy")) == "bundle-ended"
 
 
+def test_a_show_with_a_waiting_room_asks_for_a_pass(tour: Tour) -> None:
+    """As it does of any hold; and the other show holds nothing meanwhile."""
+    rules = {"opens_at": "2020-01-01T00:00:00Z", "rate": 20, "checkout_max": 50}
+    assert tour.desk.http.put(f"{tour.shows[1].path}/queue", json=rules).status_code == 200
+    assert problem(tour.hold("A-1", "B-1")) == "not-admitted"
+    assert tour.counts() == [(0, 0), (0, 0)]
+
+
 def test_other_peoples_bundles_are_not_there(tour: Tour, rival: FrontDesk) -> None:
     """Nor can their shows be bundled."""
     bundle = tour.held("A-1", "B-1")

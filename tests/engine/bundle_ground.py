@@ -168,7 +168,7 @@ class Ground(Struct, frozen=True):
 
 @asynccontextmanager
 async def open_ground(settings: Settings) -> AsyncGenerator[Ground]:
-    """Open two shows of 200 seats, which are recorded meanwhile."""
+    """Open two shows of 60 seats, which are recorded meanwhile."""
     async with AsyncExitStack() as stack:
         serving = await stack.enter_async_context(open_serving(settings))
         working = await stack.enter_async_context(open_working(settings))
@@ -210,7 +210,7 @@ async def _create(serving: Serving, working: Working, reseller: EntityId) -> Sho
         prices={"vip": 9_900, "standing": 2_501},
         max_per_hold=6,
         max_per_buyer=6,
-        plan=read_plan(arena_plan(200, floor_areas=1, floor_capacity=20)),
+        plan=read_plan(arena_plan(60, floor_areas=1, floor_capacity=20)),
     )
     show = await create_show(serving.app_engine, serving.redis, reseller, new)
     await working.recoverer.recover(show, "new")

@@ -15,6 +15,7 @@ from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
 from engine.sales.bundles import ENDED, TRANSITIONS, BundleState, find_due, move
 from engine.sales.bundling import BundleRefused
+from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
 from tests.engine.bundle_ground import Ground, KilledError, open_ground
@@ -127,6 +128,22 @@ async def test_what_is_committing_ends_by_itself_after_a_minute(ground: Ground) 
     ended = await ground.take_up(bundle)
     assert ended.state is BundleState.RELEASED
     assert {one.refused for one in ended.shows} == {"expired"}
+
+
+async def test_what_is_committing_outlives_a_recovery(ground: Ground) -> None:
+    """Opened as it stands, or built anew; and the auditor finds nothing wrong with it."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(6))
+    show = ground.shows[0]
+    for anew in (False, True):
+        recovered = await ground.working.recoverer.recover(show.id, "test", anew=anew)
+        assert recovered is not None
+        assert (recovered.holds_kept, recovered.holds_voided) == (1, 0)
+        result = await audit(ground.settings, show=show.id, grace_s=1.0, pause_s=0.05)
+        assert result.is_clean, result.findings
+    assert await ground.where(bundle) == ["held", "held"]
+    assert (await ground.take_up(bundle)).state is BundleState.PURCHASED
 
 
 async def test_a_show_that_lost_its_hold_after_the_decision_has_the_others_given_back(
