@@ -130,6 +130,21 @@ async def test_what_is_committing_ends_by_itself_after_a_minute(ground: Ground) 
     assert {one.refused for one in ended.shows} == {"expired"}
 
 
+async def test_nothing_is_decided_while_a_show_can_not_commit(ground: Ground) -> None:
+    """It is asked again until it can, and the others keep what they have committed."""
+    bundle = await ground.hold()
+    meta = ground.shows[1].keys.meta
+    run_id = await ground.raw.hget(meta, "run_id")
+    await ground.raw.hset(meta, "run_id", "another server's")
+    await ground.bundling.begin_purchase(bundle, bytes(32), 1, "pay-1")
+    found = await ground.bundling.finish(ground.reseller, bundle.id, within_s=0.2)
+    assert found is not None
+    assert found.state is BundleState.COMMITTING
+    assert await ground.where(bundle) == ["held", "held"]
+    await ground.raw.hset(meta, "run_id", run_id)
+    assert (await ground.take_up(bundle)).state is BundleState.PURCHASED
+
+
 async def test_what_is_committing_outlives_a_recovery(ground: Ground) -> None:
     """Opened as it stands, or built anew; and the auditor finds nothing wrong with it."""
     bundle = await ground.hold()
