@@ -76,7 +76,12 @@ async def look_at_hold(show: FromPath[str], hold: FromPath[str]) -> HoldAnswer:
     operation_class=describe(
         scope=Scope.HOLDS_WRITE,
         body=SelectionBody,
-        problems=(*_HOLD_PROBLEMS, ProblemKind.ALREADY_PURCHASED, *_SELECTION_PROBLEMS),
+        problems=(
+            *_HOLD_PROBLEMS,
+            ProblemKind.ALREADY_PURCHASED,
+            ProblemKind.HOLD_OF_BUNDLE,
+            *_SELECTION_PROBLEMS,
+        ),
     ),
 )
 async def replace_selection(show: FromPath[str], hold: FromPath[str]) -> HoldAnswer:
@@ -97,6 +102,7 @@ async def replace_selection(show: FromPath[str], hold: FromPath[str]) -> HoldAns
             ProblemKind.SHOW_NOT_FOUND,
             ProblemKind.HOLD_NOT_FOUND,
             ProblemKind.ALREADY_PURCHASED,
+            ProblemKind.HOLD_OF_BUNDLE,
         ),
     ),
 )

@@ -39,7 +39,7 @@ from engine.platform.errors import StoreUnavailableError
 from engine.platform.retrying import BreakerOpenError
 from engine.sales.chosen_types import TypesRefused
 from engine.sales.returns import NotConfirmed
-from engine.sales.views import OrderUndecided
+from engine.sales.views import HoldOfBundle, OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 
 Refused = (
@@ -56,6 +56,7 @@ Refused = (
     | KeyReused
     | Malformed
     | AlreadyPurchased
+    | HoldOfBundle
     | Unknown
     | Released
     | Expired
@@ -146,6 +147,13 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
             return ProblemError(
                 ProblemKind.ALREADY_PURCHASED,
                 "This hold has become an order by another purchase; a hold becomes one order.",
+            )
+        case HoldOfBundle():
+            return ProblemError(
+                ProblemKind.HOLD_OF_BUNDLE,
+                f"This hold is a part of {outcome.bundle}: it is bought and released with that "
+                "only, and stays as it is.",
+                members={"bundle": outcome.bundle},
             )
         case Unknown():
             return ProblemError(

@@ -34,7 +34,7 @@ from engine.tenancy.principals import Scope
             *(ProblemKind.SHOW_NOT_FOUND, ProblemKind.HOLD_NOT_FOUND),
             *(ProblemKind.HOLD_RELEASED, ProblemKind.HOLD_EXPIRED),
             *(ProblemKind.ALREADY_PURCHASED, ProblemKind.PURCHASE_FAILED),
-            ProblemKind.KEY_REUSED,
+            *(ProblemKind.HOLD_OF_BUNDLE, ProblemKind.KEY_REUSED),
         ),
     ),
 )

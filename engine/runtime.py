@@ -33,6 +33,7 @@ from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
+from engine.sales.bundling import Bundling
 from engine.sales.buyers import BuyersOffice
 from engine.sales.confirmations import Confirmations
 from engine.sales.house_office import HouseOffice
@@ -95,6 +96,7 @@ class Serving(Struct, frozen=True):
     box_office: BoxOffice
     house_office: HouseOffice
     returns_office: ReturnsOffice
+    bundling: Bundling
     waiting_room: WaitingRoom
     gates: Gates
     plans: PlanBook
@@ -116,6 +118,7 @@ class Working(Struct, frozen=True):
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
+    bundling: Bundling
     sealer: Sealer
     webhook_engine: AsyncEngine
     stirred: Stirred
@@ -140,20 +143,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(confirmations.stop)
         sold = SoldWatch(redis)
         stack.push_async_callback(sold.stop)
-        lanes = Lanes(
-            redis,
-            batch_max=settings.batch_max,
-            backlog_max=settings.lane_backlog_max,
-            timeout_ms=settings.batch_timeout_ms,
-            record_backlog_max=settings.record_backlog_max,
-            replicas=settings.redis_replicas,
-        )
         box_office = BoxOffice(
             ids=ids,
             redis=redis,
             app=app_engine,
             book=book,
-            lanes=lanes,
+            lanes=_lanes(redis, settings),
             confirmations=confirmations,
             sold=sold,
             confirm_timeout_ms=settings.confirm_timeout_ms,
@@ -217,6 +212,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine, book, ids),
             returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
+            bundling=Bundling(redis, app_engine, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
@@ -263,6 +259,18 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             notes=RecordedNotes(redis, step=note_step(settings.record_backlog_max)),
         )
 
+        # It asks for what bundles need, and waits for no word of the recorder's.
+        box_office = BoxOffice(
+            ids=ids,
+            redis=redis,
+            app=engine,
+            book=book,
+            lanes=_lanes(redis, settings),
+            confirmations=Confirmations(subscriber),
+            sold=SoldWatch(redis),
+            confirm_timeout_ms=settings.confirm_timeout_ms,
+        )
+
         async def drain(show: int, *, look_back: bool) -> int:
             return (await recorder.record(show, drain=True, look_back=look_back)).count
 
@@ -276,7 +284,19 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             webhook_engine=webhook_engine,
             stirred=Stirred(),
             recoverer=Recoverer(redis, engine, book, drain, ids),
+            bundling=Bundling(redis, engine, box_office, ids),
         )
+
+
+def _lanes(redis: Store, settings: Settings) -> Lanes:
+    return Lanes(
+        redis,
+        batch_max=settings.batch_max,
+        backlog_max=settings.lane_backlog_max,
+        timeout_ms=settings.batch_timeout_ms,
+        record_backlog_max=settings.record_backlog_max,
+        replicas=settings.redis_replicas,
+    )
 
 
 def _redis(settings: Settings, *, guarded: bool = False) -> Store:

@@ -22,7 +22,9 @@ Facts: none.
 local holds_key, expiry_key, meta_key, deltas_key = KEYS[3], KEYS[4], KEYS[7], KEYS[9]
 local epoch, version, not_after, return_no, recorded, told_epoch, told_seq =
   unpack(cmsgpack.unpack(ARGV[1]), 1, 7)
-local RECORD_FORMAT, REPLACED, AT_ONCE = 32, 5, 4000
+local RECORD_FORMAT, AT_ONCE = 32, 4000
+-- Live holds: plain, replaced, of a bundle, about to be purchased with it; see includes/records.lua.
+local LIVE_STATES = { [LIVE] = true, [5] = true, [7] = true, [8] = true }
 
 local meta = read_meta(meta_key, {
   'state', 'epoch', 'version', 'run_id', 'replid', 'time', 'sale_state', 'sold', 'return_no',
@@ -40,7 +42,7 @@ local function last_deadline()
     end
     for i, packed in ipairs(redis.call('HMGET', holds_key, unpack(ids))) do
       local state = packed and string.byte(packed) - RECORD_FORMAT
-      if state == LIVE or state == REPLACED then
+      if LIVE_STATES[state] then
         found = tonumber(scheduled[from + 2 * i - 1])
       end
     end

@@ -32,18 +32,26 @@ Commands and what each may answer, in order of precedence; positions count from 
       seats-taken {seats}, area-short {{index, open}}, none-together {level, count}, ledger-behind,
       held
   {2, best or false | seats, areas, types}                                         replace
-      malformed, unknown, released, expired, already-purchased, held (a replay), inconsistent,
-      then as hold
-  {3}                                                                              release
-      malformed, already-purchased, inconsistent, done (also when repeated, and for an unknown hold)
-  {4, payment reference, key}                                                      purchase
+      malformed, unknown, released, expired, already-purchased, of-bundle {bundle},
+      held (a replay), inconsistent, then as hold
+  {3, bundle}                                                                      release
+      malformed, already-purchased, of-bundle {bundle}, inconsistent,
+      done (also when repeated, and for an unknown hold)
+  {4, payment reference, key, bundle}                                              purchase
       malformed, key-reused, unknown, released, expired, purchased (a replay), already-purchased,
-      not-on-sale {sale_state}, inconsistent, ledger-behind, purchased
+      of-bundle {bundle}, not-on-sale {sale_state}, inconsistent, ledger-behind, purchased
   {5}                                                                              look
       unknown, inconsistent, released, expired, held, purchased
+  {7, bundle}                                                                      commit
+      malformed, unknown, released, expired, already-purchased, of-bundle {bundle},
+      committing {deadline} (a replay), not-on-sale {sale_state}, inconsistent, ledger-behind,
+      committing {deadline}
 
-Areas and types may be left out. `types` is a text of the tickets' types, which is kept in the
-record and told by the fact as it is.
+Areas, types and bundle may be left out. `types` is a text of the tickets' types, which is kept in
+the record and told by the fact as it is. A bundle is its id's 16 hex digits: {6, bundle, ttl ms, ...}
+holds for it what {1, ttl ms, ...} holds for a buyer alone. Such a hold is released and purchased
+with its bundle only, never replaced, and purchased only once it is committing, which it is for
+COMMITTING_MS after the first commit, whatever its deadline was.
 
 `ledger-behind`: of the epoch's sales backlog_max are not recorded; of those, nine tenths are enough
 to refuse a hold, and a replacement by more tickets. meta tells how many were `sold` in the epoch, and
@@ -78,7 +86,7 @@ local packed_ids, packed_numbers, packed_names, packed_texts = ARGV[5], ARGV[6],
 
 local ID_BYTES, FP_BYTES = 16, 6
 local NONE, TOGETHER = 0xffffffff, 0x80000000
-local HOLD, REPLACE, RELEASE, PURCHASE, LOOK = 1, 2, 3, 4, 5
+local HOLD, REPLACE, RELEASE, PURCHASE, LOOK, BUNDLED_HOLD, COMMIT = 1, 2, 3, 4, 5, 6, 7
 local SWEEP_FIRST = 32
 local DELTAS_KEPT = 10000
 local TEXT_BYTES_MAX = 512
@@ -176,6 +184,7 @@ local function make_deciders()
   local view = batch
   local FP_OF_UNKNOWN = string.rep('\0', FP_BYTES) -- no body's: the release came before its hold
   local RELEASE_OF_UNKNOWN_KEPT_MS = 3600000 + KEPT_AFTER_DEADLINE_MS
+  local COMMITTING_MS = 60000
 
   local function note_made(id)
     made_count = made_count + 1
@@ -184,6 +193,10 @@ local function make_deciders()
 
   local function is_text(value, least)
     return type(value) == 'string' and #value >= least and #value <= TEXT_BYTES_MAX
+  end
+
+  local function is_bundle(value)
+    return type(value) == 'string' and #value == BUNDLE_BYTES
   end
 
   local function are_types(value)
@@ -214,6 +227,9 @@ local function make_deciders()
   local function read_command(i)
     local command = { pcall(cmsgpack.unpack, string.sub(texts[i], FP_BYTES + 1)) }
     commands[i] = command
+    if command[2] == BUNDLED_HOLD and is_bundle(command[3]) then
+      command[2], command.bundle = HOLD, table.remove(command, 3)
+    end
     local kind = command[2]
     if kind == HOLD then
       cover_all(command[6])
@@ -326,6 +342,7 @@ local function make_deciders()
     record = {
       state = LIVE, deadline = has.deadline, fp = fp, buyer = buyer, price_version = price_version,
       selection_fp = fp, seats = taken, areas = areas, types = types, tail = tail,
+      bundle = command.bundle,
     }
     put_record(view, id, record)
     note_made(id)
@@ -349,6 +366,8 @@ local function make_deciders()
       return ended
     elseif record.state == PURCHASED then
       return { 'already-purchased' }
+    elseif record.bundle then
+      return { 'of-bundle', record.bundle }
     elseif record.selection_fp == fp then
       return encode_record(record)
     end
@@ -380,7 +399,11 @@ local function make_deciders()
     return encode_record(replaced)
   end
 
-  local function release(id)
+  local function release(id, command)
+    local bundle = command[3]
+    if bundle and not is_bundle(bundle) then
+      return { 'malformed' }
+    end
     local record = view_record(view, id)
     if not record then
       put_record(view, id, {
@@ -389,6 +412,8 @@ local function make_deciders()
       note_made(id)
     elseif record.state == PURCHASED then
       return { 'already-purchased' }
+    elseif record.bundle ~= bundle and record.state == LIVE then
+      return { 'of-bundle', record.bundle or bundle }
     elseif record.state == LIVE and not end_hold(view, id, record, RELEASED) then
       return { 'inconsistent' }
     end
@@ -396,8 +421,10 @@ local function make_deciders()
   end
 
   local function purchase(id, command, body_fp, _, field)
-    local payment_reference, key = unpack(command, 3, 4)
-    if not is_text(key, 1) or not is_text(payment_reference, 0) then
+    local payment_reference, key, bundle = unpack(command, 3, 5)
+    if not is_text(key, 1) or not is_text(payment_reference, 0)
+      or bundle and not is_bundle(bundle)
+    then
       return { 'malformed' }
     end
     local used_for = keys_used[field]
@@ -415,6 +442,8 @@ local function make_deciders()
         return { 'key-reused' }
       end
       return tell(record)
+    elseif record.bundle ~= bundle or bundle and not record.committing then
+      return { 'of-bundle', record.bundle or bundle }
     elseif NOTHING_IS_BOUGHT[meta.sale_state] then
       return { 'not-on-sale', meta.sale_state }
     end
@@ -445,8 +474,36 @@ local function make_deciders()
     return tell_ended(record) or tell(record)
   end
 
+  local function commit(id, command)
+    local bundle = command[3]
+    if not is_bundle(bundle) then
+      return { 'malformed' }
+    end
+    local record = view_record(view, id)
+    local ended = tell_ended(record)
+    if ended then
+      return ended
+    elseif record.state == PURCHASED then
+      return { 'already-purchased' }
+    elseif record.bundle ~= bundle then
+      return { 'of-bundle', record.bundle or bundle }
+    elseif record.committing then
+      return { 'committing', record.deadline }
+    elseif NOTHING_IS_BOUGHT[meta.sale_state] then
+      return { 'not-on-sale', meta.sale_state }
+    elseif not has_its_places(view, record) then
+      return { 'inconsistent' }
+    elseif backlog + #sales >= backlog_max then
+      return { 'ledger-behind' } -- its purchase would be told so when it is decided already
+    end
+    record.committing, record.deadline, record.packed = true, now + COMMITTING_MS, nil
+    put_record(view, id, record)
+    return { 'committing', record.deadline }
+  end
+
   local deciders = {
     [HOLD] = hold, [REPLACE] = replace, [RELEASE] = release, [PURCHASE] = purchase, [LOOK] = look,
+    [COMMIT] = commit,
   }
 
   local function decide(i)

@@ -17,7 +17,9 @@ Facts: none.
 --- include states
 local holds_key, expiry_key, meta_key, sales_key = KEYS[3], KEYS[4], KEYS[7], KEYS[8]
 local epoch = tonumber(ARGV[1])
-local RECORD_FORMAT, REPLACED, AT_ONCE = 32, 5, 4000
+local RECORD_FORMAT, AT_ONCE = 32, 4000
+-- Live holds: plain, replaced, of a bundle, about to be purchased with it; see includes/records.lua.
+local LIVE_STATES = { [LIVE] = true, [5] = true, [7] = true, [8] = true }
 
 -- Counts the live holds among those that are scheduled; raises where one is not as it should be.
 local function count_live()
@@ -27,7 +29,7 @@ local function count_live()
     local to = math.min(from + AT_ONCE - 1, #ids)
     for _, packed in ipairs(redis.call('HMGET', holds_key, unpack(ids, from, to))) do
       local state = string.byte(packed) - RECORD_FORMAT
-      if state == LIVE or state == REPLACED then
+      if LIVE_STATES[state] then
         live = live + 1
       elseif state ~= RELEASED and state ~= EXPIRED then
         error('not a scheduled hold')

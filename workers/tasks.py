@@ -7,6 +7,7 @@ from engine.runtime import Working
 from workers.admission import run_admission
 from workers.allotments import run_allotments
 from workers.archiving import run_archiving, run_choices, run_show_life
+from workers.bundles import run_bundles
 from workers.durability import watch_durability
 from workers.facts import run_expiries, run_milestones
 from workers.jobs import run_jobs
@@ -24,6 +25,7 @@ TASKS: Final[dict[str, Callable[[Working], Awaitable[None]]]] = {
     "admission": run_admission,
     "allotments": run_allotments,
     "archiving": run_archiving,
+    "bundles": run_bundles,
     "choices": run_choices,
     "counts": run_counts,
     "durability": watch_durability,

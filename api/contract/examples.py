@@ -59,6 +59,57 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
         },
         "places in an area": {"areas": {"floor": 2}, "buyer": "b-17"},
     },
+    "BundleAnswer": {
+        "two evenings": {
+            "bundle": EXAMPLES_BY_NAME["bundle"],
+            "state": "held",
+            "reason": None,
+            "buyer": "b-17",
+            "created_at": _MOMENT,
+            "expires_at": _MOMENT,
+            "currency": "EUR",
+            "price": {name: 2 * amount for name, amount in _PRICE.items()},
+            "payment_reference": None,
+            "shows": [
+                {
+                    "show": show,
+                    "hold": _HOLD,
+                    "status": "held",
+                    "refused": None,
+                    "seats": ["A-1-1"],
+                    "areas": {},
+                    "price": {
+                        "currency": "EUR",
+                        "lines": [
+                            {
+                                "price_level": "vip",
+                                "area": None,
+                                "quantity": 1,
+                                "unit": _PRICE,
+                                "total": _PRICE["total"],
+                                "ticket_type": "standard",
+                            }
+                        ],
+                        **_PRICE,
+                    },
+                    "order": None,
+                }
+                for show in (_SHOW, "shw_dev_00f3a1c05e9b7d25")
+            ],
+        },
+    },
+    "BundleBody": {
+        "two evenings": {
+            "buyer": "b-17",
+            "shows": [
+                {"show": _SHOW, "seats": ["A-1-1"]},
+                {
+                    "show": "shw_dev_00f3a1c05e9b7d25",
+                    "best_available": {"price_level": "vip", "quantity": 1},
+                },
+            ],
+        },
+    },
     "PricesBody": {
         "the second version": {"after_version": 1, "prices": {"vip": 12000}},
     },

@@ -33,6 +33,25 @@ _UNKNOWN_PLACES: Final[Json] = {
     "areas?": _places("pit"),
     "price_levels?": _places("gold"),
 }
+_BUNDLE: Final = "bnd_dev_1f0a9c3355d2e87f"
+_REFUSALS: Final[Json] = {
+    "type": "array",
+    "description": "What each of the shows said that did not go along.",
+    "items": {
+        "type": "object",
+        "properties": {"show": _TEXT, "problem": _TEXT, "detail": _TEXT},
+        "required": ["show", "problem", "detail"],
+    },
+    "examples": [
+        [
+            {
+                "show": "shw_dev_00f3a1c05e9b7d24",
+                "problem": "urn:onsale:problem:seats-taken",
+                "detail": "A-1-2 is not open any more; nothing was held.",
+            }
+        ]
+    ],
+}
 _SHOWS_TO_COME: Final[Json] = {
     "type": "array",
     "items": {
@@ -79,6 +98,13 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.OVER_BUYER_LIMIT: {"most": _count(8), "has": _count(7)},
     ProblemKind.OVER_HOLD_LIMIT: {"most": _count(8)},
     ProblemKind.PURCHASE_FAILED: {"order": _words("ord_dev_00f3a1c05e9b7d24" + "5f" * 16)},
+    ProblemKind.HOLD_OF_BUNDLE: {"bundle": _words(_BUNDLE)},
+    ProblemKind.BUNDLE_REFUSED: {"bundle": _words(_BUNDLE), "shows": _REFUSALS},
+    ProblemKind.BUNDLE_ENDED: {
+        "bundle": _words(_BUNDLE),
+        "state": _words("released", "releasing", "failed", "failing"),
+        "reason": _words("expired", "cancelled", "refused", "abandoned", "too-late"),
+    },
     ProblemKind.ORDER_NOT_CONFIRMED: {"order_status": _words("recording")},
     ProblemKind.NOT_ON_SALE: {"state": _words("paused")},
     ProblemKind.TRANSITION_REFUSED: {

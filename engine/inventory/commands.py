@@ -150,10 +150,15 @@ class Hold(Struct, frozen=True):
     ttl_ms: int
     fingerprint: int
     selection: Selection
+    bundle: str = ""
+    """For which bundle, by its id's 16 hex digits; empty: for a buyer alone."""
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
         wanted = self.selection
+        if self.bundle:
+            values = _values(6, self.bundle, self.ttl_ms, wanted.best or False)
+            return pack_command(values, _values(self.buyer, *_places(wanted)), self.fingerprint)
         numbers = _numbers(wanted)
         if numbers is None or not 0 <= self.ttl_ms <= _NUMBER_MAX:
             values = _values(1, self.ttl_ms, wanted.best or False)
@@ -181,13 +186,14 @@ class Replace(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """Give a hold's seats back."""
+    """Give a hold's seats back; one of a bundle with its bundle."""
 
     hold: HoldId
+    bundle: str = ""
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
-        return _RELEASE
+        return pack_command(_values(3, self.bundle)) if self.bundle else _RELEASE
 
 
 class Purchase(Struct, frozen=True):
@@ -197,11 +203,13 @@ class Purchase(Struct, frozen=True):
     key: str
     fingerprint: int
     payment_reference: str
+    bundle: str = ""
 
     def packed(self) -> Packed:
         """Return the command as `batch.lua` reads it."""
+        of_bundle = (self.bundle,) if self.bundle else ()
         return pack_command(
-            _values(4, self.payment_reference, self.key),
+            _values(4, self.payment_reference, self.key, *of_bundle),
             fingerprint=self.fingerprint,
             name=purchase_key_digest(self.key),
         )
@@ -217,7 +225,18 @@ class Look(Struct, frozen=True):
         return _LOOK
 
 
-Command = Hold | Replace | Release | Purchase | Look
+class Commit(Struct, frozen=True):
+    """Keep a hold for its bundle, which is about to purchase it: for 60 s from now."""
+
+    hold: HoldId
+    bundle: str
+
+    def packed(self) -> Packed:
+        """Return the command as `batch.lua` reads it."""
+        return pack_command(_values(7, self.bundle))
+
+
+Command = Hold | Replace | Release | Purchase | Look | Commit
 
 
 class Held(Struct, frozen=True, array_like=True, tag="held"):
@@ -275,6 +294,18 @@ class KeyReused(Struct, frozen=True, array_like=True, tag="key-reused"):
 
 class AlreadyPurchased(Struct, frozen=True, array_like=True, tag="already-purchased"):
     """The hold has become an order by another purchase."""
+
+
+class OfBundle(Struct, frozen=True, array_like=True, tag="of-bundle"):
+    """The hold is a bundle's: it is bought and released with that only, and stays as it is."""
+
+    bundle: str
+
+
+class Committing(Struct, frozen=True, array_like=True, tag="committing"):
+    """The hold is its bundle's to purchase until this deadline."""
+
+    deadline_ms: int
 
 
 class NotOnSale(Struct, frozen=True, array_like=True, tag="not-on-sale"):
@@ -371,7 +402,17 @@ Unavailable = Recovering | InDoubt | Overloaded | LedgerBehind
 
 Ended = Unknown | Released | Expired
 
-Outcome = Held | Purchased | Done | Ended | AlreadyPurchased | Refusal | Unavailable
+Outcome = (
+    Held
+    | Purchased
+    | Committing
+    | Done
+    | Ended
+    | AlreadyPurchased
+    | OfBundle
+    | Refusal
+    | Unavailable
+)
 
 
 Answer = (
@@ -383,6 +424,8 @@ Answer = (
     | Expired
     | KeyReused
     | AlreadyPurchased
+    | OfBundle
+    | Committing
     | NotOnSale
     | TooEarly
     | SalesEnded

@@ -159,8 +159,10 @@ def rebuild(
             places.take(record.seats, record.areas, HELD)
             buyer = buyers.setdefault(record.buyer, _Buyer())
             buyer.held += record.tickets
-            # A hold not swept yet has an earlier one: the live ones' counts.
-            buyer.deadline_ms = max(buyer.deadline_ms, deadline)
+            # A hold not swept yet has an earlier one: the live ones count. One that is about to be
+            # purchased has a deadline of its own, which is nobody else's.
+            if not record.committing:
+                buyer.deadline_ms = max(buyer.deadline_ms, deadline)
             records[hold] = replace(record, deadline_ms=deadline)
             kept += 1
         else:

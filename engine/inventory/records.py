@@ -45,6 +45,11 @@ _REPLACED: Final = 5
 """The state of a live hold that keeps the fingerprint of another selection than its own body's."""
 _RETURNED: Final = 6
 """The state of a purchased hold whose order was returned: its places are no longer its own."""
+_BUNDLED: Final = 7
+"""The state of a live hold of a bundle."""
+_COMMITTING: Final = 8
+"""The state of one that its bundle is about to purchase: its deadline is the commitment's."""
+_BUNDLE_BYTES: Final = 16
 _LIVE_BYTES: Final = 15
 _REPLACED_BYTES: Final = 21
 _SOLD_BYTES: Final = 29
@@ -77,6 +82,10 @@ class HoldRecord(msgspec.Struct, frozen=True, kw_only=True):
     areas: Areas
     types: str = ""
     """Of its tickets, see `ticket_types`."""
+    bundle: str = ""
+    """Of which it is a part, by 16 hex digits; empty: of none. It is told while the hold lives."""
+    committing: bool = False
+    """Whether its bundle is about to purchase it."""
     sale: "SaleRecord | None" = None
 
     @property
@@ -167,11 +176,11 @@ def _unpack(packed: bytes) -> HoldRecord | Tombstone:
         )
     if state in _ENDED:
         return Tombstone(HoldState(state), _int(packed, 1, 6), _int(packed, 7, 6))
-    if state not in {HoldState.LIVE, _REPLACED}:
+    if state not in {HoldState.LIVE, _REPLACED, _BUNDLED, _COMMITTING}:
         msg = f"state {state}"
         raise ValueError(msg)
-    replaced = state == _REPLACED
-    start = _REPLACED_BYTES if replaced else _LIVE_BYTES
+    replaced, bundled = state == _REPLACED, state in {_BUNDLED, _COMMITTING}
+    start = _REPLACED_BYTES if replaced else _LIVE_BYTES + (_BUNDLE_BYTES if bundled else 0)
     buyer, seats, areas, types = _unpack_tail(packed, start)
     return HoldRecord(
         deadline_ms=_int(packed, 1, 6),
@@ -182,6 +191,8 @@ def _unpack(packed: bytes) -> HoldRecord | Tombstone:
         seats=seats,
         areas=areas,
         types=types,
+        bundle=packed[_LIVE_BYTES:start].decode("ascii") if bundled else "",
+        committing=state == _COMMITTING,
     )
 
 
@@ -233,6 +244,15 @@ def pack_record(record: HoldRecord | Tombstone) -> bytes:
             + sale.epoch.to_bytes(4, "big")
             + sale.n.to_bytes(4, "big")
             + sale.sold_at_ms.to_bytes(6, "big")
+            + packed_tail
+        )
+    if record.bundle:
+        return (
+            bytes([_FORMAT + (_COMMITTING if record.committing else _BUNDLED)])
+            + record.deadline_ms.to_bytes(6, "big")
+            + price_version
+            + fingerprint
+            + record.bundle.encode("ascii")
             + packed_tail
         )
     replaced = record.selection_fingerprint != record.fingerprint

@@ -85,6 +85,7 @@ class Prefix(StrEnum):
     EVENT = "evt"
     PERFORMER = "prf"
     ALLOTMENT = "alt"
+    BUNDLE = "bnd"
 
 
 def new_entity_id() -> EntityId:
@@ -225,6 +226,12 @@ class Ids:
         """
         scope = _scope(reseller, body) + idempotency_key.encode()
         digest = blake2b(scope, key=self._id_key, person=b"show", digest_size=8).digest()
+        return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
+
+    def derive_bundle(self, reseller: int, idempotency_key: str) -> EntityId:
+        """Return the id of the bundle that this reseller's key makes."""
+        scope = _scope(reseller, _NO_SHOW) + idempotency_key.encode()
+        digest = blake2b(scope, key=self._id_key, person=b"bundle", digest_size=8).digest()
         return EntityId(int.from_bytes(digest, "big") >> 1 or 1)
 
     def derive_reseller(self, idempotency_key: str, body: int) -> EntityId:

@@ -25,6 +25,7 @@ from engine.inventory.commands import (
     AlreadyPurchased,
     Areas,
     AreaShort,
+    Committing,
     Done,
     Ended,
     Held,
@@ -33,6 +34,7 @@ from engine.inventory.commands import (
     Malformed,
     NoneTogether,
     NotOnSale,
+    OfBundle,
     Outcome,
     OverHoldLimit,
     Purchased,
@@ -50,7 +52,7 @@ from engine.inventory.sold_watch import SoldWatch
 from engine.inventory.ticket_types import sorted_types
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
-from engine.platform.ids import EntityId, HoldId, Ids
+from engine.platform.ids import EntityId, HoldId, Ids, Prefix
 from engine.platform.redis import Store
 from engine.platform.sharing import SharedReads
 from engine.sales.chosen_types import TypesRefused, choose_types
@@ -75,14 +77,14 @@ from engine.sales.rights import (
     with_foreign,
 )
 from engine.sales.tickets import order_tickets
-from engine.sales.views import FailedOrder, HoldView, OrderUndecided, OrderView
+from engine.sales.views import FailedOrder, HoldOfBundle, HoldView, OrderUndecided, OrderView
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 # Tuples, since a union is made anew, and slowly, wherever it is written in a call.
 _STANDING = (Held, Purchased)
 _TAKEN = (SeatsTaken, AreaShort, NoneTogether)
 
-Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | Ended | Unavailable
+Decided = HoldView | UnknownPlaces | Refusal | AlreadyPurchased | HoldOfBundle | Ended | Unavailable
 
 
 class Asked(Struct, frozen=True):
@@ -190,9 +192,11 @@ class BoxOffice:
         wanted: Wanted,
         fingerprint: Callable[[], int],
         shown: Shown = NOTHING_SHOWN,
+        bundle: str = "",
     ) -> Asked | UnknownPlaces | TypesRefused | Refusal:
         """Ask to hold a selection for a buyer; the same key gets the same hold.
 
+        With the hex digits of a `bundle` the hold is a part of that.
         `fingerprint` is called for what gets to the store, which most of a sold-out show does not.
 
         What comes of it is told by `tell`.
@@ -215,7 +219,7 @@ class BoxOffice:
         if known is not None:
             return with_foreign(known, judged.foreign)
         hold = self._ids.complete_hold(show.reseller, show.id, digest)
-        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), judged.selection)
+        command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), judged.selection, bundle)
         return self._ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
     def ask_replace(
@@ -239,6 +243,10 @@ class BoxOffice:
         command = commands.Replace(hold, fingerprint, judged.selection)
         return self._ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
+    def ask(self, show: Show, command: commands.Command) -> asyncio.Future[Outcome]:
+        """Ask for something that no single request asks for; what comes of it is told as it is."""
+        return self._ask(show, command).outcome
+
     def ask_look(self, show: Show, hold: HoldId) -> Asked:
         """Ask how a hold stands."""
         return self._ask(show, commands.Look(hold))
@@ -261,15 +269,7 @@ class BoxOffice:
             asked = asked.again()
             outcome = await asked.outcome
         if not isinstance(outcome, _STANDING):
-            if isinstance(outcome, _TAKEN):
-                self._sold.follow(show)
-                return as_asked(show, outcome, asked.foreign)
-            if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
-                # A show that was archived: its orders are in the ledger alone.
-                return await self._recorded_hold(show, asked.command.hold) or outcome
-            if isinstance(outcome, Malformed):
-                return await self._taken_out(show, asked.command) or outcome
-            return outcome
+            return await self._tell_refused(show, asked, outcome)
         if isinstance(outcome, Purchased) and not outcome.durable:
             found = await self._find(show, asked.command.hold)
             if found is None:
@@ -296,7 +296,16 @@ class BoxOffice:
 
     async def tell_purchase(
         self, show: Show, asked: Asked
-    ) -> OrderView | KeyReused | AlreadyPurchased | NotOnSale | Ended | Malformed | Unavailable:
+    ) -> (
+        OrderView
+        | KeyReused
+        | AlreadyPurchased
+        | HoldOfBundle
+        | NotOnSale
+        | Ended
+        | Malformed
+        | Unavailable
+    ):
         """Wait for what became of a purchase: confirmed once its row is committed."""
         command = asked.command
         assert isinstance(command, commands.Purchase)  # noqa: S101 - as `ask_purchase` made it
@@ -306,6 +315,8 @@ class BoxOffice:
         if isinstance(outcome, Ended):
             # Redis may have lost what the ledger has.
             return await self._recorded_purchase(show, command) or outcome
+        if isinstance(outcome, OfBundle):
+            return self._of_bundle(outcome)
         assert isinstance(  # noqa: S101 - batch.lua answers a purchase with nothing else
             outcome, KeyReused | AlreadyPurchased | NotOnSale | Malformed | Unavailable
         )
@@ -389,6 +400,9 @@ class BoxOffice:
 
     # ---------------------------------------------------------------------------------------------
 
+    def _of_bundle(self, outcome: OfBundle) -> HoldOfBundle:
+        return HoldOfBundle(self._ids.entity(Prefix.BUNDLE, int(outcome.bundle, 16)))
+
     def _source(self, show: Show) -> _Source:
         return _Source(self._book, self._app, show)
 
@@ -433,6 +447,21 @@ class BoxOffice:
         """Return what places were sold by at a price version, before or after an edit of them."""
         with store_failures():
             return await self._book.places_at(self._app, show, price_version)
+
+    async def _tell_refused(self, show: Show, asked: Asked, outcome: Outcome) -> Decided | Done:
+        """Tell why a command changed nothing, or that a hold is no more."""
+        if isinstance(outcome, _TAKEN):
+            self._sold.follow(show)
+            return as_asked(show, outcome, asked.foreign)
+        if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
+            # A show that was archived: its orders are in the ledger alone.
+            return await self._recorded_hold(show, asked.command.hold) or outcome
+        if isinstance(outcome, Malformed):
+            return await self._taken_out(show, asked.command) or outcome
+        if isinstance(outcome, OfBundle):
+            return self._of_bundle(outcome)
+        assert not isinstance(outcome, (*_STANDING, Committing))  # noqa: S101 - only a commit is
+        return outcome
 
     async def _taken_out(self, show: Show, command: commands.Command) -> UnknownPlaces | None:
         """Tell which of the seats a command names were taken out since the show was read."""

@@ -39,6 +39,13 @@ class OrderView(Struct, frozen=True):
     failure: Failure | None = None
 
 
+class HoldOfBundle(Struct, frozen=True):
+    """The hold is a bundle's, and stays as it is: it is bought and released with that only."""
+
+    bundle: str
+    """Its id, as it looks outside."""
+
+
 class FailedOrder(Struct, frozen=True):
     """An order that failed, and of which nothing but its id is left."""
 

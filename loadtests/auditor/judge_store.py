@@ -185,7 +185,8 @@ def _judge_buyers(view: StoreView, findings: Findings) -> None:
     for record in view.owners.values():
         if record.state == LIVE:
             held[record.buyer] += record.tickets
-            deadlines.setdefault(record.buyer, set()).add(record.until_ms)
+            if not record.committing:
+                deadlines.setdefault(record.buyer, set()).add(record.until_ms)
         elif record.state == PURCHASED:
             bought[record.buyer] += record.tickets
     for buyer in sorted((+held + +bought).keys() | view.buyers.keys()):
@@ -197,7 +198,7 @@ def _judge_buyers(view: StoreView, findings: Findings) -> None:
                 f"{held[buyer]} and {bought[buyer]}"
             )
             findings.add("buyer-count", f"buyer {buyer}", says)
-        elif counts and counts.held and counts.deadline_ms not in deadlines.get(buyer, ()):
+        elif counts and buyer in deadlines and counts.deadline_ms not in deadlines[buyer]:
             says = f"the deadline {counts.deadline_ms} is that of none of their holds"
             findings.add("buyer-deadline", f"buyer {buyer}", says)
 

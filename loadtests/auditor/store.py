@@ -25,13 +25,19 @@ RETURNED: Final = 6
 FORMAT: Final = 1
 FORMAT_OF_RECORDS: Final = 32
 LIVE_REPLACED: Final = 5
+BUNDLED: Final = 7
+COMMITTING: Final = 8
+"""In a record's first byte alone: a live hold of a bundle; one that is about to be bought."""
 _ENDED: Final = struct.Struct("1s6s6s")
 _LIVE: Final = struct.Struct("1s6s2s6s")
 _LIVE_REPLACED: Final = struct.Struct("1s6s2s6s6s")
+_OF_BUNDLE: Final = struct.Struct("1s6s2s6s16s")
 _SOLD: Final = struct.Struct("1s2s6s6s4s4s6s")
 _PARTS: Final = {
     LIVE: _LIVE,
     LIVE_REPLACED: _LIVE_REPLACED,
+    BUNDLED: _OF_BUNDLE,
+    COMMITTING: _OF_BUNDLE,
     PURCHASED: _SOLD,
     RETURNED: _SOLD,
 }
@@ -72,6 +78,8 @@ class Record(Struct, frozen=True):
     sold_at_ms: int = 0
     types: str = ""
     """Of its tickets, as `type:count`, in the order of its seats, then of its areas."""
+    committing: bool = False
+    """About to be bought with its bundle: until then, whatever its buyer's other holds' end is."""
     returned: bool = False
     """Bought, and given back since: its places are not its own any more."""
 
@@ -305,7 +313,7 @@ def _record(packed: bytes) -> Record:
         }
     else:
         until_ms, price_version, hold_fp = numbers[1:4]
-        record |= {"state": LIVE, "until_ms": until_ms}
+        record |= {"state": LIVE, "until_ms": until_ms, "committing": state == COMMITTING}
     return msgspec.convert(record | {"price_version": price_version, "hold_fp": hold_fp}, Record)
 
 

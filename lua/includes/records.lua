@@ -3,6 +3,8 @@
 -- a text that is for others to read, and the last two are left out where there are none.
 local REPLACED = 5 -- a live hold with the fingerprint of another selection than its own body's
 local RETURNED = 6 -- a purchased hold whose order was given back: its places are not its own any more
+local BUNDLED, COMMITTING = 7, 8 -- a live hold of a bundle; one that its bundle is about to purchase
+local BUNDLE_BYTES = 16
 local NO_AREAS = {}
 
 local function pack_tail(buyer, seats, areas, types)
@@ -36,6 +38,9 @@ local function decode_record(packed)
     if state == REPLACED then
       record.state, record.selection_fp = LIVE, string.sub(packed, 16, 21)
       record.tail = string.sub(packed, 22)
+    elseif state ~= LIVE then
+      record.state, record.committing = LIVE, state == COMMITTING
+      record.bundle, record.tail = string.sub(packed, 16, 31), string.sub(packed, 32)
     end
   end
   record.buyer, record.seats, record.areas, record.types = cmsgpack.unpack(record.tail)
@@ -52,6 +57,10 @@ local function encode_record(r)
       .. r.fp .. r.body_fp .. struct.pack('>I4I4I6', r.epoch, r.n, r.sold_at) .. r.tail
   elseif r.state ~= LIVE then
     r.packed = struct.pack('>BI6', RECORD_FORMAT + r.state, r.deadline) .. r.fp
+  elseif r.bundle then
+    local state = r.committing and COMMITTING or BUNDLED
+    r.packed = struct.pack('>BI6I2', RECORD_FORMAT + state, r.deadline, r.price_version)
+      .. r.fp .. r.bundle .. r.tail
   elseif r.selection_fp == r.fp then
     r.packed = pack_live_head(r.deadline, r.price_version) .. r.fp .. r.tail
   else

@@ -187,6 +187,7 @@ _NOT_ALONE = {
     "/v1/shows/{show}/queue/pass": "needs a token",
     "/v1/invitations/accept": "needs a token",
     "/v1/events": "needs a performer",
+    "/v1/bundles": "needs two shows",
 }
 """What needs something else first, and what; a test of its own sends it."""
 

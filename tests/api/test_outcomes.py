@@ -18,7 +18,7 @@ from engine.platform.ids import EntityId
 from engine.sales.chosen_types import TypeFault, TypesRefused
 from engine.sales.orders import OrderState
 from engine.sales.returns import NotConfirmed
-from engine.sales.views import OrderUndecided
+from engine.sales.views import HoldOfBundle, OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 from tests.api.front_desk import small_plan
 
@@ -61,6 +61,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
     (VersionPassed(7), "inventory-changed", 409, {"inventory_version": 7}),
     (TooManyEdits(9), "too-many-edits", 409, {"most": 9}),
     (BlocksRefused((1,), (0,)), "blocks-refused", 409, {"seats": ["A-1"], "areas": ["floor"]}),
+    (HoldOfBundle("bnd_dev_1"), "hold-of-bundle", 409, {"bundle": "bnd_dev_1"}),
     (OrderUndecided(), "in-doubt", 503, {}),
     (NotConfirmed(OrderState.FAILED), "order-not-confirmed", 409, {"order_status": "failed"}),
     (commands.Recovering(), "show-recovering", 503, {}),

@@ -177,6 +177,14 @@ def _allotment(party: Party) -> str:
     return made.json()["allotment"]
 
 
+def _bundle(party: Party) -> str:
+    """Hold in two shows of their own."""
+    shows = [{"show": _show(party), "seats": ["A-1-1"]} for _ in range(2)]
+    made = party.desk.post("/v1/bundles", {"buyer": "b-4", "ttl_s": 3600, "shows": shows})
+    assert made.status_code == 201, made.text
+    return made.json()["bundle"]
+
+
 def _studio() -> Json:
     def seat(n: int) -> Json:
         position = {"x": 10 * n, "y": 0}
@@ -253,6 +261,7 @@ MAKERS: dict[str, Callable[[Party], str]] = {
     "show": _show,
     "hold": _hold,
     "order": _order,
+    "bundle": _bundle,
     "delivery": _delivery,
     "configuration": _configuration,
     "version_no": _version_no,

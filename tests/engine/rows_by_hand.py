@@ -196,6 +196,15 @@ def a_change(of_order: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def a_bundle(of_show: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return a bundle with one show, in the order of their foreign keys."""
+    of, bundle = {"reseller_id": of_show["reseller_id"]}, new_entity_id()
+    return {
+        "bundles": {"id": bundle, "state": "held", "body_fp": 1, "currency": "EUR", **of},
+        "bundle_shows": {"bundle_id": bundle, "show_no": 1, "hold_id": bytes(16), **of_show},
+    }
+
+
 async def add_webhook(connection: AsyncConnection, reseller: int) -> None:
     """Add an endpoint that is told nothing, with a delivery and its attempt."""
     now, endpoint = datetime.now(UTC), new_entity_id()

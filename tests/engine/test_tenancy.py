@@ -47,6 +47,7 @@ from tests.engine.rows_by_hand import (
     AN_ALLOTMENT,
     AN_EDIT,
     SEALED_BY_HAND,
+    a_bundle,
     a_catalogue,
     a_change,
     a_listing,
@@ -74,6 +75,7 @@ _APP_MAY_INSERT = {
     *("ticket_types", "price_steps"),
     *("show_edits", "area_sales", "allotments"),
     *("show_changes", "order_choices"),
+    *("bundles", "bundle_shows"),
 }
 _APP_ALSO_HAS = {
     "area_sales": {"begins_unsold"},
@@ -185,7 +187,7 @@ async def show(world: World) -> AsyncIterator[TestedShow]:
         manifest = await connection.scalar(select(shows.c.manifest_id).where(shows.c.id == show.id))
         rows = an_account(show.reseller) | tokens(show.reseller)
         of_order = {"order_id": UUID(bytes=given_back), **of_show}
-        rows |= a_change(of_order)
+        rows |= a_change(of_order) | a_bundle(of_show)
         for table, row in (rows | a_catalogue(show.reseller, manifest or 0)).items():
             await connection.execute(insert(metadata.tables[table]).values(**row))
         for table, row in a_listing(show.reseller, show.id).items():

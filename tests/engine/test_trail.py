@@ -28,6 +28,8 @@ _EXEMPT = {
     "journal_entries": "append-only itself; a return's follow from its order, which has an entry",
     "postings": "as journal_entries",
     "refund_requests": "follow from a return's order",
+    "bundles": "say themselves when; what they buy are orders, which the journal has",
+    "bundle_shows": "are written with their bundle and never changed but by it",
     "returns": "follow from a return's order",
     "tickets": "follow from a return's order",
     "area_sales": "follow from a return's order, or an edit of the show, which has an entry",

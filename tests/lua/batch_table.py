@@ -13,6 +13,8 @@ from engine.inventory.commands import (
     AlreadyPurchased,
     Answer,
     AreaShort,
+    Commit,
+    Committing,
     Done,
     Expired,
     Held,
@@ -24,6 +26,7 @@ from engine.inventory.commands import (
     Malformed,
     NoneTogether,
     NotOnSale,
+    OfBundle,
     OverBuyerLimit,
     OverHoldLimit,
     Purchase,
@@ -203,6 +206,51 @@ def _live_and_cancelled(room: ShowRoom) -> None:
     room.set_meta(sale_state="cancelled")
 
 
+BUNDLE: Final = f"{0xB1:016x}"
+_OTHER_BUNDLE: Final = f"{0xB2:016x}"
+_COMMITTED_MS: Final = START_MS + 1000
+
+
+def _bundled(room: ShowRoom, *, ttl_ms: int = 10 * MINUTE_MS) -> None:
+    assert isinstance(room.ask(Hold(ME, "ann", ttl_ms, 7, Selection(seats=(10,)), BUNDLE)), Held)
+
+
+def _bundled_and_about_to_expire(room: ShowRoom) -> None:
+    _bundled(room, ttl_ms=MINUTE_MS)
+
+
+def _bundled_without_its_seat(room: ShowRoom) -> None:
+    _bundled(room)
+    room.client.setrange(room.keys.seats, 10, b"o")
+
+
+def _bundled_and_cancelled(room: ShowRoom) -> None:
+    _bundled(room)
+    room.set_meta(sale_state="cancelled")
+
+
+def _committing(room: ShowRoom) -> None:
+    _bundled_and_about_to_expire(room)
+    room.set_time(_COMMITTED_MS)
+    assert room.ask(Commit(ME, BUNDLE)) == Committing(_COMMITTED_MS + MINUTE_MS)
+
+
+def _committing_and_cancelled(room: ShowRoom) -> None:
+    _committing(room)
+    room.set_meta(sale_state="cancelled")
+
+
+def _committing_without_its_seat(room: ShowRoom) -> None:
+    _committing(room)
+    room.client.setrange(room.keys.seats, 10, b"o")
+
+
+def _committing_to_its_end(room: ShowRoom) -> None:
+    """Let what was committed end at the millisecond at which the command is decided."""
+    _bundled(room)
+    assert room.ask(Commit(ME, BUNDLE)) == Committing(NOW_MS)
+
+
 class Row:
     """A status, what is so before, the command, and its exact answer."""
 
@@ -243,7 +291,7 @@ class Row:
         answer = room.ask(self.command)
         assert answer == self.answer
         is_anything_due = any(due_ms <= NOW_MS for due_ms in before.expiry.values())
-        if not is_anything_due and not isinstance(answer, Held | Purchased | Done):
+        if not is_anything_due and not isinstance(answer, Held | Purchased | Committing | Done):
             after = room.read()
             assert (after.seats, after.areas) == (before.seats, before.areas)
             assert (after.records, after.keys) == (before.records, before.keys)
@@ -263,6 +311,8 @@ _SOLD_NOW: Final = Purchased("ann", 1, 0, NOW_MS, 1, (10,), ())
 _SOLD_SECOND: Final = Purchased("ann", 1, 1, START_MS, 1, (10,), ())
 _REPLACE: Final = Replace(ME, 9, SELECTION)
 _PURCHASE: Final = Purchase(ME, "key", 5, "ref")
+_COMMIT: Final = Commit(ME, BUNDLE)
+_BOUGHT_AS_ONE: Final = Purchase(ME, "key", 5, "ref", BUNDLE)
 _PLAIN_HOLD: Final = Hold(ME, "ann", MINUTE_MS, 7, Selection(seats=(12,)))
 _NOWHERE: Final = "none-together"
 
@@ -286,6 +336,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "released": Row(_REPLACE, Released(), so=_released),
         "expired": Row(_REPLACE, Expired(), so=_about_to_expire),
         "already-purchased": Row(Replace(ME, 7, SELECTION), AlreadyPurchased(), so=_purchased),
+        "of-bundle": Row(Replace(ME, 7, SELECTION), OfBundle(BUNDLE), so=_bundled),
         "held (a replay)": Row(Replace(ME, 7, SELECTION), _KEPT, so=_live),
         "inconsistent": Row(_REPLACE, Inconsistent(), so=_without_its_seat),
         **_selecting(_REPLACE, _live),
@@ -299,6 +350,9 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
     "release": {
         "malformed": Row(Raw(ME, ["3"]), Malformed(), so=_purchased),
         "already-purchased": Row(Release(ME), AlreadyPurchased(), so=_purchased),
+        "of-bundle": Row(
+            Release(ME), OfBundle(BUNDLE), so=_bundled_without_its_seat, behind=_NOWHERE
+        ),
         "inconsistent": Row(Release(ME), Inconsistent(), so=_without_its_seat, behind=_NOWHERE),
         "done (also when repeated, and for an unknown hold)": Row(Release(ME), Done(), so=_live),
     },
@@ -311,6 +365,9 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "purchased (a replay)": Row(_PURCHASE, _SOLD, so=_purchased, behind="seats-taken"),
         "already-purchased": Row(
             Purchase(ME, "other", 5, "ref"), AlreadyPurchased(), so=_purchased
+        ),
+        "of-bundle": Row(
+            _PURCHASE, OfBundle(BUNDLE), so=_committing_and_cancelled, behind="seats-taken"
         ),
         "not-on-sale": Row(
             _PURCHASE, NotOnSale("cancelled"), so=_live_and_cancelled, behind="seats-taken"
@@ -328,6 +385,37 @@ TABLE: Final[Mapping[str, Mapping[str, Row]]] = {
         "expired": Row(Look(ME), Expired(), so=_about_to_expire),
         "held": Row(Look(ME), _KEPT, so=_live),
         "purchased": Row(Look(ME), _SOLD, so=_purchased, behind="seats-taken"),
+    },
+    "commit": {
+        "malformed": Row(Raw(ME, [7, "no bundle"]), Malformed()),
+        "unknown": Row(_COMMIT, Unknown()),
+        "released": Row(_COMMIT, Released(), so=_released),
+        "expired": Row(_COMMIT, Expired(), so=_bundled_and_about_to_expire),
+        "already-purchased": Row(_COMMIT, AlreadyPurchased(), so=_purchased, behind="seats-taken"),
+        "of-bundle": Row(
+            Commit(ME, _OTHER_BUNDLE),
+            OfBundle(BUNDLE),
+            so=_committing_and_cancelled,
+            behind="seats-taken",
+        ),
+        "committing (a replay)": Row(
+            _COMMIT,
+            Committing(_COMMITTED_MS + MINUTE_MS),
+            so=_committing_and_cancelled,
+            behind="seats-taken",
+        ),
+        "not-on-sale": Row(
+            _COMMIT, NotOnSale("cancelled"), so=_bundled_and_cancelled, behind="seats-taken"
+        ),
+        "inconsistent": Row(_COMMIT, Inconsistent(), so=_bundled_without_its_seat, behind=_NOWHERE),
+        "ledger-behind": Row(_COMMIT, LedgerBehind(), so=_bundled, behind="seats-taken"),
+        "committing": Row(
+            _COMMIT,
+            Committing(NOW_MS + MINUTE_MS),
+            so=_bundled,
+            behind="seats-taken",
+            before="ledger-behind",
+        ),
     },
 }
 
@@ -366,6 +454,50 @@ MORE: Final[Mapping[str, Row]] = {
         behind="",
     ),
     "a command of no kind": Row(Raw(ME, [6]), Malformed(), behind=""),
+    "the release of a bundle's hold": Row(Release(ME, BUNDLE), Done(), so=_bundled, behind=""),
+    "the release of what is committing": Row(
+        Release(ME, BUNDLE), Done(), so=_committing, behind=""
+    ),
+    "the release of what is committing, by itself": Row(
+        Release(ME), OfBundle(BUNDLE), so=_committing, behind=""
+    ),
+    "the release of another bundle's hold": Row(
+        Release(ME, _OTHER_BUNDLE), OfBundle(BUNDLE), so=_bundled, behind=""
+    ),
+    "a replacement of what is committing": Row(_REPLACE, OfBundle(BUNDLE), so=_committing),
+    "a bundle's purchase before it commits": Row(
+        _BOUGHT_AS_ONE, OfBundle(BUNDLE), so=_bundled, behind=""
+    ),
+    "a bundle's purchase of a hold that is none of it": Row(
+        _BOUGHT_AS_ONE, OfBundle(BUNDLE), so=_live, behind=""
+    ),
+    "another bundle's purchase": Row(
+        Purchase(ME, "key", 5, "ref", _OTHER_BUNDLE), OfBundle(BUNDLE), so=_committing, behind=""
+    ),
+    "a bundle's purchase after its own deadline": Row(
+        _BOUGHT_AS_ONE, _SOLD_NOW, so=_committing, behind="seats-taken", before="ledger-behind"
+    ),
+    "a bundle's purchase without its seat": Row(
+        _BOUGHT_AS_ONE, Inconsistent(), so=_committing_without_its_seat, behind=""
+    ),
+    "a bundle's purchase too late": Row(
+        _BOUGHT_AS_ONE, Expired(), so=_committing_to_its_end, behind=""
+    ),
+    "a bundle's purchase of a cancelled show": Row(
+        _BOUGHT_AS_ONE, NotOnSale("cancelled"), so=_committing_and_cancelled, behind=""
+    ),
+    "a look at what is committing": Row(
+        Look(ME), Held("ann", _COMMITTED_MS + MINUTE_MS, 1, (10,), ()), so=_committing, behind=""
+    ),
+    "a release with what is no bundle": Row(
+        Raw(ME, [3, "short"]), Malformed(), so=_bundled, behind=""
+    ),
+    "a purchase with what is no bundle": Row(
+        Raw(ME, [4, "ref", "key", 7]), Malformed(), so=_committing, behind=""
+    ),
+    "a hold for what is no bundle": Row(
+        Raw(ME, [6, "short", 60_000, False, "ann", [12]]), Malformed(), behind=""
+    ),
     "something that is no command": Row(Raw(ME, "hold"), Malformed(), behind=""),
 }
 

@@ -3,6 +3,8 @@
 import pytest
 
 from engine.inventory.commands import (
+    Commit,
+    Committing,
     Done,
     Expired,
     Held,
@@ -327,3 +329,26 @@ def test_records_written_by_the_script_are_read_field_by_field(room: ShowRoom) -
     assert room.ask(Release(hold_id(2))) == Done()
     tombstone = room.read().records[hold_id(2)]
     assert tombstone == Tombstone(HoldState.RELEASED, START_MS + 1 + 70 * MINUTE_MS, 0)
+
+
+def test_records_of_a_bundle_are_read_field_by_field(room: ShowRoom) -> None:
+    """Before and after it commits: then its deadline is a minute away, its buyer's stays."""
+    part = Hold(hold_id(3), "bob", MINUTE_MS, 8, Selection((1,)), "0123456789abcdef")
+    assert isinstance(room.ask(part), Held)
+    bundled = room.read().records[hold_id(3)]
+    assert isinstance(bundled, HoldRecord)
+    assert (bundled.bundle, bundled.committing) == (part.bundle, False)
+    room.set_time(START_MS + 2)
+    assert room.ask(Commit(hold_id(3), part.bundle)) == Committing(START_MS + 2 + MINUTE_MS)
+    assert room.read().records[hold_id(3)] == HoldRecord(
+        deadline_ms=START_MS + 2 + MINUTE_MS,
+        fingerprint=8,
+        buyer="bob",
+        price_version=1,
+        selection_fingerprint=8,
+        seats=(1,),
+        areas=(),
+        bundle=part.bundle,
+        committing=True,
+    )
+    assert room.read().buyers == {"bob": (1, 0, START_MS + MINUTE_MS)}

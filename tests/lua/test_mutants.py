@@ -105,10 +105,12 @@ MUTANTS: Final[dict[str, Mutant]] = {
         "second >= (batch.misses[first - TOGETHER] or NONE)", "batch.misses[first - TOGETHER]"
     ),
     "a purchase does not mind how far the ledger is behind": Mutant(
-        "elseif backlog + #sales >= backlog_max then", "elseif false then"
+        "elseif backlog + #sales >= backlog_max then\n      return { 'ledger-behind' }\n    end",
+        "elseif false then\n      return { 'ledger-behind' }\n    end",
     ),
     "the purchases of a batch do not count for the ledger's bound": Mutant(
-        "elseif backlog + #sales >= backlog_max then", "elseif backlog >= backlog_max then"
+        "elseif backlog + #sales >= backlog_max then\n      return { 'ledger-behind' }\n    end",
+        "elseif backlog >= backlog_max then\n      return { 'ledger-behind' }\n    end",
     ),
     "a hold does not mind how far the ledger is behind": Mutant(
         "if taken and backlog + #sales >= holds_backlog_max then", "if false then"
@@ -130,6 +132,40 @@ MUTANTS: Final[dict[str, Mutant]] = {
     ),
     "a hold that is refused because of the ledger takes its seats": Mutant(
         "      move_record(seen, { seats = taken, areas = areas }, OPEN, 'held', 'open')\n", ""
+    ),
+    "a bundle's hold may be bought by itself": Mutant(
+        "elseif record.bundle ~= bundle or bundle and not record.committing then",
+        "elseif bundle and (record.bundle ~= bundle or not record.committing) then",
+    ),
+    "a bundle's hold may be bought before it commits": Mutant(
+        "elseif record.bundle ~= bundle or bundle and not record.committing then",
+        "elseif record.bundle ~= bundle then",
+    ),
+    "a bundle's hold may be released by itself": Mutant(
+        "elseif record.bundle ~= bundle and record.state == LIVE then",
+        "elseif bundle and record.bundle ~= bundle and record.state == LIVE then",
+    ),
+    "a bundle's hold may be replaced": Mutant("elseif record.bundle then\n", "elseif false then\n"),
+    "a bundle's hold may commit for another": Mutant(
+        "elseif record.bundle ~= bundle then\n", "elseif not record.bundle then\n"
+    ),
+    "what is committing never ends while it is asked again": Mutant(
+        "elseif record.committing then\n", "elseif false then\n"
+    ),
+    "what is committing ends at its own deadline": Mutant(
+        "record.committing, record.deadline, record.packed = true, now + COMMITTING_MS, nil",
+        "record.committing, record.packed = true, nil",
+    ),
+    "what is committing forgets it": Mutant(
+        "local state = r.committing and COMMITTING or BUNDLED", "local state = BUNDLED"
+    ),
+    "a hold commits though the ledger is too far behind to purchase it": Mutant(
+        "elseif backlog + #sales >= backlog_max then\n      return { 'ledger-behind' } --",
+        "elseif false then\n      return { 'ledger-behind' } --",
+    ),
+    "a cancelled show's hold may commit": Mutant(
+        "deadline }\n    elseif NOTHING_IS_BOUGHT[meta.sale_state] then",
+        "deadline }\n    elseif false then",
     ),
     "a search that failed is remembered for ever": Mutant(
         "if next(view.misses) then\n      view.misses, view.misses_changed",

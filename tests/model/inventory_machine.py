@@ -20,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from engine.inventory.commands import Hold, Look, Purchase, Release, Replace, Selection
+from engine.inventory.commands import Commit, Hold, Look, Purchase, Release, Replace, Selection
 from engine.inventory.edits import MapEdit, plan_steps
 from engine.inventory.facts import StreamId
 from engine.inventory.house import Change
@@ -51,6 +51,7 @@ HALLS: Final = (
 )
 HOLDS: Final = 14
 BUYERS: Final = ("ann", "bob", "Zoë")
+BUNDLES: Final = tuple(f"{n:016x}" for n in (1, 2))
 KEYS: Final = tuple(f"key-{n}" for n in range(8))
 MINUTE_MS: Final = 60_000
 
@@ -84,6 +85,14 @@ _MALFORMED: Final[tuple[Any, ...]] = (
     [4, "ref", ""],
     [4, None, "k1"],
     [4, "x" * 513, "k1"],
+    # Bundles that are none.
+    [6, 60_000, False, "ann", [1]],
+    [6, "0" * 15, 60_000, False, "ann", [1]],
+    [6, 7, 60_000, False, "ann", [1]],
+    [3, "0" * 17],
+    [4, "ref", "k1", ""],
+    [7],
+    [7, "x"],
     # Types that are no text, or none that a record takes.
     [1, 60_000, False, "ann", [1], [], 7],
     [1, 60_000, False, "ann", [1], [], "x" * 4097],
@@ -122,6 +131,7 @@ _KINDS: Final = (
     *("replace",) * 4,
     *("release",) * 2,
     *("purchase",) * 4,
+    *("commit",) * 2,
     *("look", "malformed"),
 )
 _MALFORMED_SELECTIONS: Final = (
@@ -141,14 +151,23 @@ def _kinds(manifest: Manifest) -> dict[str, Callable[[bytes], st.SearchStrategy[
     selection = _selections(manifest)
     selections = st.one_of(*[selection] * 9, st.sampled_from(_MALFORMED_SELECTIONS))
     ttls_ms = st.sampled_from((30_000, 60_000, 600_000))
+    bundle = st.sampled_from(("", "", "", *BUNDLES[:1] * 2, BUNDLES[1]))
     return {
         "hold": lambda hold: st.builds(
-            Hold, st.just(hold), st.sampled_from(BUYERS), ttls_ms, body, selections
+            Hold, st.just(hold), st.sampled_from(BUYERS), ttls_ms, body, selections, bundle
         ),
         "replace": lambda hold: st.builds(Replace, st.just(hold), st.integers(1, 4), selections),
-        "release": lambda hold: st.just(Release(HoldId(hold))),
+        "release": lambda hold: st.builds(Release, st.just(HoldId(hold)), bundle),
         "purchase": lambda hold: st.builds(
-            Purchase, st.just(hold), st.sampled_from(KEYS), body, st.sampled_from(("", "ref-1"))
+            Purchase,
+            st.just(hold),
+            st.sampled_from(KEYS),
+            body,
+            st.sampled_from(("", "ref-1")),
+            bundle,
+        ),
+        "commit": lambda hold: st.builds(
+            Commit, st.just(HoldId(hold)), st.sampled_from((*BUNDLES[:1] * 4, BUNDLES[1]))
         ),
         "look": lambda hold: st.just(Look(HoldId(hold))),
         "malformed": lambda hold: st.builds(Raw, st.just(hold), st.sampled_from(_MALFORMED)),
@@ -508,6 +527,7 @@ def _compare(record: HoldRecord | Tombstone, what: Claim | Ended) -> None:
         assert record.seats == what.seats
         assert record.deadline_ms == what.deadline_ms
         assert record.selection_fingerprint == what.selection_fingerprint
+        assert (record.bundle, record.committing) == (what.bundle, what.committing)
     else:
         assert record.seats == what.seats
         assert record.sale == _sale(what)

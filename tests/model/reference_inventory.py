@@ -19,6 +19,8 @@ from engine.inventory.commands import (
     Answer,
     Areas,
     AreaShort,
+    Commit,
+    Committing,
     Done,
     Expired,
     Held,
@@ -29,6 +31,7 @@ from engine.inventory.commands import (
     Malformed,
     NoneTogether,
     NotOnSale,
+    OfBundle,
     OverBuyerLimit,
     OverHoldLimit,
     Purchase,
@@ -82,6 +85,9 @@ class Claim:
     areas: Areas
     types: str = ""
     sale: Sale | None = None
+    bundle: str = ""
+    committing: bool = False
+    """Whether its bundle is about to buy it: its deadline is not the one that its buyer's share."""
 
     @property
     def tickets(self) -> int:
@@ -112,6 +118,8 @@ class ReferenceInventory:
     returns: int = 0
     """How many orders were returned."""
     holds: dict[bytes, Claim | Ended] = field(default_factory=dict[bytes, "Claim | Ended"])
+    deadlines: dict[str, int] = field(default_factory=dict[str, int])
+    """Which the holds of a buyer share, whatever became of the one that it was made for."""
     level_of: dict[int, int] = field(default_factory=dict[int, int])
     """Of every seat, also of those that are taken out, once the map was edited."""
     blocked_seats: set[int] = field(default_factory=set[int])
@@ -168,11 +176,12 @@ class ReferenceInventory:
     def _buyer(self, name: str) -> tuple[int, int, int]:
         own = [claim for claim in self.claims() if claim.buyer == name]
         live = [claim for claim in own if claim.sale is None]
-        deadlines = {claim.deadline_ms for claim in live}
-        assert len(deadlines) <= 1, f"the holds of {name} have several deadlines"
+        deadlines = {claim.deadline_ms for claim in live if not claim.committing}
+        shared = self.deadlines.get(name, 0)
+        assert deadlines <= {shared}, f"the holds of {name} have several deadlines"
         held = sum(claim.tickets for claim in live)
         bought = sum(claim.tickets for claim in own) - held
-        return held, bought, max(deadlines, default=0)
+        return held, bought, shared if live else 0
 
     def expiry(self) -> dict[bytes, int]:
         """Return when each hold that time will change is due."""
@@ -269,14 +278,19 @@ class ReferenceInventory:
     def was_rebuilt(self, epoch: int) -> None:
         """Take on a recovery's epoch; the ledger keeps an order's seats by position."""
         self.epoch, self.recorded = epoch, 0
+        live = [claim for claim in self.claims() if claim.sale is None]
+        self.deadlines = {claim.buyer: claim.deadline_ms for claim in live if not claim.committing}
         for hold, what in self.holds.items():
             if isinstance(what, Claim) and what.sale is not None:
                 self.holds[hold] = replace(what, seats=tuple(sorted(what.seats)))
 
     # ------------------------------------------------------------ commands
 
-    def decide(
-        self, command: Hold | Replace | Release | Purchase | Look | Raw, now_ms: int, told: Answer
+    def decide(  # noqa: PLR0911 -- one for each command
+        self,
+        command: Hold | Replace | Release | Purchase | Look | Commit | Raw,
+        now_ms: int,
+        told: Answer,
     ) -> Answer:
         """Decide a command and return what must be answered, given what was `told`.
 
@@ -292,6 +306,8 @@ class ReferenceInventory:
                 return self._release(command, now_ms)
             case Purchase():
                 return self._purchase(command, now_ms)
+            case Commit():
+                return self._commit(command, now_ms)
             case Look():
                 what = self.holds.get(command.hold)
                 return _tell(what) if isinstance(what, Claim) else _tell_ended(what)
@@ -314,20 +330,41 @@ class ReferenceInventory:
         taken = self._select(command.selection, now_ms, held + bought, None, told)
         if not isinstance(taken, tuple):
             return taken
+        if deadline_ms <= now_ms:
+            deadline_ms = now_ms + command.ttl_ms
+        self.deadlines[command.buyer] = deadline_ms
         claim = Claim(
             buyer=command.buyer,
-            deadline_ms=deadline_ms or now_ms + command.ttl_ms,
+            deadline_ms=deadline_ms,
             fingerprint=command.fingerprint,
             selection_fingerprint=command.fingerprint,
             price_version=self.price_version,
             seats=taken,
             areas=command.selection.areas,
             types=command.selection.types,
+            bundle=command.bundle,
         )
         self.holds[command.hold] = claim
         return _tell(claim)
 
-    def _replace(self, command: Replace, now_ms: int, told: Answer) -> Answer:
+    def _commit(self, command: Commit, now_ms: int) -> Answer:
+        known = self.holds.get(command.hold)
+        if not isinstance(known, Claim):
+            return _tell_ended(known)
+        if known.sale is not None:
+            return AlreadyPurchased()
+        if known.bundle != command.bundle:
+            return OfBundle(known.bundle or command.bundle)
+        if not known.committing:
+            if self._unrecorded() >= self.backlog_max:
+                return LedgerBehind()
+            known = replace(known, committing=True, deadline_ms=now_ms + MINUTE_MS)
+            self.holds[command.hold] = known
+        return Committing(known.deadline_ms)
+
+    def _replace(  # noqa: PLR0911 -- one for each answer
+        self, command: Replace, now_ms: int, told: Answer
+    ) -> Answer:
         if not self._is_well_formed(command.selection):
             return Malformed()
         known = self.holds.get(command.hold)
@@ -335,6 +372,8 @@ class ReferenceInventory:
             return _tell_ended(known)
         if known.sale is not None:
             return AlreadyPurchased()
+        if known.bundle:
+            return OfBundle(known.bundle)
         if known.selection_fingerprint == command.fingerprint:
             return _tell(known)
         held, bought, _ = self._buyer(known.buyer)
@@ -360,11 +399,15 @@ class ReferenceInventory:
         elif isinstance(known, Claim):
             if known.sale is not None:
                 return AlreadyPurchased()
+            if known.bundle != command.bundle:
+                return OfBundle(known.bundle or command.bundle)
             forgotten_at_ms = known.deadline_ms + KEPT_MS
             self.holds[command.hold] = Ended(Released(), forgotten_at_ms, known.fingerprint)
         return Done()
 
-    def _purchase(self, command: Purchase, now_ms: int) -> Answer:
+    def _purchase(  # noqa: PLR0911 -- one for each answer
+        self, command: Purchase, now_ms: int
+    ) -> Answer:
         if not command.key or max(map(_bytes, (command.key, command.payment_reference))) > 512:
             return Malformed()
         if self.keys.get(command.key, command.hold) != command.hold:
@@ -374,6 +417,8 @@ class ReferenceInventory:
             return _tell_ended(known)
         if known.sale is not None:
             return _repeat(known, known.sale, command)
+        if known.bundle != command.bundle or (known.bundle and not known.committing):
+            return OfBundle(known.bundle or command.bundle)
         if self._unrecorded() >= self.backlog_max:
             return LedgerBehind()
         of_epoch = [at for at, _ in self.facts if at.epoch == self.epoch]

@@ -53,7 +53,20 @@ def _sell(
 
 
 _sold = st.builds(_sell, _live, _integers, _small, _small, returned=st.booleans())
-_holds = _live | _sold
+
+
+def _bundle(record: HoldRecord, bundle: int, *, committing: bool) -> HoldRecord:
+    """Make it a part of a bundle: its selection is never another than its body's."""
+    return msgspec.structs.replace(
+        record,
+        selection_fingerprint=record.fingerprint,
+        bundle=f"{bundle:016x}",
+        committing=committing,
+    )
+
+
+_bundled = st.builds(_bundle, _live, st.integers(1, 2**63 - 1), committing=st.booleans())
+_holds = _live | _sold | _bundled
 _tombstones = st.builds(
     Tombstone,
     state=st.sampled_from((HoldState.RELEASED, HoldState.EXPIRED)),
@@ -90,7 +103,9 @@ def test_a_hold_counts_seats_and_places() -> None:
         b"\x01" + msgspec.msgpack.encode([3, 1, 1]),
         b"\x21",
         b"\x20" + bytes(40),
-        b"\x27" + bytes(40),
+        b"\x27" + bytes(30),
+        b"\x27" + bytes(14) + b"\xff" * 16 + b"\xa3ann\x90",
+        b"\x29" + bytes(40),
         b"\x23" + bytes(11),
         b"\x21" + bytes(14),
         b"\x21" + bytes(14) + b"\xa3ann",

@@ -16,6 +16,10 @@ from engine.platform.tables.accounts import (
 from engine.platform.tables.allotments import (
     allotments,
 )
+from engine.platform.tables.bundles import (
+    bundle_shows,
+    bundles,
+)
 from engine.platform.tables.buyers import (
     buyer_erasures,
     buyers,
@@ -105,6 +109,8 @@ __all__ = (
     "api_keys",
     "area_blocks",
     "area_sales",
+    "bundle_shows",
+    "bundles",
     "buyer_erasures",
     "buyers",
     "catalog_marks",

@@ -1,0 +1,238 @@
+"""Whoever works on a bundle may be gone at any step: it is bought everywhere, or nowhere."""
+
+import asyncio
+import itertools
+import re
+import secrets
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from engine.inventory.sweeping import sweep
+from engine.inventory.tending import tended_shows
+from engine.platform.database import tenant_transaction
+from engine.sales.bundles import ENDED, TRANSITIONS, BundleState, find_due, move
+from engine.sales.bundling import BundleRefused
+from loadtests.auditor import audit
+from ops.places import ROOT
+from ops.stack import Stack
+from tests.engine.bundle_ground import Ground, KilledError, open_ground
+from workers.bundles import finish_due
+
+_STEPS_MAX = 40
+
+
+@pytest.fixture
+async def ground(servers: Stack) -> AsyncGenerator[Ground]:
+    """Two shows without a worker."""
+    async with open_ground(servers.settings) as ground:
+        yield ground
+
+
+def test_the_table_in_the_guide_is_the_one_that_the_engine_goes_by() -> None:
+    """Every state with its followers; those that have none have ended."""
+    guide = (Path(ROOT) / "docs" / "BUNDLES.md").read_text()
+    rows = re.findall(r"^\| `([a-z]+)` \| (.*?) \|", guide, re.MULTILINE)
+    told = {state: set(re.findall(r"`([a-z]+)`", after)) for state, after in rows}
+    assert told == {state.value: set(after) for state, after in TRANSITIONS.items()}
+    assert set(told) == set(BundleState)
+    assert {state.value for state in ENDED} == {"purchased", "released", "failed"}
+
+
+async def test_no_state_leads_anywhere_but_where_the_table_says(ground: Ground) -> None:
+    """Whoever asks for another is refused before the ledger is asked; an ended one never moves."""
+    bundle = await ground.hold()
+    async with tenant_transaction(ground.serving.app_engine, ground.reseller) as connection:
+        for state, to in itertools.product(BundleState, repeat=2):
+            if to not in TRANSITIONS[state]:
+                found = structs.replace(bundle, state=state)
+                with pytest.raises(ValueError, match="does not lead"):
+                    await move(connection, found, to)
+    assert (await ground.bundling.find(ground.reseller, bundle.id)) == bundle
+
+
+async def test_a_purchase_that_is_killed_at_any_step_is_finished(ground: Ground) -> None:
+    """Its successor, too, may be killed at any of its own: in the end all is sold, or all open."""
+    before = await ground.open_seats()
+    sold = 0
+    for dies_at in range(_STEPS_MAX):
+        bundle = await ground.hold()
+        try:
+            await ground.purchase(bundle, ground.mortal(dies_at))
+        except KilledError:
+            is_killed = True
+        else:
+            is_killed = False
+        try:
+            # It need not get as far as that.
+            await ground.mortal(dies_at // 2).finish(ground.reseller, bundle.id, within_s=20)
+        except KilledError:
+            assert is_killed
+        ended = await ground.take_up(bundle)
+        assert ended.has_ended, (dies_at, ended)
+        where = await ground.where(bundle)
+        assert len(set(where)) == 1, (dies_at, where)
+        assert (where[0] == "sold") == (ended.state is BundleState.PURCHASED)
+        assert ended.state in {BundleState.PURCHASED, BundleState.RELEASED}
+        sold += where[0] == "sold"
+        if not is_killed:
+            break
+    else:
+        pytest.fail("it was killed at each of its steps")
+    assert dies_at > 10
+    assert await ground.open_seats() == [count - sold for count in before]
+
+
+async def test_holding_that_is_killed_leaves_nothing_held(ground: Ground) -> None:
+    """What was got is released, by whoever comes when its coordinator is silent."""
+    before = await ground.open_seats()
+    key = secrets.token_hex(8)
+    with pytest.raises(KilledError):
+        await ground.mortal(0).hold(ground.reseller, key, 7, ground.wishes())
+    held = await ground.open_seats()
+    assert held == [count - 1 for count in before]
+    bundle = ground.serving.ids.derive_bundle(ground.reseller, key)
+    ended = await ground.working.bundling.take_up(ground.reseller, bundle, within_s=20)
+    assert ended is not None
+    assert (ended.state, ended.reason) == (BundleState.RELEASED, "abandoned")
+    assert await ground.open_seats() == before
+    again = await ground.bundling.hold(ground.reseller, key, 7, ground.wishes())
+    assert again == ended
+
+
+async def test_several_who_finish_one_bundle_at_once_come_to_one_end(ground: Ground) -> None:
+    """The API, a worker, and another worker."""
+    bundle = await ground.hold()
+    await ground.bundling.begin_purchase(bundle, bytes(32), 1, "pay-1")
+    ends = await asyncio.gather(
+        ground.take_up(bundle), ground.take_up(bundle), ground.purchase(bundle)
+    )
+    assert {one.state for one in ends} == {BundleState.PURCHASED}
+    assert await ground.where(bundle) == ["sold", "sold"]
+
+
+async def test_what_is_committing_ends_by_itself_after_a_minute(ground: Ground) -> None:
+    """Not before, though its hold would have ended long ago or lasts much longer."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(6))
+    assert await ground.where(bundle) == ["held", "held"]
+    for seconds, state in ((50, "held"), (11, "open")):
+        for show in ground.shows:
+            await ground.pass_time(show, seconds)
+            tended = {one.id: one for one in await tended_shows(ground.working.recorder_engine)}
+            assert await sweep(ground.working.redis, tended[show.id], 0)
+        assert await ground.where(bundle) == [state, state]
+    ended = await ground.take_up(bundle)
+    assert ended.state is BundleState.RELEASED
+    assert {one.refused for one in ended.shows} == {"expired"}
+
+
+async def test_nothing_is_decided_while_a_show_can_not_commit(ground: Ground) -> None:
+    """It is asked again until it can, and the others keep what they have committed."""
+    bundle = await ground.hold()
+    meta = ground.shows[1].keys.meta
+    run_id = await ground.raw.hget(meta, "run_id")
+    await ground.raw.hset(meta, "run_id", "another server's")
+    await ground.bundling.begin_purchase(bundle, bytes(32), 1, "pay-1")
+    found = await ground.bundling.finish(ground.reseller, bundle.id, within_s=0.2)
+    assert found is not None
+    assert found.state is BundleState.COMMITTING
+    assert await ground.where(bundle) == ["held", "held"]
+    await ground.raw.hset(meta, "run_id", run_id)
+    assert (await ground.take_up(bundle)).state is BundleState.PURCHASED
+
+
+async def test_what_is_committing_outlives_a_recovery(ground: Ground) -> None:
+    """Opened as it stands, or built anew; and the auditor finds nothing wrong with it."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(6))
+    show = ground.shows[0]
+    for anew in (False, True):
+        recovered = await ground.working.recoverer.recover(show.id, "test", anew=anew)
+        assert recovered is not None
+        assert (recovered.holds_kept, recovered.holds_voided) == (1, 0)
+        result = await audit(ground.settings, show=show.id, grace_s=1.0, pause_s=0.05)
+        assert result.is_clean, result.findings
+    assert await ground.where(bundle) == ["held", "held"]
+    assert (await ground.take_up(bundle)).state is BundleState.PURCHASED
+
+
+async def test_a_show_that_lost_its_hold_after_the_decision_has_the_others_given_back(
+    ground: Ground,
+) -> None:
+    """The bundle has failed, and says which show it was."""
+    before = await ground.open_seats()
+    bundle = await ground.hold()
+    committed = ground.mortal(9)
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, committed)
+    found = await ground.bundling.find(ground.reseller, bundle.id)
+    assert found is not None
+    assert found.state is BundleState.PURCHASING
+    await ground.pass_time(ground.shows[1], 61)
+    ended = await ground.take_up(bundle)
+    assert (ended.state, ended.reason) == (BundleState.FAILED, "refused")
+    assert [one.refused for one in ended.shows] == [None, "expired"]
+    assert await ground.where(bundle) == ["returned", "open"]
+    assert (await ground.open_seats())[1] == before[1]
+
+
+async def test_a_bundle_is_not_decided_when_its_holds_could_end_meanwhile(ground: Ground) -> None:
+    """Forty seconds after the intent it is released instead."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(2))
+    await ground.sql(
+        "UPDATE bundles SET committing_at = committing_at - interval '41 seconds' WHERE id = :id",
+        id=bundle.id,
+    )
+    ended = await ground.take_up(bundle)
+    assert (ended.state, ended.reason) == (BundleState.RELEASED, "too-late")
+    assert await ground.where(bundle) == ["open", "open"]
+
+
+async def test_a_refusal_releases_what_the_other_show_gave(ground: Ground) -> None:
+    """And says who refused; both shows have their places back when it is told."""
+    before = await ground.open_seats()
+    wishes = ground.wishes()
+    taken = await ground.hold(wishes=[wishes[1], wishes[0]])
+    again = ground.wishes(seats=7)
+    again[0] = ground.wishes()[0]
+    refused = await ground.bundling.hold(ground.reseller, secrets.token_hex(8), 7, again)
+    assert isinstance(refused, BundleRefused)
+    assert [show.id for show, _ in refused.refusals] == [ground.shows[1].id]
+    assert (refused.bundle.state, refused.bundle.reason) == (BundleState.RELEASED, "refused")
+    assert [one.refused for one in refused.bundle.shows] == [None, "over-hold-limit"]
+    assert await ground.open_seats() == [count - 1 for count in before]
+    assert taken.state is BundleState.HELD
+
+
+async def test_workers_take_only_what_is_due(ground: Ground) -> None:
+    """Not what somebody works on, nor what is held until then."""
+    held, left = await ground.hold(), await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(left, ground.mortal(6))
+    due = await _due(ground)
+    assert not {held.id, left.id} & due
+    await ground.sql(
+        "UPDATE bundles SET lease_until = now() - interval '1 second' WHERE id IN (:a, :b)",
+        a=held.id,
+        b=left.id,
+    )
+    assert {held.id, left.id} <= await _due(ground)
+    await finish_due(ground.working)
+    assert not {held.id, left.id} & await _due(ground)
+    assert await ground.where(left) == ["sold", "sold"]
+    assert await ground.where(held) == ["open", "open"]
+    expired = await ground.bundling.find(ground.reseller, held.id)
+    assert expired is not None
+    assert (expired.state, expired.reason) == (BundleState.RELEASED, "expired")
+
+
+async def _due(ground: Ground) -> set[int]:
+    async with ground.working.recorder_engine.connect() as connection:
+        return {bundle for bundle, _ in await find_due(connection, 1000)}

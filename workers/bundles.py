@@ -1,0 +1,56 @@
+"""Finishes bundles whose coordinator is silent: a look at all that are due, each second."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from engine.platform.errors import StoreUnavailableError
+from engine.platform.ids import EntityId, entity_hex
+from engine.runtime import Working
+from engine.sales.bundles import BundleState, find_due, take_lease
+
+_PAUSE_S: Final = 1.0
+_AT_ONCE: Final = 8
+_WORKED_ON_S: Final = 4.0
+_MOST: Final = 64
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+async def run_bundles(working: Working) -> None:
+    """Look each second for bundles on which nobody works."""
+    while True:
+        await finish_due(working)
+        await asyncio.sleep(_PAUSE_S)
+
+
+async def finish_due(working: Working) -> int:
+    """Finish what is due, some at once; return how many of them have ended.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
+    """
+    async with working.recorder_engine.connect() as connection:
+        due = await find_due(connection, _MOST)
+    ended = 0
+    for at in range(0, len(due), _AT_ONCE):
+        found = await asyncio.gather(*(_finish(working, *one) for one in due[at : at + _AT_ONCE]))
+        ended += sum(found)
+    return ended
+
+
+async def _finish(working: Working, bundle: EntityId, reseller: EntityId) -> bool:
+    try:
+        async with working.recorder_engine.begin() as connection:
+            if not await take_lease(connection, bundle):
+                return False
+        found = await working.bundling.take_up(reseller, bundle, within_s=_WORKED_ON_S)
+    except (StoreUnavailableError, SQLAlchemyError, OSError, TimeoutError) as error:
+        # It keeps its lease for some seconds, and is due again then; others are not kept from it.
+        _log.warning("bundle not finished", bundle=entity_hex(bundle), error=repr(error))
+        return False
+    state = BundleState.RELEASED if found is None else found.state
+    _log.info("bundle taken up", bundle=entity_hex(bundle), state=state)
+    return found is not None and found.has_ended
