@@ -176,12 +176,14 @@ class _Walk:
 
     async def make(self) -> None:
         seats, count = self.seats(), self.chance.randint(0, 4)
+        found = self.ground.show.manifest.index_by_label
+        held = {found[seat] for hold in self.holds for seat in hold.seats}
+        if held and self.chance.random() < 0.3:
+            seats = [*{*seats, self.chance.choice(sorted(held))}]
         code = self.chance.choice(_CODES)
         made = await _make(self.ground, code, seats=seats, areas=((0, count),) if count else ())
         if isinstance(made, AllotmentRow):
             self.living[made.id] = code, frozenset(seats)
-            found = self.ground.show.manifest.index_by_label
-            held = {found[seat] for hold in self.holds for seat in hold.seats}
             assert held.isdisjoint(seats), "what somebody holds is refused"
         else:
             assert isinstance(made, PlacesRefused)
