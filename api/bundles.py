@@ -23,6 +23,7 @@ from api.fastlane.admission import admitted_ttl_ms
 from api.outcomes import problem_of
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.reading import check_key, check_query, read_body, single_header
+from api.rights import check_guess
 from engine.platform.ids import IdError, Prefix
 from engine.runtime import Serving
 from engine.sales.bundles import Bundle, BundleState
@@ -185,6 +186,7 @@ async def _wish(request: ApiRequest, body: BundleBody, one: BundledSelection) ->
     if show.has_queue:
         ttl_ms = await admitted_ttl_ms(runtime, show, one.show, hold)
     shown = one.shown(body.buyer)
+    check_guess(runtime, request.auth, show, shown)
     return Wish(show, body.buyer, ttl_ms, hold.wanted(), hold.fingerprint, shown)
 
 

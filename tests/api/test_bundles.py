@@ -168,3 +168,20 @@ def test_what_makes_no_bundle_is_told_by_its_place(tour: Tour, show: ShowDesk) -
         response = tour.desk.post("/v1/bundles", {"buyer": "b-1", "shows": shows})
         assert problem(response) == "invalid-request", response.text
         assert response.json()["errors"][0]["pointer"] == pointer.strip()
+
+
+def test_a_right_is_shown_for_the_show_that_asks_for_it(tour: Tour) -> None:
+    """A seat of an allotment is a bundle's by its code, and taken without."""
+    first, second = tour.shows
+    body = {"name": "Fan club", "places": {"seats": ["A-1"]}, "for": [{"code": "LOUDEST"}]}
+    assert tour.desk.post(f"{first.path}/allotments", body).status_code == 201
+    refused = tour.hold("A-1", "B-2")
+    assert (refused.status_code, problem(refused)) == (409, "bundle-refused")
+    shown = [
+        {"show": first.id, "seats": ["A-1"], "access_code": "LOUDEST"},
+        {"show": second.id, "seats": ["B-2"]},
+    ]
+    held = tour.desk.post("/v1/bundles", {"buyer": "b-1", "shows": shown})
+    assert held.status_code == 201, held.text
+    assert tour.purchase(held.json()).status_code == 201
+    assert tour.counts() == [(0, 1), (0, 1)]
