@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, bindparam, func, literal_column, select, true
+from sqlalchemy import RowMapping, Text, bindparam, cast, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -313,9 +313,11 @@ class ShowBook:
             if edition.edit_no:
                 known = await self._edited(connection, edition)
             else:
-                query = select(manifests.c.plan).where(manifests.c.id == edition.manifest_id)
-                plan: Any = (await connection.execute(query)).scalar_one()
-                # Seconds of work for the largest halls: beside the event loop, not on it.
+                # As text: what reads JSON columns does so on the event loop.
+                query = select(cast(manifests.c.plan, Text)).where(
+                    manifests.c.id == edition.manifest_id
+                )
+                plan = (await connection.execute(query)).scalar_one()
                 known = await asyncio.to_thread(_compile, plan)
             self._manifests[edition] = known
             self._forget_the_least_used()
@@ -353,8 +355,8 @@ def _weight(manifest: Manifest) -> int:
     return manifest.seat_count + _SEATS_A_MANIFEST_COUNTS
 
 
-def _compile(plan: object) -> Manifest:
-    return compile_manifest(msgspec.convert(plan, SeatingPlan))
+def _compile(plan: str) -> Manifest:
+    return compile_manifest(msgspec.json.decode(plan, type=SeatingPlan))
 
 
 def _show(row: RowMapping, manifest: Manifest) -> Show:
