@@ -13,7 +13,7 @@ from api.fastlane.holds import ask_hold, tell_new_hold, tell_release
 from api.fastlane.purchases import ask_purchase, tell_purchase
 from api.fastlane.replies import Reply
 from engine.inventory.shows import Show
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.tenancy.principals import Scope
 
 BATCH_BYTES_MAX: Final = 512 * 1024

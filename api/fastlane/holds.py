@@ -14,7 +14,8 @@ from api.rights import check_guess
 from engine.inventory.commands import Done
 from engine.inventory.shows import Show
 from engine.platform.ids import HoldId
-from engine.sales.box_office import Asked, Decided
+from engine.sales.asking import Asked
+from engine.sales.hold_answers import Decided
 from engine.sales.views import HoldView
 
 _RELEASED: Final = Reply(204)

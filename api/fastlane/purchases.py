@@ -10,7 +10,7 @@ from api.fastlane.replies import Headers, Reply, reply_problem
 from api.inputs import PurchaseBody
 from api.outcomes import problem_of, purchase_failed
 from engine.inventory.shows import Show
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.sales.orders import OrderState
 from engine.sales.views import OrderView
 

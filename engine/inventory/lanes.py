@@ -8,42 +8,36 @@ wait. A lane has no task while nothing waits in it.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
 import msgspec
 import structlog
-from msgspec import Struct
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from engine.inventory.allotments import NO_RIGHTS, Allotments, Rights
 from engine.inventory.commands import (
     Command,
-    Done,
-    Hold,
     InDoubt,
     Look,
-    NotOnSale,
     Outcome,
     Overloaded,
-    Packed,
     Purchase,
     Purchased,
     Recovering,
-    Release,
-    Replace,
     Unavailable,
-    Unknown,
     pack_batch,
 )
 from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
+from engine.inventory.outages import Outages
 from engine.inventory.replies import Reply, ReplyError, outcome_of, read_reply, unsure
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
-from engine.inventory.stirring import stir
 from engine.inventory.ticket_types import TicketType
+from engine.inventory.waiting import SELECTING, Waiting, answer_unasked, give_up, tell_error
+from engine.inventory.worker_calls import WorkerCalls
 from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
@@ -57,13 +51,9 @@ WAIT_MS: Final = 100
 """How long a batch with a purchase waits for the replicas."""
 
 _RELOADS_MAX: Final = 5
-_CALL_EVERY_S: Final = 0.05
 _LOOK_EVERY_S: Final = 1.0
-_STIR_EVERY_S: Final = 10.0
 _LANES_MAX: Final = 4096
 _ID_BYTES: Final = 16
-# A tuple, since a union would be made anew for each command.
-_SELECTING: Final = (Hold, Replace)
 
 _log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -79,21 +69,6 @@ class ShowSource(Protocol):
     async def reload(self) -> Show:
         """Read the show again."""
         ...
-
-
-class _Waiting(Struct, frozen=True):
-    """A command in the queue, already packed, and who waits for what becomes of it."""
-
-    command: Command
-    packed: Packed
-    future: asyncio.Future[Outcome]
-    knows_of_queue: bool
-    """Whether the show had a waiting room when this was asked for."""
-    types: Mapping[str, TicketType] | None
-    """The ticket types that it was asked for by; None: by none."""
-    allotments: Allotments | None = None
-    """Those that its selection was judged by; None: it selects nothing."""
-    rights: Rights = NO_RIGHTS
 
 
 class Lane:
@@ -123,15 +98,12 @@ class Lane:
         self._timeout_ms = timeout_ms
         self._record_backlog_max = record_backlog_max
         self._replicas = replicas
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._script = load_script("batch")
-        self._silent_since: int | None = None
-        self._alone_since: int | None = None
-        self._called_at = 0.0
+        self._outages = Outages()
+        self._calls = WorkerCalls(redis)
         self._looked_at = 0.0
-        self._stirred: int | None = None
-        self._stirred_at = 0.0
 
     @property
     def idle(self) -> bool:
@@ -176,7 +148,7 @@ class Lane:
         # Packed alone, so that what can't be packed is its own caller's error and nobody else's.
         packed = command.packed()
         self._waiting.append(
-            _Waiting(command, packed, future, knows_of_queue, types, allotments, rights)
+            Waiting(command, packed, future, knows_of_queue, types, allotments, rights)
         )
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -191,38 +163,38 @@ class Lane:
                 batch = [one for one in batch if not one.future.done()]
                 if batch:
                     await self._carry(batch)
-                    await self._stir()
+                    await self._calls.stir()
         finally:
             self._task = None
-            _give_up(self._waiting)
+            give_up(self._waiting)
             self._waiting.clear()
 
-    async def _carry(self, batch: list[_Waiting]) -> None:
+    async def _carry(self, batch: list[Waiting]) -> None:
         try:
             outcomes = await self._decide(batch)
         except asyncio.CancelledError:
-            _give_up(batch)
+            give_up(batch)
             raise
         except StoreUnavailableError as error:
-            _tell_error(batch, error)
+            tell_error(batch, error)
             return
         except Exception as error:  # noqa: BLE001 - told to every caller
             # Callers must hear of it: an unanswered future would wait for ever.
             _log.exception("batch failed", commands=len(batch))
-            _tell_error(batch, error)
+            tell_error(batch, error)
             return
         for one, outcome in zip(batch, outcomes, strict=True):
             if not one.future.done():
                 one.future.set_result(outcome)
 
-    async def _decide(self, batch: list[_Waiting]) -> Sequence[Outcome]:
+    async def _decide(self, batch: list[Waiting]) -> Sequence[Outcome]:
         show = await self._source.current()
         if not show.is_stored:
             # Another process may have opened it meanwhile: no script can tell.
             show = await self._reload(0) or show
         too_late = 0
         for attempt in range(_RELOADS_MAX):
-            unasked = _answer_unasked(show, batch)
+            unasked = answer_unasked(show, batch)
             if unasked is not None:
                 return unasked
             reply = await self._ask(show, batch)
@@ -242,17 +214,17 @@ class Lane:
             show = reloaded
         if too_late == _RELOADS_MAX:
             return [Overloaded()] * len(batch)
-        await self._call_for_recovery(show)
+        await self._calls.call_for_recovery(show.id)
         return [Recovering()] * len(batch)
 
     async def _tell_decided(
-        self, show: Show, batch: list[_Waiting], reply: Reply
+        self, show: Show, batch: list[Waiting], reply: Reply
     ) -> Sequence[Outcome]:
         if reply.inconsistent:
             _log.error("a hold claims what the store does not hold", show=show.id)
-            await self._ask_for_recovery(show, Wake.REBUILD)
+            await self._calls.call_for_rebuild(show.id)
         if not all(isinstance(one.command, Look) for one in batch):
-            self._stirred = show.id
+            self._calls.note_change(show.id)
         return await self._tell(show, batch, reply)
 
     async def _know_better(self, status: str, attempt: int) -> Show | None:
@@ -277,14 +249,7 @@ class Lane:
             _log.warning("show not read again", error=repr(error))
             return None
 
-    async def _call_for_recovery(self, show: Show) -> None:
-        """Call for it, for a fenced show whose batches follow one another not with each."""
-        now = time.monotonic()
-        if now - self._called_at >= _CALL_EVERY_S:
-            self._called_at = now
-            await self._ask_for_recovery(show)
-
-    async def _tell(self, show: Show, batch: list[_Waiting], reply: Reply) -> list[Outcome]:
+    async def _tell(self, show: Show, batch: list[Waiting], reply: Reply) -> list[Outcome]:
         """Return the outcomes; of sales that the replicas may lack, say so."""
         outcomes = [outcome_of(answer) for answer in reply.answers]
         sold = [n for n, one in enumerate(outcomes) if isinstance(one, Purchased)]
@@ -303,22 +268,11 @@ class Lane:
     def _has_reached(self, reply: Reply) -> bool:
         if reply.replicas is None:
             return False
-        enough = reply.replicas >= self._replicas
-        if not enough and self._alone_since is None:
-            self._alone_since = _monotonic_ms()
-            _log.warning(
-                "too few replicas: sales wait for the ledger",
-                acknowledged=reply.replicas,
-                wanted=self._replicas,
-            )
-        elif enough and self._alone_since is not None:
-            alone_ms = _monotonic_ms() - self._alone_since
-            _log.info("the replicas acknowledge again", after_ms=alone_ms)
-            self._alone_since = None
-        return enough
+        self._outages.note_replicas(reply.replicas, self._replicas)
+        return reply.replicas >= self._replicas
 
     async def _ask(
-        self, show: Show, batch: list[_Waiting], *, wait: bool = False
+        self, show: Show, batch: list[Waiting], *, wait: bool = False
     ) -> Reply | Unavailable:
         """Call the script; tell what to make of it if it does not answer.
 
@@ -334,12 +288,12 @@ class Lane:
             return Overloaded()
         except ResponseError as error:
             if refuses_to_write(error):
-                self._note_silence(error)
+                self._outages.note_silence(error)
                 msg = f"the inventory store refuses to write: {error}"
                 raise StoreUnavailableError(msg) from error
             # It raised before its first write: it could not read what it found.
             _log.error("batch raised", show=entity_hex(show.id), error=str(error))
-            await self._ask_for_recovery(show, Wake.REBUILD)
+            await self._calls.call_for_rebuild(show.id)
             return Recovering()
         except ReplyError as error:
             _log.error("unreadable reply to a batch", show=entity_hex(show.id), error=str(error))
@@ -347,31 +301,20 @@ class Lane:
         except BreakerOpenError as error:
             raise StoreUnavailableError(str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
-            self._note_silence(error)
+            self._outages.note_silence(error)
             return InDoubt()
-        self._note_answer()
+        self._outages.note_answer()
         self._clock.seen(reply.now_ms)
         return reply
 
-    def _must_wait(self, batch: list[_Waiting]) -> bool:
+    def _must_wait(self, batch: list[Waiting]) -> bool:
         return self._replicas > 0 and any(isinstance(one.command, Purchase) for one in batch)
 
-    def _note_silence(self, error: Exception) -> None:
-        """Log the first unanswered batch of an outage, not each."""
-        if self._silent_since is None:
-            self._silent_since = _monotonic_ms()
-            _log.warning("batch unanswered", error=repr(error))
-
-    def _note_answer(self) -> None:
-        if self._silent_since is not None:
-            _log.info("batches are answered again", after_ms=_monotonic_ms() - self._silent_since)
-            self._silent_since = None
-
-    async def _call(self, show: Show, batch: list[_Waiting], *, wait: bool) -> Reply:
+    async def _call(self, show: Show, batch: list[Waiting], *, wait: bool) -> Reply:
         levels = {
             level: ranges
             for one in batch
-            if isinstance(one.command, _SELECTING)
+            if isinstance(one.command, SELECTING)
             for level, _ in one.command.selection.best
             if (ranges := show.allotments.search(show.manifest, level, one.rights)) is not None
         }
@@ -401,73 +344,6 @@ class Lane:
             self._redis, keys, *arguments, replicas=self._replicas, timeout_ms=WAIT_MS
         )
         return read_reply(reply, commands, show.price_version, replicas=reached)
-
-    async def _stir(self) -> None:
-        """Say now and then that something happens in the show; whoever waited has their answer."""
-        now = time.monotonic()
-        if self._stirred is None or now - self._stirred_at < _STIR_EVERY_S:
-            return
-        show, self._stirred, self._stirred_at = self._stirred, None, now
-        await stir(self._redis, show)
-
-    async def _ask_for_recovery(self, show: Show, wake: Wake = Wake.RECOVER) -> None:
-        try:
-            await self._redis.publish(WAKE_CHANNEL, wake_call(wake, show.id))
-        except (RedisError, OSError) as error:
-            # The show has its turn all the same: this only makes it quicker.
-            _log.warning("could not wake the workers", error=repr(error))
-
-
-def _tell_error(batch: Iterable[_Waiting], error: Exception) -> None:
-    for one in batch:
-        if not one.future.done():
-            one.future.set_exception(error)
-
-
-def _answer_unasked(show: Show, batch: list[_Waiting]) -> Sequence[Outcome] | None:
-    """Answer a batch that the script need not be asked about; None: ask it."""
-    if not show.is_stored:
-        return [_without_store(show, one.command) for one in batch]
-    if show.has_queue and any(_lacks_pass(one) for one in batch):
-        # Asked for when nobody needed a pass: who repeats it is asked for one.
-        return [Recovering()] * len(batch)
-    if any(one.types is not None and one.types != show.ticket_types for one in batch):
-        # The show may not sell these places at these types any more: who repeats it is told.
-        return [Recovering()] * len(batch)
-    if not all(_is_judged_by(show, one) for one in batch):
-        # They may be others' by now, or everybody's: who repeats it is judged by what is.
-        return [Recovering()] * len(batch)
-    return None
-
-
-def _is_judged_by(show: Show, one: _Waiting) -> bool:
-    """Tell whether a selection may be had by the allotments that the show has now."""
-    if one.allotments is None or one.allotments == show.allotments:
-        return True
-    if one.rights or not isinstance(one.command, _SELECTING):
-        return False
-    return show.allotments.are_for_all(one.command.selection)
-
-
-def _without_store(show: Show, command: Command) -> Outcome:
-    """Answer a command on a show that the store is not to have: nothing of it is held."""
-    if isinstance(command, Hold):
-        return NotOnSale(show.state)
-    return Done() if isinstance(command, Release) else Unknown()
-
-
-def _lacks_pass(one: _Waiting) -> bool:
-    return isinstance(one.command, Hold) and not one.knows_of_queue
-
-
-def _give_up(waiting: Iterable[_Waiting]) -> None:
-    """Cancel who waits for a lane that is being stopped, so that nobody waits for ever."""
-    for one in waiting:
-        one.future.cancel()
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
 
 
 class Lanes:

@@ -48,7 +48,8 @@ from engine.platform.ids import EntityId, HoldId, Ids, entity_hex
 from engine.platform.redis import Store
 from engine.platform.retrying import Backoff
 from engine.platform.tables import orders, stranded_facts
-from engine.sales.box_office import Asked, BoxOffice, Decided
+from engine.sales.asking import Asked
+from engine.sales.box_office import BoxOffice
 from engine.sales.bundles import (
     Bundle,
     BundledShow,
@@ -61,6 +62,7 @@ from engine.sales.bundles import (
     note_refusals,
 )
 from engine.sales.chosen_types import TypesRefused
+from engine.sales.hold_answers import Decided
 from engine.sales.judging import OrderStatus
 from engine.sales.returns import take_back
 from engine.sales.rights import NOTHING_SHOWN, Shown

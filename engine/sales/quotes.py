@@ -5,13 +5,17 @@ on-sale asks for a few dozen of them.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.commands import Areas
 from engine.inventory.manifest import Manifest
-from engine.inventory.shows import Show
-from engine.sales.pricing import Quote, Tariff, quote
+from engine.inventory.shows import Show, ShowBook
+from engine.platform.database import tenant_transaction
+from engine.platform.errors import store_failures
+from engine.sales.pricing import FeeSchedule, Quote, Tariff, quote
 
 _REMEMBERED_MAX: Final = 4096
 
@@ -27,8 +31,10 @@ class Quotes:
     come in that order, too, and then those of the areas by index.
     """
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, book: ShowBook, app: AsyncEngine) -> None:
+        """Begin with none; prices are read from the ledger through `book`, which knows most."""
+        self._book = book
+        self._app = app
         self._known: OrderedDict[_Composition, Quote] = OrderedDict()
 
     def known(
@@ -37,22 +43,27 @@ class Quotes:
         """Return what places cost at a price version, None if it was not asked for lately."""
         return self._known.get(_compose(show, version, levels, areas, types))
 
-    def make(  # noqa: PLR0913, PLR0917 - what a price follows from
+    async def read(  # noqa: PLR0913, PLR0917 - what a price follows from
         self,
         show: Show,
         manifest: Manifest,
         version: int,
-        levels: Iterable[int],
+        levels: Sequence[int],
         areas: Areas,
         types: _Types,
-        tariff: Tariff,
     ) -> Quote:
-        """Return what places cost at this version's tariff, and remember it.
+        """Return what places cost at a price version, at its tariff if it was not asked for lately.
 
         `manifest` is what was sold from at this version.
+
+        Raises:
+            StoreUnavailableError: the ledger can't be asked.
         """
+        known = self.known(show, version, levels, areas, types)
+        if known is not None:
+            return known
         made = quote(
-            tariff,
+            await self.prices(show, version),
             [manifest.levels[level].slug for level in levels],
             [(area, manifest.areas[area].price_level, count) for area, count in sorted(areas)],
             types,
@@ -61,6 +72,34 @@ class Quotes:
         if len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)
         return made
+
+    async def prices(self, show: Show, version: int) -> Tariff:
+        """Return what tickets cost at a price version.
+
+        Raises:
+            StoreUnavailableError: the ledger can't be asked.
+        """
+        with store_failures():
+            known = self._book.known_prices(show.id, version)
+            if known is None:
+                async with tenant_transaction(self._app, show.reseller) as connection:
+                    known = await self._book.prices(connection, show.id, version)
+        return Tariff(
+            currency=show.currency,
+            prices=known.face_values,
+            types=known.types,
+            fees=FeeSchedule(fee_bps=show.fee_bps, fee_fixed=show.fee_fixed),
+            tax_bps=show.tax_bps,
+        )
+
+    async def places(self, show: Show, price_version: int) -> Manifest:
+        """Return what places were sold by at a price version, before or after an edit of them.
+
+        Raises:
+            StoreUnavailableError: the ledger can't be asked.
+        """
+        with store_failures():
+            return await self._book.places_at(self._app, show, price_version)
 
 
 def _compose(

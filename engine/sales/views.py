@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
+from engine.inventory.commands import OfBundle
 from engine.inventory.shows import Show
-from engine.platform.ids import HoldId
+from engine.platform.ids import HoldId, Ids, Prefix
 from engine.sales.orders import Failure, OrderState
 from engine.sales.pricing import Quote
 from engine.sales.tickets import Ticket
@@ -56,3 +57,8 @@ class FailedOrder(Struct, frozen=True):
 
 class OrderUndecided(Struct, frozen=True):
     """The order's hold stands and is not sold: a purchase of it may still come, or come again."""
+
+
+def bundle_of(ids: Ids, outcome: OfBundle) -> HoldOfBundle:
+    """Tell whose a hold is that only its bundle may change."""
+    return HoldOfBundle(ids.entity(Prefix.BUNDLE, int(outcome.bundle, 16)))

@@ -19,7 +19,7 @@ from engine.platform.database import Transaction, connect_once, create_engine
 from engine.platform.ids import HoldId, new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import Wanted
 from engine.tenancy.resellers import create_reseller

@@ -26,7 +26,7 @@ from engine.inventory.shows import Show
 from engine.platform.database import Transaction
 from engine.platform.ids import EntityId
 from engine.runtime import Serving, open_serving
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.sales.rights import NOTHING_SHOWN, Shown, plain_code
 from engine.sales.views import HoldView
 from engine.sales.wanted import Wanted

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from engine.inventory.records import HoldRecord, pack_buyer, pack_record, unpack_record
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId, purchase_key_digest
-from engine.sales.box_office import OrderView
 from engine.sales.returns import take_back
+from engine.sales.views import OrderView
 from engine.sales.wanted import Wanted
 from loadtests.auditor.report import audit_as_json
 from ops.places import ROOT

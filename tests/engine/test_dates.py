@@ -19,7 +19,7 @@ from engine.inventory.shows import Show, ShowBook
 from engine.inventory.ticket_types import TicketType
 from engine.platform.database import Transaction
 from engine.platform.ids import EntityId, HoldId, new_entity_id
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.sales.milestones import SoldOutWatch
 from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import Wanted

@@ -19,7 +19,7 @@ from engine.inventory.tending import find_ailing, tended_shows
 from engine.platform.database import Transaction
 from engine.platform.ids import HoldId
 from engine.runtime import open_serving
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.sales.milestones import SoldOutWatch
 from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import UnknownPlaces, Wanted

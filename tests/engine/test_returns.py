@@ -21,9 +21,11 @@ from engine.platform.database import tenant_transaction
 from engine.platform.ids import HoldId
 from engine.platform.redis import subscribe_redis
 from engine.runtime import open_serving
-from engine.sales.box_office import Asked, BoxOffice, HoldView, OrderView
+from engine.sales.asking import Asked
+from engine.sales.box_office import BoxOffice
 from engine.sales.orders import OrderState
 from engine.sales.returns import NotConfirmed, ReturnsOffice, take_back
+from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground

@@ -14,7 +14,7 @@ from engine.inventory.commands import Recovering
 from engine.inventory.shows import Show
 from engine.platform.database import connect_once, tenant_transaction
 from engine.runtime import open_serving
-from engine.sales.box_office import Asked
+from engine.sales.asking import Asked
 from engine.sales.views import HoldView
 from engine.sales.wanted import Wanted
 from engine.waitingroom.beacon import CHAIN
