@@ -278,6 +278,7 @@ class BoxOffice:
         manifest = show.manifest
         if not show.knows_places_of(version):
             manifest = await self._places(show, version)
+            show = structs.replace(show, manifest=manifest)
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
         types = sorted_types(outcome.types, outcome.seats, areas) if outcome.types else ()
         quote = self._quotes.known(show, version, levels, areas, types)
@@ -522,6 +523,7 @@ class BoxOffice:
         payment_reference: str | None,
     ) -> OrderView:
         manifest = await self._places(show, sale.price_version)
+        show = structs.replace(show, manifest=manifest)
         _, levels = manifest.labels_and_levels(sorted(sale.seats))
         types = sorted_types(sale.types, sale.seats, sale.areas)
         return OrderView(
@@ -546,7 +548,8 @@ class BoxOffice:
         found = None if current.is_stored else await self._find(show, hold)
         if found is None or found.state is not OrderState.CONFIRMED:
             return None
-        manifest = show.manifest
+        manifest = await self._places(show, found.price_version)
+        show = structs.replace(show, manifest=manifest)
         labels, _ = manifest.labels_and_levels(found.seats)
         areas = {manifest.areas[area].slug: count for area, count in found.areas}
         return HoldView(hold, show, found.buyer, None, labels, areas, found.quote, found.types)
@@ -603,7 +606,7 @@ class BoxOffice:
         manifest = await self._places(show, found.price_version)
         return OrderView(
             order=order,
-            show=show,
+            show=structs.replace(show, manifest=manifest),
             status=found.state,
             buyer=found.buyer,
             sold_at_ms=found.sold_at_ms,

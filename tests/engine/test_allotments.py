@@ -5,8 +5,11 @@ import random
 from collections.abc import AsyncGenerator, Collection
 from typing import Final
 
+import msgspec
 import pytest
+from msgspec import Raw
 
+from api.answers import tell_quote
 from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import AllotmentRow, find_due, find_left, ledger_of
 from engine.catalog.allotting import NewAllotment, TooManyAllotments, make_allotment
@@ -28,7 +31,7 @@ from engine.platform.ids import EntityId
 from engine.runtime import Serving, open_serving
 from engine.sales.box_office import Asked
 from engine.sales.rights import NOTHING_SHOWN, Shown, plain_code
-from engine.sales.views import HoldView
+from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import TTL_MS, Ground, open_ground
@@ -286,6 +289,32 @@ async def test_a_process_that_knows_nothing_of_it_gives_nothing_away(ground: Gro
         last = await _hold(other, show, "last", Wanted(seats=(label,)))
         assert isinstance(last, HoldView | SeatsTaken)
         assert isinstance(last, HoldView) != any(isinstance(one, HoldView) for one in outcomes)
+
+
+async def test_a_process_that_has_not_heard_of_a_share_tells_what_is_held_and_bought_of_it(
+    ground: Ground,
+) -> None:
+    """Its line of the price names the area, though the process knows the map as it was before."""
+    async with open_serving(ground.settings) as other:
+        older = await _current(other, ground)
+        assert isinstance(await _make(ground, "alpha", areas=((0, 4),)), AllotmentRow)
+        office, newer = ground.serving.box_office, await _current(ground.serving, ground)
+        fan, wanted = Shown(access_code="ALPHA"), Wanted(areas=((_FLOOR, 2),))
+        held = await _hold(ground.serving, newer, "fan", wanted, fan)
+        assert isinstance(held, HoldView)
+        told = await other.box_office.tell(older, other.box_office.ask_look(older, held.hold))
+        assert isinstance(told, HoldView)
+        assert _areas_of_price(tell_quote(told.quote, told.show)) == [_FLOOR]
+        await office.tell_purchase(newer, await office.ask_purchase(newer, held.hold, "b", 7, ""))
+        await ground.record()
+        order = await other.box_office.order(older, held.hold)
+        assert isinstance(order, OrderView)
+        assert _areas_of_price(tell_quote(order.quote, order.show)) == [_FLOOR]
+
+
+def _areas_of_price(written: object) -> list[str]:
+    assert isinstance(written, Raw)
+    return [line["area"] for line in msgspec.json.decode(written)["lines"]]
 
 
 async def test_a_repeated_request_is_answered_by_its_hold_whatever_became_of_its_right(
