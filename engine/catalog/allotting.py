@@ -139,8 +139,6 @@ async def make_allotment(  # noqa: PLR0913, PLR0917 - the stores, and a request'
             if not locked.is_stored:
                 await _refuse_unstored(connection, current, change, chosen.withheld)
             await erase_blocks(connection, current, chosen.withheld)
-            if shares and edit_no > EDITS_MAX:
-                return TooManyAllotments(EDITS_MAX)
             if shares:
                 overlay = await read_overlay(connection, current)
                 begun = [(share.area, share.places) for share in shares]
@@ -203,6 +201,8 @@ def _choose(show: Show, new: NewAllotment, blocks: HouseBlocks) -> _Chosen:
     areas.update(_rest_of_areas(show, levels, dict(blocks.areas), areas))
     if not seats and not areas:
         raise _NotMadeError(NothingToAllot())
+    if areas and show.edit_no >= EDITS_MAX:
+        raise _NotMadeError(TooManyAllotments(EDITS_MAX))
     return _Chosen(
         seats,
         tuple(sorted(areas.items())),

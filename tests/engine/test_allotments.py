@@ -10,6 +10,7 @@ import pytest
 from msgspec import Raw
 
 from api.answers import tell_quote
+from engine.catalog import allotting
 from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import AllotmentRow, find_due, find_left, ledger_of
 from engine.catalog.allotting import NewAllotment, TooManyAllotments, make_allotment
@@ -350,6 +351,17 @@ async def test_a_show_has_so_many_allotments_and_no_more(ground: Ground) -> None
     assert await _make(ground, "alpha", seats=[ground.seat(9)]) == TooManyAllotments(1000)
     due = await find_due(ground.working.recorder_engine, most=10)
     assert ground.show.id not in {one.show for one in due}
+
+
+async def test_a_refused_allotment_gives_nothing_back_that_the_house_withholds(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is refused late, since the show has as many edits as it can have."""
+    monkeypatch.setattr(allotting, "EDITS_MAX", 0)
+    camera = ground.seat(3)
+    made = await _make(ground, "alpha", seats=[camera], areas=((0, 1),))
+    assert made == TooManyAllotments(0)
+    assert (await ground.audited()).findings == []
 
 
 def test_places_of_shares_are_their_areas_again_on_another_date() -> None:
