@@ -73,6 +73,7 @@ from engine.sales.rights import (
     Shown,
     as_asked,
     judge,
+    pass_short,
     rights_of,
     with_foreign,
 )
@@ -94,8 +95,8 @@ class Asked(Struct, frozen=True):
     outcome: asyncio.Future[Outcome]
     foreign: tuple[int, ...] = ()
     """Seats that it was to have and that are others': the command is one that is refused."""
-    again: "Callable[[], Asked] | None" = None
-    """Asks for its places in areas elsewhere, where a right gives more than one way."""
+    again: "Callable[[AreaShort], Asked | None] | None" = None
+    """Asks for the places that were short elsewhere, where a right gives another way."""
 
 
 class _Source:
@@ -266,7 +267,10 @@ class BoxOffice:
         """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
         outcome = await asked.outcome
         while asked.again is not None and isinstance(outcome, AreaShort):
-            asked = asked.again()
+            elsewhere = asked.again(outcome)
+            if elsewhere is None:
+                break
+            asked = elsewhere
             outcome = await asked.outcome
         if not isinstance(outcome, _STANDING):
             return await self._tell_refused(show, asked, outcome)
@@ -411,7 +415,7 @@ class BoxOffice:
         outcome = self._lane(show).submit(command, knows_of_queue=show.has_queue)
         return Asked(command, outcome)
 
-    def _ask_judged(  # noqa: PLR0913 - a judged command
+    def _ask_judged(
         self,
         show: Show,
         command: commands.Hold | commands.Replace,
@@ -419,7 +423,6 @@ class BoxOffice:
         judged: Judged,
         *,
         typed: bool,
-        attempt: int = 0,
     ) -> Asked:
         outcome = self._lane(show).submit(
             command,
@@ -428,15 +431,16 @@ class BoxOffice:
             allotments=show.allotments,
             rights=judged.rights,
         )
-        if attempt + 1 >= judged.attempts:
+        if not judged.rights or not selection.areas:
             return Asked(command, outcome, judged.foreign)
 
-        def again() -> Asked:
-            other = judge(show, selection, judged.rights, attempt + 1)
+        def again(short: AreaShort) -> Asked | None:
+            passed = pass_short(show, judged, short)
+            if passed is None:
+                return None
+            other = judge(show, selection, judged.rights, passed)
             elsewhere = structs.replace(command, selection=other.selection)
-            return self._ask_judged(
-                show, elsewhere, selection, other, typed=typed, attempt=attempt + 1
-            )
+            return self._ask_judged(show, elsewhere, selection, other, typed=typed)
 
         return Asked(command, outcome, judged.foreign, again)
 
