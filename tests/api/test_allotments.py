@@ -269,3 +269,14 @@ def test_each_area_gives_of_its_share_if_that_has_enough(desk: FrontDesk) -> Non
     short = show.hold(areas={"floor": 4, "balcony": 1}, buyer="b-2", access_code="FANCLUB")
     assert problem(short) == "area-short"
     assert short.json()["areas"] == {"floor": 0}
+
+
+def test_all_of_a_show_is_also_what_of_an_area_is_named(desk: FrontDesk) -> None:
+    """Naming what the house withholds there, or a part, leaves no place to everybody."""
+    show = desk.new_show(plan=_two_floors())
+    assert desk.post(f"{show.path}/blocks", {"areas": {"floor": 3}}).status_code == 200
+    places = {"all": True, "withheld_areas": {"floor": 2}, "areas": {"balcony": 1}}
+    made = _allot(show, places=places)
+    assert (made["seats"], made["places_in_areas"]) == (36, 7)
+    assert problem(show.hold(areas={"floor": 1})) == "area-short"
+    assert problem(show.hold(areas={"balcony": 1})) == "area-short"
