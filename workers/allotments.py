@@ -6,7 +6,8 @@ from time import monotonic
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import LeftAllotment, find_due, find_left
@@ -97,7 +98,7 @@ class Allotted:
     ) -> None:
         try:
             outcome = await doing
-        except DBAPIError as error:
+        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # A show that can't be changed just now must not keep the others from it.
             _log.warning("allotment not changed", show=entity_hex(show), error=repr(error))
             return

@@ -37,6 +37,7 @@ from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import TTL_MS, Ground, open_ground
 from tests.lua.show_room import make_manifest
+from workers.allotments import Allotted
 
 _CAPACITY: Final = 80
 _FLOOR: Final = "floor-1"
@@ -351,6 +352,30 @@ async def test_a_show_has_so_many_allotments_and_no_more(ground: Ground) -> None
     assert await _make(ground, "alpha", seats=[ground.seat(9)]) == TooManyAllotments(1000)
     due = await find_due(ground.working.recorder_engine, most=10)
     assert ground.show.id not in {one.show for one in due}
+
+
+async def test_a_show_that_can_not_be_changed_keeps_no_other_from_its_places(
+    ground: Ground,
+) -> None:
+    """Whatever the store says of it: an allotment that is due later ends all the same."""
+    async with open_ground(ground.settings) as other:
+        made = [await _make(one, "alpha", areas=((0, 1),)) for one in (ground, other)]
+        for one, ends_at in ((ground, "2020-01-01"), (other, "2020-01-02")):
+            await one.sql(
+                "UPDATE allotments SET ends_at = CAST(CAST(:ends_at AS TEXT) AS TIMESTAMPTZ)"
+                " WHERE show_id = :show",
+                ends_at=ends_at,
+            )
+        areas = ground.key("areas")
+        await ground.raw.rename(areas, f"{areas} away")
+        await ground.raw.set(areas, "no hash")
+        try:
+            await Allotted(ground.working).end_due()
+        finally:
+            await ground.raw.rename(f"{areas} away", areas)
+        due = {one.id for one in await find_due(ground.working.recorder_engine, most=1000)}
+        assert [isinstance(one, AllotmentRow) and one.id in due for one in made] == [True, False]
+        await Allotted(ground.working).end_due()
 
 
 async def test_a_refused_allotment_gives_nothing_back_that_the_house_withholds(
