@@ -378,6 +378,30 @@ async def test_a_show_that_can_not_be_changed_keeps_no_other_from_its_places(
         await Allotted(ground.working).end_due()
 
 
+async def test_what_stays_held_keeps_no_other_allotment_from_its_places(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, each has its turn."""
+    monkeypatch.setattr("workers.allotments._AT_A_TIME", 1)
+    async with open_ground(ground.settings) as other:
+        holds: dict[EntityId, HoldView] = {}
+        grounds = sorted((ground, other), key=lambda one: one.show.id)
+        for one in grounds:
+            made = await _make(one, "alpha", areas=((0, 2),))
+            assert isinstance(made, AllotmentRow)
+            fan, wanted = Shown(access_code="ALPHA"), Wanted(areas=((_FLOOR, 2),))
+            show = await _current(one.serving, one)
+            held = await _hold(one.serving, show, "fan", wanted, fan)
+            assert isinstance(held, HoldView)
+            holds[one.show.id] = held
+            await _end(one, made.id)
+        await grounds[1].release(holds[grounds[1].show.id].hold)
+        allotted = Allotted(ground.working)
+        for _ in await find_left(ground.working.recorder_engine, most=1000):
+            await allotted.return_left()
+        assert [(await _areas(one))[1].open for one in grounds] == [0, 0]
+
+
 async def test_a_refused_allotment_gives_nothing_back_that_the_house_withholds(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
