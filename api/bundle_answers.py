@@ -11,7 +11,6 @@ from api.charges import Price, tell_price
 from api.outcomes import problem_of
 from api.problems import ProblemError, ProblemKind
 from engine.inventory.commands import InDoubt, LedgerBehind, Overloaded, Recovering
-from engine.inventory.shows import Show
 from engine.platform.ids import Prefix
 from engine.platform.money import NOTHING
 from engine.runtime import Serving
@@ -66,7 +65,7 @@ async def tell_bundle(runtime: Serving, bundle: Bundle) -> BundleAnswer:
         ProblemError: the store can't tell just now.
     """
     looks = await asyncio.gather(*(_look(runtime, bundle, one) for one in bundle.shows))
-    views = [view for _, view in looks if view is not None]
+    views = [view for view in looks if view is not None]
     is_whole = len(views) == len(bundle.shows)
     total = sum((view.quote.charge for view in views), NOTHING)
     return BundleAnswer(
@@ -84,26 +83,23 @@ async def tell_bundle(runtime: Serving, bundle: Bundle) -> BundleAnswer:
         price=tell_price(total) if is_whole else None,
         payment_reference=bundle.payment_reference,
         shows=[
-            _tell_show(runtime, one, show, view)
-            for one, (show, view) in zip(bundle.shows, looks, strict=True)
+            _tell_show(runtime, one, view) for one, view in zip(bundle.shows, looks, strict=True)
         ],
     )
 
 
-async def _look(runtime: Serving, bundle: Bundle, one: BundledShow) -> tuple[Show, HoldView | None]:
+async def _look(runtime: Serving, bundle: Bundle, one: BundledShow) -> HoldView | None:
     office = runtime.box_office
-    show = await office.show(bundle.reseller, one.show)
     if bundle.state in _GONE:
-        return show, None
+        return None
+    show = await office.show(bundle.reseller, one.show)
     outcome = await office.tell(show, office.ask_look(show, one.hold))
     if isinstance(outcome, Recovering | InDoubt | Overloaded | LedgerBehind):
         raise problem_of(outcome, show)
-    return show, outcome if isinstance(outcome, HoldView) else None
+    return outcome if isinstance(outcome, HoldView) else None
 
 
-def _tell_show(
-    runtime: Serving, one: BundledShow, show: Show, view: HoldView | None
-) -> BundledShowAnswer:
+def _tell_show(runtime: Serving, one: BundledShow, view: HoldView | None) -> BundledShowAnswer:
     ids = runtime.ids
     is_bought = view is not None and view.expires_at_ms is None
     return BundledShowAnswer(
@@ -113,7 +109,7 @@ def _tell_show(
         refused=one.refused,
         seats=[] if view is None else view.seats,
         areas={} if view is None else view.areas,
-        price=None if view is None else tell_quote(view.quote, show),
+        price=None if view is None else tell_quote(view.quote, view.show),
         order=ids.order(one.show, one.hold) if is_bought else None,
     )
 

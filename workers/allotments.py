@@ -6,7 +6,8 @@ from time import monotonic
 from typing import Final
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import LeftAllotment, find_due, find_left
@@ -35,6 +36,7 @@ class Allotted:
         self._book = ShowBook(seats_cached_max=_SEATS_CACHED_MAX)
         self._rests: dict[int, tuple[float, float]] = {}
         """By allotment, until when nothing of it is given back, and the rest after that."""
+        self._looked_up_to: LeftAllotment | None = None
 
     async def end_due(self) -> None:
         """End what is due.
@@ -58,9 +60,16 @@ class Allotted:
     async def return_left(self) -> None:
         """Give back what has opened of ended allotments. Raises as `end_due`, and RedisError."""
         working = self._working
-        left = await find_left(working.recorder_engine, most=_AT_A_TIME)
-        self._rests = {one.id: self._rests[one.id] for one in left if one.id in self._rests}
+        after = self._looked_up_to
+        left = await find_left(working.recorder_engine, most=_AT_A_TIME, after=after)
+        # What stays held for long must not keep those behind it from their turn.
+        self._looked_up_to = left[-1] if len(left) == _AT_A_TIME else None
         now_s = monotonic()
+        self._rests = {
+            allotment: rest
+            for allotment, rest in self._rests.items()
+            if rest[0] + _REST_S_MAX > now_s
+        }
         resting = {allotment for allotment, (until_s, _) in self._rests.items() if until_s > now_s}
         for one in await self._opened([one for one in left if one.id not in resting]):
             # Each return makes an inventory version: holds that end one by one wait for each other.
@@ -97,7 +106,7 @@ class Allotted:
     ) -> None:
         try:
             outcome = await doing
-        except DBAPIError as error:
+        except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:
             # A show that can't be changed just now must not keep the others from it.
             _log.warning("allotment not changed", show=entity_hex(show), error=repr(error))
             return

@@ -60,11 +60,12 @@ _LEFT: Final = text(
     "SELECT allotments.id, show_id, shares FROM allotments"
     " JOIN shows ON shows.id = show_id"
     " WHERE ended_at IS NOT NULL AND places_left > 0"
+    " AND (show_id, allotments.id) > (:after_show, :after)"
     " AND state NOT IN ('draft', 'cancelled', 'past') AND archived_at IS NULL"
     " AND EXISTS (SELECT FROM area_sales WHERE area_sales.show_id = allotments.show_id"
     " AND sold < capacity AND area_index IN"
     " (SELECT CAST(share ->> 1 AS INTEGER) FROM jsonb_array_elements(shares) AS share))"
-    " ORDER BY show_id LIMIT :most"
+    " ORDER BY show_id, allotments.id LIMIT :most"
 )
 COLUMNS: Final = [allotments.c[name] for name in AllotmentRow.__struct_fields__]
 ROW: Final = select(*COLUMNS)
@@ -133,14 +134,19 @@ class LeftAllotment(Struct, frozen=True):
     shares: tuple[Share, ...]
 
 
-async def find_left(engine: AsyncEngine, *, most: int) -> list[LeftAllotment]:
+async def find_left(
+    engine: AsyncEngine, *, most: int, after: LeftAllotment | None = None
+) -> list[LeftAllotment]:
     """Return ended allotments with places that were not bought, as the recorder's role sees them.
+
+    They come by show, those behind one `after` which others were found already.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
     async with engine.connect() as connection:
-        rows = (await connection.execute(_LEFT, {"most": most})).all()
+        place = {"after_show": after.show if after else 0, "after": after.id if after else 0}
+        rows = (await connection.execute(_LEFT, {"most": most} | place)).all()
     return [
         LeftAllotment(
             EntityId(row.id),

@@ -139,8 +139,6 @@ async def make_allotment(  # noqa: PLR0913, PLR0917 - the stores, and a request'
             if not locked.is_stored:
                 await _refuse_unstored(connection, current, change, chosen.withheld)
             await erase_blocks(connection, current, chosen.withheld)
-            if shares and edit_no > EDITS_MAX:
-                return TooManyAllotments(EDITS_MAX)
             if shares:
                 overlay = await read_overlay(connection, current)
                 begun = [(share.area, share.places) for share in shares]
@@ -200,9 +198,11 @@ def _choose(show: Show, new: NewAllotment, blocks: HouseBlocks) -> _Chosen:
     )
     seats = tuple(sorted(named.union(swept)))
     areas = Counter(dict(new.areas)) + Counter(dict(new.withheld_areas))
-    areas.update(_rest_of_areas(show, levels, dict(blocks.areas), areas))
+    areas.update(_rest_of_areas(show, levels, dict(blocks.areas), dict(new.areas)))
     if not seats and not areas:
         raise _NotMadeError(NothingToAllot())
+    if areas and show.edit_no >= EDITS_MAX:
+        raise _NotMadeError(TooManyAllotments(EDITS_MAX))
     return _Chosen(
         seats,
         tuple(sorted(areas.items())),
@@ -211,15 +211,15 @@ def _choose(show: Show, new: NewAllotment, blocks: HouseBlocks) -> _Chosen:
 
 
 def _rest_of_areas(
-    show: Show, levels: Collection[int], withheld: dict[int, int], named: Collection[int]
+    show: Show, levels: Collection[int], withheld: dict[int, int], named: dict[int, int]
 ) -> dict[int, int]:
-    """Return what areas of these price levels have that is not withheld, but for those named."""
+    """Return what areas of these price levels have that is neither withheld nor named."""
     manifest = show.manifest
     rest: dict[int, int] = {}
     for n, area in enumerate(manifest.areas):
-        count = area.capacity - withheld.get(n, 0)
+        count = area.capacity - withheld.get(n, 0) - named.get(n, 0)
         is_one = area.parent is None and manifest.level_by_slug[area.price_level] in levels
-        if is_one and n not in named and count > 0:
+        if is_one and count > 0:
             rest[n] = count
     return rest
 

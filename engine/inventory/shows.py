@@ -138,6 +138,12 @@ class Show(Struct, frozen=True, kw_only=True):
         """Return which of all manifests it sells from."""
         return Edition(self.manifest_id, self.id if self.edit_no else 0, self.edit_no)
 
+    def with_places(self, manifest: Manifest) -> "Show":
+        """Return the show with the places that it had at a price version."""
+        if manifest is self.manifest:
+            return self
+        return msgspec.structs.replace(self, manifest=manifest)
+
     def knows_places_of(self, price_version: int) -> bool:
         """Tell whether `manifest` is what places were sold by at a price version."""
         return self.edit_price_version <= price_version <= self.price_version

@@ -7,12 +7,12 @@ from msgspec import Struct, structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory import commands
-from engine.inventory.commands import Outcome, Selection
+from engine.inventory.commands import AreaShort, Outcome, Selection
 from engine.inventory.lanes import Lane, Lanes, ShowSource
 from engine.inventory.shows import Show, ShowBook
 from engine.platform.errors import store_failures
 from engine.platform.ids import HoldId
-from engine.sales.rights import Judged, judge
+from engine.sales.rights import Judged, judge, pass_short
 
 
 class Asked(Struct, frozen=True):
@@ -22,8 +22,8 @@ class Asked(Struct, frozen=True):
     outcome: asyncio.Future[Outcome]
     foreign: tuple[int, ...] = ()
     """Seats that it was to have and that are others': the command is one that is refused."""
-    again: "Callable[[], Asked] | None" = None
-    """Asks for its places in areas elsewhere, where a right gives more than one way."""
+    again: "Callable[[AreaShort], Asked | None] | None" = None
+    """Asks for the places that were short elsewhere, where a right gives another way."""
 
 
 class _Source:
@@ -71,7 +71,7 @@ class Asking:
         """Ask how a hold stands."""
         return self.ask(show, commands.Look(hold))
 
-    def ask_judged(  # noqa: PLR0913 - a judged command
+    def ask_judged(
         self,
         show: Show,
         command: commands.Hold | commands.Replace,
@@ -79,7 +79,6 @@ class Asking:
         judged: Judged,
         *,
         typed: bool,
-        attempt: int = 0,
     ) -> Asked:
         """Put a selection that was judged into the show's lane."""
         outcome = self._lane(show).submit(
@@ -89,15 +88,16 @@ class Asking:
             allotments=show.allotments,
             rights=judged.rights,
         )
-        if attempt + 1 >= judged.attempts:
+        if not judged.rights or not selection.areas:
             return Asked(command, outcome, judged.foreign)
 
-        def again() -> Asked:
-            other = judge(show, selection, judged.rights, attempt + 1)
+        def again(short: AreaShort) -> Asked | None:
+            passed = pass_short(show, judged, short)
+            if passed is None:
+                return None
+            other = judge(show, selection, judged.rights, passed)
             elsewhere = structs.replace(command, selection=other.selection)
-            return self.ask_judged(
-                show, elsewhere, selection, other, typed=typed, attempt=attempt + 1
-            )
+            return self.ask_judged(show, elsewhere, selection, other, typed=typed)
 
         return Asked(command, outcome, judged.foreign, again)
 

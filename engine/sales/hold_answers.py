@@ -67,7 +67,10 @@ class HoldAnswers:
         """Wait for what became of a command and tell it; a release is `Done`, all else is not."""
         outcome = await asked.outcome
         while asked.again is not None and isinstance(outcome, AreaShort):
-            asked = asked.again()
+            elsewhere = asked.again(outcome)
+            if elsewhere is None:
+                break
+            asked = elsewhere
             outcome = await asked.outcome
         if not isinstance(outcome, _STANDING):
             return await self._tell_refused(show, asked, outcome)
@@ -79,6 +82,7 @@ class HoldAnswers:
         manifest = show.manifest
         if not show.knows_places_of(version):
             manifest = await self._quotes.places(show, version)
+            show = show.with_places(manifest)
         labels, levels = manifest.labels_and_levels(sorted(outcome.seats))
         types = sorted_types(outcome.types, outcome.seats, areas) if outcome.types else ()
         quote = self._quotes.known(show, version, levels, areas, types)

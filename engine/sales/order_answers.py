@@ -138,6 +138,7 @@ class OrderAnswers:
         payment_reference: str | None,
     ) -> OrderView:
         manifest = await self._quotes.places(show, sale.price_version)
+        show = show.with_places(manifest)
         _, levels = manifest.labels_and_levels(sorted(sale.seats))
         types = sorted_types(sale.types, sale.seats, sale.areas)
         return OrderView(

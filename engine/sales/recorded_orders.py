@@ -48,7 +48,7 @@ class RecordedOrders:
         manifest = await self._quotes.places(show, found.price_version)
         return OrderView(
             order=order,
-            show=show,
+            show=show.with_places(manifest),
             status=found.state,
             buyer=found.buyer,
             sold_at_ms=found.sold_at_ms,
@@ -69,7 +69,8 @@ class RecordedOrders:
         found = None if current.is_stored else await self.find(show, hold)
         if found is None or found.state is not OrderState.CONFIRMED:
             return None
-        manifest = show.manifest
+        manifest = await self._quotes.places(show, found.price_version)
+        show = show.with_places(manifest)
         labels, _ = manifest.labels_and_levels(found.seats)
         areas = {manifest.areas[area].slug: count for area, count in found.areas}
         return HoldView(hold, show, found.buyer, None, labels, areas, found.quote, found.types)

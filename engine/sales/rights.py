@@ -3,6 +3,7 @@
 import hmac
 import time
 from base64 import b32encode
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -17,6 +18,7 @@ CODE_CHARACTERS: Final = 10
 """Of a personal code: 50 bits, in groups of five."""
 
 _GROUP: Final = 5
+_NONE_PASSED: Final[Mapping[int, int]] = {}
 _IGNORED: Final = str.maketrans("", "", " -_.")
 
 
@@ -49,8 +51,8 @@ class Judged(Struct, frozen=True):
     selection: Selection
     foreign: tuple[int, ...] = ()
     rights: Rights = NO_RIGHTS
-    attempts: int = 1
-    """In how many ways its places in areas can be had."""
+    passed: Mapping[int, int] = {}
+    """By area, how many of the shares of it that could give its places are too short for them."""
 
 
 def plain_code(text: str) -> str:
@@ -88,22 +90,21 @@ def rights_of(ids: Ids, show: Show, shown: Shown, *, is_early: bool = False) -> 
     )
 
 
-def judge(show: Show, selection: Selection, rights: Rights, attempt: int = 0) -> Judged:
+def judge(
+    show: Show, selection: Selection, rights: Rights, passed: Mapping[int, int] = _NONE_PASSED
+) -> Judged:
     """Return what the store is to be asked for, of a selection by somebody with these rights.
 
-    Places of an area are taken from the shares of it that are theirs, one `attempt` after the
-    other, and from what is for everybody in the end; never from two of these together.
+    Places of an area are taken from one of the shares of it that are theirs, by how many of these
+    were too short, and from what is for everybody in the end; never from two of these together.
     """
     allotments = show.allotments
     if not allotments.living:
         return Judged(selection)
-    attempts = 1
     if rights and selection.areas:
-        sources = [[*allotments.shares_of(n, rights), n] for n, _ in selection.areas]
-        attempts = max(map(len, sources))
         areas = tuple(
-            (of[min(attempt, len(of) - 1)], count)
-            for of, (_, count) in zip(sources, selection.areas, strict=True)
+            ([*allotments.shares_of(n, rights), n][passed.get(n, 0)], count)
+            for n, count in selection.areas
         )
         selection = replace(selection, areas=areas)
     foreign = allotments.foreign_seats(selection.seats, rights)
@@ -115,7 +116,7 @@ def judge(show: Show, selection: Selection, rights: Rights, attempt: int = 0) ->
     if not foreign:
         if rights:
             selection = replace(selection, best=best)
-        return Judged(selection, (), rights, attempts)
+        return Judged(selection, (), rights, passed)
     others = frozenset(foreign)
     return Judged(
         replace(
@@ -125,8 +126,19 @@ def judge(show: Show, selection: Selection, rights: Rights, attempt: int = 0) ->
         ),
         foreign,
         rights,
-        attempts,
+        passed,
     )
+
+
+def pass_short(show: Show, judged: Judged, short: AreaShort) -> Mapping[int, int] | None:
+    """Return which shares are passed now that some were too short; None: there is no other way."""
+    passed = dict(judged.passed)
+    for n, _ in short.areas:
+        area = show.manifest.areas[n].parent
+        if area is None:
+            return None
+        passed[area] = passed.get(area, 0) + 1
+    return passed
 
 
 def as_asked(show: Show, refused: Taken, foreign: tuple[int, ...]) -> Taken:

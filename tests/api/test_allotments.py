@@ -250,3 +250,33 @@ def test_who_guesses_codes_is_made_to_wait(desk: FrontDesk) -> None:
     assert (waits.status_code, problem(waits)) == (429, "rate-limited")
     assert int(waits.headers["retry-after"]) <= 5
     assert show.hold("B-1", buyer="bob", access_code="FANCLUB").status_code == 201
+
+
+def _two_floors() -> Json:
+    plan = small_plan(floor=4)
+    [floor] = plan["zones"][0]["areas"]
+    plan["zones"][0]["areas"].append(floor | {"area_id": "balcony", "position": {"x": 0, "y": 195}})
+    return plan
+
+
+def test_each_area_gives_of_its_share_if_that_has_enough(desk: FrontDesk) -> None:
+    """Else of what is for everybody, whatever another area of the same selection gives of."""
+    show = desk.new_show(plan=_two_floors())
+    _allot(show, places={"areas": {"floor": 4, "balcony": 1}})
+    wanted = {"floor": 1, "balcony": 2}
+    held = show.hold(areas=wanted, access_code="FANCLUB")
+    assert (held.status_code, held.json()["areas"]) == (201, wanted), held.text
+    short = show.hold(areas={"floor": 4, "balcony": 1}, buyer="b-2", access_code="FANCLUB")
+    assert problem(short) == "area-short"
+    assert short.json()["areas"] == {"floor": 0}
+
+
+def test_all_of_a_show_is_also_what_of_an_area_is_named(desk: FrontDesk) -> None:
+    """Naming what the house withholds there, or a part, leaves no place to everybody."""
+    show = desk.new_show(plan=_two_floors())
+    assert desk.post(f"{show.path}/blocks", {"areas": {"floor": 3}}).status_code == 200
+    places = {"all": True, "withheld_areas": {"floor": 2}, "areas": {"balcony": 1}}
+    made = _allot(show, places=places)
+    assert (made["seats"], made["places_in_areas"]) == (36, 7)
+    assert problem(show.hold(areas={"floor": 1})) == "area-short"
+    assert problem(show.hold(areas={"balcony": 1})) == "area-short"

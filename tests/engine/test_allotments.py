@@ -5,8 +5,12 @@ import random
 from collections.abc import AsyncGenerator, Collection
 from typing import Final
 
+import msgspec
 import pytest
+from msgspec import Raw
 
+from api.answers import tell_quote
+from engine.catalog import allotting
 from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import AllotmentRow, find_due, find_left, ledger_of
 from engine.catalog.allotting import NewAllotment, TooManyAllotments, make_allotment
@@ -28,11 +32,12 @@ from engine.platform.ids import EntityId
 from engine.runtime import Serving, open_serving
 from engine.sales.asking import Asked
 from engine.sales.rights import NOTHING_SHOWN, Shown, plain_code
-from engine.sales.views import HoldView
+from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import TTL_MS, Ground, open_ground
 from tests.lua.show_room import make_manifest
+from workers.allotments import Allotted
 
 _CAPACITY: Final = 80
 _FLOOR: Final = "floor-1"
@@ -288,6 +293,32 @@ async def test_a_process_that_knows_nothing_of_it_gives_nothing_away(ground: Gro
         assert isinstance(last, HoldView) != any(isinstance(one, HoldView) for one in outcomes)
 
 
+async def test_a_process_that_has_not_heard_of_a_share_tells_what_is_held_and_bought_of_it(
+    ground: Ground,
+) -> None:
+    """Its line of the price names the area, though the process knows the map as it was before."""
+    async with open_serving(ground.settings) as other:
+        older = await _current(other, ground)
+        assert isinstance(await _make(ground, "alpha", areas=((0, 4),)), AllotmentRow)
+        office, newer = ground.serving.box_office, await _current(ground.serving, ground)
+        fan, wanted = Shown(access_code="ALPHA"), Wanted(areas=((_FLOOR, 2),))
+        held = await _hold(ground.serving, newer, "fan", wanted, fan)
+        assert isinstance(held, HoldView)
+        told = await other.box_office.tell(older, other.box_office.ask_look(older, held.hold))
+        assert isinstance(told, HoldView)
+        assert _areas_of_price(tell_quote(told.quote, told.show)) == [_FLOOR]
+        await office.tell_purchase(newer, await office.ask_purchase(newer, held.hold, "b", 7, ""))
+        await ground.record()
+        order = await other.box_office.order(older, held.hold)
+        assert isinstance(order, OrderView)
+        assert _areas_of_price(tell_quote(order.quote, order.show)) == [_FLOOR]
+
+
+def _areas_of_price(written: object) -> list[str]:
+    assert isinstance(written, Raw)
+    return [line["area"] for line in msgspec.json.decode(written)["lines"]]
+
+
 async def test_a_repeated_request_is_answered_by_its_hold_whatever_became_of_its_right(
     ground: Ground,
 ) -> None:
@@ -321,6 +352,65 @@ async def test_a_show_has_so_many_allotments_and_no_more(ground: Ground) -> None
     assert await _make(ground, "alpha", seats=[ground.seat(9)]) == TooManyAllotments(1000)
     due = await find_due(ground.working.recorder_engine, most=10)
     assert ground.show.id not in {one.show for one in due}
+
+
+async def test_a_show_that_can_not_be_changed_keeps_no_other_from_its_places(
+    ground: Ground,
+) -> None:
+    """Whatever the store says of it: an allotment that is due later ends all the same."""
+    async with open_ground(ground.settings) as other:
+        made = [await _make(one, "alpha", areas=((0, 1),)) for one in (ground, other)]
+        for one, ends_at in ((ground, "2020-01-01"), (other, "2020-01-02")):
+            await one.sql(
+                "UPDATE allotments SET ends_at = CAST(CAST(:ends_at AS TEXT) AS TIMESTAMPTZ)"
+                " WHERE show_id = :show",
+                ends_at=ends_at,
+            )
+        areas = ground.key("areas")
+        await ground.raw.rename(areas, f"{areas} away")
+        await ground.raw.set(areas, "no hash")
+        try:
+            await Allotted(ground.working).end_due()
+        finally:
+            await ground.raw.rename(f"{areas} away", areas)
+        due = {one.id for one in await find_due(ground.working.recorder_engine, most=1000)}
+        assert [isinstance(one, AllotmentRow) and one.id in due for one in made] == [True, False]
+        await Allotted(ground.working).end_due()
+
+
+async def test_what_stays_held_keeps_no_other_allotment_from_its_places(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, each has its turn."""
+    monkeypatch.setattr("workers.allotments._AT_A_TIME", 1)
+    async with open_ground(ground.settings) as other:
+        holds: dict[EntityId, HoldView] = {}
+        grounds = sorted((ground, other), key=lambda one: one.show.id)
+        for one in grounds:
+            made = await _make(one, "alpha", areas=((0, 2),))
+            assert isinstance(made, AllotmentRow)
+            fan, wanted = Shown(access_code="ALPHA"), Wanted(areas=((_FLOOR, 2),))
+            show = await _current(one.serving, one)
+            held = await _hold(one.serving, show, "fan", wanted, fan)
+            assert isinstance(held, HoldView)
+            holds[one.show.id] = held
+            await _end(one, made.id)
+        await grounds[1].release(holds[grounds[1].show.id].hold)
+        allotted = Allotted(ground.working)
+        for _ in await find_left(ground.working.recorder_engine, most=1000):
+            await allotted.return_left()
+        assert [(await _areas(one))[1].open for one in grounds] == [0, 0]
+
+
+async def test_a_refused_allotment_gives_nothing_back_that_the_house_withholds(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it is refused late, since the show has as many edits as it can have."""
+    monkeypatch.setattr(allotting, "EDITS_MAX", 0)
+    camera = ground.seat(3)
+    made = await _make(ground, "alpha", seats=[camera], areas=((0, 1),))
+    assert made == TooManyAllotments(0)
+    assert (await ground.audited()).findings == []
 
 
 def test_places_of_shares_are_their_areas_again_on_another_date() -> None:
