@@ -74,7 +74,7 @@ class Edge:
         if scope["method"] == "HEAD":
             scope["method"] = "GET"
         try:
-            _check_address(scope)
+            check_address(len(scope["raw_path"]) + len(scope["query_string"]))
             _check_length(scope)
             _check_host(scope)
             soon = _impatient(receive, self._chunk_timeout_s, self._body_timeout_s)
@@ -196,8 +196,13 @@ def _impatient(receive: Receive, chunk_timeout_s: float, body_timeout_s: float) 
     return receive_soon
 
 
-def _check_address(scope: HTTPScope) -> None:
-    if len(scope["raw_path"]) + len(scope["query_string"]) > ADDRESS_BYTES_MAX:
+def check_address(size: int) -> None:
+    """Refuse an address of so many bytes if that is too much.
+
+    Raises:
+        ProblemError: `url-too-long`.
+    """
+    if size > ADDRESS_BYTES_MAX:
         raise ProblemError(
             ProblemKind.URL_TOO_LONG, f"An address has at most {ADDRESS_BYTES_MAX} bytes here."
         )

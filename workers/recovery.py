@@ -9,6 +9,7 @@ each batch that meets a fence calls for its show, so the busiest one's calls are
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
 from itertools import islice
 from time import monotonic
 from typing import Final
@@ -112,12 +113,15 @@ class Ward:
         finds what has happened since, and a busy show whose attempt failed comes first again.
         """
         self._called.clear()
-        answered = Counter(self._calls)
-        demanded, self._demanded = self._demanded, set()
+        # No more than are looked at: the others' calls stand.
+        loudest = dict(self._calls.most_common(_LOOKED_AT_ONCE))
+        answered = Counter(loudest)
+        demanded = self._demanded & loudest.keys()
+        self._demanded -= demanded
         now = monotonic()
         self._impossible_until = _still_to_come(self._impossible_until, now)
         self._demanded_until = _still_to_come(self._demanded_until, now)
-        tended, found = await self._look(now)
+        tended, found = await self._look(now, loudest)
         ailing = {one.show.id: one.reason for one in found}
         well = {one.id for one in tended} - ailing.keys() - self._demanded_until.keys()
         contradictory = demanded & well
@@ -139,11 +143,13 @@ class Ward:
         self._demanded_until |= dict.fromkeys(contradictory - ailing.keys(), again_at)
         return not ailing
 
-    async def _look(self, now: float) -> tuple[list[TendedShow], list[Ailing]]:
+    async def _look(
+        self, now: float, loudest: Collection[int]
+    ) -> tuple[list[TendedShow], list[Ailing]]:
         """Look at all shows if it is time for that, else at those that are called for."""
         engine = self._working.recorder_engine
         if now < self._look_at_all_at:
-            tended = await tended_shows(engine, self._loudest())
+            tended = await tended_shows(engine, loudest)
             try:
                 return tended, await self._diagnose(tended)
             except RedisError as error:
@@ -152,13 +158,10 @@ class Ward:
                 return [], []
         # Who is suspected is looked at again now, not when its turn comes.
         suspects = islice(self._suspected, _LOOKED_AT_ONCE)
-        also = [*self._loudest(), *suspects, *await unopened_shows(engine)]
+        also = [*loudest, *suspects, *await unopened_shows(engine)]
         tended = await self._looks.next(also)
         self._look_at_all_at = now if self._looks.is_first else now + self._look_s
         return tended, await self._diagnose(tended)
-
-    def _loudest(self) -> list[int]:
-        return [show for show, _ in self._calls.most_common(_LOOKED_AT_ONCE)]
 
     async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
         """Recover one after the other while there is time; calls may come in meanwhile."""

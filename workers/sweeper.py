@@ -63,7 +63,11 @@ class Sweeper:
         Raises:
             redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
         """
-        tended = await self._looks.next([*self._due(), *self._to_be_kept()])
+        asked = {*self._due(), *self._to_be_kept()}
+        tended = await self._looks.next(asked)
+        # What was archived since is nobody's to look at, and keeps no other from its turn.
+        for gone in asked.difference(one.id for one in tended):
+            self._known.pop(gone, None)
         scheduled = await scheduled_shows(self._redis, tended)
         clocks = await _clocks(self._redis, scheduled)
         now = monotonic()

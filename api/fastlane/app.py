@@ -14,7 +14,7 @@ from msgspec import Struct
 from api.context import RUNTIME
 from api.credentials import CREDENTIALS, Credentials, check_scope
 from api.deprecation import Notices, notice_of
-from api.edge import REQUEST_ID
+from api.edge import REQUEST_ID, check_address
 from api.fastlane import (
     availability,
     batches,
@@ -254,6 +254,7 @@ class FastLane:
         """Return what a route replies, which may have answered by itself; add limits to `told`."""
         runtime, credentials, limits = self._opened or self._find_opened()
         route, show, tail = found
+        check_address(len(scope.path) + len(scope.query_string))
         parts = (runtime, self._bodies, self._streams, self._live, scope, exchange, headers)
         if isinstance(route, _Open | _Public | _Watched):
             visit = Visit(*parts, show, tail)

@@ -8,13 +8,11 @@ is heard. While it is not, nobody knows.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Any, Final, Protocol, cast
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.database import connect_once
@@ -36,6 +34,8 @@ _TOLD_AT_ONCE: Final = 300
 _TOLD_MAX: Final = 3000
 _REMEMBERED_MAX: Final = 100_000
 _AGAIN_S: Final = 1.0
+_ASK_EVERY_S: Final = 10.0
+_ANSWER_S: Final = 5.0
 _NOTIFY: Final = text(
     f"SELECT pg_notify('{CHANNEL}', told)"  # noqa: S608 - our own name
     " FROM unnest(CAST(:told AS TEXT[])) AS told"
@@ -45,6 +45,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class _Driver(Protocol):
+    async def execute(self, query: str, *, timeout: float) -> str: ...  # noqa: ASYNC109
     async def add_listener(self, channel: str, callback: Callable[..., None]) -> None: ...
     def add_termination_listener(self, callback: Callable[..., None]) -> None: ...
 
@@ -137,9 +138,12 @@ class ListingNews:
 
     async def _listen_on(self) -> None:
         while True:
-            with suppress(SQLAlchemyError, OSError, TimeoutError):
+            why = ""
+            try:
                 await self._listen()
-            _log.info("listings' news are not heard for a moment")
+            except Exception as error:  # noqa: BLE001 - the driver raises of its own; told
+                why = repr(error)
+            _log.info("listings' news are not heard for a moment", error=why)
             await asyncio.sleep(_AGAIN_S)
 
     async def _listen(self) -> None:
@@ -153,7 +157,17 @@ class ListingNews:
             await driver.add_listener(CHANNEL, self._take)
             # What was told before is not known.
             self._forget(self._clock())
-            await ended.wait()
+            while not await _happens(ended, within_s=_ASK_EVERY_S):
+                # Nobody says so if the way to PostgreSQL is cut: who is not answered begins anew.
+                await driver.execute("SELECT 1", timeout=_ANSWER_S)
 
     def _take(self, _connection: Any, _pid: int, _channel: str, told: str) -> None:  # noqa: ANN401
         self.hear(told)
+
+
+async def _happens(event: asyncio.Event, *, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            return await event.wait()
+    except TimeoutError:
+        return False

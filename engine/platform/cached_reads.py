@@ -163,13 +163,14 @@ class CachedReads:
         False: whoever has claimed it does not come to an end.
         """
         until = monotonic() + _CLAIM_S
-        while monotonic() < until:
+        while (asked_at := monotonic()) < until:
             there = await self._sets.claim(name, _CLAIM, px=round(_CLAIM_S * 1000))
             if there is None:
                 return True
             if there != _CLAIM:
                 left_s = await self._redis.pttl(name) / 1000
-                return Kept(there[1:], monotonic() - max(_shared_s(keeping) - left_s, 0))
+                # By when it was asked for: never younger than it is, however long answers take.
+                return Kept(there[1:], asked_at - max(_shared_s(keeping) - left_s, 0))
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 

@@ -4,6 +4,7 @@ A round trip costs a process and the store several times what a command in it do
 """
 
 import asyncio
+from time import monotonic
 from typing import Any, Final
 
 from msgspec import Struct
@@ -21,6 +22,12 @@ class _Command(Struct, frozen=True):
     px: int
     is_claim: bool
     answer: "asyncio.Future[Any]"
+    added_at: float
+
+    def left_ms(self) -> int:
+        """Return for how long it is to be there: what is put waits for a round trip at times."""
+        waited_ms = 0 if self.is_claim else (monotonic() - self.added_at) * 1000
+        return max(round(self.px - waited_ms), 1)
 
 
 class GatheredSets:
@@ -56,7 +63,7 @@ class GatheredSets:
         if len(self._waiting) >= _WAITING_MAX:
             answer.set_exception(TimeoutError(f"{_WAITING_MAX} commands wait"))
             return answer
-        self._waiting.append(_Command(name, value, px, is_claim, answer))
+        self._waiting.append(_Command(name, value, px, is_claim, answer, monotonic()))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._send_on())
         return answer
@@ -83,5 +90,5 @@ class GatheredSets:
     async def _send(self, commands: list[_Command]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
         for one in commands:
-            pipeline.set(one.name, one.value, px=one.px, nx=one.is_claim, get=one.is_claim)
+            pipeline.set(one.name, one.value, px=one.left_ms(), nx=one.is_claim, get=one.is_claim)
         return await pipeline.execute(raise_on_error=False)

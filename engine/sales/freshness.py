@@ -7,6 +7,7 @@ differ are written. So a show at rest costs next to nothing, and the store has i
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
+from itertools import zip_longest
 from math import log2
 from time import monotonic
 from typing import Any, Final
@@ -144,8 +145,11 @@ class FreshCounts:
         self._broken: dict[int, tuple[Any, ...]] = {}
         """Shows that can't be counted as the ledger has them."""
         self._tried: set[int] = set()
-        """Of this look: it has more to count than goes at once."""
+        """Of these shows: there are more to count than go at once."""
+        self._begun: set[int] = set()
+        """Whose count this look had time to begin."""
         self._after = 0
+        self._is_odd = False
 
     async def keep(self) -> int:
         """Count what has changed; return how many shows that were.
@@ -165,22 +169,25 @@ class FreshCounts:
             found_moved = await self._moved([*busy.values(), *others])
             moved = [row for row in found_moved if row["id"] not in busy and self._is_next(row)]
             hot = self._first_busy([row for row in found_moved if row["id"] in busy])
-            due = [*hot, *moved[: _COUNTED_AT_ONCE - len(hot)]]
+            turn = moved[: _COUNTED_AT_ONCE - len(hot)]
+            # By turns, and each time the others first: who takes long keeps nobody from it.
+            self._is_odd = not self._is_odd
+            parts = (hot, turn) if self._is_odd else (turn, hot)
+            due = [row for pair in zip_longest(*parts) for row in pair if row is not None]
+            self._begun.clear()
             until = monotonic() + self._counting_s
             reads = asyncio.Semaphore(_READ_AT_ONCE)
             counted = await asyncio.gather(*(self._count(row, reads, until) for row in due))
             found = [one for one in counted if one is not None]
-            is_out_of_time = monotonic() > until
             await self._write(connection, [figures for _, _, figures in found])
         # Only what is committed is known.
         for show, seen, _ in found:
             self._seen[show] = seen
-        if is_out_of_time:
-            # What there was no time for is moved still, and counted by the next look.
-            return len(found)
-        if len(moved) > len(due) - len(hot):
-            # However many can't be counted just now, they keep no others from it.
-            self._tried.update(row["id"] for row in due[len(hot) :])
+        tried = {row["id"] for row in turn} & self._begun
+        if any(row["id"] not in tried for row in moved):
+            # However many can't be counted just now, they keep no others from it: what there was
+            # no time for is moved still, and counted by the next look.
+            self._tried |= tried
         else:
             self._tried.clear()
             self._after = 0 if is_last else rows[-1]["id"]
@@ -242,6 +249,7 @@ class FreshCounts:
         async with reads:
             if monotonic() > until:
                 return None
+            self._begun.add(show)
             try:
                 async with self._engine.connect() as connection:
                     found = await self._book.read(connection, show)

@@ -9,15 +9,18 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
 from msgspec import Struct
 from sqlalchemy import Row, TextClause, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.facts.log import NewFact, add_facts
 from engine.facts.types import FactType, ShowOnSale, ShowSoldOut
 from engine.inventory.ledgered import read_standing
 from engine.inventory.shows import ShowBook
-from engine.platform.ids import Ids, Prefix
+from engine.platform.errors import is_outage
+from engine.platform.ids import Ids, Prefix, entity_hex
 
 ON_SALE_AT_ONCE: Final = 500
 """How many beginnings are told in one look."""
@@ -70,6 +73,8 @@ _BLOCKED_PLACES: Final = text(
     "SELECT coalesce(sum(least(count, coalesce(capacity - sold, count))), 0) FROM area_blocks"
     " LEFT JOIN area_sales USING (show_id, area_index) WHERE show_id = :show"
 )
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 async def tell_on_sale(engine: AsyncEngine, ids: Ids, shows: Collection[int] | None = None) -> int:
@@ -159,7 +164,16 @@ class SoldOutWatch:
             seen = self._looked.get(row.id)
             if seen is not None and seen.stands(changes, row.seq):
                 continue
-            counted = await self._count(row.id)
+            try:
+                counted = await self._count(row.id)
+            except Exception as error:
+                if is_outage(error):
+                    raise
+                # One that can't be counted keeps no other from it.
+                _log.exception("a show's places can't be counted", show=entity_hex(row.id))
+                if not isinstance(error, DBAPIError):
+                    self._looked[row.id] = _Looked(changes, None)
+                continue
             if counted is None:
                 continue
             left, is_news = counted

@@ -47,6 +47,17 @@ def test_a_method_that_is_not_there_names_those_that_are(desk: FrontDesk, method
     assert {"GET", "HEAD", "POST"} <= set(response.headers["allow"].split(", "))
 
 
+@pytest.mark.parametrize("path", ["/v1/shows", "/v1/events", "/v1/shows/x", "/v1/imports/prices"])
+@pytest.mark.parametrize("authorization", ["Bearer nobody", ""])
+def test_anybody_may_ask_which_methods_there_are(
+    desk: FrontDesk, path: str, authorization: str
+) -> None:
+    """By OPTIONS, which needs no credential and does nothing."""
+    response = desk.http.options(path, headers={"Authorization": authorization})
+    assert (response.status_code, response.content) == (204, b"")
+    assert "OPTIONS" in response.headers["allow"]
+
+
 def test_head_is_get_without_a_body(desk: FrontDesk, show: ShowDesk) -> None:
     """Everywhere, problems too."""
     for path, status in ((show.path, 200), ("/health/live", 200), ("/nothing", 404)):

@@ -69,6 +69,12 @@ def test_anybody_finds_what_is_public(
     assert told["venue"]["name"] == "Small hall"
 
 
+def test_an_address_is_bounded_for_anybody(visitor: httpx.Client) -> None:
+    """What is read of one is kept in memory: however long it is, where spaces are of no account."""
+    answer = visitor.get(_PATH + "?search=a" + 3000 * "%20")
+    assert (answer.status_code, answer.json()["type"]) == (414, "urn:onsale:problem:url-too-long")
+
+
 def test_a_mistyped_word_is_corrected(
     visitor: httpx.Client, found_show: tuple[str, ShowDesk]
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
 
 import pytest
 
@@ -75,6 +76,39 @@ async def test_what_is_too_old_is_not_told(processes: list[CachedReads]) -> None
     await _ask(processes, key, read, 2)
     await asyncio.sleep(_KEEPING.stale_s + 0.05)
     assert set(await _ask(processes, key, read, 2)) == {b"answer 2"}
+
+
+class _LateAnswers:
+    """A store whose answer about a time left is heard late, as by a process that is busy."""
+
+    def __init__(self, store: Store, late_s: float) -> None:
+        """Take the store."""
+        self._store = store
+        self._late_s = late_s
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the store has
+        """Return what the store has."""
+        return getattr(self._store, name)
+
+    async def pttl(self, name: str) -> int:
+        """Return the time left, late."""
+        left = await self._store.pttl(name)
+        await asyncio.sleep(self._late_s)
+        return left
+
+
+async def test_what_another_process_made_is_not_taken_for_younger_than_it_is(
+    processes: list[CachedReads], redis: Store
+) -> None:
+    """Or a change that was heard of since would be taken for one that it has."""
+    read, key = Counted(), secrets.token_hex(8)
+    made = await processes[0].get_kept(key, _KEEPING, read)
+    await asyncio.sleep(0.05)
+    late = CachedReads(cast("Store", _LateAnswers(redis, 0.2)), bytes_max=1 << 20)
+    taken = await late.get_kept(key, _KEEPING, read)
+    assert (taken.content, read.count) == (made.content, 1)
+    assert taken.made_at <= made.made_at + 0.02
+    await late.stop()
 
 
 async def test_a_claim_whose_holder_died_is_waited_for_a_bounded_time(

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.testing import capture_logs
 
 from engine.facts.log import Fact, NewFact, add_facts, read_facts
 from engine.facts.types import DATA_OF_TYPE, FactType, OrderRefunded
 from engine.inventory.expiries import ExpiredHolds
-from engine.inventory.shows import ShowBook
+from engine.inventory.shows import Show, ShowBook, UnknownShowError
 from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
@@ -239,6 +240,32 @@ async def _tell_milestones(ground: Ground, watches: Iterable[SoldOutWatch]) -> l
         await watch.tell()
     told = await _told(ground, FactType.SHOW_ON_SALE, FactType.SHOW_SOLD_OUT)
     return [fact.type for fact in told]
+
+
+async def test_a_show_whose_plan_nobody_can_read_keeps_no_other_from_being_told_sold_out(
+    ground: Ground, servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is passed over, and tried again when the ledger has another version of it."""
+    async with open_ground(servers.settings) as other:
+        shows = sorted((ground.show.id, other.show.id))
+        book, tried = ShowBook(), list[int]()
+        reading = book.read
+
+        async def read(connection: AsyncConnection, show: int) -> Show:
+            tried.append(show)
+            if show == shows[0]:
+                raise UnknownShowError(str(show))
+            return await reading(connection, show)
+
+        monkeypatch.setattr(book, "read", read)
+        watch = SoldOutWatch(ground.working.recorder_engine, book, ground.serving.ids)
+        for _ in range(2):
+            await watch.tell(shows)
+        assert sorted(tried) == shows
+        version = "UPDATE shows SET inventory_version = inventory_version + 1 WHERE id = :one"
+        await ground.sql(version, one=shows[0])
+        await watch.tell(shows)
+        assert tried[2:] == [shows[0]]
 
 
 async def test_the_beginning_of_a_sale_and_its_end_are_told_once(ground: Ground) -> None:

@@ -1,11 +1,12 @@
 """Counting what is left of listed shows: one that can't be counted keeps no other from it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import update
 
-from engine.inventory.shows import ShowBook
+from engine.inventory.shows import ShowBook, UnknownShowError
 from engine.platform.redis import connect_redis
 from engine.platform.tables import shows
 from engine.sales import freshness
@@ -60,5 +61,34 @@ async def test_shows_that_can_not_be_counted_are_each_tried_once(
         await made[1].change("shows", made[1].show, inventory_version=2)
         await counts.keep()
         assert read[3:] == [made[1].show]
+    finally:
+        await store.aclose()
+
+
+async def test_busy_shows_that_take_long_keep_no_quiet_one_from_being_counted(
+    world: World, own_servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a look has time for one, the others have their turn as well."""
+    monkeypatch.setattr(freshness, "_READ_AT_ONCE", 1)
+    busy, quiet = [await _unreadable(world) for _ in range(2)]
+    store = connect_redis(
+        own_servers.settings.redis_url, answer_timeout_ms=2000, connections_max=64
+    )
+    book = ShowBook()
+    terms = LedgerTerms(world.recorder_engine, book)
+    read: list[int] = []
+
+    async def read_slowly(_: object, show: int) -> object:
+        read.append(show)
+        await asyncio.sleep(0.2)
+        raise UnknownShowError(str(show))
+
+    monkeypatch.setattr(book, "read", read_slowly)
+    engine = world.recorder_engine
+    counts = FreshCounts(store, engine, book, terms, counting_s=0.1, busy=lambda: [busy.show])
+    try:
+        for _ in range(8):
+            await counts.keep()
+        assert {busy.show, quiet.show} <= set(read)
     finally:
         await store.aclose()

@@ -2,12 +2,18 @@
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from engine.catalog import news as news_module
 from engine.catalog.news import LISTED_S, UNHEARD_S, ListingNews, tell_changes
-from engine.platform.database import create_engine
+from engine.platform.database import connect_once, create_engine
 from engine.platform.settings import RECORDER_ROLE
 from ops.stack import Stack
 
@@ -90,6 +96,55 @@ async def test_what_is_committed_is_heard(servers: Stack) -> None:
                 await asyncio.sleep(0.01)
         assert news.doubtful_since([2**62], read_at) is not None
         assert news.doubtful_since([5], read_at) is None
+    finally:
+        await news.stop()
+        await recorder.dispose()
+
+
+async def _hear_again(news: ListingNews, recorder: AsyncEngine) -> None:
+    async with asyncio.timeout(10):
+        while not news.is_heard:
+            async with recorder.begin() as connection:
+                await tell_changes(connection, [])
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("fault", ["broken", "cut"])
+async def test_who_was_not_heard_listens_again(
+    servers: Stack, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Whatever the driver raises when it begins; and where nobody says that the way is cut."""
+    opened: list[AsyncConnection] = []
+
+    @asynccontextmanager
+    async def connect(url: str, *, role: str) -> AsyncGenerator[AsyncConnection]:
+        async with connect_once(url, role=role) as connection:
+            opened.append(connection)
+            if len(opened) == 1 and fault == "broken":
+                msg = "the connection is closed"
+                raise asyncpg.InterfaceError(msg)
+            yield connection
+
+    def tell_nobody(*_: object) -> None:
+        """Keep the end of a connection to itself, as one does whose way is cut."""
+
+    monkeypatch.setattr(news_module, "connect_once", connect)
+    monkeypatch.setattr(asyncpg.Connection, "add_termination_listener", tell_nobody)
+    monkeypatch.setattr(news_module, "_ASK_EVERY_S", 0.2)
+    monkeypatch.setattr(news_module, "_AGAIN_S", 0.1)
+    news = ListingNews(servers.settings)
+    recorder: AsyncEngine = create_engine(servers.settings, RECORDER_ROLE)
+    news.start()
+    try:
+        await _hear_again(news, recorder)
+        if fault == "cut":
+            driver: Any = (await opened[0].get_raw_connection()).driver_connection
+            ended = {"pid": driver.get_server_pid()}
+            async with connect_once(servers.settings.database_url) as owner:
+                await owner.execute(text("SELECT pg_terminate_backend(:pid)"), ended)
+            await asyncio.sleep(0.8)
+            await _hear_again(news, recorder)
+        assert len(opened) == 2
     finally:
         await news.stop()
         await recorder.dispose()

@@ -15,6 +15,7 @@ from engine.platform.tables import shows
 from engine.runtime import Working, open_working
 from ops.stack import Stack
 from tests.engine.ledger_world import TestedShow, World, open_world
+from workers import recovery as recovery_module
 from workers.recovery import Ward, run_recovery
 
 _SHOWS = 48
@@ -161,6 +162,28 @@ async def test_between_two_looks_at_all_only_who_is_called_for_is_looked_at(
         await ward.rest()
         assert await ward.visit()
         assert {show.id for show in fenced} <= set(recoverer.asked), "when it was time"
+
+
+async def test_a_call_stands_until_its_show_was_looked_at(
+    servers: Stack, fenced: list[TestedShow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many others are called for more loudly; so does a demand to write it anew."""
+    monkeypatch.setattr(recovery_module, "_LOOKED_AT_ONCE", 2)
+    recoverer = _SlowRecoverer()
+    async with open_working(servers.settings) as working:
+        ward = Ward(replace(working, recoverer=cast("Recoverer", recoverer)), look_s=60.0)
+        assert await ward.visit()
+        recoverer.asked.clear()
+        recoverer.anew.clear()
+        called = [show.id for show in fenced[:3]]
+        for show in called[:2]:
+            ward.call_for(show)
+            ward.call_for(show)
+        ward.call_for(called[2], contradicts_itself=True)
+        for _ in range(2):
+            assert await ward.visit()
+    assert sorted(recoverer.asked) == sorted(called)
+    assert recoverer.anew[called[2]]
 
 
 async def test_a_fenced_show_that_contradicts_itself_is_written_anew(

@@ -1,7 +1,7 @@
 """Whom workers look at: busy shows each time, the others in turns, none never."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -13,12 +13,13 @@ from engine.catalog.listings import keep_listings
 from engine.catalog.price_rules import NewPrices, NewStep
 from engine.catalog.price_steps import find_waiting, put_steps
 from engine.inventory.house import BlocksChanged
-from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
+from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake, show_keys
 from engine.inventory.rounds import Round, Stirred
 from engine.inventory.shows import ShowBook
-from engine.inventory.tending import tended_shows
+from engine.inventory.sweeping import Scheduled
+from engine.inventory.tending import TendedShow, tended_shows
 from engine.platform.database import Transaction
-from engine.platform.redis import subscribe_redis
+from engine.platform.redis import Store, subscribe_redis
 from engine.platform.tables import price_steps, shows
 from engine.runtime import open_serving
 from engine.sales import freshness
@@ -29,6 +30,7 @@ from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
 from tests.engine.ledger_world import IDS, World, open_world
+from workers import sweeper as sweeper_module
 from workers.sweeper import Sweeper
 
 
@@ -135,6 +137,47 @@ async def test_what_ends_is_swept_when_it_does_though_nobody_says_anything(
     assert stirred.now() == []
     await sweeper.look()
     assert await ground.raw.getrange(ground.key("seats"), ground.seat(5), ground.seat(5)) == b"o"
+
+
+async def test_a_show_that_was_archived_keeps_no_other_from_being_looked_at(
+    ground: Ground, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was to end in it is forgotten: else it would be among those whose turn it is forever."""
+    monkeypatch.setattr(sweeper_module, "KEPT_A_LOOK", 1)
+    gone = await world.new_show()
+    sweeper = Sweeper(replace(ground.working, stirred=Stirred()))
+    await world.raw.zadd(show_keys(gone.id).expiry, {"ends": 1.0})
+    await _set(world, gone.id, state="on_sale", epoch=1)
+    looked: list[int] = []
+    reading = sweeper_module.scheduled_shows
+
+    async def scheduled(redis: Store, tended: Iterable[TendedShow]) -> list[Scheduled]:
+        looked.extend(one.id for one in tended)
+        return await reading(redis, tended)
+
+    monkeypatch.setattr(sweeper_module, "scheduled_shows", scheduled)
+    await sweeper.look()
+    assert gone.id in looked
+    await _set(world, gone.id, archived_at=datetime.now(UTC))
+    asked: list[Collection[int]] = []
+    looks = sweeper._looks  # pyright: ignore[reportPrivateUsage]
+    going_on = looks.next
+
+    async def following(also: Collection[int] = ()) -> list[TendedShow]:
+        asked.append(also)
+        return await going_on(also)
+
+    monkeypatch.setattr(looks, "next", following)
+    for _ in range(2):
+        await sweeper.look()
+    assert [gone.id in also for also in asked] == [True, False]
+    await world.raw.delete(show_keys(gone.id).expiry)
+    await _set(world, gone.id, state="draft")
+
+
+async def _set(world: World, show: int, **values: object) -> None:
+    async with world.owner.begin() as connection:
+        await connection.execute(update(shows).where(shows.c.id == show).values(values))
 
 
 async def test_a_step_is_found_by_its_time_and_one_that_counts_by_its_show(
