@@ -51,7 +51,7 @@ _PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
 """Of what nobody says whether it still holds."""
-FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25)
+FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True)
 """Of results: while changes are heard of, what else would be found by now may take so long."""
 _DOUBTED_AFTER_S: Final = 0.25
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
