@@ -6,6 +6,7 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.documents import Document, Documents, ReadListed
+from engine.catalog.facet_shelf import open_shelf, read_shelf
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
 from engine.catalog.search import Facets, Place, Results, count_facets, read_listed, search
@@ -55,6 +57,8 @@ FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25,
 """Of results: while changes are heard of, what else would be found by now may take so long."""
 _DOUBTED_AFTER_S: Final = 0.25
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
+SHELVES: Final = Keeping(fresh_s=20.0, stale_s=30.0, first_alone=True)
+_SHELVES_ASKED_MAX: Final = 10_000
 PAGES: Final = Keeping(fresh_s=2.0, stale_s=30.0)
 # Minor units: where bands of prices begin.
 BANDS: Final = (0, 2_500, 5_000, 10_000, 20_000, 50_000)
@@ -210,6 +214,7 @@ class Finder:
         self._cache = cache
         self._documents = documents
         self._news = news
+        self._shelves_asked: OrderedDict[str, None] = OrderedDict()
         self._searches = _Turns(CONNECTIONS_MAX)
         self._pages = _Turns(_PAGES_AT_ONCE)
 
@@ -296,6 +301,9 @@ class Finder:
 
     async def _public_facets(self, asked: Asked, corrected: Corrected | None) -> Facets:
         """Return facets, which may be older than results: they do not depend on the page."""
+        facets = await self._shelved_facets(asked.wanted, corrected)
+        if facets is not None:
+            return facets
         of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
 
         async def read() -> bytes:
@@ -305,6 +313,27 @@ class Finder:
 
         content = await self._cache.get(_key("facets", of), FACETS, read)
         return msgspec.msgpack.decode(content, type=Facets)
+
+    async def _shelved_facets(self, wanted: Wanted, corrected: Corrected | None) -> Facets | None:
+        """Return facets from what is kept of all days; None: it is not, or they are not in it."""
+        whenever = msgspec.structs.replace(wanted, since=None, until=None, sort=Sort.DATE)
+        key = _key("shelf", Asked(whenever, corrected=corrected))
+        if key not in self._shelves_asked:
+            # Only of what is asked for again all days are read.
+            self._shelves_asked[key] = None
+            if len(self._shelves_asked) > _SHELVES_ASKED_MAX:
+                self._shelves_asked.popitem(last=False)
+            return None
+
+        async def read() -> bytes:
+            async with self._public() as connection:
+                return await read_shelf(connection, wanted, BANDS, corrected and corrected.query)
+
+        kept = await self._cache.get_kept(key, SHELVES, read)
+        shelf = kept.made_of_it
+        if shelf is None and (shelf := open_shelf(kept.content)) is not None:
+            self._cache.add(key, kept, shelf, shelf.bytes_kept)
+        return shelf and shelf.count(wanted.since or datetime.now(UTC), wanted.until)
 
     @asynccontextmanager
     async def _public(self) -> AsyncGenerator[AsyncConnection]:
