@@ -56,7 +56,7 @@ RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
 FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True)
 """Of results: while changes are heard of, what else would be found by now may take so long."""
 _DOUBTED_AFTER_S: Final = 0.25
-FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
+FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0, first_alone=True)
 SHELVES: Final = Keeping(fresh_s=20.0, stale_s=30.0, first_alone=True)
 _SHELVES_ASKED_MAX: Final = 10_000
 PAGES: Final = Keeping(fresh_s=2.0, stale_s=30.0)
@@ -234,7 +234,7 @@ class Finder:
             async with self._public() as connection:
                 results, corrected = await _find(connection, asked, is_own=False)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
-            return msgspec.msgpack.encode(Answer(results, facets, corrected))
+            return _encode_answer(Answer(results, facets, corrected))
 
         key = _key("search", asked)
         kept = await self._cache.get_kept(key, FOUND, read, self._doubt)
@@ -382,9 +382,13 @@ async def _count(
     )
 
 
+_encode_answer: Final = msgspec.msgpack.Encoder().encode
 _decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 
 
+_encode_asked: Final = msgspec.msgpack.Encoder().encode
+
+
 def _key(kind: str, asked: Asked) -> str:
-    digest = blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest()
+    digest = blake2b(_encode_asked(asked), digest_size=16).hexdigest()
     return f"{kind}:{digest}"
