@@ -8,7 +8,7 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from time import monotonic
@@ -27,8 +27,8 @@ from engine.catalog.search import Facets, Place, Results, count_facets, read_lis
 from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
 from engine.platform.cached_reads import CachedReads, Keeping, Kept
-from engine.platform.database import public_statement, tenant_transaction
-from engine.platform.driver import is_open
+from engine.platform.database import tenant_transaction
+from engine.platform.open_connections import OpenConnections
 
 CONNECTIONS_MAX: Final = 4
 STATEMENT_TIMEOUT_MS: Final = 1000
@@ -53,8 +53,15 @@ _PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
 """Of what nobody says whether it still holds."""
-FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True)
-"""Of results: while changes are heard of, what else would be found by now may take so long."""
+FOUND: Final = Keeping(fresh_s=30.0, stale_s=60.0, shared_s=0.25, doubted_s=0.25, first_alone=True)
+"""Of results that follow from what is listed: each change of that is heard, so that time alone
+takes out what has begun."""
+FOUND_BY_COUNTS: Final = Keeping(
+    fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True
+)
+"""Of results that follow from what is left, sold and paid: what else would be found by now, since
+another show's counts have changed, may take so long."""
+_BY_COUNTS: Final = frozenset({Sort.PRICE, Sort.PRICE_DOWN, Sort.POPULARITY})
 _DOUBTED_AFTER_S: Final = 0.25
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0, first_alone=True)
 SHELVES: Final = Keeping(fresh_s=20.0, stale_s=30.0, first_alone=True)
@@ -156,47 +163,6 @@ class _Turns:
             self._waiting -= 1
 
 
-class _Kept(Struct, frozen=True):
-    """A connection, and what closes it."""
-
-    connection: AsyncConnection
-    closing: AsyncExitStack
-
-
-class _Connections:
-    """Connections of nobody's, open between searches: to check one out takes as long as some."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._idle: list[_Kept] = []
-
-    @asynccontextmanager
-    async def one(self) -> AsyncGenerator[AsyncConnection]:
-        """Open one, unless one is idle. It is closed if what is done with it fails."""
-        kept = await self._take()
-        try:
-            yield kept.connection
-        except BaseException:
-            await kept.closing.aclose()
-            raise
-        self._idle.append(kept)
-
-    async def close(self) -> None:
-        """Close those that are idle."""
-        while self._idle:
-            await self._idle.pop().closing.aclose()
-
-    async def _take(self) -> _Kept:
-        while self._idle:
-            kept = self._idle.pop()
-            if is_open(kept.connection):
-                return kept
-            await kept.closing.aclose()
-        async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(public_statement(self._engine))
-            return _Kept(connection, stack.pop_all())
-
-
 class Finder:
     """What one process finds."""
 
@@ -209,7 +175,7 @@ class Finder:
         news: ListingNews,
     ) -> None:
         """Take engines of the application's role, `BY_PLAN` and `BY_RESELLER`, and what is kept."""
-        self._connections = _Connections(engine)
+        self._connections = OpenConnections(engine)
         self._own = own
         self._cache = cache
         self._documents = documents
@@ -237,7 +203,7 @@ class Finder:
             return _encode_answer(Answer(results, facets, corrected))
 
         key = _key("search", asked)
-        kept = await self._cache.get_kept(key, FOUND, read, self._doubt)
+        kept = await self._cache.get_kept(key, keeping_of(asked), read, self._doubt)
         if kept.made_of_it is not None:
             return kept.made_of_it.page
 
@@ -339,6 +305,14 @@ class Finder:
     async def _public(self) -> AsyncGenerator[AsyncConnection]:
         async with self._searches.turn(), self._connections.one() as connection:
             yield connection
+
+
+def keeping_of(asked: Asked) -> Keeping:
+    """Return for how long what is found is told, unless a change of it is heard."""
+    wanted = asked.wanted
+    is_priced = wanted.price_min is not None or wanted.price_max is not None
+    by_counts = wanted.available or is_priced or wanted.sort in _BY_COUNTS or asked.facets
+    return FOUND_BY_COUNTS if by_counts else FOUND
 
 
 async def _find(
