@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.search import FACETED_MAX, PUBLIC, Facets, FacetValue
 from engine.catalog.search_terms import Wanted, list_conditions, values_of
-from engine.platform.driver import Row, Statement, fetch, prepare
+from engine.platform.driver import Statement, fetch, prepare
 
 SHELVED_MAX: Final = 10_000
 """The most shows of one shelf. Of more the soonest are read each time."""
@@ -26,69 +26,62 @@ SHELVED_MAX: Final = 10_000
 _CITIES_MAX: Final = 20
 _ROWS_AT_ONCE: Final = 500
 
-_Like = tuple[str | None, str | None, str, int, bool]
-"""What shows are alike in: type, city, month, band of prices (0: no price), whether any is left."""
+
+class _Column(Struct, frozen=True, array_like=True):
+    """What each show has of one kind: the number of a value."""
+
+    values: list[str]
+    numbers: bytes
+    """Two bytes each."""
+
+    def tally(self, first: int, end: int) -> list[FacetValue]:
+        """Return how many of these shows have which value; the empty one is none."""
+        if len(self.values) == 1:
+            counts = {0: end - first}
+        else:
+            counts = Counter(memoryview(self.numbers).cast("H")[first:end])
+        told = ((self.values[number], shows) for number, shows in counts.items())
+        return [FacetValue(value, shows) for value, shows in told if value and shows]
 
 
-class Shelf(Struct, frozen=True):
+class Shelf(Struct, frozen=True, array_like=True):
     """What fits some filters, the soonest first."""
 
     since: float
     """From when on, in seconds of the epoch."""
-    starts: "array[float]"
-    likes: "array[int]"
-    """Of each show: which of `alike` it is like."""
-    alike: list[_Like]
+    moments: bytes
+    """When each begins, eight bytes each."""
+    columns: tuple[_Column, _Column, _Column, _Column, _Column]
+    """Types, cities, months, bands of prices, and whether any place is left."""
 
     @property
     def bytes_kept(self) -> int:
         """How much memory it takes, about."""
-        return 8 * len(self.starts) + 4 * len(self.likes) + 300 * len(self.alike)
+        return len(self.moments) + sum(len(column.numbers) for column in self.columns)
 
     def count(self, since: datetime, until: datetime | None) -> Facets | None:
         """Return the facets of those between two moments; None: it begins later than they."""
         begin = since.timestamp()
         if begin < self.since:
             return None
-        first = bisect_left(self.starts, begin)
-        end = len(self.starts)
+        starts = memoryview(self.moments).cast("d")
+        first = bisect_left(starts, begin)
+        end = len(starts)
         if until is not None:
-            end = max(first, bisect_left(self.starts, until.timestamp()))
-        return self._count(self.likes[first : min(end, first + FACETED_MAX + 1)])
-
-    def _count(self, likes: "array[int]") -> Facets:
-        types: Counter[str] = Counter()
-        cities: Counter[str] = Counter()
-        months: Counter[str] = Counter()
-        bands: Counter[int] = Counter()
-        available = 0
-        for number, shows in Counter(likes).items():
-            kind, city, month, band, is_available = self.alike[number]
-            if kind is not None:
-                types[kind] += shows
-            if city is not None:
-                cities[city] += shows
-            months[month] += shows
-            if band:
-                bands[band] += shows
-            available += shows if is_available else 0
-        most = sorted(cities.items(), key=lambda one: (-one[1], one[0]))[:_CITIES_MAX]
-        return Facets(
-            types=[FacetValue(value, shows) for value, shows in types.items()],
-            cities=[FacetValue(value, shows) for value, shows in most],
-            months=[FacetValue(value, shows) for value, shows in sorted(months.items())],
-            prices=[FacetValue(str(value), shows) for value, shows in sorted(bands.items())],
-            available=available,
-            shows=min(len(likes), FACETED_MAX),
-            complete=len(likes) <= FACETED_MAX,
+            end = max(first, bisect_left(starts, until.timestamp()))
+        end = min(end, first + FACETED_MAX + 1)
+        types, cities, months, bands, available = (
+            column.tally(first, end) for column in self.columns
         )
-
-
-class _Written(Struct, frozen=True, array_like=True):
-    since: float
-    starts: bytes
-    likes: bytes
-    alike: list[_Like]
+        return Facets(
+            types=types,
+            cities=sorted(cities, key=lambda one: (-one.shows, one.value))[:_CITIES_MAX],
+            months=sorted(months, key=lambda one: one.value),
+            prices=sorted(bands, key=lambda one: int(one.value)),
+            available=sum(one.shows for one in available),
+            shows=min(end - first, FACETED_MAX),
+            complete=end - first <= FACETED_MAX,
+        )
 
 
 async def read_shelf(
@@ -107,39 +100,57 @@ async def read_shelf(
     now = datetime.now(UTC)
     whenever = msgspec.structs.replace(wanted, since=None, until=None)
     conditions = list_conditions(whenever, corrected=corrected is not None)
-    values = values_of(whenever, now, corrected) | {"bands": list(bands)}
-    rows = await fetch(connection, _shelved(conditions, most), values)
+    given = values_of(whenever, now, corrected) | {"bands": list(bands)}
+    rows = await fetch(connection, _shelved(conditions, most), given)
     if len(rows) > most:
         return b""
-    numbers: dict[_Like, int] = {}
-    starts, likes = array("d"), array("I")
+    starts = array("d")
+    columns = [_Numbers() for _ in range(5)]
     for at in range(0, len(rows), _ROWS_AT_ONCE):
         for row in rows[at : at + _ROWS_AT_ONCE]:
-            starts.append(row["starts_at"].timestamp())
-            likes.append(numbers.setdefault(_like(row), len(numbers)))
+            starts_at, *values = row.values()
+            starts.append(starts_at.timestamp())
+            values.insert(2, (starts_at.year, starts_at.month))
+            for column, value in zip(columns, values, strict=True):
+                column.add(value)
         # Others are answered in between.
         await asyncio.sleep(0)
-    told = _Written(now.timestamp(), starts.tobytes(), likes.tobytes(), list(numbers))
-    return msgspec.msgpack.encode(told)
+    types, cities, months, bands_of, available = (
+        _Column([tell(value) for value in column.known], column.numbers.tobytes())
+        for column, tell in zip(columns, _TELLS, strict=True)
+    )
+    shelf = Shelf(now.timestamp(), starts.tobytes(), (types, cities, months, bands_of, available))
+    return msgspec.msgpack.encode(shelf)
 
 
 def open_shelf(content: bytes) -> Shelf | None:
     """Read what `read_shelf` returned; None: it was too much."""
-    if not content:
-        return None
-    told = _decode(content)
-    starts, likes = array("d"), array("I")
-    starts.frombytes(told.starts)
-    likes.frombytes(told.likes)
-    return Shelf(told.since, starts, likes, told.alike)
+    return _decode(content) if content else None
 
 
-_decode: Final = msgspec.msgpack.Decoder(_Written).decode
+class _Numbers:
+    """A column while it is written."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, int] = {}
+        self.numbers = array("H")
+
+    def add(self, value: Any) -> None:  # noqa: ANN401 - whatever PostgreSQL has
+        self.numbers.append(self.known.setdefault(value, len(self.known)))
 
 
-def _like(row: Row) -> _Like:
-    month = row["starts_at"].strftime("%Y-%m")
-    return (row["type"], row["city"], month, row["band"], row["is_available"])
+def _tell_month(month: tuple[int, int]) -> str:
+    year, number = month
+    return f"{year}-{number:02d}"
+
+
+def _tell(value: object) -> str:
+    """Return a value; nothing for none, for no price, and for what is not so."""
+    return str(value or "")
+
+
+_TELLS: Final = (_tell, _tell, _tell_month, _tell, _tell)
+_decode: Final = msgspec.msgpack.Decoder(Shelf).decode
 
 
 @lru_cache(maxsize=512)
