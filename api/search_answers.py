@@ -13,7 +13,7 @@ from engine.catalog.finder import BANDS, Answer
 from engine.catalog.finding import PublicShow
 from engine.catalog.pages import BilledPerformer, Picture, tell_bill
 from engine.catalog.search import Facets, FacetValue
-from engine.catalog.search_terms import Near, Wanted
+from engine.catalog.search_terms import Point, Wanted, arc_m
 from engine.platform.ids import Ids, Prefix
 
 # No JSON has this character in it.
@@ -148,7 +148,8 @@ class SearchTeller:
 
     def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
         """Return a `SearchPage`, in JSON."""
-        near, found = wanted.near, answer.results.found
+        found = answer.results.found
+        here = None if wanted.near is None else wanted.near.point()
         events = [
             document.content
             % (
@@ -157,7 +158,7 @@ class SearchTeller:
                 _number(one.price_min),
                 _number(one.price_max),
                 _number(one.available),
-                _distance(near, document),
+                _distance(here, document),
             )
             for one, document in zip(found, documents, strict=True)
         ]
@@ -228,7 +229,7 @@ def _number(value: int | None) -> bytes:
     return b"null" if value is None else b"%d" % value
 
 
-def _distance(near: Near | None, document: Document) -> bytes:
-    if near is None or document.place is None:
+def _distance(here: Point | None, document: Document) -> bytes:
+    if here is None or document.point is None:
         return b"null"
-    return b"%d" % round(near.distance_m(document.place))
+    return b"%d" % round(arc_m(here, document.point))

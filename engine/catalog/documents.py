@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from engine.catalog.finding import PublicShow
 from engine.catalog.search import Result
-from engine.catalog.search_terms import Near
+from engine.catalog.search_terms import Near, Point
 
 _ENTRY_BYTES: Final = 400
 """What an entry takes beside its content, about."""
@@ -26,7 +26,7 @@ class Document(Struct, frozen=True):
 
     changed_at: datetime
     content: bytes
-    place: Near | None
+    point: Point | None
 
 
 class Documents:
@@ -65,10 +65,10 @@ class Documents:
         return self._bytes
 
     def _keep(self, show: PublicShow, content: bytes) -> Document:
-        place = None
+        point = None
         if show.latitude is not None and show.longitude is not None:
-            place = Near(show.latitude, show.longitude)
-        document = Document(show.changed_at, content, place)
+            point = Near(show.latitude, show.longitude).point()
+        document = Document(show.changed_at, content, point)
         before = self._kept.pop(show.show_id, None)
         if before is not None:
             self._bytes -= len(before.content) + _ENTRY_BYTES

@@ -6,8 +6,9 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import blake2b
 from time import monotonic
@@ -19,14 +20,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.documents import Document, Documents, ReadListed
+from engine.catalog.facet_shelf import open_shelf, read_shelf
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
 from engine.catalog.search import Facets, Place, Results, count_facets, read_listed, search
 from engine.catalog.search_terms import Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
 from engine.platform.cached_reads import CachedReads, Keeping, Kept
-from engine.platform.database import public_statement, tenant_transaction
-from engine.platform.driver import is_open
+from engine.platform.database import tenant_transaction
+from engine.platform.open_connections import OpenConnections
 
 CONNECTIONS_MAX: Final = 4
 STATEMENT_TIMEOUT_MS: Final = 1000
@@ -51,10 +53,19 @@ _PAGES_AT_ONCE: Final = 4
 # With what a worker takes to count (`engine/sales/freshness.py`) within a second.
 RESULTS: Final = Keeping(fresh_s=0.25, stale_s=0.5)
 """Of what nobody says whether it still holds."""
-FOUND: Final = Keeping(fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25)
-"""Of results: while changes are heard of, what else would be found by now may take so long."""
+FOUND: Final = Keeping(fresh_s=30.0, stale_s=60.0, shared_s=0.25, doubted_s=0.25, first_alone=True)
+"""Of results that follow from what is listed: each change of that is heard, so that time alone
+takes out what has begun."""
+FOUND_BY_COUNTS: Final = Keeping(
+    fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True
+)
+"""Of results that follow from what is left, sold and paid: what else would be found by now, since
+another show's counts have changed, may take so long."""
+_BY_COUNTS: Final = frozenset({Sort.PRICE, Sort.PRICE_DOWN, Sort.POPULARITY})
 _DOUBTED_AFTER_S: Final = 0.25
-FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0)
+FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0, first_alone=True)
+SHELVES: Final = Keeping(fresh_s=20.0, stale_s=30.0, first_alone=True)
+_SHELVES_ASKED_MAX: Final = 10_000
 PAGES: Final = Keeping(fresh_s=2.0, stale_s=5.0)
 # Minor units: where bands of prices begin.
 BANDS: Final = (0, 2_500, 5_000, 10_000, 20_000, 50_000)
@@ -152,47 +163,6 @@ class _Turns:
             self._waiting -= 1
 
 
-class _Kept(Struct, frozen=True):
-    """A connection, and what closes it."""
-
-    connection: AsyncConnection
-    closing: AsyncExitStack
-
-
-class _Connections:
-    """Connections of nobody's, open between searches: to check one out takes as long as some."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._idle: list[_Kept] = []
-
-    @asynccontextmanager
-    async def one(self) -> AsyncGenerator[AsyncConnection]:
-        """Open one, unless one is idle. It is closed if what is done with it fails."""
-        kept = await self._take()
-        try:
-            yield kept.connection
-        except BaseException:
-            await kept.closing.aclose()
-            raise
-        self._idle.append(kept)
-
-    async def close(self) -> None:
-        """Close those that are idle."""
-        while self._idle:
-            await self._idle.pop().closing.aclose()
-
-    async def _take(self) -> _Kept:
-        while self._idle:
-            kept = self._idle.pop()
-            if is_open(kept.connection):
-                return kept
-            await kept.closing.aclose()
-        async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(public_statement(self._engine))
-            return _Kept(connection, stack.pop_all())
-
-
 class Finder:
     """What one process finds."""
 
@@ -205,11 +175,12 @@ class Finder:
         news: ListingNews,
     ) -> None:
         """Take engines of the application's role, `BY_PLAN` and `BY_RESELLER`, and what is kept."""
-        self._connections = _Connections(engine)
+        self._connections = OpenConnections(engine)
         self._own = own
         self._cache = cache
         self._documents = documents
         self._news = news
+        self._shelves_asked: OrderedDict[str, None] = OrderedDict()
         self._searches = _Turns(CONNECTIONS_MAX)
         self._pages = _Turns(_PAGES_AT_ONCE)
 
@@ -229,10 +200,10 @@ class Finder:
             async with self._public() as connection:
                 results, corrected = await _find(connection, asked, is_own=False)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
-            return msgspec.msgpack.encode(Answer(results, facets, corrected))
+            return _encode_answer(Answer(results, facets, corrected))
 
         key = _key("search", asked)
-        kept = await self._cache.get_kept(key, FOUND, read, self._doubt)
+        kept = await self._cache.get_kept(key, keeping_of(asked), read, self._doubt)
         if kept.made_of_it is not None:
             return kept.made_of_it.page
 
@@ -296,6 +267,9 @@ class Finder:
 
     async def _public_facets(self, asked: Asked, corrected: Corrected | None) -> Facets:
         """Return facets, which may be older than results: they do not depend on the page."""
+        facets = await self._shelved_facets(asked.wanted, corrected)
+        if facets is not None:
+            return facets
         of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
 
         async def read() -> bytes:
@@ -306,10 +280,39 @@ class Finder:
         content = await self._cache.get(_key("facets", of), FACETS, read)
         return msgspec.msgpack.decode(content, type=Facets)
 
+    async def _shelved_facets(self, wanted: Wanted, corrected: Corrected | None) -> Facets | None:
+        """Return facets from what is kept of all days; None: it is not, or they are not in it."""
+        whenever = msgspec.structs.replace(wanted, since=None, until=None, sort=Sort.DATE)
+        key = _key("shelf", Asked(whenever, corrected=corrected))
+        if key not in self._shelves_asked:
+            # Only of what is asked for again all days are read.
+            self._shelves_asked[key] = None
+            if len(self._shelves_asked) > _SHELVES_ASKED_MAX:
+                self._shelves_asked.popitem(last=False)
+            return None
+
+        async def read() -> bytes:
+            async with self._public() as connection:
+                return await read_shelf(connection, wanted, BANDS, corrected and corrected.query)
+
+        kept = await self._cache.get_kept(key, SHELVES, read)
+        shelf = kept.made_of_it
+        if shelf is None and (shelf := open_shelf(kept.content)) is not None:
+            self._cache.add(key, kept, shelf, shelf.bytes_kept)
+        return shelf and shelf.count(wanted.since or datetime.now(UTC), wanted.until)
+
     @asynccontextmanager
     async def _public(self) -> AsyncGenerator[AsyncConnection]:
         async with self._searches.turn(), self._connections.one() as connection:
             yield connection
+
+
+def keeping_of(asked: Asked) -> Keeping:
+    """Return for how long what is found is told, unless a change of it is heard."""
+    wanted = asked.wanted
+    is_priced = wanted.price_min is not None or wanted.price_max is not None
+    by_counts = wanted.available or is_priced or wanted.sort in _BY_COUNTS or asked.facets
+    return FOUND_BY_COUNTS if by_counts else FOUND
 
 
 async def _find(
@@ -353,9 +356,13 @@ async def _count(
     )
 
 
+_encode_answer: Final = msgspec.msgpack.Encoder().encode
 _decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 
 
+_encode_asked: Final = msgspec.msgpack.Encoder().encode
+
+
 def _key(kind: str, asked: Asked) -> str:
-    digest = blake2b(msgspec.msgpack.encode(asked), digest_size=16).hexdigest()
+    digest = blake2b(_encode_asked(asked), digest_size=16).hexdigest()
     return f"{kind}:{digest}"

@@ -32,7 +32,9 @@ SHOWS_COUNTED_MAX: Final = 100
 FACETED_MAX: Final = 1000
 """The shows, the soonest that fit, of which facets are made."""
 
-_PUBLIC: Final = "public_listings"
+PUBLIC: Final = "public_listings"
+"""Where the public finds."""
+
 _OWN: Final = (
     "(SELECT listings.*, capacity, available, price_min, price_max,"
     " coalesce(is_sold_out, false) AS is_sold_out, priced_starts_at"
@@ -259,7 +261,7 @@ def page_of(
     limit: int,
 ) -> Statement:
     """Return the query for results of the last of these phases, behind a place in it."""
-    source, phase = _OWN if is_own else _PUBLIC, parts[-1]
+    source, phase = _OWN if is_own else PUBLIC, parts[-1]
     named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(phase.keys))
     keys, told = ", ".join(phase.keys), ", ".join(f"key_{i}" for i in range(len(phase.keys)))
     before, after, direction = (">", "<", "DESC") if phase.is_descending else ("<", ">", "ASC")
@@ -303,7 +305,7 @@ def first_page_of(  # noqa: PLR0913 - what makes a query another
 
     If it had more, it tells as many `candidates`.
     """
-    source, direction = _OWN if is_own else _PUBLIC, "DESC" if part.is_descending else "ASC"
+    source, direction = _OWN if is_own else PUBLIC, "DESC" if part.is_descending else "ASC"
     named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(part.keys))
     told = [f"key_{i}" for i in range(len(part.keys))]
     order = ", ".join(f"{name} {direction}" for name in told)
@@ -327,7 +329,7 @@ def first_page_of(  # noqa: PLR0913 - what makes a query another
 
 @lru_cache(maxsize=2)
 def _listed(*, is_own: bool) -> Statement:
-    source, columns = _OWN if is_own else _PUBLIC, ", ".join(LISTED)
+    source, columns = _OWN if is_own else PUBLIC, ", ".join(LISTED)
     return prepare(
         f"SELECT {_of('l', columns)} FROM {source} AS l"  # noqa: S608 - our own names
         " WHERE l.show_id = ANY(CAST(:ids AS BIGINT[]))"
@@ -341,7 +343,7 @@ def _told(alias: str) -> str:
 
 @lru_cache(maxsize=512)
 def _facets(conditions: tuple[str, ...], *, is_own: bool) -> Statement:
-    source = _OWN if is_own else _PUBLIC
+    source = _OWN if is_own else PUBLIC
     return prepare(
         "WITH fitting AS MATERIALIZED (SELECT type, city,"  # noqa: S608 - our own names
         " date_trunc('month', starts_at) AS month, price_min,"

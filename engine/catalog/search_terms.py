@@ -16,6 +16,8 @@ TEXT_MAX: Final = 100
 
 _EARTH_M: Final = 6371008.8
 
+Point = tuple[float, float, float]
+
 
 class Sort(StrEnum):
     """What results are ordered by."""
@@ -36,20 +38,25 @@ class Near(Struct, frozen=True):
 
     def cube(self) -> str:
         """Return the point as PostgreSQL's `cube` reads it, in metres from the earth's middle."""
-        return f"({', '.join(f'{value:.3f}' for value in self._point())})"
+        return f"({', '.join(f'{value:.3f}' for value in self.point())})"
 
     def distance_m(self, other: "Near") -> float:
         """Return how far it is along the globe."""
-        chord_m = dist(self._point(), other._point())  # noqa: SLF001 - of its own kind
-        return 2 * _EARTH_M * asin(min(chord_m / (2 * _EARTH_M), 1))
+        return arc_m(self.point(), other.point())
 
-    def _point(self) -> tuple[float, float, float]:
+    def point(self) -> Point:
+        """Return where it is, in metres from the earth's middle."""
         latitude, longitude = radians(self.latitude), radians(self.longitude)
         return (
             _EARTH_M * cos(latitude) * cos(longitude),
             _EARTH_M * cos(latitude) * sin(longitude),
             _EARTH_M * sin(latitude),
         )
+
+
+def arc_m(one: Point, other: Point) -> float:
+    """Return how far it is along the globe from one point to another."""
+    return 2 * _EARTH_M * asin(min(dist(one, other) / (2 * _EARTH_M), 1))
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

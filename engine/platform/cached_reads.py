@@ -4,8 +4,9 @@ An answer is *fresh* for a while and then *stale*: still told, while one reader 
 is kept lies in this process' memory, up to a bound in bytes, and while it is fresh in Redis for the
 others. Of all who find nothing, one makes the read: within a process they share it, and among
 processes it is made by whoever claims it, under the key of what comes of it. So it takes two
-commands, both of one key. Redis is only a help: while it is away every process reads by itself,
-and a claim is waited for a bounded time.
+commands, both of one key; reads of a kind that is `first_alone` take them only to be made anew.
+Redis is only a help: while it is away every process reads by itself, and a claim is waited for a
+bounded time.
 """
 
 import asyncio
@@ -48,6 +49,9 @@ class Keeping(Struct, frozen=True):
     """For how long other processes take it from Redis; while it is fresh, unless told."""
     doubted_s: float = 0.0
     """What has become doubtful is told for so long while it is made anew."""
+    first_alone: bool = False
+    """What is not kept is read at once, without a look at what other processes share: where most
+    is asked for by nobody else, that look costs more than what it saves."""
 
 
 class Kept(Struct):
@@ -137,8 +141,9 @@ class CachedReads:
 
     async def _refresh(self, key: str, keeping: Keeping, read: Read) -> Kept:
         name = f"{{onsale:cache:{key}}}"
+        is_alone = keeping.first_alone and key not in self._kept
         try:
-            found = await self._find_or_claim(name, keeping)
+            found = False if is_alone else await self._find_or_claim(name, keeping)
         except _AWAY:
             found = False
         if isinstance(found, Kept):

@@ -168,3 +168,22 @@ async def test_memory_is_bounded(redis: Store) -> None:
         await cache.get(f"{prefix}{n}", _KEEPING, lambda n=n: big(n))
     assert cache.bytes_kept <= 4000
     await cache.stop()
+
+
+async def test_what_is_mostly_asked_once_is_shared_when_it_is_made_anew(
+    processes: list[CachedReads],
+) -> None:
+    """Each process reads it at first; then one does for both."""
+    keeping = Keeping(fresh_s=0.2, stale_s=5.0, first_alone=True)
+    read, key = Counted(), secrets.token_hex(8)
+
+    async def ask() -> None:
+        asks = (processes[n % 2].get(key, keeping, read) for n in range(20))
+        await asyncio.gather(*asks)
+
+    await ask()
+    assert read.count == 2
+    await asyncio.sleep(keeping.fresh_s + 0.05)
+    await ask()
+    await asyncio.sleep(0.15)
+    assert read.count == 3

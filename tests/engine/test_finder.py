@@ -8,11 +8,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog import finder as finding
 from engine.catalog.documents import Document, Documents
-from engine.catalog.finder import PAGES, Answer, Asked, Finder, Page, TooBusyError
+from engine.catalog.finder import (
+    FOUND,
+    FOUND_BY_COUNTS,
+    PAGES,
+    Answer,
+    Asked,
+    Finder,
+    Page,
+    TooBusyError,
+    keeping_of,
+)
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
-from engine.catalog.search_terms import Wanted
-from engine.platform.cached_reads import CachedReads
+from engine.catalog.search_terms import Near, Sort, Wanted
+from engine.platform.cached_reads import CachedReads, Keeping
 from engine.platform.database import create_engine
 from engine.platform.redis import connect_redis
 from engine.platform.settings import APP_ROLE
@@ -65,6 +75,26 @@ async def test_searches_that_take_long_are_not_waited_for(
     finally:
         ended.set()
         await asyncio.gather(*under_way, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "keeping"),
+    [
+        (Asked(Wanted(city="x")), FOUND),
+        (Asked(Wanted(text="x", sort=Sort.RELEVANCE)), FOUND),
+        (Asked(Wanted(near=Near(1, 1), sort=Sort.DISTANCE)), FOUND),
+        (Asked(Wanted(), facets=True), FOUND_BY_COUNTS),
+        (Asked(Wanted(available=True)), FOUND_BY_COUNTS),
+        (Asked(Wanted(price_min=0)), FOUND_BY_COUNTS),
+        (Asked(Wanted(price_max=1)), FOUND_BY_COUNTS),
+        (Asked(Wanted(sort=Sort.PRICE)), FOUND_BY_COUNTS),
+        (Asked(Wanted(sort=Sort.PRICE_DOWN)), FOUND_BY_COUNTS),
+        (Asked(Wanted(sort=Sort.POPULARITY)), FOUND_BY_COUNTS),
+    ],
+)
+def test_what_follows_from_counts_is_kept_for_less_long(asked: Asked, keeping: Keeping) -> None:
+    """That another show would be found by now is told by nobody."""
+    assert keeping_of(asked) is keeping
 
 
 class _Untold:

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog import search as searching
+from engine.catalog.facet_shelf import open_shelf, read_shelf
 from engine.catalog.finder import BANDS, BY_PLAN, SERVER_SETTINGS
 from engine.catalog.finding import PublicShow
-from engine.catalog.search import count_facets, read_listed, search
+from engine.catalog.search import Facets, FacetValue, count_facets, read_listed, search
 from engine.catalog.search_terms import (
     Near,
     Sort,
@@ -177,6 +179,38 @@ async def test_facets_add_up(public: AsyncConnection, listed: Catalogue) -> None
     assert sum(one.shows for one in facets.prices) == facets.available
     whole = await count_facets(public, Wanted(), now=_NOW, bands=BANDS)
     assert (whole.shows, whole.complete) == (searching.FACETED_MAX, False)
+
+
+@pytest.mark.parametrize("days", [(None, None), (20, None), (40, 60), (400, None)])
+async def test_facets_of_a_shelf_are_those_that_a_query_counts(
+    public: AsyncConnection, listed: Catalogue, days: tuple[int | None, int | None]
+) -> None:
+    """Of whatever days, whether they are all shows or the soonest."""
+    since, until = (None if day is None else _NOW + timedelta(days=day) for day in days)
+    for city in (max(listed.towns, key=lambda one: _shows_in(listed, one.name)).name, None):
+        wanted = Wanted(city=city, since=since, until=until)
+        shelf = open_shelf(await read_shelf(public, wanted, BANDS, None))
+        assert shelf is not None
+        counted = await count_facets(public, wanted, now=_NOW, bands=BANDS)
+        told = shelf.count(since or _NOW, until)
+        assert told is not None
+        assert msgspec.structs.replace(told, types=_ordered(told)) == msgspec.structs.replace(
+            counted, types=_ordered(counted)
+        )
+        assert shelf.count(datetime(2026, 1, 1, tzinfo=UTC), until) is None
+
+
+async def test_what_is_too_much_for_a_shelf_is_on_none(public: AsyncConnection) -> None:
+    """Then the soonest are counted."""
+    assert open_shelf(await read_shelf(public, Wanted(), BANDS, None, most=100)) is None
+
+
+def _shows_in(listed: Catalogue, city: str) -> int:
+    return sum(show.hall.town.name == city for show in listed.shows)
+
+
+def _ordered(facets: Facets) -> list[FacetValue]:
+    return sorted(facets.types, key=lambda one: one.value)
 
 
 @pytest.mark.parametrize("mistake", ["swap", "lose", "double"])
