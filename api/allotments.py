@@ -84,7 +84,8 @@ async def make(request: ApiRequest, show: FromPath[str]) -> Response[AllotmentAn
     tell = partial(tell_allotment, ids=runtime.ids)
 
     async def act(keeper: Keeper) -> tuple[int, AllotmentAnswer]:
-        check_not_final(named)
+        # By the ledger: what this process knows may be older than a cancellation.
+        check_not_final(await runtime.box_office.reload(named))
         with store_failures():
             made = await make_allotment(
                 runtime.app_engine,

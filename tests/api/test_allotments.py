@@ -240,6 +240,16 @@ def test_places_that_there_are_not_are_told_by_where_they_are_named(
     assert [one["pointer"] for one in refused.json()["errors"]] == [pointer]
 
 
+def test_a_show_that_is_cancelled_gets_no_allotment(desk: FrontDesk) -> None:
+    """Also where it was on sale when it was asked for last."""
+    show = desk.new_show()
+    show.held("B-1")
+    assert desk.post(f"{show.path}/cancel", {}).status_code == 200
+    body = {"name": "Fans", "for": [_CODE], "places": {"seats": ["B-2"]}}
+    refused = desk.post(f"{show.path}/allotments", body)
+    assert (refused.status_code, problem(refused)) == (409, "transition-refused")
+
+
 def test_who_watches_is_told_of_it_as_blocked(desk: FrontDesk) -> None:
     """In a new snapshot when it is made, and when a place of it opens again."""
     show = desk.new_show()
