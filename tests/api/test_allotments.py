@@ -250,6 +250,16 @@ def test_a_show_that_is_cancelled_gets_no_allotment(desk: FrontDesk) -> None:
     assert (refused.status_code, problem(refused)) == (409, "transition-refused")
 
 
+@pytest.mark.parametrize("name", ["access_code", "channel", "buyer"])
+def test_what_a_read_shows_has_no_control_characters(desk: FrontDesk, name: str) -> None:
+    """Whichever address it is."""
+    show = desk.new_show()
+    for path in ("availability", "seats"):
+        shown = {"access_code": "FANCLUB", name: "a\x00"}
+        refused = desk.http.get(f"{show.path}/{path}", params=shown)
+        assert problem(refused) == "invalid-request"
+
+
 def test_who_watches_is_told_of_it_as_blocked(desk: FrontDesk) -> None:
     """In a new snapshot when it is made, and when a place of it opens again."""
     show = desk.new_show()
