@@ -2,13 +2,15 @@
 
 from typing import Final, assert_never
 
-from api.outcomes import problem_of_store
+from api.allotment_inputs import AllottedPlaces
+from api.outcomes import problem_of, problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from engine.catalog.allotments import AllotmentRow
 from engine.catalog.allotting import NothingToAllot, Refused, TooManyAllotments
 from engine.inventory.commands import Recovering
 from engine.inventory.house import PlacesRefused
 from engine.inventory.shows import Show
+from engine.sales.wanted import UnknownPlaces
 
 _NAMED_MAX: Final = 20
 
@@ -16,6 +18,27 @@ _NAMED_MAX: Final = 20
 def allotment_not_found() -> ProblemError:
     """Return the problem of an allotment that is not there, or is somebody else's."""
     return ProblemError(ProblemKind.ALLOTMENT_NOT_FOUND, "You have no allotment with this id.")
+
+
+def unknown_places(outcome: UnknownPlaces, show: Show, places: AllottedPlaces) -> ProblemError:
+    """Return the problem of places that the show has not, pointing to where they are named."""
+    problem = problem_of(outcome, show)
+    named = places.areas or {}
+    heads = [
+        *(["seats"] if outcome.seats else []),
+        *("areas" if slug in named else "withheld_areas" for slug in outcome.areas),
+        *("price_levels" for _ in outcome.price_levels),
+    ]
+    problem.errors = [
+        Fault(fault.reason, pointer=f"/places/{head}{_area_of(fault)}")
+        for fault, head in zip(problem.errors, heads, strict=True)
+    ]
+    return problem
+
+
+def _area_of(fault: Fault) -> str:
+    _, areas, area = str(fault.pointer).partition("/areas")
+    return area if areas else ""
 
 
 def made_or_problem(outcome: AllotmentRow | Refused, show: Show) -> AllotmentRow:

@@ -18,7 +18,7 @@ from api.allotment_answers import (
     tell_standing,
 )
 from api.allotment_inputs import AllotmentBody, CodesBody
-from api.allotment_outcomes import allotment_not_found, made_or_problem
+from api.allotment_outcomes import allotment_not_found, made_or_problem, unknown_places
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.life_outcomes import check_not_final
@@ -84,7 +84,8 @@ async def make(request: ApiRequest, show: FromPath[str]) -> Response[AllotmentAn
     tell = partial(tell_allotment, ids=runtime.ids)
 
     async def act(keeper: Keeper) -> tuple[int, AllotmentAnswer]:
-        check_not_final(named)
+        # By the ledger: what this process knows may be older than a cancellation.
+        check_not_final(await runtime.box_office.reload(named))
         with store_failures():
             made = await make_allotment(
                 runtime.app_engine,
@@ -225,7 +226,7 @@ def _read(request: ApiRequest, show: Show, body: AllotmentBody) -> NewAllotment:
     withheld = tuple(sorted((places.withheld_areas or {}).items()))
     found = resolve(show, Wanted(places.seats or (), (*areas, *withheld), levels))
     if isinstance(found, UnknownPlaces):
-        raise problem_of(found, show)
+        raise unknown_places(found, show, places)
     ids = runtime_of(request).ids
     codes = [plain_code(right.code) for right in body.rights if right.code]
     return NewAllotment(

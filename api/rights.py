@@ -1,5 +1,6 @@
 """What a read shows of who asks, for places that are not for everybody: as query parameters."""
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from math import ceil
@@ -21,6 +22,7 @@ _BOUNDS: Final = {
     "channel": _CHARACTERS_MAX,
     "buyer": BUYER_CHARACTERS_MAX,
 }
+_fits: Final = re.compile(NO_CONTROLS).search
 SHOWN: Final = tuple(_BOUNDS)
 """The names of the parameters."""
 
@@ -60,6 +62,11 @@ def read_shown(parameters: Mapping[str, str]) -> Shown:
         Fault(f"more than {most} characters", parameter=name)
         for name, most in _BOUNDS.items()
         if len(parameters.get(name, "")) > most
+    ]
+    faults += [
+        Fault("has control characters in it", parameter=name)
+        for name in _BOUNDS
+        if not _fits(parameters.get(name, ""))
     ]
     if faults:
         raise invalid(*faults)

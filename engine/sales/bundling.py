@@ -74,6 +74,7 @@ _HOLDING_TRIES_MAX: Final = 5
 _LEASE_KEPT_EVERY_S: Final = 1.0
 _UNDECIDED: Final = (Recovering, InDoubt, Overloaded, LedgerBehind)
 _BOUGHT: Final = frozenset({OrderStatus.CONFIRMED, OrderStatus.RETURNED, OrderStatus.REFUNDED})
+_GIVEN_BACK: Final = frozenset({BundleState.RELEASING, BundleState.RELEASED})
 _STRANDED: Final = "stranded"
 
 _ORDERS: Final = select(orders.c.id, orders.c.status).where(
@@ -206,6 +207,8 @@ class Bundling:
         words = {number: _word(one) for number, one in refused.items()}
         await self._move(bundle, BundleState.RELEASING, refused=words, reason=Reason.REFUSED)
         ended = await self.finish(bundle.reseller, bundle.id, within_s=1.0)
+        if ended is not None and ended.state not in _GIVEN_BACK:
+            return ended  # the same request had got it all elsewhere
         told = tuple((wishes[number - 1].show, one) for number, one in sorted(refused.items()))
         return BundleRefused(ended or bundle, told)
 

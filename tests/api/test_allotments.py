@@ -221,6 +221,45 @@ def test_what_makes_no_sense_is_refused(desk: FrontDesk, change: Json, pointer: 
     assert refused.json()["errors"][0]["pointer"] == pointer
 
 
+@pytest.mark.parametrize(
+    ("places", "pointer"),
+    [
+        ({"seats": ["Z-1"]}, "/places/seats"),
+        ({"areas": {"floor": 1}, "withheld_areas": {"roof": 1}}, "/places/withheld_areas/roof"),
+        ({"areas": {"roof/2": 1}}, "/places/areas/roof~12"),
+        ({"price_levels": ["vip", "gold"]}, "/places/price_levels"),
+    ],
+)
+def test_places_that_there_are_not_are_told_by_where_they_are_named(
+    desk: FrontDesk, places: Json, pointer: str
+) -> None:
+    """In the body that came."""
+    body = {"name": "Fans", "for": [_CODE], "places": places}
+    refused = desk.post(f"{desk.new_show().path}/allotments", body)
+    assert refused.status_code == 422
+    assert [one["pointer"] for one in refused.json()["errors"]] == [pointer]
+
+
+def test_a_show_that_is_cancelled_gets_no_allotment(desk: FrontDesk) -> None:
+    """Also where it was on sale when it was asked for last."""
+    show = desk.new_show()
+    show.held("B-1")
+    assert desk.post(f"{show.path}/cancel", {}).status_code == 200
+    body = {"name": "Fans", "for": [_CODE], "places": {"seats": ["B-2"]}}
+    refused = desk.post(f"{show.path}/allotments", body)
+    assert (refused.status_code, problem(refused)) == (409, "transition-refused")
+
+
+@pytest.mark.parametrize("name", ["access_code", "channel", "buyer"])
+def test_what_a_read_shows_has_no_control_characters(desk: FrontDesk, name: str) -> None:
+    """Whichever address it is."""
+    show = desk.new_show()
+    for path in ("availability", "seats"):
+        shown = {"access_code": "FANCLUB", name: "a\x00"}
+        refused = desk.http.get(f"{show.path}/{path}", params=shown)
+        assert problem(refused) == "invalid-request"
+
+
 def test_who_watches_is_told_of_it_as_blocked(desk: FrontDesk) -> None:
     """In a new snapshot when it is made, and when a place of it opens again."""
     show = desk.new_show()

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from engine.inventory.commands import SeatsTaken
 from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
-from engine.sales.bundles import ENDED, TRANSITIONS, BundleState, find_due, move
-from engine.sales.bundling import BundleRefused
+from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, move
+from engine.sales.bundling import BundleRefused, Bundling, Wish
 from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
@@ -209,6 +210,28 @@ async def test_a_refusal_releases_what_the_other_show_gave(ground: Ground) -> No
     assert [one.refused for one in refused.bundle.shows] == [None, "over-hold-limit"]
     assert await ground.open_seats() == [count - 1 for count in before]
     assert taken.state is BundleState.HELD
+
+
+class _Behind(Bundling):
+    """A coordinator that knows less of the shows: it refuses what another has just held."""
+
+    first: asyncio.Task[object]
+
+    async def _hold_one(self, bundle: Bundle, name: str, wish: Wish) -> SeatsTaken:
+        del bundle, name, wish
+        await self.first
+        return SeatsTaken((1,))
+
+
+async def test_nobody_is_told_that_nothing_is_held_when_it_is(ground: Ground) -> None:
+    """A repeated request that is refused in one process and held in another is held."""
+    key, wishes, serving = secrets.token_hex(8), ground.wishes(), ground.serving
+    behind = _Behind(serving.redis, serving.app_engine, serving.box_office, serving.ids)
+    behind.first = asyncio.create_task(ground.bundling.hold(ground.reseller, key, 7, wishes))
+    second = await behind.hold(ground.reseller, key, 7, wishes)
+    assert second == await behind.first
+    assert isinstance(second, Bundle)
+    assert second.state is BundleState.HELD
 
 
 async def test_workers_take_only_what_is_due(ground: Ground) -> None:
