@@ -298,7 +298,7 @@ def test_the_registry_has_the_table_of_the_harness() -> None:
         *("hold", "hold-ordinary", "hold-sql", "purchase", "sold-out", "batch", "fairness"),
         "script",
         *("durable", "record", "memory", "best-available"),
-        *("queue-serving", "queue-join", "queue-memory", "live", "search"),
+        *("queue-serving", "queue-join", "queue-memory", "live", "search", "catalog"),
         *("recovery", "recovery-many", "migration", "failover"),
     ]
     for measurement in MEASUREMENTS.values():

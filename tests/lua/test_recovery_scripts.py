@@ -95,7 +95,7 @@ def test_a_show_opens_as_it_stands_only_if_that_is_as_expected(rooms: Rooms) -> 
     assert isinstance(room.hold(1, seats=(1, 2), areas=((0, 1),)), Held)
     assert isinstance(room.hold(2, seats=(3,)), Held)
     assert isinstance(room.ask(Purchase(hold_id(1), "key", 7, "")), Purchased)
-    assert room.change(block=[4]) == ["changed", START_MS]
+    assert room.change(block=[4]) == ["changed", START_MS, []]
     room.claim(2)
     before = room.read()
     right = (len(HALL.layout), 1, 2, 1, 1, HALL.layout.count("|"), HALL.areas[0].capacity)
@@ -211,7 +211,7 @@ def test_the_house_withholds_all_or_nothing(
     assert returned("change_inventory") == ["too-late", "fenced", "stale", "refused", "changed"]
     room = rooms.open(HALL)
     assert isinstance(room.hold(1, seats=(2,), areas=((0, 1),)), Held)
-    assert room.change(areas=[(0, 1)]) == ["changed", START_MS]
+    assert room.change(areas=[(0, 1)]) == ["changed", START_MS, []]
     run_id = room.meta()["run_id"]
     room.set_meta(run_id="another server's")
     assert room.change(**refused, version=9, not_after_ms=START_MS - 1) == ["too-late"]
@@ -223,7 +223,7 @@ def test_the_house_withholds_all_or_nothing(
     assert room.change(**refused) == ["refused", *answer]
     assert room.read() == before
     changes: dict[str, Any] = {"block": [3, 4], "areas": [(0, -1)], "rules": {"max_per_hold": "2"}}
-    assert room.change(**changes) == ["changed", START_MS]
+    assert room.change(**changes) == ["changed", START_MS, []]
     found = room.read()
     assert found.seats == "|ohbb|oooo|"
     assert found.areas == {0: AreaCounts(3, held=1)}
