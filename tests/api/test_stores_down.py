@@ -49,6 +49,7 @@ def test_without_redis_nothing_is_decided(frail: tuple[Stack, ShowDesk]) -> None
     assert show.desk.get("/health/ready").status_code == 200
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["hangs", "is gone"])
 def test_without_redis_whoever_needs_it_is_told_so_at_once(
     frail: tuple[Stack, ShowDesk], fault: str

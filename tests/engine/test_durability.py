@@ -58,6 +58,21 @@ async def _until_told(logs: list[Any], times: int) -> None:
     pytest.fail("not told")
 
 
+async def _until_looked(client: Redis) -> None:
+    """Wait for a look that begins after this."""
+
+    def asked() -> int:
+        told: Any = client.info("commandstats")
+        return int(told["cmdstat_config|get"]["calls"])
+
+    enough = asked() + 2 * len(WANTED)
+    for _ in range(1000):
+        if asked() >= enough:
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("nobody looks")
+
+
 async def test_it_is_told_once_when_it_begins_and_not_with_every_look(careless: Stack) -> None:
     """Loud, and no flood."""
     async with open_working(careless.settings) as working:
@@ -66,9 +81,9 @@ async def test_it_is_told_once_when_it_begins_and_not_with_every_look(careless: 
             for times in (1, 2):
                 client.config_set("appendfsync", "everysec")
                 await _until_told(logs, times)
-                await asyncio.sleep(0.1)  # some looks that say nothing
+                await _until_looked(client)  # and that says nothing
                 client.config_set("appendfsync", "always")
-                await asyncio.sleep(0.5)  # one that finds it well
+                await _until_looked(client)  # and that finds it well
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

@@ -233,7 +233,8 @@ async def test_a_busy_show_is_counted_without_its_turn_and_by_no_other_worker_ag
 ) -> None:
     """What a count was taken from is kept with it."""
     working, show = ground.working, ground.show.id
-    await keep_listings(working.recorder_engine, IDS)
+    while await keep_listings(working.recorder_engine, IDS):
+        pass  # what other tests have marked, too
     book = ShowBook()
     terms = LedgerTerms(working.recorder_engine, book)
     read: list[int] = []
