@@ -6,8 +6,10 @@ resellers can't: it has servers of its own.
 
 import os
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
+import structlog
 
 from ops.servers import initialise
 from ops.stack import Stack
@@ -47,6 +49,20 @@ def prepared_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prep
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ops.servers.initialise", prepared.initialise)
         yield prepared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs_to_be_captured() -> Iterator[None]:
+    """Keep no logger as it was first used: a test could not capture what it says after that."""
+    configure = structlog.configure
+
+    def configured(**settings: Any) -> None:  # noqa: ANN401 -- structlog's
+        settings["cache_logger_on_first_use"] = False
+        configure(**settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configured)
+        yield
 
 
 @pytest.fixture(scope="session")
