@@ -21,9 +21,8 @@ from ops.places import ROOT
 from ops.resellers import make_reseller
 from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, Json, problem, small_plan
+from tests.api.sheet_sending import CSV, XLSX, send_sheet
 
-_CSV = "text/csv; charset=utf-8"
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _COLUMNS = (
     "venue", "configuration", "configuration_version", "event", "name", "starts_at", "doors_at",
     "duration_min", "opens_at", "closes_at", "currency", "tax_bps", "max_per_hold", "visibility",
@@ -117,17 +116,7 @@ def _xlsx(rows: list[Row], *more: str) -> bytes:
     return written.getvalue()
 
 
-_FORMS = {_CSV: _csv, _XLSX: _xlsx}
-
-
-def _send(
-    desk: FrontDesk, content: bytes, form: str = _CSV, *, dry: bool = False, key: str | None = None
-) -> httpx.Response:
-    return desk.http.post(
-        f"/v1/imports/shows?dry_run={'true' if dry else 'false'}",
-        content=content,
-        headers={"Content-Type": form, "Idempotency-Key": key or secrets.token_hex(8)},
-    )
+_FORMS = {CSV: _csv, XLSX: _xlsx}
 
 
 def _shows(desk: FrontDesk) -> int:
@@ -190,7 +179,7 @@ _MISTAKES: dict[int, tuple[Row, str, str]] = {
 """By line: what is wrong with it, the column that is named, and how the reason begins."""
 
 
-@pytest.mark.parametrize("form", [_CSV, _XLSX])
+@pytest.mark.parametrize("form", [CSV, XLSX])
 def test_a_thousand_shows_with_twenty_mistakes_get_twenty_messages_and_nothing_is_imported(
     promoter: FrontDesk, form: str
 ) -> None:
@@ -198,7 +187,7 @@ def test_a_thousand_shows_with_twenty_mistakes_get_twenty_messages_and_nothing_i
     rows = [_row(n, **_MISTAKES.get(n + 2, ({}, "", ""))[0]) for n in range(1000)]
     content = _FORMS[form](rows, "colour")
     before = _shows(promoter)
-    refused = _send(promoter, content, form)
+    refused = send_sheet(promoter, "shows", content, form)
     assert problem(refused) == "invalid-sheet"
     found = refused.json()["problems"]
     expected = {1: ("colour", "there is no such column: take it out, or name it as one of show")}
@@ -211,38 +200,41 @@ def test_a_thousand_shows_with_twenty_mistakes_get_twenty_messages_and_nothing_i
         assert one["reason"].startswith(expected[one["line"]][1]), one
     assert refused.json()["more_problems"] == 0
     assert _shows(promoter) == before
-    dry = _send(promoter, content, form, dry=True)
+    dry = send_sheet(promoter, "shows", content, form, dry=True)
     assert dry.status_code == 200
     told = dry.json()
     assert (told["dry_run"], told["lines"], told["shows"]) == (True, 1000, [])
     assert told["problems"] == found
 
 
-@pytest.mark.parametrize("form", [_CSV, _XLSX])
+@pytest.mark.parametrize("form", [CSV, XLSX])
 def test_a_sheet_without_mistakes_is_imported_whole_and_once(
     promoter: FrontDesk, form: str
 ) -> None:
     """A dry run makes nothing; the same key gets the same shows; another sheet needs another."""
-    first, count = (1200, 240) if form == _CSV else (2400, 120)
+    first, count = (1200, 240) if form == CSV else (2400, 120)
     rows = [_row(n) for n in range(first, first + count)]
     content = _FORMS[form](rows)
-    dry = _send(promoter, content, form, dry=True).json()
+    dry = send_sheet(promoter, "shows", content, form, dry=True).json()
     assert (dry["lines"], dry["problems"], dry["shows"]) == (count, [], [])
     key = secrets.token_hex(8)
-    made = _send(promoter, content, form, key=key)
+    made = send_sheet(promoter, "shows", content, form, key=key)
     assert made.status_code == 201, made.text
     shows = made.json()["shows"]
     assert [one["line"] for one in shows] == list(range(2, count + 2))
-    again = _send(promoter, content, form, key=key)
+    again = send_sheet(promoter, "shows", content, form, key=key)
     assert (again.status_code, again.json()) == (201, made.json())
-    assert problem(_send(promoter, _FORMS[form](rows[:2]), form, key=key)) == "key-reused"
+    assert (
+        problem(send_sheet(promoter, "shows", _FORMS[form](rows[:2]), form, key=key))
+        == "key-reused"
+    )
     told = promoter.get(f"/v1/shows/{shows[1]['show']}").json()
     assert told["name"] == f"First Light, {first + 1}"
     assert (told["state"], told["currency"], told["venue"]) == ("draft", "EUR", "Studio")
     assert told["configuration_version"] == 1
     face_values = {one["price_level"]: one["price"]["face_value"] for one in told["price_levels"]}
     assert face_values == {"vip": 9550, "standard": 3000, "standing": 2000}
-    twice = _send(promoter, content, form)
+    twice = send_sheet(promoter, "shows", content, form)
     assert problem(twice) == "invalid-sheet"
     assert len(twice.json()["problems"]) == count
     assert "the show “First Light, " in twice.json()["problems"][0]["reason"]
@@ -251,7 +243,7 @@ def test_a_sheet_without_mistakes_is_imported_whole_and_once(
 def test_a_show_that_is_not_a_draft_is_opened(promoter: FrontDesk) -> None:
     """It sells as any other."""
     row = _row(2000, state="on_sale", opens_at="2020-01-01T10:00:00Z", starts_at="2098-05-01 20:00")
-    [made] = _made(_send(promoter, _csv([row])))["shows"]
+    [made] = _made(send_sheet(promoter, "shows", _csv([row])))["shows"]
     deadline = time.monotonic() + 20
     while (held := _hold(promoter, made["show"])).status_code == 503:
         assert time.monotonic() < deadline, held.text
@@ -265,13 +257,16 @@ def _hold(desk: FrontDesk, show: str) -> httpx.Response:
 
 def test_what_is_no_sheet_is_refused_with_the_way_out(promoter: FrontDesk) -> None:
     """By the problem of the sheet, by its media type, or by its size."""
-    told = _send(promoter, b"\xff\xfev\x00", _CSV).json()["problems"]
+    told = send_sheet(promoter, "shows", b"\xff\xfev\x00", CSV).json()["problems"]
     assert told == [
         {"line": 1, "column": "", "reason": "the file is UTF-16: save it as “CSV UTF-8”"}
     ]
-    assert problem(_send(promoter, b"PK", _XLSX)) == "invalid-sheet"
-    assert problem(_send(promoter, b"{}", "application/json")) == "unsupported-media-type"
-    assert problem(_send(promoter, b"a" * (8 * 2**20 + 1))) == "body-too-large"
+    assert problem(send_sheet(promoter, "shows", b"PK", XLSX)) == "invalid-sheet"
+    assert (
+        problem(send_sheet(promoter, "shows", b"{}", "application/json"))
+        == "unsupported-media-type"
+    )
+    assert problem(send_sheet(promoter, "shows", b"a" * (8 * 2**20 + 1))) == "body-too-large"
 
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
@@ -280,11 +275,11 @@ def test_what_is_exported_can_be_imported(promoter: FrontDesk, form: str) -> Non
     name = "=HYPERLINK(1)"
     year = 2090 if form == "csv" else 2092
     row = _row(0, name=name, starts_at=f"{year}-05-01 20:00", doors_at=f"{year}-05-01 19:00")
-    _made(_send(promoter, _csv([row | {"closes_at": f"{year}-05-01 21:00"}])))
+    _made(send_sheet(promoter, "shows", _csv([row | {"closes_at": f"{year}-05-01 21:00"}])))
     exported = promoter.get(f"/v1/exports/shows?format={form}")
     media_type = exported.headers["content-type"].partition(";")[0]
     assert exported.headers["content-disposition"] == f'attachment; filename="shows.{form}"'
-    again = _send(promoter, exported.content, media_type, dry=True).json()
+    again = send_sheet(promoter, "shows", exported.content, media_type, dry=True).json()
     assert again["problems"] == []
     assert again["unchanged"] == again["lines"] > 0
     rows = _read_csv(exported.content) if form == "csv" else _read_xlsx(exported.content)
@@ -295,7 +290,7 @@ def test_what_is_exported_can_be_imported(promoter: FrontDesk, form: str) -> Non
         one["doors_at"] = one["closes_at"] = ""
         one["price:Standard"] = one["price:standard"]
     assert [len(new), new[0]["price:vip"], new[0]["duration_min"]] == [1, "95.50", "120"]
-    [made] = _made(_send(promoter, _FORMS[_CSV](new)))["shows"]
+    [made] = _made(send_sheet(promoter, "shows", _FORMS[CSV](new)))["shows"]
     assert promoter.get(f"/v1/shows/{made['show']}").json()["name"] == name
 
 

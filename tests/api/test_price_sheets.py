@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from click.testing import CliRunner
 from openpyxl import Workbook, load_workbook
@@ -19,9 +18,8 @@ from ops.commands.import_ import command
 from ops.resellers import make_reseller
 from ops.stack import Stack
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem
+from tests.api.sheet_sending import CSV, XLSX, send_sheet
 
-_CSV = "text/csv; charset=utf-8"
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _COLUMNS = (
     "show", "name", "starts_at", "currency", "price_version", "from", "after_sold",
     "after_sold_level", "price_level", "ticket_type", "price", "share",
@@ -77,17 +75,7 @@ def _xlsx(rows: list[Row]) -> bytes:
     return written.getvalue()
 
 
-_FORMS = {_CSV: _csv, _XLSX: _xlsx}
-
-
-def _send(
-    desk: FrontDesk, content: bytes, form: str = _CSV, *, dry: bool = False, key: str | None = None
-) -> httpx.Response:
-    return desk.http.post(
-        f"/v1/imports/prices?dry_run={'true' if dry else 'false'}",
-        content=content,
-        headers={"Content-Type": form, "Idempotency-Key": key or secrets.token_hex(8)},
-    )
+_FORMS = {CSV: _csv, XLSX: _xlsx}
 
 
 def _prices(show: ShowDesk) -> Json:
@@ -119,7 +107,7 @@ def _list(show: ShowDesk) -> list[Row]:
     ]
 
 
-@pytest.mark.parametrize("form", [_CSV, _XLSX])
+@pytest.mark.parametrize("form", [CSV, XLSX])
 def test_one_sheet_changes_prices_types_and_steps_of_several_shows(
     shows: list[ShowDesk], form: str
 ) -> None:
@@ -129,10 +117,10 @@ def test_one_sheet_changes_prices_types_and_steps_of_several_shows(
     before = first.hold("B-1")
     rows = [*_list(first), *_list(yen)]
     content, key = _FORMS[form](rows), secrets.token_hex(8)
-    dry = _send(desk, content, form, dry=True)
+    dry = send_sheet(desk, "prices", content, form, dry=True)
     assert (dry.status_code, dry.json()["problems"]) == (200, [])
     assert _prices(first)["price_version"] == 1
-    done = _send(desk, content, form, key=key)
+    done = send_sheet(desk, "prices", content, form, key=key)
     assert done.status_code == 201, done.text
     assert (
         done.json()["shows"]
@@ -165,8 +153,8 @@ def test_one_sheet_changes_prices_types_and_steps_of_several_shows(
     after = first.hold("B-2", buyer="b-2")
     unit = [held.json()["price"]["lines"][0]["unit"]["face_value"] for held in (before, after)]
     assert unit == [3000, 4000]
-    assert _send(desk, content, form, key=key).json() == done.json()
-    again = _send(desk, content, form).json()
+    assert send_sheet(desk, "prices", content, form, key=key).json() == done.json()
+    again = send_sheet(desk, "prices", content, form).json()
     assert (again["shows"], again["unchanged"]) == ([], 18)
     assert (_prices(first)["price_version"], len(_steps(first))) == (2, 2)
 
@@ -217,7 +205,7 @@ _MISTAKES: list[tuple[Row, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("form", [_CSV, _XLSX])
+@pytest.mark.parametrize("form", [CSV, XLSX])
 def test_every_mistake_is_told_by_line_and_column_and_nothing_is_imported(
     desk: FrontDesk, shows: list[ShowDesk], form: str
 ) -> None:
@@ -228,7 +216,7 @@ def test_every_mistake_is_told_by_line_and_column_and_nothing_is_imported(
         rows.append(sound | mistake)
     fine = {"show": shows[0].id, "price_level": "vip", "price": "150"}
     content = _FORMS[form]([*rows, fine, fine])
-    refused = _send(desk, content, form)
+    refused = send_sheet(desk, "prices", content, form)
     assert problem(refused) == "invalid-sheet"
     expected = [
         *((n, column, reason) for n, (_, column, reason) in enumerate(_MISTAKES, 2)),
@@ -242,7 +230,7 @@ def test_every_mistake_is_told_by_line_and_column_and_nothing_is_imported(
     for line, column, reason in expected:
         here = [one["reason"] for one in found if (one["line"], one["column"]) == (line, column)]
         assert any(reason in one for one in here), (line, column, reason, found)
-    assert _send(desk, content, form, dry=True).json()["problems"] == found
+    assert send_sheet(desk, "prices", content, form, dry=True).json()["problems"] == found
     assert [_prices(show)["price_version"] for show in shows] == [1, 1, 1]
 
 
@@ -263,22 +251,22 @@ def test_what_is_exported_is_imported_again(shows: list[ShowDesk], form: str) ->
     """As it is nothing changes; an edit of it changes that one price, and no other."""
     first, yen, _ = shows
     desk = first.desk
-    assert _send(desk, _csv([*_list(first), *_list(yen)])).status_code == 201
-    media_type = _CSV if form == "csv" else _XLSX
+    assert send_sheet(desk, "prices", _csv([*_list(first), *_list(yen)])).status_code == 201
+    media_type = CSV if form == "csv" else XLSX
     for show in (first, yen):
         content, rows = _export(desk, form, f"&show={show.id}")
         assert len(rows) == len(_list(show)) + 1
-        again = _send(desk, content, media_type).json()
+        again = send_sheet(desk, "prices", content, media_type).json()
         assert (again["lines"], again["unchanged"], again["shows"]) == (10, 10, [])
         before, steps = _prices(show), _steps(show)
         level = (row for row in rows if row["price_level"] == "vip" and not row["ticket_type"])
         next(level)["price"] = "1"
-        assert _send(desk, _FORMS[media_type](rows), media_type).status_code == 201
+        assert send_sheet(desk, "prices", _FORMS[media_type](rows), media_type).status_code == 201
         prices = before["prices"] | {"vip": 1 if show is yen else 100}
         assert _prices(show) == before | {"price_version": 3, "prices": prices}
         assert _steps(show) == steps
         rows[0]["price"] = "7"
-        late = _send(desk, _FORMS[media_type](rows), media_type)
+        late = send_sheet(desk, "prices", _FORMS[media_type](rows), media_type)
         assert [one["column"] for one in late.json()["problems"]] == ["price_version"]
     whole = _export(desk, form)[1]
     assert {first.id, yen.id} < {row["show"] for row in whole}
@@ -296,7 +284,7 @@ def test_of_two_sheets_at_once_that_follow_one_version_one_is_imported(
 
     sheets = [sheet(shows, "11"), sheet(shows[::-1], "12")]
     with ThreadPoolExecutor(2) as threads:
-        answers = list(threads.map(partial(_send, desk), sheets))
+        answers = list(threads.map(partial(send_sheet, desk, "prices"), sheets))
     assert sorted(answer.status_code for answer in answers) == [201, 422]
     won = 11 if answers[0].status_code == 201 else 12
     decimals = [100, 1, 100]
@@ -312,8 +300,8 @@ def test_a_show_is_found_by_its_name_and_start_and_nobody_finds_anothers(
     first, _, second = shows
     named = {"name": "First Light", "price_level": "vip", "price": "33"}
     row = named | {"show": second.id, "starts_at": "2099-06-01 20:00"}
-    assert _send(first.desk, _csv([row])).json()["shows"][0]["show"] == second.id
-    refused = _send(rival, _csv([row])).json()["problems"]
+    assert send_sheet(first.desk, "prices", _csv([row])).json()["shows"][0]["show"] == second.id
+    refused = send_sheet(rival, "prices", _csv([row])).json()["problems"]
     assert refused[0]["reason"].startswith("you have no show “shw_dev_")
     assert rival.get(f"/v1/exports/prices?show={first.id}").status_code == 404
     assert first.id not in {one["show"] for one in _export(rival, "csv")[1]}
@@ -324,8 +312,8 @@ def test_prices_of_a_show_that_is_over_stay(shows: list[ShowDesk]) -> None:
     show = shows[0]
     assert show.desk.post(f"{show.path}/cancel", {"offered": ["refund"]}).status_code == 200
     same = {"show": show.id, "price_level": "vip", "price": "90"}
-    assert _send(show.desk, _csv([same])).json()["unchanged"] == 1
-    refused = _send(show.desk, _csv([same | {"price": "91"}])).json()["problems"]
+    assert send_sheet(show.desk, "prices", _csv([same])).json()["unchanged"] == 1
+    refused = send_sheet(show.desk, "prices", _csv([same | {"price": "91"}])).json()["problems"]
     assert [one["column"] for one in refused] == ["show"]
     assert "is cancelled, its prices stay" in refused[0]["reason"]
     assert show.id not in {row["show"] for row in _export(show.desk, "csv")[1]}
