@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.catalog.search import FACETED_MAX, PUBLIC, Facets, FacetValue
+from engine.catalog.search import FACETED_MAX, Facets, FacetValue
+from engine.catalog.search_sources import source_of
 from engine.catalog.search_terms import Wanted, list_conditions, values_of
 from engine.platform.driver import Statement, fetch, prepare
 
@@ -25,6 +26,7 @@ SHELVED_MAX: Final = 10_000
 
 _CITIES_MAX: Final = 20
 _ROWS_AT_ONCE: Final = 500
+_BYTES: Final = 256
 
 
 class _Column(Struct, frozen=True, array_like=True):
@@ -32,15 +34,17 @@ class _Column(Struct, frozen=True, array_like=True):
 
     values: list[str]
     numbers: bytes
-    """Two bytes each."""
+    """A byte each, or two if there are more than 256 values."""
 
     def tally(self, first: int, end: int) -> list[FacetValue]:
         """Return how many of these shows have which value; the empty one is none."""
-        if len(self.values) == 1:
-            counts = {0: end - first}
-        else:
+        if len(self.values) > _BYTES:
             counts = Counter(memoryview(self.numbers).cast("H")[first:end])
-        told = ((self.values[number], shows) for number, shows in counts.items())
+            told = [(self.values[number], shows) for number, shows in counts.items()]
+        else:
+            # To look for a byte is quick: quicker than to look at each by a good deal.
+            part = self.numbers[first:end]
+            told = [(value, part.count(number)) for number, value in enumerate(self.values)]
         return [FacetValue(value, shows) for value, shows in told if value and shows]
 
 
@@ -99,9 +103,12 @@ async def read_shelf(
     """
     now = datetime.now(UTC)
     whenever = msgspec.structs.replace(wanted, since=None, until=None)
-    conditions = list_conditions(whenever, corrected=corrected is not None)
+    source = source_of(whenever, is_own=False)
+    conditions = list_conditions(
+        whenever, corrected=corrected is not None, found_only=source.is_found_only
+    )
     given = values_of(whenever, now, corrected) | {"bands": list(bands)}
-    rows = await fetch(connection, _shelved(conditions, most), given)
+    rows = await fetch(connection, _shelved(conditions, source.rows, most), given)
     if len(rows) > most:
         return b""
     starts = array("d")
@@ -116,7 +123,7 @@ async def read_shelf(
         # Others are answered in between.
         await asyncio.sleep(0)
     types, cities, months, bands_of, available = (
-        _Column([tell(value) for value in column.known], column.numbers.tobytes())
+        _Column([tell(value) for value in column.known], column.written())
         for column, tell in zip(columns, _TELLS, strict=True)
     )
     shelf = Shelf(now.timestamp(), starts.tobytes(), (types, cities, months, bands_of, available))
@@ -138,6 +145,10 @@ class _Numbers:
     def add(self, value: Any) -> None:  # noqa: ANN401 - whatever PostgreSQL has
         self.numbers.append(self.known.setdefault(value, len(self.known)))
 
+    def written(self) -> bytes:
+        """Return what `_Column` keeps."""
+        return (self.numbers if len(self.known) > _BYTES else array("B", self.numbers)).tobytes()
+
 
 def _tell_month(month: tuple[int, int]) -> str:
     year, number = month
@@ -154,11 +165,11 @@ _decode: Final = msgspec.msgpack.Decoder(Shelf).decode
 
 
 @lru_cache(maxsize=512)
-def _shelved(conditions: tuple[str, ...], most: int) -> Statement:
+def _shelved(conditions: tuple[str, ...], rows: str, most: int) -> Statement:
     fits = " AND ".join(conditions).replace("@.", "l.")
     return prepare(
         "SELECT starts_at, type, city,"  # noqa: S608 - our own names
         " coalesce(width_bucket(price_min, CAST(:bands AS BIGINT[])), 0) AS band,"
         " coalesce(state = 'on_sale' AND available > 0, false) AS is_available"
-        f" FROM {PUBLIC} AS l WHERE {fits} ORDER BY starts_at, show_id LIMIT {most + 1}"
+        f" FROM {rows} AS l WHERE {fits} ORDER BY starts_at, show_id LIMIT {most + 1}"
     )

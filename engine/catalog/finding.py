@@ -75,7 +75,7 @@ class PublicShow(Struct, frozen=True, kw_only=True):
     changed_at: datetime
 
 
-LISTED: Final = tuple(
+COLUMNS: Final = tuple(
     "CASE WHEN @.state = 'on_sale' AND @.is_sold_out THEN 'sold_out' ELSE @.state END AS state"
     if name == "state"
     else f"@.{name}"
@@ -83,7 +83,7 @@ LISTED: Final = tuple(
 )
 """What a listed show is read from; `@.` stands for the listings' alias."""
 
-_COLUMNS: Final = ", ".join(LISTED).replace("@.", "")
+_COLUMNS: Final = ", ".join(COLUMNS).replace("@.", "")
 
 
 async def public_page(app: AsyncEngine, kind: str, entity: int) -> Page | None:

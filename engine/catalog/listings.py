@@ -181,11 +181,26 @@ _LIST: Final = text(
     f" {', '.join(f'{name} = excluded.{name}' for name in _KEPT)}"
     f" WHERE {_row('listings')} IS DISTINCT FROM {_row('excluded')}"
 )
+# What searches read in narrow rows, as the listing has it.
+_NARROW: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("starts_at", "item_id", "venue_id", "type", "city", "city_key"), ""),
+    **dict.fromkeys(("country", "currency", "state", "place"), ""),
+    "is_found": "is_public AND state NOT IN ('draft', 'cancelled', 'past')",
+    "listed_at": "changed_at",
+}
+
+
+def _narrow(prefix: str) -> str:
+    return "(" + ", ".join(f"{prefix}.{name}" for name in _NARROW) + ")"
+
+
 _COUNT: Final = text(
-    "INSERT INTO listing_counts (show_id, reseller_id, priced_starts_at)"  # noqa: S608 - our own names
-    f" SELECT show_id, reseller_id, starts_at FROM listings WHERE show_id = ANY({_IDS})"
-    " ON CONFLICT (show_id) DO UPDATE SET priced_starts_at = excluded.priced_starts_at"
-    " WHERE listing_counts.priced_starts_at <> excluded.priced_starts_at"
+    f"INSERT INTO listing_counts (show_id, reseller_id, {', '.join(_NARROW)})"  # noqa: S608
+    f" SELECT show_id, reseller_id, {', '.join(of or name for name, of in _NARROW.items())}"
+    f" FROM listings WHERE show_id = ANY({_IDS})"
+    " ON CONFLICT (show_id) DO UPDATE"
+    f" SET {', '.join(f'{name} = excluded.{name}' for name in _NARROW)}"
+    f" WHERE {_narrow('listing_counts')} IS DISTINCT FROM {_narrow('excluded')}"
 )
 _UNLIST: Final = text(
     f"DELETE FROM listings WHERE show_id = ANY({_IDS})"  # noqa: S608 - our own names

@@ -6,11 +6,11 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from engine.catalog.finding import LISTED, LISTED_MAX, PublicShow, tell_listing
+from engine.catalog.finding import COLUMNS, LISTED_MAX, PublicShow, tell_listing
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 
-_COLUMNS: Final = ", ".join(LISTED).replace("@.", "l.")
+_COLUMNS: Final = ", ".join(COLUMNS).replace("@.", "l.")
 _OWN: Final = text(
     f"SELECT {_COLUMNS} FROM (SELECT listings.*, capacity, available, price_min, price_max,"  # noqa: S608 - our own names
     " coalesce(is_sold_out, false) AS is_sold_out"

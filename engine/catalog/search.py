@@ -2,8 +2,8 @@
 
 An event has one place in the results, that of its first show that fits; so a page goes on where
 the one before ended, by that show's place in the order alone, however many results are in front.
-Who shows no credential searches `public_listings`; a reseller their own, as row-level security
-gives them.
+Who shows no credential searches what is public; a reseller their own, as row-level security gives
+them (`engine/catalog/search_sources.py`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,8 @@ from typing import Any, Final
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.catalog.finding import LISTED, PublicShow, tell_listing
+from engine.catalog.finding import COLUMNS, PublicShow, tell_listing
+from engine.catalog.search_sources import LISTED, OWN_LISTED, Source, source_of
 from engine.catalog.search_terms import (
     Phase,
     Sort,
@@ -32,18 +33,10 @@ SHOWS_COUNTED_MAX: Final = 100
 FACETED_MAX: Final = 1000
 """The shows, the soonest that fit, of which facets are made."""
 
-PUBLIC: Final = "public_listings"
-"""Where the public finds."""
-
-_OWN: Final = (
-    "(SELECT listings.*, capacity, available, price_min, price_max,"
-    " coalesce(is_sold_out, false) AS is_sold_out, priced_starts_at"
-    " FROM listings LEFT JOIN listing_counts USING (show_id))"
-)
-_STATE: Final = next(column for column in LISTED if column.endswith(" AS state"))
-_TOLD: Final = ("show_id", "changed_at", "available", "price_min", "price_max")
-_CANDIDATES: Final = (4, 32)
-_CANDIDATES_NEAR: Final = (7, 48)
+_STATE: Final = next(column for column in COLUMNS if column.endswith(" AS state"))
+_TOLD: Final = ("show_id", "listed_at", "available", "price_min", "price_max")
+_CANDIDATES: Final = (4, 16, 64)
+_CANDIDATES_NEAR: Final = (7, 24, 64)
 """For each event that is wanted: how many shows are looked at first, and how many then. Of a place
 all shows are equally near, so that there are more of each event."""
 
@@ -148,8 +141,10 @@ class _Search:
         self._values = values
         self._limit = limit
         self._is_near = wanted.sort is Sort.DISTANCE
-        self._is_own = is_own
-        self._conditions = list_conditions(wanted, corrected=corrected is not None)
+        self._source = source_of(wanted, is_own=is_own)
+        self._conditions = list_conditions(
+            wanted, corrected=corrected is not None, found_only=self._source.is_found_only
+        )
         self._parts = phases(wanted.sort, corrected=corrected is not None)
         self._leading = leading_key(wanted.sort, corrected=corrected is not None)
 
@@ -173,7 +168,7 @@ class _Search:
             statement = first_page_of(
                 self._conditions,
                 part,
-                is_own=self._is_own,
+                source=self._source,
                 limit=missing,
                 candidates=candidates,
                 has_others=bool(rows),
@@ -198,7 +193,7 @@ class _Search:
                 self._conditions,
                 self._parts[: number + 1],
                 has_place=bool(keys),
-                is_own=self._is_own,
+                source=self._source,
                 limit=self._limit + 1 - len(rows),
             )
             told = self._values | {f"key_{i}": key for i, key in enumerate(keys)}
@@ -229,9 +224,12 @@ async def count_facets(  # noqa: PLR0913 - as `search`
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
-    conditions = list_conditions(wanted, corrected=corrected is not None)
+    source = source_of(wanted, is_own=is_own)
+    conditions = list_conditions(
+        wanted, corrected=corrected is not None, found_only=source.is_found_only
+    )
     values = values_of(wanted, now, corrected) | {"bands": list(bands)}
-    rows = await fetch(connection, _facets(conditions, is_own=is_own), values)
+    rows = await fetch(connection, _facets(conditions, source.rows), values)
     by_kind: dict[str, list[FacetValue]] = {}
     for row in rows:
         by_kind.setdefault(row["kind"], []).append(FacetValue(row["value"], row["shows"]))
@@ -257,11 +255,11 @@ def page_of(
     parts: tuple[Phase, ...],
     *,
     has_place: bool,
-    is_own: bool,
+    source: Source,
     limit: int,
 ) -> Statement:
     """Return the query for results of the last of these phases, behind a place in it."""
-    source, phase = _OWN if is_own else PUBLIC, parts[-1]
+    rows, phase = source.rows, parts[-1]
     named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(phase.keys))
     keys, told = ", ".join(phase.keys), ", ".join(f"key_{i}" for i in range(len(phase.keys)))
     before, after, direction = (">", "<", "DESC") if phase.is_descending else ("<", ">", "ASC")
@@ -279,14 +277,14 @@ def page_of(
     # as IS NULL would be: the planner then takes the whole order to be needed, and scans for it.
     return prepare(
         f"SELECT {_told('l')}, {told},"  # noqa: S608
-        f" (SELECT count(*) FROM (SELECT FROM {source} AS other"
+        f" (SELECT count(*) FROM (SELECT FROM {rows} AS other"
         f" WHERE other.item_id = l.item_id AND {fits} LIMIT {SHOWS_COUNTED_MAX}) AS counted)"
         f" AS shows FROM (SELECT ordered.* FROM (SELECT l.show_id AS shown, l.item_id,"
-        f" {_of('l', named)} FROM {source} AS l WHERE {_of('l', *wanted)}"
+        f" {_of('l', named)} FROM {rows} AS l WHERE {_of('l', *wanted)}"
         f" ORDER BY {_of('l', order)} OFFSET 0) AS ordered WHERE NOT coalesce((SELECT true"
-        f" FROM {source} AS other WHERE other.item_id = ordered.item_id AND {fits}"
+        f" FROM {rows} AS other WHERE other.item_id = ordered.item_id AND {fits}"
         f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT {limit:d}) AS page"
-        f" JOIN {source} AS l ON l.show_id = shown"
+        f" JOIN {source.told} AS l ON l.show_id = shown"
         f" ORDER BY {', '.join(f'{name} {direction}' for name in told.split(', '))}"
     )
 
@@ -296,7 +294,7 @@ def first_page_of(  # noqa: PLR0913 - what makes a query another
     conditions: tuple[str, ...],
     part: Phase,
     *,
-    is_own: bool,
+    source: Source,
     limit: int,
     candidates: int,
     has_others: bool,
@@ -305,7 +303,7 @@ def first_page_of(  # noqa: PLR0913 - what makes a query another
 
     If it had more, it tells as many `candidates`.
     """
-    source, direction = _OWN if is_own else PUBLIC, "DESC" if part.is_descending else "ASC"
+    rows, direction = source.rows, "DESC" if part.is_descending else "ASC"
     named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(part.keys))
     told = [f"key_{i}" for i in range(len(part.keys))]
     order = ", ".join(f"{name} {direction}" for name in told)
@@ -315,21 +313,21 @@ def first_page_of(  # noqa: PLR0913 - what makes a query another
         wanted.append("@.item_id <> ALL(CAST(:others AS BIGINT[]))")
     return prepare(
         "WITH candidates AS MATERIALIZED (SELECT l.show_id, l.item_id,"  # noqa: S608
-        f" {_of('l', named)} FROM {source} AS l WHERE {_of('l', *wanted)}"
+        f" {_of('l', named)} FROM {rows} AS l WHERE {_of('l', *wanted)}"
         f" ORDER BY {_of('l', by)} LIMIT {candidates:d}),"
         f" firsts AS (SELECT DISTINCT ON (item_id) * FROM candidates ORDER BY item_id, {order})"
         f" SELECT {_told('l')}, firsts.item_id, {', '.join(told)}, (SELECT count(*) FROM (SELECT"
-        f" FROM {source} AS other WHERE other.item_id = firsts.item_id AND"
+        f" FROM {rows} AS other WHERE other.item_id = firsts.item_id AND"
         f" {_of('other', *conditions)} LIMIT {SHOWS_COUNTED_MAX}) AS counted) AS shows,"
         " (SELECT count(*) FROM candidates) AS candidates"
         f" FROM (SELECT * FROM firsts ORDER BY {order} LIMIT {limit:d}) AS firsts"
-        f" JOIN {source} AS l USING (show_id) ORDER BY {order}"
+        f" JOIN {source.told} AS l USING (show_id) ORDER BY {order}"
     )
 
 
 @lru_cache(maxsize=2)
 def _listed(*, is_own: bool) -> Statement:
-    source, columns = _OWN if is_own else PUBLIC, ", ".join(LISTED)
+    source, columns = OWN_LISTED if is_own else LISTED, ", ".join(COLUMNS)
     return prepare(
         f"SELECT {_of('l', columns)} FROM {source} AS l"  # noqa: S608 - our own names
         " WHERE l.show_id = ANY(CAST(:ids AS BIGINT[]))"
@@ -342,13 +340,12 @@ def _told(alias: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _facets(conditions: tuple[str, ...], *, is_own: bool) -> Statement:
-    source = _OWN if is_own else PUBLIC
+def _facets(conditions: tuple[str, ...], rows: str) -> Statement:
     return prepare(
         "WITH fitting AS MATERIALIZED (SELECT type, city,"  # noqa: S608 - our own names
         " date_trunc('month', starts_at) AS month, price_min,"
         " state = 'on_sale' AND available > 0 AS is_available"
-        f" FROM {source} AS l WHERE {_of('l', *conditions)}"
+        f" FROM {rows} AS l WHERE {_of('l', *conditions)}"
         f" ORDER BY starts_at, show_id LIMIT {FACETED_MAX + 1})"
         " SELECT 'all' AS kind, '' AS value, count(*) AS shows FROM fitting"
         " UNION ALL SELECT 'available', '', count(*) FROM fitting WHERE is_available"
@@ -365,7 +362,7 @@ def _facets(conditions: tuple[str, ...], *, is_own: bool) -> Statement:
 def _result(row: Row) -> Result:
     return Result(
         row["show_id"],
-        row["changed_at"],
+        row["listed_at"],
         row["state"],
         row["available"],
         row["price_min"],

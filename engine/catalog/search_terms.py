@@ -36,10 +36,6 @@ class Near(Struct, frozen=True):
     latitude: float
     longitude: float
 
-    def cube(self) -> str:
-        """Return the point as PostgreSQL's `cube` reads it, in metres from the earth's middle."""
-        return f"({', '.join(f'{value:.3f}' for value in self.point())})"
-
     def distance_m(self, other: "Near") -> float:
         """Return how far it is along the globe."""
         return arc_m(self.point(), other.point())
@@ -98,10 +94,9 @@ _BY_PRICE: Final = ("@.price_min", "@.show_id")
 _QUERY: Final = "(SELECT websearch_to_tsquery('simple', unaccent(CAST(:text AS TEXT))))"
 # For words that were mistyped: what they may have been, as `engine/catalog/spelling.py` found it.
 _CORRECTED: Final = "(SELECT CAST(CAST(:corrected AS TEXT) AS TSQUERY))"
-_NEAR: Final = "CAST(CAST(:near AS TEXT) AS CUBE)"
+_NEAR: Final = "cube(CAST(:near AS FLOAT8[]))"
 _CHORD: Final = f"(@.place <-> {_NEAR})"
-# The date once more, as the index of prices has it: what is earlier is looked at no further.
-_PRICED: Final = "@.price_min IS NOT NULL AND @.priced_starts_at >= CAST(:since AS TIMESTAMPTZ)"
+_PRICED: Final = "@.price_min IS NOT NULL"
 _UNPRICED: Final = Phase("@.price_min IS NULL", _BY_DATE)
 _PHASES: Final[dict[Sort, tuple[Phase, ...]]] = {
     Sort.DATE: (Phase("true", _BY_DATE),),
@@ -183,15 +178,24 @@ def leading_key(sort: Sort, *, corrected: bool) -> Phase | None:
     return Phase("true", (f"CAST(NOT {title} AS INTEGER)", *_BY_DATE))
 
 
-def list_conditions(wanted: Wanted, *, corrected: bool) -> tuple[str, ...]:
-    """Return what a row has to be."""
+def is_by_words(wanted: Wanted) -> bool:
+    """Tell whether names or popularity are looked at, which only whole listings have."""
+    is_named = isinstance(wanted.performer, str) or isinstance(wanted.venue, str)
+    is_ordered = wanted.sort in {Sort.RELEVANCE, Sort.POPULARITY}
+    return wanted.text is not None or wanted.performer is not None or is_named or is_ordered
+
+
+def list_conditions(
+    wanted: Wanted, *, corrected: bool, found_only: bool = False
+) -> tuple[str, ...]:
+    """Return what a row has to be; `found_only`: there are none of what nobody finds."""
     known = _CONDITIONS | {"text": (f"@.words @@ {_CORRECTED if corrected else _QUERY}",)}
     for name in ("performer", "venue"):
         if isinstance(getattr(wanted, name), str):
             known[name] = _NAMED[name]
     fields = Wanted.__struct_fields__
     asked = [name for name in fields if getattr(wanted, name) not in {None, False}]
-    names = dict.fromkeys(("states", "since", *asked))
+    names = dict.fromkeys(("since", *asked) if found_only else ("states", "since", *asked))
     return tuple(condition for name in names for condition in known.get(name, ()))
 
 
@@ -205,7 +209,7 @@ def values_of(wanted: Wanted, now: datetime, corrected: str | None) -> dict[str,
     }
     values["since"] = wanted.since or now
     if wanted.near is not None:
-        values["near"] = wanted.near.cube()
+        values["near"] = list(wanted.near.point())
         if wanted.within_m is not None:
             values["chord"] = chord_of(wanted.within_m)
     if corrected is not None:

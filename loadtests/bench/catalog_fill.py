@@ -130,7 +130,15 @@ _FILL: Final = (
         venue="staged_venues.name",
         starts_at="staged.starts_at",
     ),
-    _copy("listing_counts", "show_id = {show}", "staged", **_OF_SHOW),
+    _copy(
+        "listing_counts",
+        "show_id = {show}",
+        "staged JOIN staged_venues USING (configuration)",
+        item_id="event",
+        venue_id="staged_venues.id",
+        starts_at="staged.starts_at",
+        **_OF_SHOW,
+    ),
 )
 _TIDY: Final = (
     "VACUUM ANALYZE resellers, manifests, venues, configurations, configuration_versions, events,"

@@ -44,10 +44,13 @@ _FILL: Final = (
     FROM staged ORDER BY no
     """,
     """
-    INSERT INTO listing_counts (show_id, reseller_id, priced_starts_at, capacity, available,
-        price_min, price_max)
-    SELECT no, 1, starts_at, 3000, places, CASE WHEN places > 0 THEN price END,
-        CASE WHEN places > 0 THEN price * 3 END FROM staged
+    INSERT INTO listing_counts (show_id, reseller_id, starts_at, capacity, available, price_min,
+        price_max, item_id, venue_id, type, city, city_key, country, currency, state, is_found,
+        place, listed_at)
+    SELECT no, 1, listings.starts_at, 3000, places, CASE WHEN places > 0 THEN price END,
+        CASE WHEN places > 0 THEN price * 3 END, item_id, venue_id, listings.type, listings.city,
+        city_key, listings.country, currency, state, true, place, changed_at
+    FROM staged JOIN listings ON show_id = no ORDER BY no
     """,
     """
     INSERT INTO search_words SELECT DISTINCT word FROM listings,

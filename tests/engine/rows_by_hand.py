@@ -162,7 +162,17 @@ def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
             **dict.fromkeys(names, "Evening"),
             **of,
         },
-        "listing_counts": {"show_id": show, "priced_starts_at": soon, **of},
+        "listing_counts": {
+            "show_id": show,
+            "item_id": show,
+            "starts_at": soon,
+            "city_key": "",
+            "currency": "EUR",
+            "state": "on_sale",
+            "is_found": False,
+            "listed_at": soon,
+            **of,
+        },
         "pages": {"kind": "event", "id": show, "is_public": False, "document": {}, **of},
         "catalog_marks": {"kind": "show", "id": show, **of},
     }

@@ -18,6 +18,8 @@ from engine.platform.tables import (
     configurations,
     event_performers,
     events,
+    listing_counts,
+    listings,
     manifests,
     metadata,
     performers,
@@ -274,3 +276,45 @@ async def test_a_change_waits_for_nothing_that_follows_from_another(world: World
     assert left is not None
     assert left <= 3
     await list_all(world)
+
+
+@pytest.mark.parametrize(
+    ("table", "changed"),
+    [
+        ("venues", {"city": "Zittau", "country": "PL", "latitude": 50.9, "longitude": 14.81}),
+        ("venues", {"latitude": None, "longitude": None}),
+        ("events", {"type": "opera"}),
+        ("events", {"visibility": "hidden"}),
+        ("shows", {"state": "cancelled"}),
+        ("shows", {"starts_at": datetime(2031, 5, 1, 19, tzinfo=UTC)}),
+    ],
+)
+async def test_narrow_rows_are_as_the_listing_is(
+    world: World, table: str, changed: dict[str, Any]
+) -> None:
+    """Whatever changes: searches read the one, and whole listings are told from the other."""
+    made = await new_catalogue(world)
+    of = {"venues": made.venue, "events": made.event, "shows": made.show}
+    await made.change(table, of[table], **changed)
+    same = ("starts_at", "item_id", "venue_id", "type", "city", "city_key", "country", "currency")
+    async with world.owner.connect() as connection:
+        listing = (
+            (await connection.execute(select(listings).where(listings.c.show_id == made.show)))
+            .mappings()
+            .one()
+        )
+        narrow = (
+            (
+                await connection.execute(
+                    select(listing_counts).where(listing_counts.c.show_id == made.show)
+                )
+            )
+            .mappings()
+            .one()
+        )
+    for name in (*same, "state", "place"):
+        assert narrow[name] == listing[name], name
+    assert narrow["listed_at"] == listing["changed_at"]
+    is_found = listing["is_public"] and listing["state"] not in {"draft", "cancelled", "past"}
+    assert narrow["is_found"] == is_found
+    assert is_found == ("visibility" not in changed and "state" not in changed)

@@ -91,7 +91,7 @@ _APP_ALSO_HAS = {
 # They name nobody, and every process reads all of them.
 _OF_TOKENS = {"signing_keys", "ended_tokens"}
 # Of public rows alone, with the owner's eyes: see migrations/versions/0016_listings.py.
-_PUBLIC_VIEWS = {"public_listings", "public_pages"}
+_PUBLIC_VIEWS = {"public_found", "public_listings", "public_pages"}
 _OF_EVERYBODY = {
     *("alembic_version", "fee_schedules", "webhook_positions", "search_words"),
     *(_OF_TOKENS | _PUBLIC_VIEWS),

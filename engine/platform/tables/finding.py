@@ -1,7 +1,7 @@
 """The read model of what buyers find: kept by a worker, from the tables, when a mark says so.
 
-`docs/SEARCH.md` says how. The public reads `public_listings` and `public_pages`, views that show
-public rows only: `engine/catalog/finding.py`.
+`docs/SEARCH.md` says how. The public reads `public_found`, `public_listings` and `public_pages`,
+views that show public rows only: `engine/catalog/finding.py`.
 """
 
 from typing import Any, Final, cast
@@ -69,7 +69,7 @@ catalog_marks: Final = Table(
     Index(None, "kind", "id"),
 )
 
-# What is searched: a row a show.
+# What is listed, and searched by words: a row a show.
 listings: Final = Table(
     "listings",
     metadata,
@@ -112,9 +112,6 @@ listings: Final = Table(
     Index(None, "reseller_id", "starts_at", "show_id"),
     Index(None, "item_id", "starts_at", "show_id"),
     Index(None, "venue_id", "starts_at", "show_id"),
-    Index(None, "city_key", "starts_at", "show_id"),
-    Index(None, "type", "starts_at", "show_id"),
-    Index("listings_starts_at_idx", "starts_at", "show_id", postgresql_where=text("is_public")),
     Index("listings_popularity_idx", "popularity", "show_id", postgresql_where=text("is_public")),
     Index("listings_opens_at_idx", "opens_at", "show_id", postgresql_where=text("is_public")),
     Index(
@@ -125,11 +122,23 @@ listings: Final = Table(
     Index("listings_title_words_idx", "title_words", postgresql_using="gin"),
     Index("listings_words_idx", "words", postgresql_using="gin"),
     Index("listings_performer_ids_idx", "performer_ids", postgresql_using="gin"),
-    Index("listings_place_idx", "place", postgresql_using="gist"),
 )
 
-# What changes while a show sells, apart from what is searched by words and places: an update of
-# this row touches none of those indexes.
+
+def _found_by(name: str, *columns: str) -> Index:
+    """An index of what is found, in its order: it tells events without a look at the rows."""
+    return Index(
+        name,
+        *columns,
+        "starts_at",
+        "show_id",
+        postgresql_include=["item_id"],
+        postgresql_where=text("is_found"),
+    )
+
+
+# What most filters and orders are about, in narrow rows, with what changes while a show sells: an
+# update of what is left touches no index, and one of a price none of words.
 listing_counts: Final = Table(
     "listing_counts",
     metadata,
@@ -141,16 +150,47 @@ listing_counts: Final = Table(
     optional("price_max", BigInteger),
     Column("is_sold_out", Boolean, nullable=False, server_default=text("false")),
     moment("counted_at"),
-    required("priced_starts_at", TIME),  # the listing's: the order of prices passes over others
+    # From here on as the listing has it, written with it.
+    required("starts_at", TIME),
     ForeignKeyConstraint(["show_id"], ["listings.show_id"], ondelete="CASCADE"),
     # By what it was counted: the last of the show's deltas, and what the ledger had of the show.
     optional("counted_for", Text),
+    required("item_id", BigInteger),
+    optional("venue_id", BigInteger),
+    optional("type", Text),
+    optional("city", Text),
+    required("city_key", Text),
+    optional("country", CHAR(2)),
+    required("currency", CURRENCY),
+    required("state", Text),
+    required("is_found", Boolean),  # public, and neither cancelled nor over
+    optional("place", Cube),
+    required("listed_at", TIME),  # the listing's `changed_at`
     Index(
         "listing_counts_price_min_idx",
         "price_min",
         "show_id",
-        postgresql_include=["priced_starts_at"],
+        postgresql_include=["starts_at", "item_id"],
+        postgresql_where=text("is_found"),
     ),
+    _found_by("listing_counts_starts_at_idx"),
+    _found_by("listing_counts_city_key_idx", "city_key"),
+    _found_by("listing_counts_type_idx", "type"),
+    _found_by("listing_counts_venue_id_idx", "venue_id"),
+    Index(
+        "listing_counts_place_idx",
+        "place",
+        postgresql_using="gist",
+        postgresql_where=text("is_found"),
+    ),
+    Index(
+        "listing_counts_item_id_idx",
+        "item_id",
+        "starts_at",
+        "show_id",
+        postgresql_include=["is_found"],
+    ),
+    Index("listing_counts_reseller_id_idx", "reseller_id", "starts_at", "show_id"),
     postgresql_with={"fillfactor": "70"},
 )
 
