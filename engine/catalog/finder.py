@@ -23,8 +23,16 @@ from engine.catalog.documents import Document, Documents, ReadListed
 from engine.catalog.facet_shelf import open_shelf, read_shelf
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
-from engine.catalog.search import Facets, Place, Results, count_facets, read_listed, search
-from engine.catalog.search_terms import Sort, Wanted
+from engine.catalog.search import (
+    Facets,
+    Place,
+    Results,
+    count_facets,
+    read_late_from,
+    read_listed,
+    search,
+)
+from engine.catalog.search_terms import BY_PRICE, Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
 from engine.platform.cached_reads import CachedReads, Keeping, Kept
 from engine.platform.database import tenant_transaction
@@ -61,10 +69,11 @@ FOUND_BY_COUNTS: Final = Keeping(
 )
 """Of results that follow from what is left, sold and paid: what else would be found by now, since
 another show's counts have changed, may take so long."""
-_BY_COUNTS: Final = frozenset({Sort.PRICE, Sort.PRICE_DOWN, Sort.POPULARITY})
+_BY_COUNTS: Final = BY_PRICE | {Sort.POPULARITY}
 _DOUBTED_AFTER_S: Final = 0.25
 FACETS: Final = Keeping(fresh_s=10.0, stale_s=30.0, first_alone=True)
 SHELVES: Final = Keeping(fresh_s=20.0, stale_s=30.0, first_alone=True)
+LATE_FROM: Final = Keeping(fresh_s=60.0, stale_s=600.0, first_alone=True)
 _SHELVES_ASKED_MAX: Final = 10_000
 PAGES: Final = Keeping(fresh_s=2.0, stale_s=5.0)
 # Minor units: where bands of prices begin.
@@ -197,8 +206,9 @@ class Finder:
         """
 
         async def read() -> bytes:
+            late_from = await self._late_from() if asked.wanted.sort in BY_PRICE else None
             async with self._public() as connection:
-                results, corrected = await _find(connection, asked, is_own=False)
+                results, corrected = await _find(connection, asked, late_from=late_from)
             facets = await self._public_facets(asked, corrected) if asked.facets else None
             return _encode_answer(Answer(results, facets, corrected))
 
@@ -216,6 +226,16 @@ class Finder:
         shows = [one.show_id for one in answer.results.found]
         self._cache.add(key, kept, _Told(shows, page), len(page.body))
         return page
+
+    async def _late_from(self) -> datetime | None:
+        """Return from when on few shows are found, as it was lately: it is only a hint."""
+
+        async def read() -> bytes:
+            async with self._public() as connection:
+                return msgspec.msgpack.encode(await read_late_from(connection))
+
+        content = await self._cache.get("late from", LATE_FROM, read)
+        return msgspec.msgpack.decode(content, type=datetime | None)
 
     def _doubt(self, kept: Kept) -> float | None:
         """Return since when an answer may be wrong."""
@@ -316,7 +336,11 @@ def keeping_of(asked: Asked) -> Keeping:
 
 
 async def _find(
-    connection: AsyncConnection, asked: Asked, *, is_own: bool
+    connection: AsyncConnection,
+    asked: Asked,
+    *,
+    is_own: bool = False,
+    late_from: datetime | None = None,
 ) -> tuple[Results, Corrected | None]:
     """Search; if nothing has the words, for what they may have been."""
     now = datetime.now(UTC)
@@ -330,6 +354,7 @@ async def _find(
             limit=asked.limit,
             is_own=is_own,
             corrected=corrected and corrected.query,
+            late_from=late_from,
         )
 
     found = await look(asked.corrected)

@@ -103,7 +103,7 @@ def _words(*texts: str) -> str:
 
 
 _NAMES: Final = ("events.name", "shows.name", "array_to_string(performers, ' ')")
-_PLACE: Final = (
+_POINT: Final = (
     "CASE WHEN latitude IS NOT NULL THEN cube(ARRAY["
     f"{_EARTH_M} * cos(radians(latitude)) * cos(radians(longitude)),"
     f" {_EARTH_M} * cos(radians(latitude)) * sin(radians(longitude)),"
@@ -161,7 +161,7 @@ _FRESH: Final[Mapping[str, str]] = {
         "events.type",
         "resellers.name",
     ),
-    "place": _PLACE,
+    "place": _POINT,
 }
 _KEPT: Final = tuple(name for name in _FRESH if name not in {"show_id", "popularity"})
 
@@ -201,6 +201,22 @@ _COUNT: Final = text(
     " ON CONFLICT (show_id) DO UPDATE"
     f" SET {', '.join(f'{name} = excluded.{name}' for name in _NARROW)}"
     f" WHERE {_narrow('listing_counts')} IS DISTINCT FROM {_narrow('excluded')}"
+)
+# Halls with shows that are found, by which the nearest shows are come by.
+_PLACE: Final = text(
+    "INSERT INTO listing_places (venue_id, reseller_id, place)"  # noqa: S608 - our own names
+    " SELECT DISTINCT ON (venue_id) venue_id, reseller_id, place FROM listing_counts"
+    f" WHERE show_id = ANY({_IDS}) AND is_found AND place IS NOT NULL"
+    " ORDER BY venue_id, listed_at DESC"
+    " ON CONFLICT (venue_id) DO UPDATE SET place = excluded.place"
+    " WHERE listing_places.place <> excluded.place"
+)
+_UNPLACE: Final = text(
+    "DELETE FROM listing_places AS known"  # noqa: S608 - our own names
+    " USING (SELECT DISTINCT venue_id FROM listing_counts"
+    f" WHERE show_id = ANY({_IDS}) AND NOT (is_found AND place IS NOT NULL)) AS left_by"
+    " WHERE known.venue_id = left_by.venue_id AND NOT EXISTS (SELECT FROM listing_counts AS other"
+    " WHERE other.venue_id = known.venue_id AND other.is_found AND other.place IS NOT NULL)"
 )
 _UNLIST: Final = text(
     f"DELETE FROM listings WHERE show_id = ANY({_IDS})"  # noqa: S608 - our own names
@@ -291,7 +307,7 @@ async def _expand(connection: AsyncConnection, marked: Mapping[str, set[int]]) -
 
 
 async def _list(connection: AsyncConnection, shows: list[int]) -> None:
-    for statement in (_UNLIST, _LIST, _COUNT, _LEARN):
+    for statement in (_UNLIST, _LIST, _COUNT, _PLACE, _UNPLACE, _LEARN):
         await connection.execute(statement, {"ids": shows})
     await tell_changes(connection, shows, listed=True)
 

@@ -6,7 +6,7 @@ Who shows no credential searches what is public; a reseller their own, as row-le
 them (`engine/catalog/search_sources.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -15,9 +15,10 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.finding import COLUMNS, PublicShow, tell_listing
-from engine.catalog.search_sources import LISTED, OWN_LISTED, Source, source_of
+from engine.catalog.search_pages import LATE_MAX, Candidates, first_page_of, of_row, page_of
+from engine.catalog.search_sources import FOUND, LISTED, OWN_LISTED, source_of
 from engine.catalog.search_terms import (
-    Phase,
+    BY_PRICE,
     Sort,
     Wanted,
     leading_key,
@@ -33,12 +34,16 @@ SHOWS_COUNTED_MAX: Final = 100
 FACETED_MAX: Final = 1000
 """The shows, the soonest that fit, of which facets are made."""
 
-_STATE: Final = next(column for column in COLUMNS if column.endswith(" AS state"))
-_TOLD: Final = ("show_id", "listed_at", "available", "price_min", "price_max")
-_CANDIDATES: Final = (4, 16, 64)
-_CANDIDATES_NEAR: Final = (7, 24, 64)
-"""For each event that is wanted: how many shows are looked at first, and how many then. Of a place
-all shows are equally near, so that there are more of each event."""
+_IN_ORDER: Final = (4, 16, 64)
+_NEAREST: Final = ((7, 8), (24, 64))
+"""For each event that is wanted: how many shows are looked at first, and how many then; by nearness
+of how many halls. Of a hall all shows are equally near, so that there are more of each event."""
+
+
+_LATE_FROM: Final = prepare(
+    f"SELECT starts_at FROM {FOUND} ORDER BY starts_at DESC, show_id DESC"  # noqa: S608
+    f" OFFSET {LATE_MAX} LIMIT 1"
+)
 
 
 class Place(Struct, frozen=True):
@@ -100,21 +105,34 @@ async def search(  # noqa: PLR0913 - what is asked, and how
     limit: int,
     is_own: bool = False,
     corrected: str | None = None,
+    late_from: datetime | None = None,
 ) -> Results:
     """Return a page of what fits, through a transaction of the public's, or of a reseller's.
 
-    `corrected` is a `tsquery` that stands for the text, if that was mistyped.
+    `corrected` is a `tsquery` that stands for the text, if that was mistyped. From `late_from` on
+    there are so few shows that all are looked at: `read_late_from`.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
-    asked = _Search(connection, wanted, values_of(wanted, now, corrected), limit, is_own, corrected)
+    is_late = late_from is not None and (wanted.since or now) >= late_from
+    values = values_of(wanted, now, corrected)
+    asked = _Search(connection, wanted, values, limit, is_own, corrected, is_late)
     rows = await asked.first_page() if after is None else None
     if rows is None:
         rows = await asked.page_behind(after)
     page = [_result(row) for _, row in rows[:limit]]
     is_more = len(rows) > limit
     return Results(page, asked.place(*rows[limit - 1]) if is_more else None)
+
+
+async def read_late_from(connection: AsyncConnection) -> datetime | None:
+    """Return from when on the public finds so few shows that to sort all is quick; None: always.
+
+    By price what is cheap is passed over until it is late enough. Raises as `search`.
+    """
+    rows = await fetch(connection, _LATE_FROM, {})
+    return rows[0]["starts_at"] if rows else None
 
 
 async def read_listed(
@@ -136,12 +154,14 @@ class _Search:
         limit: int,
         is_own: bool,  # noqa: FBT001
         corrected: str | None,
+        is_late: bool,  # noqa: FBT001
     ) -> None:
         self._connection = connection
         self._values = values
         self._limit = limit
-        self._is_near = wanted.sort is Sort.DISTANCE
+        self._is_near = wanted.sort is Sort.DISTANCE and wanted.within_m is not None
         self._source = source_of(wanted, is_own=is_own)
+        self._is_late = is_late and self._source.is_found_only and wanted.sort in BY_PRICE
         self._conditions = list_conditions(
             wanted, corrected=corrected is not None, found_only=self._source.is_found_only
         )
@@ -154,13 +174,24 @@ class _Search:
         The first row of an event in the order is its best, so its other rows need no look at any:
         they are passed over among so many candidates.
         """
-        for factor in _CANDIDATES_NEAR if self._is_near else _CANDIDATES:
-            rows = await self._first_of(factor * (self._limit + 1))
+        for candidates in self._candidates():
+            rows = await self._first_of(candidates)
             if rows is not None:
                 return rows
         return None
 
-    async def _first_of(self, candidates: int) -> list[tuple[int, Row]] | None:
+    def _candidates(self) -> Iterator[Candidates]:
+        wanted = self._limit + 1
+        if self._is_near and self._source.places is not None:
+            for shows, halls in _NEAREST:
+                yield Candidates(shows * wanted, halls=halls)
+            return
+        if self._is_late:
+            yield Candidates(LATE_MAX, is_late=True)
+        for shows in _IN_ORDER:
+            yield Candidates(shows * wanted)
+
+    async def _first_of(self, candidates: Candidates) -> list[tuple[int, Row]] | None:
         rows: list[tuple[int, Row]] = []
         parts = [self._leading] if self._leading else self._parts
         for number, part in enumerate(parts):
@@ -175,7 +206,7 @@ class _Search:
             )
             told = self._values | {"others": [row["item_id"] for _, row in rows]}
             found = await fetch(self._connection, statement, told)
-            if len(found) < missing and found and found[0]["candidates"] == candidates:
+            if candidates.may_lack(found, missing):
                 return None
             # Where one key leads, it says of which phase a row is.
             rows += [(int(row["key_0"]) if self._leading else number, row) for row in found]
@@ -245,98 +276,13 @@ async def count_facets(  # noqa: PLR0913 - as `search`
     )
 
 
-def _of(alias: str, *conditions: str) -> str:
-    return " AND ".join(conditions).replace("@.", f"{alias}.")
-
-
-@lru_cache(maxsize=1024)
-def page_of(
-    conditions: tuple[str, ...],
-    parts: tuple[Phase, ...],
-    *,
-    has_place: bool,
-    source: Source,
-    limit: int,
-) -> Statement:
-    """Return the query for results of the last of these phases, behind a place in it."""
-    rows, phase = source.rows, parts[-1]
-    named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(phase.keys))
-    keys, told = ", ".join(phase.keys), ", ".join(f"key_{i}" for i in range(len(phase.keys)))
-    before, after, direction = (">", "<", "DESC") if phase.is_descending else ("<", ">", "ASC")
-    order = ", ".join(f"{key} {direction}" for key in phase.keys)
-    wanted = [*conditions, phase.condition]
-    if has_place:
-        behind = ", ".join(f":{name}" for name in told.split(", "))
-        wanted.append(f"({keys}) {after} ({behind})")
-    fits = _of("other", *conditions)
-    better = [f"({_of('other', part.condition)})" for part in parts[:-1]]
-    better.append(f"({_of('other', phase.condition)} AND ({_of('other', keys)}) {before} ({told}))")
-    # The limit is written out: a plan for any limit would be one for many rows.
-    # One row after another is looked at in its order, and no further than the page needs: an OFFSET
-    # lets no condition through, and such a sub-query becomes no join. Nor is it guessed to be rare,
-    # as IS NULL would be: the planner then takes the whole order to be needed, and scans for it.
-    return prepare(
-        f"SELECT {_told('l')}, {told},"  # noqa: S608
-        f" (SELECT count(*) FROM (SELECT FROM {rows} AS other"
-        f" WHERE other.item_id = l.item_id AND {fits} LIMIT {SHOWS_COUNTED_MAX}) AS counted)"
-        f" AS shows FROM (SELECT ordered.* FROM (SELECT l.show_id AS shown, l.item_id,"
-        f" {_of('l', named)} FROM {rows} AS l WHERE {_of('l', *wanted)}"
-        f" ORDER BY {_of('l', order)} OFFSET 0) AS ordered WHERE NOT coalesce((SELECT true"
-        f" FROM {rows} AS other WHERE other.item_id = ordered.item_id AND {fits}"
-        f" AND ({' OR '.join(better)}) LIMIT 1), false) LIMIT {limit:d}) AS page"
-        f" JOIN {source.told} AS l ON l.show_id = shown"
-        f" ORDER BY {', '.join(f'{name} {direction}' for name in told.split(', '))}"
-    )
-
-
-@lru_cache(maxsize=1024)
-def first_page_of(  # noqa: PLR0913 - what makes a query another
-    conditions: tuple[str, ...],
-    part: Phase,
-    *,
-    source: Source,
-    limit: int,
-    candidates: int,
-    has_others: bool,
-) -> Statement:
-    """Return the query for the first results of a phase, of so many shows at the most.
-
-    If it had more, it tells as many `candidates`.
-    """
-    rows, direction = source.rows, "DESC" if part.is_descending else "ASC"
-    named = ", ".join(f"{key} AS key_{i}" for i, key in enumerate(part.keys))
-    told = [f"key_{i}" for i in range(len(part.keys))]
-    order = ", ".join(f"{name} {direction}" for name in told)
-    by = ", ".join(f"{key} {direction}" for key in part.keys)
-    wanted = [*conditions, part.condition]
-    if has_others:
-        wanted.append("@.item_id <> ALL(CAST(:others AS BIGINT[]))")
-    return prepare(
-        "WITH candidates AS MATERIALIZED (SELECT l.show_id, l.item_id,"  # noqa: S608
-        f" {_of('l', named)} FROM {rows} AS l WHERE {_of('l', *wanted)}"
-        f" ORDER BY {_of('l', by)} LIMIT {candidates:d}),"
-        f" firsts AS (SELECT DISTINCT ON (item_id) * FROM candidates ORDER BY item_id, {order})"
-        f" SELECT {_told('l')}, firsts.item_id, {', '.join(told)}, (SELECT count(*) FROM (SELECT"
-        f" FROM {rows} AS other WHERE other.item_id = firsts.item_id AND"
-        f" {_of('other', *conditions)} LIMIT {SHOWS_COUNTED_MAX}) AS counted) AS shows,"
-        " (SELECT count(*) FROM candidates) AS candidates"
-        f" FROM (SELECT * FROM firsts ORDER BY {order} LIMIT {limit:d}) AS firsts"
-        f" JOIN {source.told} AS l USING (show_id) ORDER BY {order}"
-    )
-
-
 @lru_cache(maxsize=2)
 def _listed(*, is_own: bool) -> Statement:
     source, columns = OWN_LISTED if is_own else LISTED, ", ".join(COLUMNS)
     return prepare(
-        f"SELECT {_of('l', columns)} FROM {source} AS l"  # noqa: S608 - our own names
+        f"SELECT {of_row('l', columns)} FROM {source} AS l"  # noqa: S608 - our own names
         " WHERE l.show_id = ANY(CAST(:ids AS BIGINT[]))"
     )
-
-
-def _told(alias: str) -> str:
-    columns = ", ".join((_STATE, *(f"@.{name}" for name in _TOLD)))
-    return _of(alias, columns)
 
 
 @lru_cache(maxsize=512)
@@ -345,7 +291,7 @@ def _facets(conditions: tuple[str, ...], rows: str) -> Statement:
         "WITH fitting AS MATERIALIZED (SELECT type, city,"  # noqa: S608 - our own names
         " date_trunc('month', starts_at) AS month, price_min,"
         " state = 'on_sale' AND available > 0 AS is_available"
-        f" FROM {rows} AS l WHERE {_of('l', *conditions)}"
+        f" FROM {rows} AS l WHERE {of_row('l', *conditions)}"
         f" ORDER BY starts_at, show_id LIMIT {FACETED_MAX + 1})"
         " SELECT 'all' AS kind, '' AS value, count(*) AS shows FROM fitting"
         " UNION ALL SELECT 'available', '', count(*) FROM fitting WHERE is_available"

@@ -21,9 +21,13 @@ class Source(Struct, frozen=True):
     told: str
     is_found_only: bool
     """No row is one of a draft, or of what is cancelled or over."""
+    places: str | None = None
+    """Where the halls of these shows are."""
 
 
-_FOUND: Final = "public_found"
+FOUND: Final = "public_found"
+"""What is found in public, in narrow rows."""
+_PLACES: Final = "public_places"
 _OWN_COUNTS: Final = "listing_counts"
 OWN_LISTED: Final = (
     "(SELECT listings.*, capacity, available, price_min, price_max, is_sold_out"
@@ -37,5 +41,5 @@ def source_of(wanted: Wanted, *, is_own: bool) -> Source:
     if is_own:
         return Source(OWN_LISTED if is_by_words(wanted) else _OWN_COUNTS, _OWN_COUNTS, False)  # noqa: FBT003
     if is_by_words(wanted):
-        return Source(LISTED, _FOUND, False)  # noqa: FBT003
-    return Source(_FOUND, _FOUND, True)  # noqa: FBT003
+        return Source(LISTED, FOUND, False)  # noqa: FBT003
+    return Source(FOUND, FOUND, True, _PLACES)  # noqa: FBT003

@@ -30,6 +30,9 @@ class Sort(StrEnum):
     POPULARITY = "popularity"
 
 
+BY_PRICE: Final = frozenset({Sort.PRICE, Sort.PRICE_DOWN})
+
+
 class Near(Struct, frozen=True):
     """A place on the globe, in degrees."""
 
@@ -95,14 +98,19 @@ _QUERY: Final = "(SELECT websearch_to_tsquery('simple', unaccent(CAST(:text AS T
 # For words that were mistyped: what they may have been, as `engine/catalog/spelling.py` found it.
 _CORRECTED: Final = "(SELECT CAST(CAST(:corrected AS TEXT) AS TSQUERY))"
 _NEAR: Final = "cube(CAST(:near AS FLOAT8[]))"
-_CHORD: Final = f"(@.place <-> {_NEAR})"
+CHORD: Final = f"(@.place <-> {_NEAR})"
+"""How far from there a row is, straight through the earth."""
+PLACED: Final = "@.place IS NOT NULL"
+# A cube around the place first, which the index knows; then the ball in it.
+NEAR_BOX: Final = f"@.place <@ cube_enlarge({_NEAR}, CAST(:chord AS FLOAT8), 3)"
+NEAR_BALL: Final = f"{CHORD} <= CAST(:chord AS FLOAT8)"
 _PRICED: Final = "@.price_min IS NOT NULL"
 _UNPRICED: Final = Phase("@.price_min IS NULL", _BY_DATE)
 _PHASES: Final[dict[Sort, tuple[Phase, ...]]] = {
     Sort.DATE: (Phase("true", _BY_DATE),),
     Sort.PRICE: (Phase(_PRICED, _BY_PRICE), _UNPRICED),
     Sort.PRICE_DOWN: (Phase(_PRICED, _BY_PRICE, is_descending=True), _UNPRICED),
-    Sort.DISTANCE: (Phase("true", (_CHORD, *_BY_DATE)),),
+    Sort.DISTANCE: (Phase("true", (CHORD, *_BY_DATE)),),
     Sort.POPULARITY: (Phase("true", ("@.popularity", "@.show_id"), is_descending=True),),
 }
 
@@ -116,12 +124,8 @@ _CONDITIONS: Final[dict[str, tuple[str, ...]]] = {
     "city": ("@.city_key = (SELECT lower(unaccent(CAST(:city AS TEXT))))",),
     "country": ("@.country = CAST(:country AS CHAR(2))",),
     "type": ("@.type = CAST(:type AS TEXT)",),
-    "near": ("@.place IS NOT NULL",),
-    # A cube around the place first, which the index knows; then the ball in it.
-    "within_m": (
-        f"@.place <@ cube_enlarge({_NEAR}, CAST(:chord AS FLOAT8), 3)",
-        f"{_CHORD} <= CAST(:chord AS FLOAT8)",
-    ),
+    "near": (PLACED,),
+    "within_m": (NEAR_BOX, NEAR_BALL),
     "price_min": ("@.price_max >= CAST(:price_min AS BIGINT)",),
     "price_max": ("@.price_min <= CAST(:price_max AS BIGINT)",),
     "currency": ("@.currency = CAST(:currency AS CHAR(3))",),
@@ -136,7 +140,7 @@ KEY_KINDS: Final[dict[str, Any]] = {
     "@.show_id": _BIG,
     "@.price_min": _BIG,
     "@.popularity": Annotated[int, Meta(ge=0, le=2**31 - 1)],
-    _CHORD: float,
+    CHORD: float,
 }
 """What values the keys of phases have."""
 

@@ -53,15 +53,21 @@ _FILL: Final = (
     FROM staged JOIN listings ON show_id = no ORDER BY no
     """,
     """
+    INSERT INTO listing_places (venue_id, reseller_id, place)
+    SELECT DISTINCT ON (venue_id) venue_id, reseller_id, place FROM listing_counts
+    ORDER BY venue_id
+    """,
+    """
     INSERT INTO search_words SELECT DISTINCT word FROM listings,
         unnest(tsvector_to_array(words)) AS word WHERE length(word) BETWEEN 3 AND 40
     """,
 )
 _INDEXES: Final = """
 SELECT indexname, indexdef FROM pg_indexes LEFT JOIN pg_constraint ON conname = indexname
-WHERE tablename IN ('listings', 'listing_counts', 'search_words') AND conname IS NULL
+WHERE tablename IN ('listings', 'listing_counts', 'listing_places', 'search_words')
+    AND conname IS NULL
 """
-_TIDY: Final = "VACUUM ANALYZE listings, listing_counts, search_words"
+_TIDY: Final = "VACUUM ANALYZE listings, listing_counts, listing_places, search_words"
 
 _SEED: Final = 5
 _SOLD: Final = range(10)

@@ -8,6 +8,8 @@ from typing import Final
 
 from alembic import op
 
+from migrations.protecting import protect
+
 revision = "0021"
 down_revision = "0020"
 branch_labels = None
@@ -27,6 +29,23 @@ UPDATE listing_counts AS row SET item_id = l.item_id, venue_id = l.venue_id, typ
     place = l.place, listed_at = changed_at
 FROM listings AS l WHERE l.show_id = row.show_id
 """
+_PLACES: Final = (
+    """
+    CREATE TABLE listing_places (
+        venue_id BIGINT PRIMARY KEY,
+        reseller_id BIGINT NOT NULL REFERENCES resellers,
+        place CUBE NOT NULL
+    )
+    """,
+    """
+    INSERT INTO listing_places SELECT DISTINCT ON (venue_id) venue_id, reseller_id, place
+    FROM listing_counts WHERE is_found AND place IS NOT NULL ORDER BY venue_id, listed_at DESC
+    """,
+    "CREATE INDEX ON listing_places (reseller_id)",
+    "CREATE INDEX listing_places_place_idx ON listing_places USING gist (place)",
+    "CREATE VIEW public_places AS SELECT venue_id, place FROM listing_places",
+    *protect("listing_places", app="SELECT", recorder="SELECT, INSERT, UPDATE, DELETE"),
+)
 _FOUND: Final = "INCLUDE (item_id) WHERE is_found"
 _INDEXES: Final = {
     "listing_counts_price_min_idx": (
@@ -69,12 +88,15 @@ def upgrade() -> None:
         op.execute(f"CREATE INDEX {name} ON listing_counts {on}")
     op.execute(_LISTINGS.format(more=""))
     op.execute("CREATE VIEW public_found AS SELECT * FROM listing_counts WHERE is_found")
-    op.execute("GRANT SELECT ON public_listings, public_found TO onsale_app")
+    for statement in _PLACES:
+        op.execute(statement)
+    op.execute("GRANT SELECT ON public_listings, public_found, public_places TO onsale_app")
 
 
 def downgrade() -> None:
     """Take them back."""
-    op.execute("DROP VIEW public_found, public_listings")
+    op.execute("DROP VIEW public_places, public_found, public_listings")
+    op.execute("DROP TABLE listing_places")
     for name in _INDEXES:
         op.execute(f"DROP INDEX {name}")
     for name, on in _UNUSED.items():

@@ -173,6 +173,7 @@ def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
             "listed_at": soon,
             **of,
         },
+        "listing_places": {"venue_id": show, "place": "(0, 0, 0)", **of},
         "pages": {"kind": "event", "id": show, "is_public": False, "document": {}, **of},
         "catalog_marks": {"kind": "show", "id": show, **of},
     }

@@ -14,9 +14,18 @@ from engine.catalog import search as searching
 from engine.catalog.facet_shelf import open_shelf, read_shelf
 from engine.catalog.finder import BANDS, BY_PLAN, SERVER_SETTINGS
 from engine.catalog.finding import PublicShow
-from engine.catalog.search import Facets, FacetValue, count_facets, read_listed, search
+from engine.catalog.search import (
+    Facets,
+    FacetValue,
+    count_facets,
+    read_late_from,
+    read_listed,
+    search,
+)
+from engine.catalog.search_pages import LATE_MAX, Candidates, first_page_of, page_of
 from engine.catalog.search_sources import source_of
 from engine.catalog.search_terms import (
+    BY_PRICE,
     Near,
     Sort,
     Wanted,
@@ -145,6 +154,12 @@ _BY_BOTH = {
     "type": Wanted(type="concert", price_max=5000),
     "since": Wanted(since=_NOW + timedelta(days=100), until=_NOW + timedelta(days=130)),
     "near": Wanted(near=Near(50, 10), within_m=400_000, sort=Sort.DISTANCE),
+    "near, what few halls have": Wanted(
+        near=Near(50, 10), within_m=2e7, type="opera", price_max=6000, sort=Sort.DISTANCE
+    ),
+    "near, late": Wanted(
+        near=Near(50, 10), within_m=2e7, since=_NOW + timedelta(days=320), sort=Sort.DISTANCE
+    ),
 }
 
 
@@ -163,6 +178,19 @@ async def test_narrow_rows_and_whole_listings_find_the_same(
         assert one == other
         assert one.found
         place = one.next_place
+
+
+@pytest.mark.parametrize("sort", [Sort.PRICE, Sort.PRICE_DOWN])
+async def test_what_is_late_is_found_as_all_else(public: AsyncConnection, sort: Sort) -> None:
+    """Whether it was known to be late, and whether it is as few as was said."""
+    late_from = await read_late_from(public)
+    assert late_from is not None
+    for days in (0, 100, 200, 250, 300, 330, 400):
+        wanted = Wanted(sort=sort, since=_NOW + timedelta(days=days))
+        plain = await search(public, wanted, now=_NOW, after=None, limit=20)
+        for told in (late_from, _NOW):
+            late = await search(public, wanted, now=_NOW, after=None, limit=20, late_from=told)
+            assert late == plain
 
 
 async def test_each_filter_leaves_what_fits(public: AsyncConnection, listed: Catalogue) -> None:
@@ -297,11 +325,18 @@ async def test_no_plan_reads_all_rows(public: AsyncConnection, name: str) -> Non
     parts = phases(wanted.sort, corrected=False)
     values = values_of(wanted, _NOW, None)
     first = leading_key(wanted.sort, corrected=False) or parts[0]
+    ways = [Candidates(84)]
+    if wanted.sort in BY_PRICE:
+        ways.append(Candidates(LATE_MAX, is_late=True))
+    if wanted.near is not None:
+        ways.append(Candidates(147, halls=8))
+    pages = [
+        first_page_of(conditions, first, source=source, limit=21, candidates=way, has_others=False)
+        for way in ways
+    ]
     for statement in (
-        searching.first_page_of(
-            conditions, first, source=source, limit=21, candidates=84, has_others=False
-        ),
-        searching.page_of(conditions, parts[:1], has_place=False, source=source, limit=21),
+        *pages,
+        page_of(conditions, parts[:1], has_place=False, source=source, limit=21),
     ):
         explained = Statement("EXPLAIN " + statement.sql, statement.names)
         plan = "\n".join(row["QUERY PLAN"] for row in await fetch(public, explained, values))

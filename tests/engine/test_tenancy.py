@@ -91,7 +91,7 @@ _APP_ALSO_HAS = {
 # They name nobody, and every process reads all of them.
 _OF_TOKENS = {"signing_keys", "ended_tokens"}
 # Of public rows alone, with the owner's eyes: see migrations/versions/0016_listings.py.
-_PUBLIC_VIEWS = {"public_found", "public_listings", "public_pages"}
+_PUBLIC_VIEWS = {"public_found", "public_listings", "public_pages", "public_places"}
 _OF_EVERYBODY = {
     *("alembic_version", "fee_schedules", "webhook_positions", "search_words"),
     *(_OF_TOKENS | _PUBLIC_VIEWS),
@@ -287,7 +287,14 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             *("area_sales", "conflicts", "journal_entries", "order_lines", "orders", "postings"),
             *("recorder_positions", "recoveries", "refund_requests", "stranded_facts", "tickets"),
             *("fact_horizons", "facts", "told_shows", "webhook_deliveries", "webhook_attempts"),
-            *("catalog_marks", "listings", "listing_counts", "pages", "search_words"),
+            *(
+                "catalog_marks",
+                "listings",
+                "listing_counts",
+                "listing_places",
+                "pages",
+                "search_words",
+            ),
             *("price_versions", "show_edits"),
             # Who does not choose gets the default, which may be a refund.
             *("order_choices", "returns"),
@@ -295,10 +302,17 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
         (RECORDER_ROLE, "UPDATE"): {
             *("area_sales", "fact_horizons", "recorder_positions", "told_shows"),
             *("webhook_deliveries", "webhook_attempts", "webhook_positions"),
-            *("listings", "listing_counts", "pages"),
+            *("listings", "listing_counts", "listing_places", "pages"),
         },
         (RECORDER_ROLE, "DELETE"): {
-            *("catalog_marks", "listings", "listing_counts", "pages", "search_words"),
+            *(
+                "catalog_marks",
+                "listings",
+                "listing_counts",
+                "listing_places",
+                "pages",
+                "search_words",
+            ),
             *("buyer_erasures", "facts", "idempotency_keys"),
             *("webhook_endpoints", "webhook_deliveries", "webhook_attempts"),
             *("sessions", "invitations", "mailed_tokens", "outgoing_mails"),

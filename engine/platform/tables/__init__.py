@@ -49,6 +49,7 @@ from engine.platform.tables.facts import (
 from engine.platform.tables.finding import (
     catalog_marks,
     listing_counts,
+    listing_places,
     listings,
     pages,
     search_words,
@@ -128,6 +129,7 @@ __all__ = (
     "invitations",
     "journal_entries",
     "listing_counts",
+    "listing_places",
     "listings",
     "mailed_tokens",
     "manifests",

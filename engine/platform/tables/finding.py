@@ -194,6 +194,18 @@ listing_counts: Final = Table(
     postgresql_with={"fillfactor": "70"},
 )
 
+# Where the halls are of which shows are found: few, beside the shows.
+listing_places: Final = Table(
+    "listing_places",
+    metadata,
+    Column("venue_id", BigInteger, primary_key=True, autoincrement=False),
+    reseller_column(),
+    required("place", Cube),
+    of_reseller(),
+    Index(None, "reseller_id"),
+    Index("listing_places_place_idx", "place", postgresql_using="gist"),
+)
+
 # What is looked at, by one key, and never searched.
 pages: Final = Table(
     "pages",
