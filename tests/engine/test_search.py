@@ -10,6 +10,7 @@ import pytest
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.catalog import facet_shelf
 from engine.catalog import search as searching
 from engine.catalog.facet_shelf import open_shelf, read_shelf
 from engine.catalog.finder import BANDS, BY_PLAN, SERVER_SETTINGS
@@ -255,6 +256,21 @@ async def test_facets_of_a_shelf_are_those_that_a_query_counts(
             counted, types=_ordered(counted)
         )
         assert shelf.count(datetime(2026, 1, 1, tzinfo=UTC), until) is None
+
+
+def test_months_of_a_shelf_end_where_the_calendar_does() -> None:
+    """Each moment in its month, the last one that there is too."""
+    days = [
+        (2027, 1, 31),
+        (2027, 2, 1),
+        (2027, 12, 31),
+        (2028, 1, 1),
+        (9999, 12, 1),
+        (9999, 12, 31),
+    ]
+    column = facet_shelf._code_months([datetime(*day, tzinfo=UTC).timestamp() for day in days])
+    assert column.values == ["2027-01", "2027-02", "2027-12", "2028-01", "9999-12"]
+    assert list(column.numbers) == [0, 1, 2, 3, 4, 4]
 
 
 async def test_what_is_too_much_for_a_shelf_is_on_none(public: AsyncConnection) -> None:
