@@ -119,7 +119,7 @@ async def read_shelf(
         await asyncio.sleep(0)
     types, cities, bands_of, available = coded
     moments = array("d", starts).tobytes()
-    columns = (types, cities, _code_months(starts), bands_of, available)
+    columns = (types, cities, code_months(starts), bands_of, available)
     return msgspec.msgpack.encode(Shelf(now.timestamp(), moments, columns))
 
 
@@ -135,7 +135,7 @@ def _code(values: Sequence[object]) -> _Column:
     return _Column([str(value or "") for value in known], numbers.tobytes())
 
 
-def _code_months(starts: Sequence[float]) -> _Column:
+def code_months(starts: Sequence[float]) -> _Column:
     """Return the column of months, in UTC, of ordered moments: month after month, each at once."""
     values: list[str] = []
     numbers = array("H")

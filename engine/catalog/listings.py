@@ -150,7 +150,6 @@ _FRESH: Final[Mapping[str, str]] = {
     "currency": "currency",
     "is_public": SHOW_IS_PUBLIC,
     "turns_public_at": SHOW_TURNS_PUBLIC_AT,
-    "popularity": "0",
     "city_key": "lower(unaccent(coalesce(venues.city, '')))",
     "venue_key": "lower(unaccent(coalesce(venues.name, shows.venue)))",
     "title_words": _words(*_NAMES),
@@ -163,7 +162,7 @@ _FRESH: Final[Mapping[str, str]] = {
     ),
     "place": _POINT,
 }
-_KEPT: Final = tuple(name for name in _FRESH if name not in {"show_id", "popularity"})
+_KEPT: Final = tuple(name for name in _FRESH if name != "show_id")
 
 
 def _row(prefix: str) -> str:

@@ -1,7 +1,7 @@
 """Where a search reads: narrow rows as long as they say what is asked for, else whole listings.
 
 A row of `listing_counts` has what most filters and orders are about and fits into a tenth of a
-listing. Words, who performs and how popular a show is stand in `listings` alone.
+listing. Words and who performs stand in `listings` alone.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ FOUND: Final = "public_found"
 _PLACES: Final = "public_places"
 _OWN_COUNTS: Final = "listing_counts"
 OWN_LISTED: Final = (
-    "(SELECT listings.*, capacity, available, price_min, price_max, is_sold_out"
+    "(SELECT listings.*, capacity, available, price_min, price_max, is_sold_out, popularity"
     " FROM listings JOIN listing_counts USING (show_id))"
 )
 """As `LISTED`: of the reseller whose transaction it is, public or not."""

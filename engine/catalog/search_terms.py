@@ -183,10 +183,9 @@ def leading_key(sort: Sort, *, corrected: bool) -> Phase | None:
 
 
 def is_by_words(wanted: Wanted) -> bool:
-    """Tell whether names or popularity are looked at, which only whole listings have."""
-    is_named = isinstance(wanted.performer, str) or isinstance(wanted.venue, str)
-    is_ordered = wanted.sort in {Sort.RELEVANCE, Sort.POPULARITY}
-    return wanted.text is not None or wanted.performer is not None or is_named or is_ordered
+    """Tell whether words or performers are looked at, which only whole listings have."""
+    is_named = wanted.performer is not None or isinstance(wanted.venue, str)
+    return wanted.text is not None or is_named or wanted.sort is Sort.RELEVANCE
 
 
 def list_conditions(

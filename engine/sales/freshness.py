@@ -72,17 +72,15 @@ _COUNTED: Final = Unnested(
     },
 )
 _WRITE: Final = text(
-    f"WITH counted AS MATERIALIZED (SELECT * FROM {_COUNTED.sql}), popular AS ("  # noqa: S608
-    "UPDATE listings SET popularity = counted.popularity FROM counted"
-    " WHERE show_id = show AND listings.popularity <> counted.popularity)"
-    " UPDATE listing_counts AS known SET capacity = counted.capacity,"
+    "UPDATE listing_counts AS known SET capacity = counted.capacity,"  # noqa: S608
     " available = counted.available, price_min = counted.price_min,"
     " price_max = counted.price_max, is_sold_out = counted.is_sold_out, counted_at = now(),"
-    " counted_for = counted.counted_for"
-    " FROM counted WHERE show_id = show AND"
+    " counted_for = counted.counted_for, popularity = counted.popularity"
+    f" FROM {_COUNTED.sql} WHERE show_id = show AND"
     " (known.capacity, known.available, known.price_min, known.price_max, known.is_sold_out,"
-    " known.counted_for) IS DISTINCT FROM (counted.capacity, counted.available,"
-    " counted.price_min, counted.price_max, counted.is_sold_out, counted.counted_for)"
+    " known.counted_for, known.popularity) IS DISTINCT FROM (counted.capacity,"
+    " counted.available, counted.price_min, counted.price_max, counted.is_sold_out,"
+    " counted.counted_for, counted.popularity)"
 )
 
 _log = structlog.stdlib.get_logger(__name__)

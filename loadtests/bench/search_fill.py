@@ -29,11 +29,11 @@ _FILL: Final = (
     """
     INSERT INTO listings (show_id, reseller_id, event_id, item_id, venue_id, name, show_name,
         reseller_name, type, performer_ids, performers, venue, city, country, latitude, longitude,
-        time_zone, starts_at, opens_at, state, currency, is_public, popularity, city_key,
+        time_zone, starts_at, opens_at, state, currency, is_public, city_key,
         venue_key, title_words, words, place)
     SELECT no, 1, 1000000 + event_no, 1000000 + event_no, venue_no, event, event,
         'Onsale Tickets', type, performer_nos, performers::jsonb, venue, city, country, latitude,
-        longitude, 'Europe/Berlin', starts_at, now(), 'on_sale', 'EUR', true, no % 40,
+        longitude, 'Europe/Berlin', starts_at, now(), 'on_sale', 'EUR', true,
         lower(unaccent(city)), lower(unaccent(venue)),
         to_tsvector('simple', unaccent(event || ' ' || performers)),
         to_tsvector('simple', unaccent(concat_ws(' ', event, performers, venue, city, type,
@@ -46,10 +46,11 @@ _FILL: Final = (
     """
     INSERT INTO listing_counts (show_id, reseller_id, starts_at, capacity, available, price_min,
         price_max, item_id, venue_id, type, city, city_key, country, currency, state, is_found,
-        place, listed_at)
+        place, listed_at, popularity)
     SELECT no, 1, listings.starts_at, 3000, places, CASE WHEN places > 0 THEN price END,
         CASE WHEN places > 0 THEN price * 3 END, item_id, venue_id, listings.type, listings.city,
-        city_key, listings.country, currency, state, true, place, changed_at
+        city_key, listings.country, currency, state, true, place, changed_at,
+        no % 40
     FROM staged JOIN listings ON show_id = no ORDER BY no
     """,
     """

@@ -19,14 +19,15 @@ _COLUMNS: Final = (
     "ADD COLUMN item_id BIGINT, ADD COLUMN venue_id BIGINT, ADD COLUMN type TEXT,"
     " ADD COLUMN city TEXT, ADD COLUMN city_key TEXT, ADD COLUMN country CHAR(2),"
     " ADD COLUMN currency CHAR(3), ADD COLUMN state TEXT, ADD COLUMN is_found BOOLEAN,"
-    " ADD COLUMN place CUBE, ADD COLUMN listed_at TIMESTAMPTZ"
+    " ADD COLUMN place CUBE, ADD COLUMN listed_at TIMESTAMPTZ,"
+    " ADD COLUMN popularity INTEGER NOT NULL DEFAULT 0"
 )
 _REQUIRED: Final = ("item_id", "city_key", "currency", "state", "is_found", "listed_at")
 _COPY: Final = """
 UPDATE listing_counts AS row SET item_id = l.item_id, venue_id = l.venue_id, type = l.type,
     city = l.city, city_key = l.city_key, country = l.country, currency = l.currency,
     state = l.state, is_found = is_public AND l.state NOT IN ('draft', 'cancelled', 'past'),
-    place = l.place, listed_at = changed_at
+    place = l.place, listed_at = changed_at, popularity = l.popularity
 FROM listings AS l WHERE l.show_id = row.show_id
 """
 _PLACES: Final = (
@@ -52,6 +53,7 @@ _INDEXES: Final = {
         "(price_min, show_id) INCLUDE (starts_at, item_id) WHERE is_found"
     ),
     "listing_counts_starts_at_idx": f"(starts_at, show_id) {_FOUND}",
+    "listing_counts_popularity_idx": f"(popularity, show_id) {_FOUND}",
     "listing_counts_city_key_idx": f"(city_key, starts_at, show_id) {_FOUND}",
     "listing_counts_type_idx": f"(type, starts_at, show_id) {_FOUND}",
     "listing_counts_venue_id_idx": f"(venue_id, starts_at, show_id) {_FOUND}",
@@ -64,6 +66,7 @@ _UNUSED: Final = {
     "listings_type_starts_at_show_id_idx": "(type, starts_at, show_id)",
     "listings_starts_at_idx": "(starts_at, show_id) WHERE is_public",
     "listings_place_idx": "USING gist (place)",
+    "listings_popularity_idx": "(popularity, show_id) WHERE is_public",
 }
 _LISTINGS: Final = """
 CREATE VIEW public_listings AS
@@ -84,9 +87,10 @@ def upgrade() -> None:
         op.execute(f"ALTER TABLE listing_counts ALTER COLUMN {column} SET NOT NULL")
     for name in _UNUSED:
         op.execute(f"DROP INDEX {name}")
+    op.execute("ALTER TABLE listings DROP COLUMN popularity")
     for name, on in _INDEXES.items():
         op.execute(f"CREATE INDEX {name} ON listing_counts {on}")
-    op.execute(_LISTINGS.format(more=""))
+    op.execute(_LISTINGS.format(more=", coalesce(popularity, 0) AS popularity"))
     op.execute("CREATE VIEW public_found AS SELECT * FROM listing_counts WHERE is_found")
     for statement in _PLACES:
         op.execute(statement)
@@ -99,9 +103,15 @@ def downgrade() -> None:
     op.execute("DROP TABLE listing_places")
     for name in _INDEXES:
         op.execute(f"DROP INDEX {name}")
+    op.execute("ALTER TABLE listings ADD COLUMN popularity INTEGER NOT NULL DEFAULT 0")
+    op.execute(
+        "UPDATE listings SET popularity = row.popularity FROM listing_counts AS row"
+        " WHERE row.show_id = listings.show_id"
+    )
+    op.execute("ALTER TABLE listings ALTER COLUMN popularity DROP DEFAULT")
     for name, on in _UNUSED.items():
         op.execute(f"CREATE INDEX {name} ON listings {on}")
-    for column in (*_REQUIRED, "venue_id", "type", "city", "country", "place"):
+    for column in (*_REQUIRED, "popularity", "venue_id", "type", "city", "country", "place"):
         op.execute(f"ALTER TABLE listing_counts DROP COLUMN {column}")
     op.execute("ALTER TABLE listing_counts RENAME COLUMN starts_at TO priced_starts_at")
     op.execute(

@@ -156,7 +156,6 @@ def a_listing(reseller: int, show: int) -> dict[str, dict[str, Any]]:
             "state": "on_sale",
             "currency": "EUR",
             "is_public": False,
-            "popularity": 0,
             "title_words": "",
             "words": "",
             **dict.fromkeys(names, "Evening"),

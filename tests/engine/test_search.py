@@ -268,7 +268,7 @@ def test_months_of_a_shelf_end_where_the_calendar_does() -> None:
         (9999, 12, 1),
         (9999, 12, 31),
     ]
-    column = facet_shelf._code_months([datetime(*day, tzinfo=UTC).timestamp() for day in days])
+    column = facet_shelf.code_months([datetime(*day, tzinfo=UTC).timestamp() for day in days])
     assert column.values == ["2027-01", "2027-02", "2027-12", "2028-01", "9999-12"]
     assert list(column.numbers) == [0, 1, 2, 3, 4, 4]
 

@@ -101,7 +101,6 @@ listings: Final = Table(
     required("currency", CURRENCY),
     required("is_public", Boolean),
     optional("turns_public_at", TIME),  # by time alone
-    required("popularity", Integer),
     required("city_key", Text),  # city and venue as they are compared: no accents, small letters
     required("venue_key", Text),
     required("title_words", TSVECTOR),  # of the event, the show and who performs
@@ -112,7 +111,6 @@ listings: Final = Table(
     Index(None, "reseller_id", "starts_at", "show_id"),
     Index(None, "item_id", "starts_at", "show_id"),
     Index(None, "venue_id", "starts_at", "show_id"),
-    Index("listings_popularity_idx", "popularity", "show_id", postgresql_where=text("is_public")),
     Index("listings_opens_at_idx", "opens_at", "show_id", postgresql_where=text("is_public")),
     Index(
         "listings_turns_public_at_idx",
@@ -130,8 +128,6 @@ def _found_by(name: str, *columns: str) -> Index:
     return Index(
         name,
         *columns,
-        "starts_at",
-        "show_id",
         postgresql_include=["item_id"],
         postgresql_where=text("is_found"),
     )
@@ -150,11 +146,12 @@ listing_counts: Final = Table(
     optional("price_max", BigInteger),
     Column("is_sold_out", Boolean, nullable=False, server_default=text("false")),
     moment("counted_at"),
-    # From here on as the listing has it, written with it.
     required("starts_at", TIME),
     ForeignKeyConstraint(["show_id"], ["listings.show_id"], ondelete="CASCADE"),
     # By what it was counted: the last of the show's deltas, and what the ledger had of the show.
     optional("counted_for", Text),
+    Column("popularity", Integer, nullable=False, server_default=text("0")),  # by what is sold
+    # These, and when it starts, are as the listing has it, and written with it.
     required("item_id", BigInteger),
     optional("venue_id", BigInteger),
     optional("type", Text),
@@ -173,10 +170,11 @@ listing_counts: Final = Table(
         postgresql_include=["starts_at", "item_id"],
         postgresql_where=text("is_found"),
     ),
-    _found_by("listing_counts_starts_at_idx"),
-    _found_by("listing_counts_city_key_idx", "city_key"),
-    _found_by("listing_counts_type_idx", "type"),
-    _found_by("listing_counts_venue_id_idx", "venue_id"),
+    _found_by("listing_counts_starts_at_idx", "starts_at", "show_id"),
+    _found_by("listing_counts_popularity_idx", "popularity", "show_id"),
+    _found_by("listing_counts_city_key_idx", "city_key", "starts_at", "show_id"),
+    _found_by("listing_counts_type_idx", "type", "starts_at", "show_id"),
+    _found_by("listing_counts_venue_id_idx", "venue_id", "starts_at", "show_id"),
     Index(
         "listing_counts_place_idx",
         "place",
