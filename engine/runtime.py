@@ -33,6 +33,8 @@ from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
+from engine.sales.bundle_finishing import BundleFinishing
+from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundling import Bundling
 from engine.sales.buyers import BuyersOffice
 from engine.sales.confirmations import Confirmations
@@ -118,7 +120,7 @@ class Working(Struct, frozen=True):
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
-    bundling: Bundling
+    finishing: BundleFinishing
     sealer: Sealer
     webhook_engine: AsyncEngine
     stirred: Stirred
@@ -197,6 +199,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
         endpoints = Endpoints(app_engine, sealer, private=may_be_private)
+        bundle_ledger = BundleLedger(app_engine)
+        finishing = BundleFinishing(bundle_ledger, redis, box_office, ids)
         yield Serving(
             settings=settings,
             cells=cells,
@@ -212,7 +216,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine, book, ids),
             returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
-            bundling=Bundling(redis, app_engine, box_office, ids),
+            bundling=Bundling(bundle_ledger, finishing, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
@@ -284,7 +288,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             webhook_engine=webhook_engine,
             stirred=Stirred(),
             recoverer=Recoverer(redis, engine, book, drain, ids),
-            bundling=Bundling(redis, engine, box_office, ids),
+            finishing=BundleFinishing(BundleLedger(engine), redis, box_office, ids),
         )
 
 

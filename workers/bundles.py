@@ -46,7 +46,7 @@ async def _finish(working: Working, bundle: EntityId, reseller: EntityId) -> boo
         async with working.recorder_engine.begin() as connection:
             if not await take_lease(connection, bundle):
                 return False
-        found = await working.bundling.take_up(reseller, bundle, within_s=_WORKED_ON_S)
+        found = await working.finishing.take_up(reseller, bundle, within_s=_WORKED_ON_S)
     except (StoreUnavailableError, SQLAlchemyError, OSError, TimeoutError) as error:
         # It keeps its lease for some seconds, and is due again then; others are not kept from it.
         _log.warning("bundle not finished", bundle=entity_hex(bundle), error=repr(error))

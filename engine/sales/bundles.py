@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.platform.ids import EntityId, HoldId
+from engine.platform.ids import EntityId, HoldId, entity_hex
 from engine.platform.tables import bundle_shows, bundles
 
 SHOWS_MIN: Final = 2
@@ -83,6 +83,11 @@ class Reason(StrEnum):
     """Its holds were not complete when whoever made them fell silent."""
     TOO_LATE = "too-late"
     """Its shows could not be asked in time."""
+
+
+def key_of(bundle: int) -> str:
+    """Return the key of its holds and purchases: no client can send one, which has a space."""
+    return f"bundle {entity_hex(bundle)}"
 
 
 class BundledShow(Struct, frozen=True):

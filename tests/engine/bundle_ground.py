@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -20,6 +20,8 @@ from engine.platform.database import connect_once, create_engine
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
+from engine.sales.bundle_finishing import BundleFinishing
+from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import Bundle, BundledShow, BundleState
 from engine.sales.bundling import Bundling, Wish
 from engine.sales.wanted import Wanted
@@ -31,36 +33,52 @@ REFERENCE = "pay-1"
 _SOON_S = 0.2
 
 
+BundlingT = TypeVar("BundlingT", bound=Bundling)
+
+
 class KilledError(BaseException):
     """The coordinator is gone: nothing of it runs any more."""
 
 
-class Mortal(Bundling):
-    """A coordinator that is gone right before or after its n-th step, counted from 0.
+class Life:
+    """The steps that a coordinator has left, counted down; below 0 it never ends."""
 
-    Steps are the ones that others see: what it asks of a show, and what it moves in the ledger.
-    """
+    def __init__(self, dies_at: int) -> None:
+        """Take how many are left."""
+        self._left = dies_at
 
-    dies_at = -1
+    def step_on(self) -> None:
+        """Be gone, if there is none left."""
+        if self._left == 0:
+            raise KilledError
+        self._left -= 1
+
+
+class MortalLedger(BundleLedger):
+    """A coordinator's ledger: it is gone right before or after a move of its own."""
+
+    life = Life(-1)
+
+    async def move(self, bundle: Bundle, to: BundleState, **values: Any) -> bool:  # noqa: ANN401 -- as it is
+        """Move a bundle on, alive."""
+        self.life.step_on()
+        moved = await super().move(bundle, to, **values)
+        self.life.step_on()
+        return moved
+
+
+class MortalFinishing(BundleFinishing):
+    """A coordinator that is gone right before or after what it asks of a show."""
+
+    life = Life(-1)
 
     async def _ask(
         self, bundle: Bundle, one: BundledShow, command: Commit | Purchase | Release
     ) -> Outcome:
-        self._step_on()
+        self.life.step_on()
         outcome = await super()._ask(bundle, one, command)
-        self._step_on()
+        self.life.step_on()
         return outcome
-
-    async def _move(self, bundle: Bundle, to: BundleState, **values: Any) -> bool:  # noqa: ANN401 -- as it is
-        self._step_on()
-        moved = await super()._move(bundle, to, **values)
-        self._step_on()
-        return moved
-
-    def _step_on(self) -> None:
-        if self.dies_at == 0:
-            raise KilledError
-        self.dies_at -= 1
 
 
 class Ground(Struct, frozen=True):
@@ -82,12 +100,23 @@ class Ground(Struct, frozen=True):
         """A coordinator, as the API has it."""
         return self.serving.bundling
 
-    def mortal(self, dies_at: int) -> Mortal:
-        """Return a coordinator that is gone at a step."""
+    def coordinator(self, kind: type[BundlingT]) -> BundlingT:
+        """Return a coordinator of another kind."""
         serving = self.serving
-        mortal = Mortal(serving.redis, serving.app_engine, serving.box_office, serving.ids)
-        mortal.dies_at = dies_at
-        return mortal
+        ledger = BundleLedger(serving.app_engine)
+        finishing = BundleFinishing(ledger, serving.redis, serving.box_office, serving.ids)
+        return kind(ledger, finishing, serving.box_office, serving.ids)
+
+    def mortal(self, dies_at: int) -> Bundling:
+        """Return a coordinator that is gone right before or after its n-th step, counted from 0.
+
+        Steps are the ones that others see: what it asks of a show, what it moves in the ledger.
+        """
+        serving = self.serving
+        ledger = MortalLedger(serving.app_engine)
+        finishing = MortalFinishing(ledger, serving.redis, serving.box_office, serving.ids)
+        ledger.life = finishing.life = Life(dies_at)
+        return Bundling(ledger, finishing, serving.box_office, serving.ids)
 
     def wishes(self, seats: int = 1) -> list[Wish]:
         """Return so many seats together in each show, for a buyer of their own."""
@@ -123,7 +152,7 @@ class Ground(Struct, frozen=True):
 
     async def take_up(self, bundle: Bundle) -> Bundle:
         """Let a worker finish a bundle; return how it stands."""
-        found = await self.working.bundling.take_up(self.reseller, bundle.id, within_s=20)
+        found = await self.working.finishing.take_up(self.reseller, bundle.id, within_s=20)
         assert found is not None
         return found
 

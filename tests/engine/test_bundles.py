@@ -95,7 +95,7 @@ async def test_holding_that_is_killed_leaves_nothing_held(ground: Ground) -> Non
     held = await ground.open_seats()
     assert held == [count - 1 for count in before]
     bundle = ground.serving.ids.derive_bundle(ground.reseller, key)
-    ended = await ground.working.bundling.take_up(ground.reseller, bundle, within_s=20)
+    ended = await ground.working.finishing.take_up(ground.reseller, bundle, within_s=20)
     assert ended is not None
     assert (ended.state, ended.reason) == (BundleState.RELEASED, "abandoned")
     assert await ground.open_seats() == before
@@ -225,8 +225,8 @@ class _Behind(Bundling):
 
 async def test_nobody_is_told_that_nothing_is_held_when_it_is(ground: Ground) -> None:
     """A repeated request that is refused in one process and held in another is held."""
-    key, wishes, serving = secrets.token_hex(8), ground.wishes(), ground.serving
-    behind = _Behind(serving.redis, serving.app_engine, serving.box_office, serving.ids)
+    key, wishes = secrets.token_hex(8), ground.wishes()
+    behind = ground.coordinator(_Behind)
     behind.first = asyncio.create_task(ground.bundling.hold(ground.reseller, key, 7, wishes))
     second = await behind.hold(ground.reseller, key, 7, wishes)
     assert second == await behind.first
