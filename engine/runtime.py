@@ -199,7 +199,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
         endpoints = Endpoints(app_engine, sealer, private=may_be_private)
-        bundle_ledger = BundleLedger(app_engine)
+        bundle_ledger = BundleLedger(app_engine, ids)
         finishing = BundleFinishing(bundle_ledger, redis, box_office, ids)
         yield Serving(
             settings=settings,
@@ -288,7 +288,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             webhook_engine=webhook_engine,
             stirred=Stirred(),
             recoverer=Recoverer(redis, engine, book, drain, ids),
-            finishing=BundleFinishing(BundleLedger(engine), redis, box_office, ids),
+            finishing=BundleFinishing(BundleLedger(engine, ids), redis, box_office, ids),
         )
 
 

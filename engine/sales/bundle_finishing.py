@@ -35,7 +35,7 @@ from engine.platform.redis import Store
 from engine.platform.retrying import Backoff
 from engine.sales.box_office import BoxOffice
 from engine.sales.bundle_ledger import BundleLedger
-from engine.sales.bundles import Bundle, BundledShow, BundleState, Reason, key_of
+from engine.sales.bundles import BOUGHT, Bundle, BundledShow, BundleState, Reason, key_of
 from engine.sales.judging import OrderStatus
 from engine.sales.returns import take_back
 
@@ -44,7 +44,6 @@ UNDECIDED: Final = (Recovering, InDoubt, Overloaded, LedgerBehind)
 
 ASKED_AGAIN: Final = Backoff(first_s=0.02, most_s=0.5)
 _LEASE_KEPT_EVERY_S: Final = 1.0
-_BOUGHT: Final = frozenset({OrderStatus.CONFIRMED, OrderStatus.RETURNED, OrderStatus.REFUNDED})
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -152,7 +151,7 @@ class BundleFinishing:
         words |= {
             one.show_no: recorded[one.hold]
             for one in bundle.shows
-            if recorded.get(one.hold, OrderStatus.CONFIRMED) not in _BOUGHT
+            if recorded.get(one.hold, OrderStatus.CONFIRMED) not in BOUGHT
         }
         if words:
             _log.error("a bundle lost a hold after it was decided", bundle=entity_hex(bundle.id))

@@ -13,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, HoldId, entity_hex
+from engine.platform.ids import EntityId, HoldId, Ids, entity_hex
 from engine.platform.tables import orders, stranded_facts
+from engine.sales.bundle_facts import tell_end
 from engine.sales.bundles import (
+    ENDED,
     Bundle,
     BundledShow,
     BundleState,
@@ -44,9 +46,10 @@ class BundleLedger:
     Every method may raise `StoreUnavailableError`, when PostgreSQL can't be asked.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, ids: Ids) -> None:
         """Take what the composition root has opened."""
         self._engine = engine
+        self._ids = ids
 
     async def add(
         self,
@@ -98,12 +101,17 @@ class BundleLedger:
         refused: Mapping[int, str] | None = None,
         **values: object,
     ) -> bool:
-        """Move a bundle on, with what shows said that refused; False if somebody else has."""
+        """Move a bundle on, with what shows said that refused; False if somebody else has.
+
+        Its end is told in the transaction that sets it.
+        """
         with store_failures():
             async with self.open(bundle.reseller) as connection:
                 moved = await move(connection, bundle, to, **values)
                 if moved and refused:
                     await note_refusals(connection, bundle.id, refused)
+                if moved and to in ENDED:
+                    await tell_end(connection, self._ids, bundle, to)
         if moved:
             _log.info("bundle moved", bundle=entity_hex(bundle.id), was=bundle.state, now=to)
         return moved

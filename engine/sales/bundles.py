@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.platform.ids import EntityId, HoldId, entity_hex
 from engine.platform.tables import bundle_shows, bundles
+from engine.sales.judging import OrderStatus
 
 SHOWS_MIN: Final = 2
 SHOWS_MAX: Final = 20
@@ -66,6 +67,9 @@ TRANSITIONS: Final[Mapping[BundleState, frozenset[BundleState]]] = {
     BundleState.FAILING: frozenset({BundleState.FAILED}),
     BundleState.FAILED: frozenset(),
 }
+
+BOUGHT: Final = frozenset({OrderStatus.CONFIRMED, OrderStatus.RETURNED, OrderStatus.REFUNDED})
+"""How an order stands that a bundle was bought with; it may be given back afterwards, alone."""
 
 ENDED: Final = frozenset(state for state, after in TRANSITIONS.items() if not after)
 

@@ -17,7 +17,7 @@ from engine.inventory.commands import Commit, Outcome, Purchase, Release
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.database import connect_once, create_engine
-from engine.platform.ids import EntityId, new_entity_id
+from engine.platform.ids import EntityId, Prefix, new_entity_id
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
 from engine.sales.bundle_finishing import BundleFinishing
@@ -103,7 +103,7 @@ class Ground(Struct, frozen=True):
     def coordinator(self, kind: type[BundlingT]) -> BundlingT:
         """Return a coordinator of another kind."""
         serving = self.serving
-        ledger = BundleLedger(serving.app_engine)
+        ledger = BundleLedger(serving.app_engine, serving.ids)
         finishing = BundleFinishing(ledger, serving.redis, serving.box_office, serving.ids)
         return kind(ledger, finishing, serving.box_office, serving.ids)
 
@@ -113,7 +113,7 @@ class Ground(Struct, frozen=True):
         Steps are the ones that others see: what it asks of a show, what it moves in the ledger.
         """
         serving = self.serving
-        ledger = MortalLedger(serving.app_engine)
+        ledger = MortalLedger(serving.app_engine, serving.ids)
         finishing = MortalFinishing(ledger, serving.redis, serving.box_office, serving.ids)
         ledger.life = finishing.life = Life(dies_at)
         return Bundling(ledger, finishing, serving.box_office, serving.ids)
@@ -175,6 +175,21 @@ class Ground(Struct, frozen=True):
             assert (state == "sold") == (status is not None), (state, orders)
             told.append("returned" if status == "returned" else state)
         return told
+
+    async def told(self, bundle: Bundle) -> list[tuple[str, Any]]:
+        """Return type and data of the facts about a bundle, in their order."""
+        statement = text("SELECT type, data FROM facts WHERE object = :object ORDER BY xid, id")
+        named = self.serving.ids.entity(Prefix.BUNDLE, bundle.id)
+        async with self.working.recorder_engine.connect() as connection:
+            rows = await connection.execute(statement, {"object": named})
+            return [(row.type, row.data) for row in rows]
+
+    async def paid(self, bundle: Bundle) -> int:
+        """Return what a bundle's orders cost in all, by the ledger."""
+        holds = [UUID(bytes=one.hold) for one in bundle.shows]
+        statement = text("SELECT coalesce(sum(total), 0) FROM orders WHERE id = ANY(:holds)")
+        async with self.working.recorder_engine.connect() as connection:
+            return int((await connection.execute(statement, {"holds": holds})).scalar_one())
 
     async def open_seats(self) -> list[int]:
         """Return how many seats of each show are open in the store."""

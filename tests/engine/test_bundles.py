@@ -14,12 +14,13 @@ from engine.inventory.commands import SeatsTaken
 from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
+from engine.platform.ids import Prefix
 from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, move
 from engine.sales.bundling import BundleRefused, Bundling, Wish
 from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
-from tests.engine.bundle_ground import Ground, KilledError, open_ground
+from tests.engine.bundle_ground import REFERENCE, Ground, KilledError, open_ground
 from workers.bundles import finish_due
 
 _STEPS_MAX = 40
@@ -232,6 +233,72 @@ async def test_nobody_is_told_that_nothing_is_held_when_it_is(ground: Ground) ->
     assert second == await behind.first
     assert isinstance(second, Bundle)
     assert second.state is BundleState.HELD
+
+
+async def test_the_end_of_a_bundle_is_told_once_however_often_it_was_killed(
+    ground: Ground,
+) -> None:
+    """In the transaction that ends it: with its orders, what is to be captured, and why not."""
+    ids = ground.serving.ids
+    for dies_at in range(_STEPS_MAX):
+        bundle = await ground.hold()
+        try:
+            await ground.purchase(bundle, ground.mortal(dies_at))
+        except KilledError:
+            is_killed = True
+        else:
+            is_killed = False
+        told = await ground.told(bundle)
+        found = await ground.bundling.find(ground.reseller, bundle.id)
+        assert found is not None
+        assert bool(told) == found.has_ended, dies_at
+        ended = (await asyncio.gather(*(ground.take_up(bundle) for _ in range(2))))[0]
+        [(type_, data)] = await ground.told(bundle)
+        assert type_ == f"bundle.{ended.state}", dies_at
+        if ended.state is BundleState.PURCHASED:
+            orders = [ids.order(one.show, one.hold) for one in ended.shows]
+            assert (data["orders"], data["payment_reference"]) == (orders, REFERENCE)
+            assert (data["currency"], data["total"]) == ("EUR", await ground.paid(bundle))
+            assert data["total"] > 0
+        else:
+            assert data == {"reason": "expired", "refused": {}}
+        if not is_killed:
+            break
+    else:
+        pytest.fail("it was killed at each of its steps")
+
+
+async def test_of_a_bundle_that_failed_it_is_told_what_was_given_back(ground: Ground) -> None:
+    """And which show it was; each order tells of itself before."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(9))
+    await ground.pass_time(ground.shows[1], 61)
+    assert (await ground.take_up(bundle)).state is BundleState.FAILED
+    ids, (first, second) = ground.serving.ids, bundle.shows
+    [(type_, data)] = await ground.told(bundle)
+    assert (type_, data) == (
+        "bundle.failed",
+        {
+            "orders": [ids.order(first.show, first.hold)],
+            "payment_reference": REFERENCE,
+            "refused": {ids.entity(Prefix.SHOW, second.show): "expired"},
+        },
+    )
+
+
+async def test_of_a_bundle_that_was_never_held_nothing_is_told(ground: Ground) -> None:
+    """Whoever asked for it was answered so; of one that was held and given back it is."""
+    refused = await ground.bundling.hold(
+        ground.reseller, secrets.token_hex(8), 7, ground.wishes(seats=7)
+    )
+    assert isinstance(refused, BundleRefused)
+    assert await ground.told(refused.bundle) == []
+    held = await ground.hold()
+    await ground.bundling.begin_release(held)
+    assert await ground.told(held) == []
+    await ground.bundling.finish(ground.reseller, held.id, within_s=20)
+    assert await ground.told(held) == [("bundle.released", {"reason": "cancelled", "refused": {}})]
 
 
 async def test_workers_take_only_what_is_due(ground: Ground) -> None:
