@@ -48,6 +48,7 @@ from engine.tenancy.throttle import Throttle
 from engine.tenancy.watch_tokens import WatchTokens
 from engine.waitingroom.gates import JoinGate, load_gate
 from engine.waitingroom.identities import IdentityDigests
+from engine.waitingroom.lane import QueueLanes
 from engine.waitingroom.limits import JoinLimits
 from engine.waitingroom.room import WaitingRoom
 from engine.waitingroom.tokens import QueueTokens
@@ -161,12 +162,13 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(door.errands.close)
         access_tokens = AccessTokens(app_engine, sealer, ids, settings.site_address())
         stack.push_async_callback(access_tokens.stop)
+        queues = QueueLanes(redis, replicas=settings.redis_replicas)
         waiting_room = WaitingRoom(
             ids=ids,
             redis=redis,
             app=app_engine,
             tokens=QueueTokens(settings.queue_keys(), region=settings.region),
-            replicas=settings.redis_replicas,
+            lanes=queues,
         )
         stack.push_async_callback(waiting_room.stop)
         live = LiveSeats(redis, box_office.inventory)
@@ -200,7 +202,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(sender.close)
         endpoints = Endpoints(app_engine, sealer, private=may_be_private)
         bundle_ledger = BundleLedger(app_engine, ids)
-        finishing = BundleFinishing(bundle_ledger, redis, box_office, ids)
+        finishing = BundleFinishing(bundle_ledger, redis, box_office, queues, ids)
         yield Serving(
             settings=settings,
             cells=cells,
@@ -288,7 +290,13 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             webhook_engine=webhook_engine,
             stirred=Stirred(),
             recoverer=Recoverer(redis, engine, book, drain, ids),
-            finishing=BundleFinishing(BundleLedger(engine, ids), redis, box_office, ids),
+            finishing=BundleFinishing(
+                BundleLedger(engine, ids),
+                redis,
+                box_office,
+                QueueLanes(redis, replicas=settings.redis_replicas),
+                ids,
+            ),
         )
 
 

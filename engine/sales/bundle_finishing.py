@@ -28,8 +28,9 @@ from engine.inventory.commands import (
     Recovering,
     Release,
 )
+from engine.inventory.keys import queue_keys
 from engine.inventory.returning import deliver_returns
-from engine.platform.errors import store_failures
+from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId, Ids, entity_hex
 from engine.platform.redis import Store
 from engine.platform.retrying import Backoff
@@ -38,6 +39,8 @@ from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import BOUGHT, Bundle, BundledShow, BundleState, Reason, key_of
 from engine.sales.judging import OrderStatus
 from engine.sales.returns import take_back
+from engine.waitingroom.commands import Leave, Left
+from engine.waitingroom.lane import QueueLanes
 
 UNDECIDED: Final = (Recovering, InDoubt, Overloaded, LedgerBehind)
 """What a show answers that is to be asked again."""
@@ -55,8 +58,16 @@ class BundleFinishing:
     a worker finishes what was begun.
     """
 
-    def __init__(self, ledger: BundleLedger, redis: Store, box_office: BoxOffice, ids: Ids) -> None:
+    def __init__(
+        self,
+        ledger: BundleLedger,
+        redis: Store,
+        box_office: BoxOffice,
+        queues: QueueLanes,
+        ids: Ids,
+    ) -> None:
         """Take what the composition root has opened."""
+        self._queues = queues
         self._ledger = ledger
         self._redis = redis
         self._box_office = box_office
@@ -158,9 +169,35 @@ class BundleFinishing:
             return await self._ledger.move(
                 bundle, BundleState.FAILING, refused=words, reason=Reason.REFUSED
             )
-        if len(recorded) == len(bundle.shows):
-            return await self._ledger.move(bundle, BundleState.PURCHASED)
-        return False
+        if len(recorded) < len(bundle.shows):
+            return False
+        # Before it is told: who finds it purchased finds its places in checkout free.
+        if not await self._end_passes(bundle) and await self._ledger.awaits_passes(bundle):
+            return False
+        return await self._ledger.move(bundle, BundleState.PURCHASED)
+
+    async def _end_passes(self, bundle: Bundle) -> bool:
+        """Free the places in checkout of the passes that were used; False: not all of them yet.
+
+        Doing it again changes nothing, since no number gets a second pass. What can't be ended for
+        some seconds ends with its deadline.
+        """
+        ended = await asyncio.gather(
+            *(
+                self._end_pass(one, one.pass_number)
+                for one in bundle.shows
+                if one.pass_number is not None
+            )
+        )
+        return all(ended)
+
+    async def _end_pass(self, one: BundledShow, number: int) -> bool:
+        try:
+            told = await self._queues.get(one.show, queue_keys(one.show)).submit(Leave(number))
+        except StoreUnavailableError as error:
+            _log.warning("pass not ended", show=entity_hex(one.show), error=repr(error))
+            return False
+        return isinstance(told, Left)
 
     async def _undo(self, bundle: Bundle) -> bool:
         outcomes = await self._ask_all(bundle, lambda one: Release(one.hold, entity_hex(bundle.id)))

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as UUID_TYPE
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,6 +21,7 @@ from engine.sales.bundles import (
     Bundle,
     BundledShow,
     BundleState,
+    NewPart,
     add_bundle,
     find_bundle,
     keep_lease,
@@ -36,6 +37,10 @@ _ORDERS: Final = select(orders.c.id, orders.c.status).where(
 _STRANDED_HOLDS: Final = select(stranded_facts.c.hold_id).where(
     stranded_facts.c.hold_id == bindparam("holds", type_=ARRAY(UUID_TYPE)).any_()
 )
+# From the last order on, since a store that was away is back by then, its waiting room soon.
+_AWAITS_PASSES: Final = select(
+    func.clock_timestamp() < func.max(orders.c.recorded_at) + text("interval '10 seconds'")
+).where(orders.c.id == bindparam("holds", type_=ARRAY(UUID_TYPE)).any_())
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -58,7 +63,7 @@ class BundleLedger:
         reseller: EntityId,
         body_fp: int,
         currency: str,
-        shows: Sequence[tuple[EntityId, HoldId]],
+        parts: Sequence[NewPart],
     ) -> Bundle:
         """Add a bundle whose shows are about to be asked, unless it is there; return it."""
         with store_failures():
@@ -69,7 +74,7 @@ class BundleLedger:
                     reseller=reseller,
                     body_fp=body_fp,
                     currency=currency,
-                    shows=shows,
+                    parts=parts,
                 )
                 found = await find_bundle(connection, bundle)
         assert found is not None  # noqa: S101 - it was added, or there before
@@ -130,6 +135,13 @@ class BundleLedger:
                 for row in await connection.execute(_STRANDED_HOLDS, holds):
                     found.setdefault(HoldId(row.hold_id.bytes), _STRANDED)
         return found
+
+    async def awaits_passes(self, bundle: Bundle) -> bool:
+        """Tell whether passes are still to be asked for, of a bundle whose orders are recorded."""
+        holds = {"holds": [UUID(bytes=one.hold) for one in bundle.shows]}
+        with store_failures():
+            async with self.open(bundle.reseller) as connection:
+                return bool((await connection.execute(_AWAITS_PASSES, holds)).scalar_one())
 
     def open(self, reseller: EntityId) -> AbstractAsyncContextManager[AsyncConnection]:
         """Open a transaction that sees a reseller's rows."""

@@ -101,6 +101,16 @@ class BundledShow(Struct, frozen=True):
     show: EntityId
     hold: HoldId
     refused: str | None
+    pass_number: int | None
+    """Whose pass of the show's waiting room it was held by."""
+
+
+class NewPart(Struct, frozen=True):
+    """What a bundle is to have in one show."""
+
+    show: EntityId
+    hold: HoldId
+    pass_number: int | None
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
@@ -165,7 +175,7 @@ async def add_bundle(  # noqa: PLR0913 - what a bundle is made of
     reseller: EntityId,
     body_fp: int,
     currency: str,
-    shows: Sequence[tuple[EntityId, HoldId]],
+    parts: Sequence[NewPart],
 ) -> bool:
     """Add a bundle whose shows are about to be asked; False if there is one of that id."""
     new = (
@@ -188,10 +198,11 @@ async def add_bundle(  # noqa: PLR0913 - what a bundle is made of
             "bundle_id": bundle,
             "show_no": number,
             "reseller_id": reseller,
-            "show_id": show,
-            "hold_id": hold,
+            "show_id": part.show,
+            "hold_id": part.hold,
+            "pass_number": part.pass_number,
         }
-        for number, (show, hold) in enumerate(shows, start=1)
+        for number, part in enumerate(parts, start=1)
     ]
     await connection.execute(insert(bundle_shows), rows)
     return True
@@ -217,7 +228,8 @@ async def find_bundle(connection: AsyncConnection, bundle: int) -> Bundle | None
         payment_reference=row.payment_reference,
         is_decidable=bool(row.is_decidable),
         shows=tuple(
-            BundledShow(one.show_no, one.show_id, HoldId(one.hold_id), one.refused) for one in shows
+            BundledShow(one.show_no, one.show_id, HoldId(one.hold_id), one.refused, one.pass_number)
+            for one in shows
         ),
     )
 

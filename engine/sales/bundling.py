@@ -25,7 +25,7 @@ from engine.sales.asking import Asked
 from engine.sales.box_office import BoxOffice
 from engine.sales.bundle_finishing import ASKED_AGAIN, UNDECIDED, BundleFinishing, refusal_word
 from engine.sales.bundle_ledger import BundleLedger
-from engine.sales.bundles import Bundle, BundleState, Reason, key_of
+from engine.sales.bundles import Bundle, BundleState, NewPart, Reason, key_of
 from engine.sales.chosen_types import TypesRefused
 from engine.sales.hold_answers import Decided
 from engine.sales.rights import NOTHING_SHOWN, Shown
@@ -45,6 +45,8 @@ class Wish(Struct, frozen=True):
     wanted: Wanted
     fingerprint: Callable[[], int]
     shown: Shown = NOTHING_SHOWN
+    pass_number: int | None = None
+    """Whose pass of the show's waiting room it comes by: its purchase ends it."""
 
 
 Refused = Decided | TypesRefused
@@ -87,15 +89,20 @@ class Bundling:
         """Hold in every show, or in none; the same key makes the same bundle."""
         bundle_id = self._ids.derive_bundle(reseller, key)
         name = key_of(bundle_id)
-        held = [
-            (wish.show.id, self._ids.derive_hold(reseller, wish.show.id, name)) for wish in wishes
+        parts = [
+            NewPart(
+                wish.show.id,
+                self._ids.derive_hold(reseller, wish.show.id, name),
+                wish.pass_number,
+            )
+            for wish in wishes
         ]
         bundle = await self._ledger.add(
             bundle=bundle_id,
             reseller=reseller,
             body_fp=body_fp,
             currency=wishes[0].show.currency,
-            shows=held,
+            parts=parts,
         )
         if bundle.body_fp != body_fp:
             return KeyReused()

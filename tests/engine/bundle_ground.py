@@ -18,14 +18,17 @@ from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.database import connect_once, create_engine
 from engine.platform.ids import EntityId, Prefix, new_entity_id
+from engine.platform.redis import Store
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
+from engine.sales.box_office import BoxOffice
 from engine.sales.bundle_finishing import BundleFinishing
 from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import Bundle, BundledShow, BundleState
 from engine.sales.bundling import Bundling, Wish
 from engine.sales.wanted import Wanted
 from engine.tenancy.resellers import create_reseller
+from engine.waitingroom.lane import QueueLanes
 from loadtests.generated_plans import arena_plan
 
 TTL_MS = 600_000
@@ -80,6 +83,12 @@ class MortalFinishing(BundleFinishing):
         self.life.step_on()
         return outcome
 
+    async def _end_pass(self, one: BundledShow, number: int) -> bool:
+        self.life.step_on()
+        is_ended = await super()._end_pass(one, number)
+        self.life.step_on()
+        return is_ended
+
 
 class Ground(Struct, frozen=True):
     """Two shows of a reseller, without a worker: nothing happens by itself but recording."""
@@ -104,7 +113,7 @@ class Ground(Struct, frozen=True):
         """Return a coordinator of another kind."""
         serving = self.serving
         ledger = BundleLedger(serving.app_engine, serving.ids)
-        finishing = BundleFinishing(ledger, serving.redis, serving.box_office, serving.ids)
+        finishing = BundleFinishing(ledger, *self._parts(), serving.ids)
         return kind(ledger, finishing, serving.box_office, serving.ids)
 
     def mortal(self, dies_at: int) -> Bundling:
@@ -114,9 +123,13 @@ class Ground(Struct, frozen=True):
         """
         serving = self.serving
         ledger = MortalLedger(serving.app_engine, serving.ids)
-        finishing = MortalFinishing(ledger, serving.redis, serving.box_office, serving.ids)
+        finishing = MortalFinishing(ledger, *self._parts(), serving.ids)
         ledger.life = finishing.life = Life(dies_at)
         return Bundling(ledger, finishing, serving.box_office, serving.ids)
+
+    def _parts(self) -> tuple[Store, BoxOffice, QueueLanes]:
+        serving = self.serving
+        return serving.redis, serving.box_office, QueueLanes(serving.redis, replicas=0)
 
     def wishes(self, seats: int = 1) -> list[Wish]:
         """Return so many seats together in each show, for a buyer of their own."""

@@ -72,11 +72,13 @@ bundle_shows: Final = Table(
     required("show_id", BigInteger),
     required("hold_id", LargeBinary),  # 16 bytes; its order's, too
     optional("refused", Text),  # what the show said when it did not go along
+    optional("pass_number", BigInteger),  # whose pass of its waiting room it was held by
     PrimaryKeyConstraint("bundle_id", "show_no"),
     UniqueConstraint("bundle_id", "show_id"),
     ForeignKeyConstraint(["bundle_id", "reseller_id"], ["bundles.id", "bundles.reseller_id"]),
     of_show(),
     CheckConstraint("octet_length(hold_id) = 16", name="hold_id"),
     CheckConstraint("show_no BETWEEN 1 AND 20", name="show_no"),
+    CheckConstraint("pass_number >= 0", name="pass_number"),
     Index(None, "show_id"),
 )
