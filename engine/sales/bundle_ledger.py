@@ -64,8 +64,11 @@ class BundleLedger:
         body_fp: int,
         currency: str,
         parts: Sequence[NewPart],
-    ) -> Bundle:
-        """Add a bundle whose shows are about to be asked, unless it is there; return it."""
+    ) -> Bundle | None:
+        """Add a bundle whose shows are about to be asked, unless it is there; return it.
+
+        None: an old one of the same key was forgotten at that moment.
+        """
         with store_failures():
             async with self.open(reseller) as connection:
                 await add_bundle(
@@ -76,9 +79,7 @@ class BundleLedger:
                     currency=currency,
                     parts=parts,
                 )
-                found = await find_bundle(connection, bundle)
-        assert found is not None  # noqa: S101 - it was added, or there before
-        return found
+                return await find_bundle(connection, bundle)
 
     async def find(self, reseller: EntityId, bundle: int) -> Bundle | None:
         """Return a reseller's bundle."""
@@ -89,7 +90,7 @@ class BundleLedger:
     async def again(self, bundle: Bundle) -> Bundle:
         """Return how a bundle stands now."""
         found = await self.find(bundle.reseller, bundle.id)
-        assert found is not None  # noqa: S101 - none is ever deleted
+        assert found is not None  # noqa: S101 - none is forgotten for days
         return found
 
     async def keep_lease(self, bundle: Bundle) -> None:

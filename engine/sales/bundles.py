@@ -166,6 +166,17 @@ _DUE: Final = (
     .order_by(bundles.c.lease_until)
     .limit(bindparam("most"))
 )
+# As long as any other key is remembered. One whose hold became an order, however that was, stays:
+# its key could not hold again.
+_FORGET: Final = text(
+    "WITH old AS (SELECT id FROM bundles WHERE state = 'released'"
+    " AND ended_at < clock_timestamp() - interval '48 hours'"
+    " AND NOT EXISTS (SELECT FROM bundle_shows JOIN orders"
+    " ON orders.id = CAST(encode(hold_id, 'hex') AS uuid) WHERE bundle_id = bundles.id)"
+    " ORDER BY ended_at LIMIT :most),"
+    " parts AS (DELETE FROM bundle_shows USING old WHERE bundle_id = old.id)"
+    " DELETE FROM bundles USING old WHERE bundles.id = old.id"
+)
 
 
 async def add_bundle(  # noqa: PLR0913 - what a bundle is made of
@@ -240,6 +251,14 @@ async def find_due(connection: AsyncConnection, most: int) -> list[tuple[EntityI
     return [(row.id, row.reseller_id) for row in found]
 
 
+async def forget_released(connection: AsyncConnection, most: int) -> int:
+    """Forget up to so many bundles that were released 48 hours ago or before; return how many.
+
+    The connection is of the recorder's role. Their keys are new afterwards.
+    """
+    return (await connection.execute(_FORGET, {"most": most})).rowcount
+
+
 async def take_lease(connection: AsyncConnection, bundle: int) -> bool:
     """Take a bundle on which nobody works; False if somebody does."""
     return bool((await connection.execute(_LEASE_IT, {"bundle": bundle})).rowcount)
@@ -274,7 +293,12 @@ async def move(
         msg = f"{bundle.state} does not lead to {to}"
         raise ValueError(msg)
     named: dict[str, Any] = {"state": to, "lease_until": LEASE, **values}
-    statement = update(bundles).where(bundles.c.id == bundle.id, bundles.c.state == bundle.state)
+    # Its key may have made another one since, if whoever found it has slept for days.
+    statement = update(bundles).where(
+        bundles.c.id == bundle.id,
+        bundles.c.created_at == bundle.created_at,
+        bundles.c.state == bundle.state,
+    )
     match to:
         case BundleState.HELD:
             named["lease_until"] = (

@@ -104,6 +104,8 @@ class Bundling:
             currency=wishes[0].show.currency,
             parts=parts,
         )
+        if bundle is None:
+            return InDoubt()
         if bundle.body_fp != body_fp:
             return KeyReused()
         if bundle.state is not BundleState.HOLDING:

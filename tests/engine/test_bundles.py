@@ -21,7 +21,7 @@ from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
 from tests.engine.bundle_ground import REFERENCE, Ground, KilledError, open_ground
-from workers.bundles import finish_due
+from workers.bundles import finish_due, forget_old_bundles
 
 _STEPS_MAX = 40
 
@@ -299,6 +299,63 @@ async def test_of_a_bundle_that_was_never_held_nothing_is_told(ground: Ground) -
     assert await ground.told(held) == []
     await ground.bundling.finish(ground.reseller, held.id, within_s=20)
     assert await ground.told(held) == [("bundle.released", {"reason": "cancelled", "refused": {}})]
+
+
+async def test_what_was_released_is_forgotten_after_two_days(ground: Ground) -> None:
+    """Then its key is new; until then it gets the same answer. What was bought stays."""
+    before = await ground.open_seats()
+    keys = {name: secrets.token_hex(8) for name in ("young", "old", "bought", "failed")}
+    made: dict[str, Bundle] = {}
+    for name, key in keys.items():
+        found = await ground.bundling.hold(ground.reseller, key, 7, ground.wishes())
+        assert isinstance(found, Bundle)
+        made[name] = found
+    assert (await ground.purchase(made["bought"])).state is BundleState.PURCHASED
+    with pytest.raises(KilledError):
+        await ground.purchase(made["failed"], ground.mortal(9))
+    await ground.pass_time(ground.shows[1], 61)
+    assert (await ground.take_up(made["failed"])).state is BundleState.FAILED
+    for name in ("young", "old"):
+        assert (await ground.take_up(made[name])).state is BundleState.RELEASED
+    for name, hours in (("young", 47), ("old", 49), ("bought", 49), ("failed", 49)):
+        await ground.sql(
+            "UPDATE bundles SET ended_at = ended_at - make_interval(hours => :hours)"
+            " WHERE id = :id",
+            hours=hours,
+            id=made[name].id,
+        )
+    await forget_old_bundles({"working": ground.working})
+    for name, bundle in made.items():
+        kept = await ground.bundling.find(ground.reseller, bundle.id)
+        assert (kept is None) == (name == "old"), name
+        if kept is not None:
+            again = await ground.bundling.hold(ground.reseller, keys[name], 7, ground.wishes())
+            assert again == kept
+    # Its tombstones are gone by then, too.
+    for show in ground.shows:
+        await ground.pass_time(show, 1300)
+        tended = {one.id: one for one in await tended_shows(ground.working.recorder_engine)}
+        await sweep(ground.working.redis, tended[show.id], 0)
+    anew = await ground.bundling.hold(ground.reseller, keys["old"], 7, ground.wishes())
+    assert isinstance(anew, Bundle)
+    assert (anew.id, anew.state) == (made["old"].id, BundleState.HELD)
+    assert (await ground.open_seats())[1] == before[1] - 2
+    # Whoever slept since the first one of its key moves nothing of the second.
+    async with tenant_transaction(ground.serving.app_engine, ground.reseller) as connection:
+        assert not await move(connection, made["old"], BundleState.RELEASING)
+
+
+async def test_a_released_bundle_that_became_an_order_is_not_forgotten(ground: Ground) -> None:
+    """Its key could not hold again: it gets the answer that it got before, for good."""
+    bundle = await ground.hold()
+    bought = await ground.purchase(bundle)
+    await ground.sql(
+        "UPDATE bundles SET state = 'released', ended_at = ended_at - interval '49 hours'"
+        " WHERE id = :id",
+        id=bought.id,
+    )
+    await forget_old_bundles({"working": ground.working})
+    assert await ground.bundling.find(ground.reseller, bundle.id) is not None
 
 
 async def test_workers_take_only_what_is_due(ground: Ground) -> None:

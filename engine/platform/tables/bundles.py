@@ -61,6 +61,7 @@ bundles: Final = Table(
     CheckConstraint("(purchase_key_hash IS NULL) = (committing_at IS NULL)", name="intent"),
     Index(None, "reseller_id"),
     Index("bundles_lease_until_idx", "lease_until", postgresql_where=text("ended_at IS NULL")),
+    Index("bundles_ended_at_idx", "ended_at", postgresql_where=text("state = 'released'")),
 )
 
 bundle_shows: Final = Table(

@@ -1,4 +1,4 @@
-"""Whose passes of waiting rooms a bundle was held by, for its purchase to end them.
+"""What bundles leave behind: passes that their purchase ends, and rows that are forgotten.
 
 Revision ID: 0025
 Revises: 0020
@@ -18,8 +18,14 @@ _UPGRADE: Final = (
     ALTER TABLE bundle_shows ADD COLUMN pass_number BIGINT
     CONSTRAINT bundle_shows_pass_number_check CHECK (pass_number >= 0)
     """,
+    "CREATE INDEX bundles_ended_at_idx ON bundles (ended_at) WHERE state = 'released'",
+    "GRANT DELETE ON bundles, bundle_shows TO onsale_recorder",
 )
-_DOWNGRADE: Final = ("ALTER TABLE bundle_shows DROP COLUMN pass_number",)
+_DOWNGRADE: Final = (
+    "REVOKE DELETE ON bundles, bundle_shows FROM onsale_recorder",
+    "DROP INDEX bundles_ended_at_idx",
+    "ALTER TABLE bundle_shows DROP COLUMN pass_number",
+)
 
 
 def upgrade() -> None:
