@@ -37,6 +37,7 @@ from engine.platform.retrying import Backoff
 from engine.sales.box_office import BoxOffice
 from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import BOUGHT, Bundle, BundledShow, BundleState, Reason, key_of
+from engine.sales.choices import overrule_choice
 from engine.sales.judging import OrderStatus
 from engine.sales.returns import take_back
 from engine.waitingroom.commands import Leave, Left
@@ -227,6 +228,8 @@ class BundleFinishing:
         with store_failures():
             async with open_ledger() as connection:
                 await take_back(connection, self._ids, one.show, one.hold)
+                # Nothing was captured for the bundle: nobody has credit for a part of it.
+                await overrule_choice(connection, one.hold)
         try:
             await deliver_returns(open_ledger, self._redis, one.show)
         except (RedisError, SQLAlchemyError, OSError, TimeoutError) as error:

@@ -5,18 +5,23 @@ import itertools
 import re
 import secrets
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from engine.inventory.commands import SeatsTaken
+from engine.catalog.life import Stores
+from engine.inventory.commands import AlreadyPurchased, Purchase, Purchased, SeatsTaken
 from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import Prefix
-from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, move
+from engine.platform.ids import Prefix, entity_hex
+from engine.sales.bundle_ledger import BundleLedger
+from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, key_of, move
 from engine.sales.bundling import BundleRefused, Bundling, Wish
+from engine.sales.choices import Choice, OrderChoice, choose, list_choices
+from engine.sales.upheavals import Offer, cancel_show
 from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
@@ -181,6 +186,43 @@ async def test_a_show_that_lost_its_hold_after_the_decision_has_the_others_given
     assert [one.refused for one in ended.shows] == [None, "expired"]
     assert await ground.where(bundle) == ["returned", "open"]
     assert (await ground.open_seats())[1] == before[1]
+
+
+async def test_what_a_failed_bundle_bought_is_given_back_whatever_was_chosen(
+    ground: Ground,
+) -> None:
+    """Its money is not captured: credit for a part of it would be for nothing."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(9))
+    # The first show sells on, and is cancelled, while the second one's hold is gone.
+    await ground.pass_time(ground.shows[1], 61)
+    show, order = ground.shows[0], bundle.shows[0].hold
+    await _buy_first(ground, bundle)
+    stores = Stores(ground.serving.app_engine, ground.serving.redis, ground.serving.ids, 60)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    offered = (Choice.REFUND, Choice.CREDIT)
+    offer = Offer(offered=offered, default=Choice.REFUND, choose_by=in_an_hour)
+    await cancel_show(stores, show.reseller, show.id, offer)
+    chosen = await choose(stores, show.reseller, show.id, order, Choice.CREDIT)
+    assert isinstance(chosen, OrderChoice)
+    assert (await ground.take_up(bundle)).state is BundleState.FAILED
+    assert await ground.where(bundle) == ["returned", "open"]
+    _, told = await list_choices(stores, show.reseller, show.id, after=None, limit=9)
+    assert [one.choice for one in told] == [Choice.REFUND]
+
+
+async def _buy_first(ground: Ground, bundle: Bundle) -> None:
+    """Buy a decided bundle's first show, and wait until it is recorded."""
+    first, office = bundle.shows[0], ground.serving.box_office
+    show = await office.show(ground.reseller, first.show)
+    named = entity_hex(bundle.id)
+    purchase = Purchase(first.hold, key_of(bundle.id), bundle.body_fp, REFERENCE, named)
+    assert isinstance(await office.ask(show, purchase), Purchased | AlreadyPurchased)
+    ledger = BundleLedger(ground.serving.app_engine, ground.serving.ids)
+    async with asyncio.timeout(20):
+        while not await ledger.recorded(bundle, [first]):
+            await ground.working.recorder.record(first.show)
 
 
 async def test_a_bundle_is_not_decided_when_its_holds_could_end_meanwhile(ground: Ground) -> None:
