@@ -182,12 +182,13 @@ async def _wish(request: ApiRequest, body: BundleBody, one: BundledSelection) ->
     runtime = runtime_of(request)
     show = await show_of(runtime, request.user, one.show)
     hold = one.hold_body(body.buyer, body.ttl_s)
-    ttl_ms = hold.ttl_ms(show.hold_ttl_s)
+    ttl_ms, number = hold.ttl_ms(show.hold_ttl_s), None
     if show.has_queue:
         ttl_ms = await admitted_ttl_ms(runtime, show, one.show, hold)
+        number = runtime.waiting_room.read_number(show, one.queue_pass, body.buyer)
     shown = one.shown(body.buyer)
     check_guess(runtime, request.auth, show, shown)
-    return Wish(show, body.buyer, ttl_ms, hold.wanted(), hold.fingerprint, shown)
+    return Wish(show, body.buyer, ttl_ms, hold.wanted(), hold.fingerprint, shown, number)
 
 
 async def _find(request: ApiRequest, text: str) -> Bundle:

@@ -38,7 +38,7 @@ from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.retrying import BreakerOpenError
 from engine.sales.chosen_types import TypesRefused
-from engine.sales.returns import NotConfirmed
+from engine.sales.returns import Compensated, NotConfirmed
 from engine.sales.views import HoldOfBundle, OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 
@@ -66,6 +66,7 @@ Refused = (
     | TooManyEdits
     | OrderUndecided
     | NotConfirmed
+    | Compensated
     | Recovering
     | InDoubt
     | Overloaded
@@ -197,6 +198,13 @@ def problem_of(  # noqa: C901, PLR0911, PLR0912 -- a table with a row an outcome
                 ProblemKind.ORDER_NOT_CONFIRMED,
                 f"Only a confirmed order can be returned; this one is {outcome.status}.",
                 members={"order_status": outcome.status},
+            )
+        case Compensated():
+            return ProblemError(
+                ProblemKind.ORDER_COMPENSATED,
+                f"Its holder chose {outcome.choice} when the show was cancelled or moved: choose "
+                "refund instead, as long as there is time to.",
+                members={"choice": outcome.choice},
             )
         case Recovering() | InDoubt() | Overloaded():
             return problem_of_store(outcome)

@@ -70,6 +70,7 @@ class ProblemKind(Enum):
     BUNDLE_ENDED = "bundle-ended", 409, "Nothing of the bundle is held or bought"
     PURCHASE_FAILED = "purchase-failed", 409, "The purchase failed"
     ORDER_NOT_CONFIRMED = "order-not-confirmed", 409, "The order is not confirmed"
+    ORDER_COMPENSATED = "order-compensated", 409, "The order was compensated otherwise"
     NOT_ON_SALE = "not-on-sale", 409, "The show is not on sale"
     TRANSITION_REFUSED = "transition-refused", 409, "The show is not in a state for that"
     CHOICE_REFUSED = "choice-refused", 409, "That can't be chosen"

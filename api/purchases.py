@@ -73,7 +73,10 @@ async def look_at_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswe
     status_code=HTTP_200_OK,
     operation_class=describe(
         scope=Scope.ORDERS_RETURN,
-        problems=(ProblemKind.ORDER_NOT_FOUND, ProblemKind.ORDER_NOT_CONFIRMED),
+        problems=(
+            *(ProblemKind.ORDER_NOT_FOUND, ProblemKind.ORDER_NOT_CONFIRMED),
+            ProblemKind.ORDER_COMPENSATED,
+        ),
     ),
 )
 async def return_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer:

@@ -33,6 +33,8 @@ from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
 from engine.sales.box_office import BoxOffice
+from engine.sales.bundle_finishing import BundleFinishing
+from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundling import Bundling
 from engine.sales.buyers import BuyersOffice
 from engine.sales.confirmations import Confirmations
@@ -46,6 +48,7 @@ from engine.tenancy.throttle import Throttle
 from engine.tenancy.watch_tokens import WatchTokens
 from engine.waitingroom.gates import JoinGate, load_gate
 from engine.waitingroom.identities import IdentityDigests
+from engine.waitingroom.lane import QueueLanes
 from engine.waitingroom.limits import JoinLimits
 from engine.waitingroom.room import WaitingRoom
 from engine.waitingroom.tokens import QueueTokens
@@ -118,7 +121,7 @@ class Working(Struct, frozen=True):
     recorder_engine: AsyncEngine
     recorder: Recorder
     recoverer: Recoverer
-    bundling: Bundling
+    finishing: BundleFinishing
     sealer: Sealer
     webhook_engine: AsyncEngine
     stirred: Stirred
@@ -159,12 +162,13 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         stack.push_async_callback(door.errands.close)
         access_tokens = AccessTokens(app_engine, sealer, ids, settings.site_address())
         stack.push_async_callback(access_tokens.stop)
+        queues = QueueLanes(redis, replicas=settings.redis_replicas)
         waiting_room = WaitingRoom(
             ids=ids,
             redis=redis,
             app=app_engine,
             tokens=QueueTokens(settings.queue_keys(), region=settings.region),
-            replicas=settings.redis_replicas,
+            lanes=queues,
         )
         stack.push_async_callback(waiting_room.stop)
         live = LiveSeats(redis, box_office.inventory)
@@ -197,6 +201,8 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
         endpoints = Endpoints(app_engine, sealer, private=may_be_private)
+        bundle_ledger = BundleLedger(app_engine, ids)
+        finishing = BundleFinishing(bundle_ledger, redis, box_office, queues, ids)
         yield Serving(
             settings=settings,
             cells=cells,
@@ -212,7 +218,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             box_office=box_office,
             house_office=HouseOffice(redis, app_engine, book, ids),
             returns_office=ReturnsOffice(redis, app_engine, box_office, ids),
-            bundling=Bundling(redis, app_engine, box_office, ids),
+            bundling=Bundling(bundle_ledger, finishing, box_office, ids),
             waiting_room=waiting_room,
             gates=Gates(
                 limits=JoinLimits(settings.join_rate_max, settings.join_burst),
@@ -284,7 +290,13 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             webhook_engine=webhook_engine,
             stirred=Stirred(),
             recoverer=Recoverer(redis, engine, book, drain, ids),
-            bundling=Bundling(redis, engine, box_office, ids),
+            finishing=BundleFinishing(
+                BundleLedger(engine, ids),
+                redis,
+                box_office,
+                QueueLanes(redis, replicas=settings.redis_replicas),
+                ids,
+            ),
         )
 
 

@@ -1,7 +1,7 @@
-"""Finishes bundles whose coordinator is silent: a look at all that are due, each second."""
+"""Finishes bundles whose coordinator is silent, and forgets those that were given back."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,12 +9,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import EntityId, entity_hex
 from engine.runtime import Working
-from engine.sales.bundles import BundleState, find_due, take_lease
+from engine.sales.bundles import BundleState, find_due, forget_released, take_lease
 
 _PAUSE_S: Final = 1.0
 _AT_ONCE: Final = 8
 _WORKED_ON_S: Final = 4.0
 _MOST: Final = 64
+_FORGOTTEN_A_STATEMENT: Final = 1000
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -46,7 +47,7 @@ async def _finish(working: Working, bundle: EntityId, reseller: EntityId) -> boo
         async with working.recorder_engine.begin() as connection:
             if not await take_lease(connection, bundle):
                 return False
-        found = await working.bundling.take_up(reseller, bundle, within_s=_WORKED_ON_S)
+        found = await working.finishing.take_up(reseller, bundle, within_s=_WORKED_ON_S)
     except (StoreUnavailableError, SQLAlchemyError, OSError, TimeoutError) as error:
         # It keeps its lease for some seconds, and is due again then; others are not kept from it.
         _log.warning("bundle not finished", bundle=entity_hex(bundle), error=repr(error))
@@ -54,3 +55,16 @@ async def _finish(working: Working, bundle: EntityId, reseller: EntityId) -> boo
     state = BundleState.RELEASED if found is None else found.state
     _log.info("bundle taken up", bundle=entity_hex(bundle), state=state)
     return found is not None and found.has_ended
+
+
+async def forget_old_bundles(ctx: dict[str, Any]) -> int:
+    """Delete bundles that were released two days ago; return how many. A job of ARQ's."""
+    working: Working = ctx["working"]
+    forgotten = 0
+    while True:
+        async with working.recorder_engine.begin() as connection:
+            deleted = await forget_released(connection, _FORGOTTEN_A_STATEMENT)
+        forgotten += deleted
+        if deleted < _FORGOTTEN_A_STATEMENT:
+            _log.info("bundles forgotten", count=forgotten)
+            return forgotten

@@ -10,6 +10,7 @@ from arq.worker import Worker, async_check_health
 
 from engine.platform.settings import Settings
 from engine.runtime import Working
+from workers.bundles import forget_old_bundles
 from workers.erasures import forget_buyers
 from workers.facts import forget_old_facts
 from workers.forgetting import forget_old_sign_ins
@@ -50,6 +51,7 @@ async def run_jobs(working: Working) -> None:
             cron(forget_old_sign_ins, minute=29, timeout=300),
             cron(forget_old_facts, minute=47, timeout=300),
             cron(forget_old_deliveries, minute=47, timeout=300),
+            cron(forget_old_bundles, minute=53, timeout=300),
         ],
         redis_pool=queue,
         ctx={"working": working},

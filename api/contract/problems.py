@@ -106,6 +106,7 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
         "reason": _words("expired", "cancelled", "refused", "abandoned", "too-late"),
     },
     ProblemKind.ORDER_NOT_CONFIRMED: {"order_status": _words("recording")},
+    ProblemKind.ORDER_COMPENSATED: {"choice": _words("credit", "voucher")},
     ProblemKind.NOT_ON_SALE: {"state": _words("paused")},
     ProblemKind.TRANSITION_REFUSED: {
         "state": _words("cancelled"),

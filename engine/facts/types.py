@@ -24,6 +24,9 @@ class FactType(StrEnum):
     ORDER_CANCELLED = "order.cancelled"
     ORDER_FAILED = "order.failed"
     ORDER_REFUNDED = "order.refunded"
+    BUNDLE_PURCHASED = "bundle.purchased"
+    BUNDLE_RELEASED = "bundle.released"
+    BUNDLE_FAILED = "bundle.failed"
     PAYMENT_PAID = "payment.paid"
     PAYMENT_FAILED = "payment.failed"
     PAYMENT_FLAGGED_FRAUD = "payment.flagged_fraud"
@@ -106,6 +109,40 @@ class OrderRefunded(Struct, frozen=True, kw_only=True):
 
     currency: str
     amount: int
+
+
+class BundlePurchased(Struct, frozen=True, kw_only=True):
+    """A bundle was bought in every show: each order is confirmed, and tells what it has.
+
+    `total` is of all of them, as they were bought.
+    """
+
+    orders: tuple[str, ...]
+    currency: str
+    total: int
+    payment_reference: str
+
+
+class BundleReleased(Struct, frozen=True, kw_only=True):
+    """A bundle that was held is not bought: all its places are free again.
+
+    `refused`: what shows said, by their ids, that did not go along with its purchase.
+    """
+
+    reason: Literal["cancelled", "expired", "refused", "too-late"]
+    refused: dict[str, str]
+
+
+class BundleFailed(Struct, frozen=True, kw_only=True):
+    """A show lost its hold after it was decided that the bundle is bought.
+
+    `orders`: what was bought of it, and has been given back. `refused`: what shows said, by their
+    ids.
+    """
+
+    orders: tuple[str, ...]
+    payment_reference: str
+    refused: dict[str, str]
 
 
 class PaymentTold(Struct, frozen=True, kw_only=True):
@@ -315,6 +352,9 @@ FactData = (
     | OrderCancelled
     | OrderFailed
     | OrderRefunded
+    | BundlePurchased
+    | BundleReleased
+    | BundleFailed
     | PaymentTold
     | DisputeTold
     | ShowOnSale
@@ -348,6 +388,9 @@ DATA_OF_TYPE: Final[Mapping[FactType, type[FactData]]] = MappingProxyType(
         FactType.ORDER_CANCELLED: OrderCancelled,
         FactType.ORDER_FAILED: OrderFailed,
         FactType.ORDER_REFUNDED: OrderRefunded,
+        FactType.BUNDLE_PURCHASED: BundlePurchased,
+        FactType.BUNDLE_RELEASED: BundleReleased,
+        FactType.BUNDLE_FAILED: BundleFailed,
         FactType.PAYMENT_PAID: PaymentTold,
         FactType.PAYMENT_FAILED: PaymentTold,
         FactType.PAYMENT_FLAGGED_FRAUD: PaymentTold,

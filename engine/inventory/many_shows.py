@@ -1,4 +1,8 @@
-"""Changes many shows of a reseller at once: in one transaction that has locked each of them."""
+"""Changes many shows of a reseller at once: in one transaction that keeps others from all of them.
+
+What takes long is written while the recorder goes on: it shares a show's row with who only keeps
+it as it is. The row itself comes last, by an update that the recorder waits for until the commit.
+"""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -17,19 +21,24 @@ from engine.platform.tables import shows
 
 _AT_ONCE: Final = 20
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
+_ONE_AT_A_TIME: Final = text(
+    "SELECT pg_advisory_xact_lock(hashtextextended('many shows', :reseller))"
+)
 
 
-async def lock_shows(
-    connection: AsyncConnection, wanted: Collection[EntityId]
+async def keep_shows(
+    connection: AsyncConnection, reseller: EntityId, wanted: Collection[EntityId]
 ) -> dict[EntityId, LockedShow]:
-    """Lock the rows of shows against recoveries and other changes; return how they stand.
+    """Keep recoveries and other changes from shows, but not the recorder; return how they stand.
 
-    Everybody who locks several does so by their ids, or two could wait for each other.
+    Everybody who locks several does so by their ids, or two could wait for each other. Of those who
+    only keep shows and change them afterwards, each would wait for the other: one at a time.
     """
     await connection.execute(_BOUND_THE_WAIT)
+    await connection.execute(_ONE_AT_A_TIME, {"reseller": reseller})
     names = ("id", "epoch", "inventory_version", "state", "archived_at")
     query = select(*(shows.c[name] for name in names)).where(shows.c.id.in_(list(wanted)))
-    rows = await connection.execute(query.order_by(shows.c.id).with_for_update())
+    rows = await connection.execute(query.order_by(shows.c.id).with_for_update(read=True))
     return {
         EntityId(row["id"]): LockedShow((row["epoch"], row["inventory_version"]), is_stored(row))
         for row in rows.mappings()

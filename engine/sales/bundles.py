@@ -15,8 +15,9 @@ from sqlalchemy import bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.platform.ids import EntityId, HoldId
+from engine.platform.ids import EntityId, HoldId, entity_hex
 from engine.platform.tables import bundle_shows, bundles
+from engine.sales.judging import OrderStatus
 
 SHOWS_MIN: Final = 2
 SHOWS_MAX: Final = 20
@@ -67,6 +68,9 @@ TRANSITIONS: Final[Mapping[BundleState, frozenset[BundleState]]] = {
     BundleState.FAILED: frozenset(),
 }
 
+BOUGHT: Final = frozenset({OrderStatus.CONFIRMED, OrderStatus.RETURNED, OrderStatus.REFUNDED})
+"""How an order stands that a bundle was bought with; it may be given back afterwards, alone."""
+
 ENDED: Final = frozenset(state for state, after in TRANSITIONS.items() if not after)
 
 
@@ -85,6 +89,11 @@ class Reason(StrEnum):
     """Its shows could not be asked in time."""
 
 
+def key_of(bundle: int) -> str:
+    """Return the key of its holds and purchases: no client can send one, which has a space."""
+    return f"bundle {entity_hex(bundle)}"
+
+
 class BundledShow(Struct, frozen=True):
     """A show of a bundle, and its hold there."""
 
@@ -92,6 +101,16 @@ class BundledShow(Struct, frozen=True):
     show: EntityId
     hold: HoldId
     refused: str | None
+    pass_number: int | None
+    """Whose pass of the show's waiting room it was held by."""
+
+
+class NewPart(Struct, frozen=True):
+    """What a bundle is to have in one show."""
+
+    show: EntityId
+    hold: HoldId
+    pass_number: int | None
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
@@ -147,6 +166,17 @@ _DUE: Final = (
     .order_by(bundles.c.lease_until)
     .limit(bindparam("most"))
 )
+# As long as any other key is remembered. One whose hold became an order, however that was, stays:
+# its key could not hold again.
+_FORGET: Final = text(
+    "WITH old AS (SELECT id FROM bundles WHERE state = 'released'"
+    " AND ended_at < clock_timestamp() - interval '48 hours'"
+    " AND NOT EXISTS (SELECT FROM bundle_shows JOIN orders"
+    " ON orders.id = CAST(encode(hold_id, 'hex') AS uuid) WHERE bundle_id = bundles.id)"
+    " ORDER BY ended_at LIMIT :most),"
+    " parts AS (DELETE FROM bundle_shows USING old WHERE bundle_id = old.id)"
+    " DELETE FROM bundles USING old WHERE bundles.id = old.id"
+)
 
 
 async def add_bundle(  # noqa: PLR0913 - what a bundle is made of
@@ -156,7 +186,7 @@ async def add_bundle(  # noqa: PLR0913 - what a bundle is made of
     reseller: EntityId,
     body_fp: int,
     currency: str,
-    shows: Sequence[tuple[EntityId, HoldId]],
+    parts: Sequence[NewPart],
 ) -> bool:
     """Add a bundle whose shows are about to be asked; False if there is one of that id."""
     new = (
@@ -179,10 +209,11 @@ async def add_bundle(  # noqa: PLR0913 - what a bundle is made of
             "bundle_id": bundle,
             "show_no": number,
             "reseller_id": reseller,
-            "show_id": show,
-            "hold_id": hold,
+            "show_id": part.show,
+            "hold_id": part.hold,
+            "pass_number": part.pass_number,
         }
-        for number, (show, hold) in enumerate(shows, start=1)
+        for number, part in enumerate(parts, start=1)
     ]
     await connection.execute(insert(bundle_shows), rows)
     return True
@@ -208,7 +239,8 @@ async def find_bundle(connection: AsyncConnection, bundle: int) -> Bundle | None
         payment_reference=row.payment_reference,
         is_decidable=bool(row.is_decidable),
         shows=tuple(
-            BundledShow(one.show_no, one.show_id, HoldId(one.hold_id), one.refused) for one in shows
+            BundledShow(one.show_no, one.show_id, HoldId(one.hold_id), one.refused, one.pass_number)
+            for one in shows
         ),
     )
 
@@ -217,6 +249,14 @@ async def find_due(connection: AsyncConnection, most: int) -> list[tuple[EntityI
     """Return up to so many bundles, with their resellers, on which nobody works."""
     found = await connection.execute(_DUE, {"most": most})
     return [(row.id, row.reseller_id) for row in found]
+
+
+async def forget_released(connection: AsyncConnection, most: int) -> int:
+    """Forget up to so many bundles that were released 48 hours ago or before; return how many.
+
+    The connection is of the recorder's role. Their keys are new afterwards.
+    """
+    return (await connection.execute(_FORGET, {"most": most})).rowcount
 
 
 async def take_lease(connection: AsyncConnection, bundle: int) -> bool:
@@ -253,7 +293,12 @@ async def move(
         msg = f"{bundle.state} does not lead to {to}"
         raise ValueError(msg)
     named: dict[str, Any] = {"state": to, "lease_until": LEASE, **values}
-    statement = update(bundles).where(bundles.c.id == bundle.id, bundles.c.state == bundle.state)
+    # Its key may have made another one since, if whoever found it has slept for days.
+    statement = update(bundles).where(
+        bundles.c.id == bundle.id,
+        bundles.c.created_at == bundle.created_at,
+        bundles.c.state == bundle.state,
+    )
     match to:
         case BundleState.HELD:
             named["lease_until"] = (

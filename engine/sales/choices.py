@@ -59,6 +59,10 @@ _CHOOSE: Final = text(
     "UPDATE order_choices SET choice = :choice, is_default = :is_default, chosen_at = now()"
     " WHERE show_id = :show AND change_no = :change_no AND order_id = :order"
 )
+_OVERRULE: Final = text(
+    "UPDATE order_choices SET choice = 'refund', chosen_at = now()"
+    " WHERE order_id = :order AND choice IN ('credit', 'voucher')"
+)
 _LIST: Final = text(
     "SELECT order_id, choice, is_default, chosen_at FROM order_choices"
     " WHERE show_id = :show AND change_no = :change_no"
@@ -217,6 +221,15 @@ async def choose(
         await connection.execute(_CHOOSE, place | {"choice": choice, "is_default": False})
         chosen = (await connection.execute(_LOCK_CHOICE, place)).mappings().one()
         return _read_choice(named, chosen)
+
+
+async def overrule_choice(connection: AsyncConnection, order: HoldId) -> None:
+    """Make a refund of what was chosen for an order that was taken back in this transaction.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: PostgreSQL failed.
+    """
+    await connection.execute(_OVERRULE, {"order": UUID(bytes=order)})
 
 
 async def settle_choices(stores: Stores) -> int:

@@ -6,6 +6,9 @@ the store hears of it (`engine/inventory/returning.py`), from here at once, or f
 The show's row is locked first, as by everyone who changes a show: so nobody waits in a ring. It
 puts returns in an order, each before or after a recovery's reading, and keeps the recorder away for
 the few statements that they are.
+
+An order whose holder took credit or a voucher when its show was cancelled or moved has its money
+already: it is not returned by itself, or it would be paid back twice.
 """
 
 from collections import Counter
@@ -46,6 +49,10 @@ _log = structlog.get_logger(__name__)
 
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 _LOCK_SHOW: Final = text("SELECT id FROM shows WHERE id = :show FOR NO KEY UPDATE")
+_CHOSEN: Final = text(
+    "SELECT choice FROM order_choices WHERE order_id = :order ORDER BY change_no DESC LIMIT 1"
+)
+_OTHERWISE: Final = frozenset({"credit", "voucher"})
 _TAKE_BACK: Final = text(
     "UPDATE orders SET status = :returned"
     " WHERE id = :order AND show_id = :show AND status = :confirmed"
@@ -93,6 +100,12 @@ class NotConfirmed(Struct, frozen=True):
     status: OrderState
 
 
+class Compensated(Struct, frozen=True):
+    """Nothing was taken back: its holder has `credit` or a `voucher` for it, as they chose."""
+
+    choice: str
+
+
 TakenBack = Literal[RefundReason.RETURNED, RefundReason.CANCELLED, RefundReason.RESCHEDULED]
 
 
@@ -106,17 +119,55 @@ async def take_back(
     """Take a confirmed order back, in the caller's transaction, which sees its reseller's rows.
 
     Returns what the order's status is now, `returned` also when it was before; None if the ledger
-    has no such order.
+    has no such order. Whatever its holder chose is the caller's to look at, or to change with it.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the ledger refused it, or the show was locked for too long.
     """
+    found = await _find(connection, show, order)
+    if not isinstance(found, Row):
+        return found
+    await _lock(connection, show)
+    return await _free(connection, ids, show, order, found, reason)
+
+
+async def return_order(
+    connection: AsyncConnection, ids: Ids, show: int, order: bytes
+) -> str | Compensated | None:
+    """Take a confirmed order back as `take_back` does, unless its holder chose something else."""
+    found = await _find(connection, show, order)
+    if not isinstance(found, Row):
+        return found
+    await _lock(connection, show)  # who chooses locks it, too
+    chosen = (await connection.execute(_CHOSEN, {"order": UUID(bytes=order)})).scalar_one_or_none()
+    if chosen in _OTHERWISE:
+        return Compensated(chosen)
+    return await _free(connection, ids, show, order, found, RefundReason.RETURNED)
+
+
+async def _find(connection: AsyncConnection, show: int, order: bytes) -> Row[Any] | str | None:
+    """Return a confirmed order's row, or the status of one that is not; None if there is none."""
     named = {"order": UUID(bytes=order), "show": show}
     found = (await connection.execute(_LOOK, named)).one_or_none()
     if found is None or found.status != OrderStatus.CONFIRMED:
         return None if found is None else str(found.status)
+    return found
+
+
+async def _lock(connection: AsyncConnection, show: int) -> None:
     await connection.execute(_BOUND_THE_WAIT)
     await connection.execute(_LOCK_SHOW, {"show": show})
+
+
+async def _free(  # noqa: PLR0913, PLR0917 - what is taken back, and why
+    connection: AsyncConnection,
+    ids: Ids,
+    show: int,
+    order: bytes,
+    found: Row[Any],
+    reason: TakenBack,
+) -> str:
+    named = {"order": UUID(bytes=order), "show": show}
     words = {"returned": OrderStatus.RETURNED, "confirmed": OrderStatus.CONFIRMED}
     if not (await connection.execute(_TAKE_BACK, named | words)).rowcount:
         return OrderStatus.RETURNED  # by somebody who had the row just before
@@ -173,7 +224,7 @@ class ReturnsOffice:
 
     async def take_back(
         self, show: Show, order: HoldId
-    ) -> OrderView | NotConfirmed | OrderUndecided | Unavailable:
+    ) -> OrderView | NotConfirmed | Compensated | OrderUndecided | Unavailable:
         """Take an order back; one that was taken back is told again.
 
         Once the ledger has it, it is done: what the store does not hear of now, a worker tells it.
@@ -181,11 +232,13 @@ class ReturnsOffice:
         async with self._turns.take() as mine:
             if not mine:
                 return Overloaded()
-            status = await self._take_back(show, order)
+            status = await self._return(show, order)
             view = await self._box_office.order(show, order)
             if isinstance(view, OrderView) and view.status is OrderState.CONFIRMED:
                 # It was recorded just now, or what is told is the store's older word.
-                status = await self._take_back(show, order)
+                status = await self._return(show, order)
+        if isinstance(status, Compensated):
+            return status
         if status == OrderStatus.RETURNED:
             await self.deliver(show)
             view = await self._box_office.order(show, order)
@@ -195,9 +248,9 @@ class ReturnsOffice:
             return NotConfirmed(view.status)
         return view
 
-    async def _take_back(self, show: Show, order: HoldId) -> str | None:
+    async def _return(self, show: Show, order: HoldId) -> str | Compensated | None:
         async with tenant_transaction(self._app, show.reseller) as connection:
-            return await take_back(connection, self._ids, show.id, order)
+            return await return_order(connection, self._ids, show.id, order)
 
     async def deliver(self, show: Show) -> None:
         """Tell the store what was taken back; what it does not hear of now, a worker tells it."""

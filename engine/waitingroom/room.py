@@ -137,14 +137,14 @@ class WaitingRoom:
         redis: Store,
         app: AsyncEngine,
         tokens: QueueTokens,
-        replicas: int,
+        lanes: QueueLanes,
     ) -> None:
         """Take what the composition root has opened."""
         self._ids = ids
         self._redis = redis
         self._app = app
         self._tokens = tokens
-        self._lanes = QueueLanes(redis, replicas=replicas)
+        self._lanes = lanes
         self._standings = Standings(redis)
         self._queues: OrderedDict[int, Queue] = OrderedDict()
         self._of_visitors = _LookUps(self._visit)
@@ -340,6 +340,13 @@ class WaitingRoom:
             return NotAdmitted("its pass is over")
         assert isinstance(outcome, Issued | Unavailable)  # noqa: S101 - the script answers so
         return outcome
+
+    def read_number(self, show: Show, text: str, buyer: str) -> int | None:
+        """Return the number of a buyer's pass of a show; None if it is none."""
+        try:
+            return self._tokens.read_pass(show.id, text, buyer)
+        except TokenError:
+            return None
 
     async def end_pass(self, show: Show, text: str, buyer: str) -> None:
         """Free the place in checkout of a pass that was used; if this fails, its deadline does."""

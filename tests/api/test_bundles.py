@@ -1,6 +1,7 @@
 """Bundles: holds in several shows that are bought as one, or not at all."""
 
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -140,6 +141,39 @@ def test_a_show_with_a_waiting_room_asks_for_a_pass(tour: Tour) -> None:
         time.sleep(0.1)
     assert problem(alone) == problem(tour.hold("A-1", "B-1")) == "not-admitted"
     assert tour.counts() == [(0, 0), (0, 0)]
+
+
+def test_a_purchase_ends_the_pass_that_its_bundle_was_held_by(tour: Tour) -> None:
+    """As a plain purchase does: the place in checkout is the next one's at once."""
+    show = tour.shows[1]
+    rules = {"opens_at": "2020-01-01T00:00:00Z", "rate": 20, "checkout_max": 50}
+    assert tour.desk.http.put(f"{show.path}/queue", json=rules).status_code == 200
+    with httpx.Client(base_url=tour.desk.http.base_url) as people:
+        joined = _repeat(lambda: people.post(f"{show.path}/queue", json={}), 201).json()
+        headers = {"Queue-Token": joined["token"]}
+
+        def claim() -> httpx.Response:
+            return people.post(f"{show.path}/queue/pass", json={"buyer": "b-1"}, headers=headers)
+
+        text = _repeat(claim, 200).json()["pass"]
+        wanted = [
+            {"show": tour.shows[0].id, "seats": ["A-1"]},
+            {"show": show.id, "seats": ["B-1"], "pass": text},
+        ]
+        body = {"buyer": "b-1", "shows": wanted}
+        held = _repeat(lambda: tour.desk.post("/v1/bundles", body), 201)
+        assert claim().json()["pass"] == text
+        assert tour.purchase(held.json()).status_code == 201
+        assert problem(claim()) == "pass-ended"
+    assert problem(show.hold("B-2", **{"pass": text})) == "not-admitted"
+
+
+def _repeat(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:
+    deadline = time.monotonic() + _LINE_OPENS_WITHIN_S
+    while (told := ask()).status_code != status:
+        assert time.monotonic() < deadline, told.text
+        time.sleep(0.1)
+    return told
 
 
 def test_other_peoples_bundles_are_not_there(tour: Tour, rival: FrontDesk) -> None:

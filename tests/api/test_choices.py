@@ -144,3 +144,19 @@ def test_what_is_offered_must_make_sense(show: ShowDesk) -> None:
     told = show.desk.post(f"{show.path}/reschedule", moved).json()
     assert "/doors_at" in {fault["pointer"] for fault in told["errors"]}
     assert show.desk.get(show.path).json()["state"] == "on_sale"
+
+
+def test_who_took_credit_is_not_refunded_by_a_return(stack: Stack, show: ShowDesk) -> None:
+    """The return says what was chosen; choosing a refund instead is the way, and then it is one."""
+    [order] = _bought(show, 1)
+    offered = ["refund", "credit"]
+    _upset(show, "cancel", offered=offered, default="refund")
+    assert _choose(show, order, "credit").status_code == 200
+    returned = show.desk.http.post(f"/v1/orders/{order}/return")
+    assert (problem(returned), returned.json()["choice"]) == ("order-compensated", "credit")
+    assert show.desk.get(f"/v1/orders/{order}").json()["status"] == "confirmed"
+    assert _owed(stack, order) == []
+    assert _choose(show, order, "refund").status_code == 200
+    returned = show.desk.http.post(f"/v1/orders/{order}/return")
+    assert (returned.status_code, returned.json()["status"]) == (200, "returned")
+    assert _owed(stack, order) == ["cancelled"]

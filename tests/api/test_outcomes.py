@@ -17,7 +17,7 @@ from engine.inventory.shows import Show
 from engine.platform.ids import EntityId
 from engine.sales.chosen_types import TypeFault, TypesRefused
 from engine.sales.orders import OrderState
-from engine.sales.returns import NotConfirmed
+from engine.sales.returns import Compensated, NotConfirmed
 from engine.sales.views import HoldOfBundle, OrderUndecided
 from engine.sales.wanted import UnknownPlaces
 from tests.api.front_desk import small_plan
@@ -64,6 +64,7 @@ _ROWS: list[tuple[Refused, str, int, dict[str, object]]] = [
     (HoldOfBundle("bnd_dev_1"), "hold-of-bundle", 409, {"bundle": "bnd_dev_1"}),
     (OrderUndecided(), "in-doubt", 503, {}),
     (NotConfirmed(OrderState.FAILED), "order-not-confirmed", 409, {"order_status": "failed"}),
+    (Compensated("credit"), "order-compensated", 409, {"choice": "credit"}),
     (commands.Recovering(), "show-recovering", 503, {}),
     (commands.InDoubt(), "in-doubt", 503, {}),
     (commands.Overloaded(), "overloaded", 503, {}),

@@ -275,3 +275,36 @@ def test_other_peoples_endpoints_are_unknown(
     assert other.get(PATH).json()["endpoints"] == []
     assert seller.get(path).json()["status"] == "enabled"
     assert shop.messages == []
+
+
+def test_the_ends_of_bundles_are_told(seller: FrontDesk, shop: Shop) -> None:
+    """Bought or given back: each is a message about the bundle, which names no show."""
+    types = ["bundle.purchased", "bundle.released"]
+    secret = make(seller, url=shop.url, types=types)["secrets"][0]["secret"]
+    shows = [seller.new_show(), seller.new_show()]
+    bundles: list[str] = []
+    for seat in ("A-1", "A-2"):
+        wanted = [{"show": show.id, "seats": [seat]} for show in shows]
+        held = seller.post("/v1/bundles", {"buyer": "b-1", "shows": wanted})
+        assert held.status_code == 201, held.text
+        bundles.append(held.json()["bundle"])
+    paid = {"payment_reference": "pay-7"}
+    bought = seller.post(f"/v1/bundles/{bundles[0]}/purchase", paid)
+    assert bought.status_code == 201, bought.text
+    assert seller.http.delete(f"/v1/bundles/{bundles[1]}").status_code == 204
+    wait_for(lambda: len(shop.messages) >= 2)
+    told = [Webhook(secret).verify(body, headers) for headers, body in shop.messages]
+    by_bundle = {fact["object"]: fact for fact in told}
+    assert {name: fact["type"] for name, fact in by_bundle.items()} == dict(
+        zip(bundles, types, strict=True)
+    )
+    assert {fact["show"] for fact in told} == {None}
+    purchased, released = (by_bundle[name]["data"] for name in bundles)
+    assert purchased == {
+        "orders": [one["order"] for one in bought.json()["shows"]],
+        "currency": "EUR",
+        "total": bought.json()["price"]["total"],
+        "payment_reference": "pay-7",
+    }
+    assert released == {"reason": "cancelled", "refused": {}}
+    assert seller.get(f"/v1/facts?object={bundles[0]}").json()["facts"] == [by_bundle[bundles[0]]]

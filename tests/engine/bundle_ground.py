@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from msgspec import Struct
@@ -17,13 +17,18 @@ from engine.inventory.commands import Commit, Outcome, Purchase, Release
 from engine.inventory.seating_plan import read_plan
 from engine.inventory.shows import Show
 from engine.platform.database import connect_once, create_engine
-from engine.platform.ids import EntityId, new_entity_id
+from engine.platform.ids import EntityId, Prefix, new_entity_id
+from engine.platform.redis import Store
 from engine.platform.settings import OWNER_ROLE, Settings
 from engine.runtime import Serving, Working, open_serving, open_working
+from engine.sales.box_office import BoxOffice
+from engine.sales.bundle_finishing import BundleFinishing
+from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import Bundle, BundledShow, BundleState
 from engine.sales.bundling import Bundling, Wish
 from engine.sales.wanted import Wanted
 from engine.tenancy.resellers import create_reseller
+from engine.waitingroom.lane import QueueLanes
 from loadtests.generated_plans import arena_plan
 
 TTL_MS = 600_000
@@ -31,36 +36,58 @@ REFERENCE = "pay-1"
 _SOON_S = 0.2
 
 
+BundlingT = TypeVar("BundlingT", bound=Bundling)
+
+
 class KilledError(BaseException):
     """The coordinator is gone: nothing of it runs any more."""
 
 
-class Mortal(Bundling):
-    """A coordinator that is gone right before or after its n-th step, counted from 0.
+class Life:
+    """The steps that a coordinator has left, counted down; below 0 it never ends."""
 
-    Steps are the ones that others see: what it asks of a show, and what it moves in the ledger.
-    """
+    def __init__(self, dies_at: int) -> None:
+        """Take how many are left."""
+        self._left = dies_at
 
-    dies_at = -1
+    def step_on(self) -> None:
+        """Be gone, if there is none left."""
+        if self._left == 0:
+            raise KilledError
+        self._left -= 1
+
+
+class MortalLedger(BundleLedger):
+    """A coordinator's ledger: it is gone right before or after a move of its own."""
+
+    life = Life(-1)
+
+    async def move(self, bundle: Bundle, to: BundleState, **values: Any) -> bool:  # noqa: ANN401 -- as it is
+        """Move a bundle on, alive."""
+        self.life.step_on()
+        moved = await super().move(bundle, to, **values)
+        self.life.step_on()
+        return moved
+
+
+class MortalFinishing(BundleFinishing):
+    """A coordinator that is gone right before or after what it asks of a show."""
+
+    life = Life(-1)
 
     async def _ask(
         self, bundle: Bundle, one: BundledShow, command: Commit | Purchase | Release
     ) -> Outcome:
-        self._step_on()
+        self.life.step_on()
         outcome = await super()._ask(bundle, one, command)
-        self._step_on()
+        self.life.step_on()
         return outcome
 
-    async def _move(self, bundle: Bundle, to: BundleState, **values: Any) -> bool:  # noqa: ANN401 -- as it is
-        self._step_on()
-        moved = await super()._move(bundle, to, **values)
-        self._step_on()
-        return moved
-
-    def _step_on(self) -> None:
-        if self.dies_at == 0:
-            raise KilledError
-        self.dies_at -= 1
+    async def _end_pass(self, one: BundledShow, number: int) -> bool:
+        self.life.step_on()
+        is_ended = await super()._end_pass(one, number)
+        self.life.step_on()
+        return is_ended
 
 
 class Ground(Struct, frozen=True):
@@ -82,12 +109,27 @@ class Ground(Struct, frozen=True):
         """A coordinator, as the API has it."""
         return self.serving.bundling
 
-    def mortal(self, dies_at: int) -> Mortal:
-        """Return a coordinator that is gone at a step."""
+    def coordinator(self, kind: type[BundlingT]) -> BundlingT:
+        """Return a coordinator of another kind."""
         serving = self.serving
-        mortal = Mortal(serving.redis, serving.app_engine, serving.box_office, serving.ids)
-        mortal.dies_at = dies_at
-        return mortal
+        ledger = BundleLedger(serving.app_engine, serving.ids)
+        finishing = BundleFinishing(ledger, *self._parts(), serving.ids)
+        return kind(ledger, finishing, serving.box_office, serving.ids)
+
+    def mortal(self, dies_at: int) -> Bundling:
+        """Return a coordinator that is gone right before or after its n-th step, counted from 0.
+
+        Steps are the ones that others see: what it asks of a show, what it moves in the ledger.
+        """
+        serving = self.serving
+        ledger = MortalLedger(serving.app_engine, serving.ids)
+        finishing = MortalFinishing(ledger, *self._parts(), serving.ids)
+        ledger.life = finishing.life = Life(dies_at)
+        return Bundling(ledger, finishing, serving.box_office, serving.ids)
+
+    def _parts(self) -> tuple[Store, BoxOffice, QueueLanes]:
+        serving = self.serving
+        return serving.redis, serving.box_office, QueueLanes(serving.redis, replicas=0)
 
     def wishes(self, seats: int = 1) -> list[Wish]:
         """Return so many seats together in each show, for a buyer of their own."""
@@ -123,7 +165,7 @@ class Ground(Struct, frozen=True):
 
     async def take_up(self, bundle: Bundle) -> Bundle:
         """Let a worker finish a bundle; return how it stands."""
-        found = await self.working.bundling.take_up(self.reseller, bundle.id, within_s=20)
+        found = await self.working.finishing.take_up(self.reseller, bundle.id, within_s=20)
         assert found is not None
         return found
 
@@ -146,6 +188,21 @@ class Ground(Struct, frozen=True):
             assert (state == "sold") == (status is not None), (state, orders)
             told.append("returned" if status == "returned" else state)
         return told
+
+    async def told(self, bundle: Bundle) -> list[tuple[str, Any]]:
+        """Return type and data of the facts about a bundle, in their order."""
+        statement = text("SELECT type, data FROM facts WHERE object = :object ORDER BY xid, id")
+        named = self.serving.ids.entity(Prefix.BUNDLE, bundle.id)
+        async with self.working.recorder_engine.connect() as connection:
+            rows = await connection.execute(statement, {"object": named})
+            return [(row.type, row.data) for row in rows]
+
+    async def paid(self, bundle: Bundle) -> int:
+        """Return what a bundle's orders cost in all, by the ledger."""
+        holds = [UUID(bytes=one.hold) for one in bundle.shows]
+        statement = text("SELECT coalesce(sum(total), 0) FROM orders WHERE id = ANY(:holds)")
+        async with self.working.recorder_engine.connect() as connection:
+            return int((await connection.execute(statement, {"holds": holds})).scalar_one())
 
     async def open_seats(self) -> list[int]:
         """Return how many seats of each show are open in the store."""

@@ -5,22 +5,28 @@ import itertools
 import re
 import secrets
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from engine.inventory.commands import SeatsTaken
+from engine.catalog.life import Stores
+from engine.inventory.commands import AlreadyPurchased, Purchase, Purchased, SeatsTaken
 from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
-from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, move
+from engine.platform.ids import Prefix, entity_hex
+from engine.sales.bundle_ledger import BundleLedger
+from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, key_of, move
 from engine.sales.bundling import BundleRefused, Bundling, Wish
+from engine.sales.choices import Choice, OrderChoice, choose, list_choices
+from engine.sales.upheavals import Offer, cancel_show
 from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
-from tests.engine.bundle_ground import Ground, KilledError, open_ground
-from workers.bundles import finish_due
+from tests.engine.bundle_ground import REFERENCE, Ground, KilledError, open_ground
+from workers.bundles import finish_due, forget_old_bundles
 
 _STEPS_MAX = 40
 
@@ -95,7 +101,7 @@ async def test_holding_that_is_killed_leaves_nothing_held(ground: Ground) -> Non
     held = await ground.open_seats()
     assert held == [count - 1 for count in before]
     bundle = ground.serving.ids.derive_bundle(ground.reseller, key)
-    ended = await ground.working.bundling.take_up(ground.reseller, bundle, within_s=20)
+    ended = await ground.working.finishing.take_up(ground.reseller, bundle, within_s=20)
     assert ended is not None
     assert (ended.state, ended.reason) == (BundleState.RELEASED, "abandoned")
     assert await ground.open_seats() == before
@@ -182,6 +188,43 @@ async def test_a_show_that_lost_its_hold_after_the_decision_has_the_others_given
     assert (await ground.open_seats())[1] == before[1]
 
 
+async def test_what_a_failed_bundle_bought_is_given_back_whatever_was_chosen(
+    ground: Ground,
+) -> None:
+    """Its money is not captured: credit for a part of it would be for nothing."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(9))
+    # The first show sells on, and is cancelled, while the second one's hold is gone.
+    await ground.pass_time(ground.shows[1], 61)
+    show, order = ground.shows[0], bundle.shows[0].hold
+    await _buy_first(ground, bundle)
+    stores = Stores(ground.serving.app_engine, ground.serving.redis, ground.serving.ids, 60)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    offered = (Choice.REFUND, Choice.CREDIT)
+    offer = Offer(offered=offered, default=Choice.REFUND, choose_by=in_an_hour)
+    await cancel_show(stores, show.reseller, show.id, offer)
+    chosen = await choose(stores, show.reseller, show.id, order, Choice.CREDIT)
+    assert isinstance(chosen, OrderChoice)
+    assert (await ground.take_up(bundle)).state is BundleState.FAILED
+    assert await ground.where(bundle) == ["returned", "open"]
+    _, told = await list_choices(stores, show.reseller, show.id, after=None, limit=9)
+    assert [one.choice for one in told] == [Choice.REFUND]
+
+
+async def _buy_first(ground: Ground, bundle: Bundle) -> None:
+    """Buy a decided bundle's first show, and wait until it is recorded."""
+    first, office = bundle.shows[0], ground.serving.box_office
+    show = await office.show(ground.reseller, first.show)
+    named = entity_hex(bundle.id)
+    purchase = Purchase(first.hold, key_of(bundle.id), bundle.body_fp, REFERENCE, named)
+    assert isinstance(await office.ask(show, purchase), Purchased | AlreadyPurchased)
+    ledger = BundleLedger(ground.serving.app_engine, ground.serving.ids)
+    async with asyncio.timeout(20):
+        while not await ledger.recorded(bundle, [first]):
+            await ground.working.recorder.record(first.show)
+
+
 async def test_a_bundle_is_not_decided_when_its_holds_could_end_meanwhile(ground: Ground) -> None:
     """Forty seconds after the intent it is released instead."""
     bundle = await ground.hold()
@@ -225,13 +268,136 @@ class _Behind(Bundling):
 
 async def test_nobody_is_told_that_nothing_is_held_when_it_is(ground: Ground) -> None:
     """A repeated request that is refused in one process and held in another is held."""
-    key, wishes, serving = secrets.token_hex(8), ground.wishes(), ground.serving
-    behind = _Behind(serving.redis, serving.app_engine, serving.box_office, serving.ids)
+    key, wishes = secrets.token_hex(8), ground.wishes()
+    behind = ground.coordinator(_Behind)
     behind.first = asyncio.create_task(ground.bundling.hold(ground.reseller, key, 7, wishes))
     second = await behind.hold(ground.reseller, key, 7, wishes)
     assert second == await behind.first
     assert isinstance(second, Bundle)
     assert second.state is BundleState.HELD
+
+
+async def test_the_end_of_a_bundle_is_told_once_however_often_it_was_killed(
+    ground: Ground,
+) -> None:
+    """In the transaction that ends it: with its orders, what is to be captured, and why not."""
+    ids = ground.serving.ids
+    for dies_at in range(_STEPS_MAX):
+        bundle = await ground.hold()
+        try:
+            await ground.purchase(bundle, ground.mortal(dies_at))
+        except KilledError:
+            is_killed = True
+        else:
+            is_killed = False
+        told = await ground.told(bundle)
+        found = await ground.bundling.find(ground.reseller, bundle.id)
+        assert found is not None
+        assert bool(told) == found.has_ended, dies_at
+        ended = (await asyncio.gather(*(ground.take_up(bundle) for _ in range(2))))[0]
+        [(type_, data)] = await ground.told(bundle)
+        assert type_ == f"bundle.{ended.state}", dies_at
+        if ended.state is BundleState.PURCHASED:
+            orders = [ids.order(one.show, one.hold) for one in ended.shows]
+            assert (data["orders"], data["payment_reference"]) == (orders, REFERENCE)
+            assert (data["currency"], data["total"]) == ("EUR", await ground.paid(bundle))
+            assert data["total"] > 0
+        else:
+            assert data == {"reason": "expired", "refused": {}}
+        if not is_killed:
+            break
+    else:
+        pytest.fail("it was killed at each of its steps")
+
+
+async def test_of_a_bundle_that_failed_it_is_told_what_was_given_back(ground: Ground) -> None:
+    """And which show it was; each order tells of itself before."""
+    bundle = await ground.hold()
+    with pytest.raises(KilledError):
+        await ground.purchase(bundle, ground.mortal(9))
+    await ground.pass_time(ground.shows[1], 61)
+    assert (await ground.take_up(bundle)).state is BundleState.FAILED
+    ids, (first, second) = ground.serving.ids, bundle.shows
+    [(type_, data)] = await ground.told(bundle)
+    assert (type_, data) == (
+        "bundle.failed",
+        {
+            "orders": [ids.order(first.show, first.hold)],
+            "payment_reference": REFERENCE,
+            "refused": {ids.entity(Prefix.SHOW, second.show): "expired"},
+        },
+    )
+
+
+async def test_of_a_bundle_that_was_never_held_nothing_is_told(ground: Ground) -> None:
+    """Whoever asked for it was answered so; of one that was held and given back it is."""
+    refused = await ground.bundling.hold(
+        ground.reseller, secrets.token_hex(8), 7, ground.wishes(seats=7)
+    )
+    assert isinstance(refused, BundleRefused)
+    assert await ground.told(refused.bundle) == []
+    held = await ground.hold()
+    await ground.bundling.begin_release(held)
+    assert await ground.told(held) == []
+    await ground.bundling.finish(ground.reseller, held.id, within_s=20)
+    assert await ground.told(held) == [("bundle.released", {"reason": "cancelled", "refused": {}})]
+
+
+async def test_what_was_released_is_forgotten_after_two_days(ground: Ground) -> None:
+    """Then its key is new; until then it gets the same answer. What was bought stays."""
+    before = await ground.open_seats()
+    keys = {name: secrets.token_hex(8) for name in ("young", "old", "bought", "failed")}
+    made: dict[str, Bundle] = {}
+    for name, key in keys.items():
+        found = await ground.bundling.hold(ground.reseller, key, 7, ground.wishes())
+        assert isinstance(found, Bundle)
+        made[name] = found
+    assert (await ground.purchase(made["bought"])).state is BundleState.PURCHASED
+    with pytest.raises(KilledError):
+        await ground.purchase(made["failed"], ground.mortal(9))
+    await ground.pass_time(ground.shows[1], 61)
+    assert (await ground.take_up(made["failed"])).state is BundleState.FAILED
+    for name in ("young", "old"):
+        assert (await ground.take_up(made[name])).state is BundleState.RELEASED
+    for name, hours in (("young", 47), ("old", 49), ("bought", 49), ("failed", 49)):
+        await ground.sql(
+            "UPDATE bundles SET ended_at = ended_at - make_interval(hours => :hours)"
+            " WHERE id = :id",
+            hours=hours,
+            id=made[name].id,
+        )
+    await forget_old_bundles({"working": ground.working})
+    for name, bundle in made.items():
+        kept = await ground.bundling.find(ground.reseller, bundle.id)
+        assert (kept is None) == (name == "old"), name
+        if kept is not None:
+            again = await ground.bundling.hold(ground.reseller, keys[name], 7, ground.wishes())
+            assert again == kept
+    # Its tombstones are gone by then, too.
+    for show in ground.shows:
+        await ground.pass_time(show, 1300)
+        tended = {one.id: one for one in await tended_shows(ground.working.recorder_engine)}
+        await sweep(ground.working.redis, tended[show.id], 0)
+    anew = await ground.bundling.hold(ground.reseller, keys["old"], 7, ground.wishes())
+    assert isinstance(anew, Bundle)
+    assert (anew.id, anew.state) == (made["old"].id, BundleState.HELD)
+    assert (await ground.open_seats())[1] == before[1] - 2
+    # Whoever slept since the first one of its key moves nothing of the second.
+    async with tenant_transaction(ground.serving.app_engine, ground.reseller) as connection:
+        assert not await move(connection, made["old"], BundleState.RELEASING)
+
+
+async def test_a_released_bundle_that_became_an_order_is_not_forgotten(ground: Ground) -> None:
+    """Its key could not hold again: it gets the answer that it got before, for good."""
+    bundle = await ground.hold()
+    bought = await ground.purchase(bundle)
+    await ground.sql(
+        "UPDATE bundles SET state = 'released', ended_at = ended_at - interval '49 hours'"
+        " WHERE id = :id",
+        id=bought.id,
+    )
+    await forget_old_bundles({"working": ground.working})
+    assert await ground.bundling.find(ground.reseller, bundle.id) is not None
 
 
 async def test_workers_take_only_what_is_due(ground: Ground) -> None:

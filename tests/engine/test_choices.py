@@ -1,5 +1,6 @@
 """Defaults of what holders choose: each order is compensated once, also where changes overlap."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
@@ -10,8 +11,18 @@ from engine.catalog.dates import NewDate, Opens, add_date
 from engine.catalog.life import LifeChanged, Stores
 from engine.catalog.shows import ShowFaultsError
 from engine.platform.ids import HoldId, new_entity_id
-from engine.sales.choices import Choice, OrderChoice, choose, list_choices, settle_choices
+from engine.sales.choices import (
+    Choice,
+    ChoiceRefused,
+    OrderChoice,
+    Unchoosable,
+    choose,
+    list_choices,
+    settle_choices,
+)
+from engine.sales.returns import Compensated
 from engine.sales.upheavals import Moved, Offer, cancel_show, reschedule_show
+from engine.sales.views import OrderView
 from engine.sales.wanted import Wanted
 from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
@@ -144,3 +155,85 @@ async def test_no_voucher_is_for_a_show_that_does_not_take_place(ground: Ground)
     with pytest.raises(ShowFaultsError) as refused:
         await cancel_show(_app(ground), first.reseller, first.id, offer)
     assert [fault.pointer for fault in refused.value.faults] == ["/new_show"]
+
+
+async def _return(ground: Ground, order: bytes) -> object:
+    return await ground.serving.returns_office.take_back(ground.show, HoldId(order))
+
+
+@pytest.mark.parametrize(
+    ("choice", "is_returned", "owed"),
+    [
+        (None, True, 1),
+        (Choice.KEEP, True, 1),
+        (Choice.REFUND, True, 1),
+        (Choice.CREDIT, False, 0),
+        (Choice.VOUCHER, False, 0),
+    ],
+)
+@pytest.mark.parametrize("by_default", [False, True])
+async def test_an_order_is_returned_or_compensated_and_never_both(
+    ground: Ground,
+    choice: Choice | None,
+    *,
+    is_returned: bool,
+    owed: int,
+    by_default: bool,
+) -> None:
+    """The table of docs/SHOWS.md: whether it was chosen, or is the default."""
+    show, [order, *_] = ground.show, ground.orders
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    default = choice if by_default and choice else Choice.KEEP
+    offer = Offer(offered=tuple(Choice), default=default, choose_by=in_an_hour)
+    moved = Moved(starts_at=datetime.now(UTC) + timedelta(days=9))
+    await reschedule_show(_app(ground), show.reseller, show.id, moved, offer)
+    if by_default and choice:
+        await _settle(ground, change_no=1)
+    elif choice:
+        await choose(_app(ground), show.reseller, show.id, HoldId(order), choice)
+    told = [await _return(ground, order) for _ in range(2)]
+    if is_returned:
+        assert all(isinstance(one, OrderView) for one in told), told
+        refused = await choose(_app(ground), show.reseller, show.id, HoldId(order), Choice.CREDIT)
+        assert isinstance(refused, ChoiceRefused)
+        assert refused.reason is Unchoosable.TAKEN_BACK
+    else:
+        assert choice is not None
+        assert told == [Compensated(choice)] * 2
+    others = 2 if by_default and choice is Choice.REFUND else 0
+    assert await _owed(ground) == owed + others
+    await _settle(ground, change_no=1)
+    expected = Choice.REFUND if choice is None else choice
+    assert (await _told(ground))[order] is expected
+    assert await _owed(ground) == owed + others
+
+
+async def test_of_a_return_and_a_choice_at_once_one_counts(ground: Ground) -> None:
+    """Whichever comes first: the other is refused."""
+    show = ground.show
+    await _cancel(ground, Choice.REFUND)
+    for order in ground.orders:
+        returned, chosen = await asyncio.gather(
+            _return(ground, order),
+            choose(_app(ground), show.reseller, show.id, HoldId(order), Choice.CREDIT),
+        )
+        outcomes = (type(returned), type(chosen))
+        assert outcomes in {(OrderView, ChoiceRefused), (Compensated, OrderChoice)}
+    credited = [one for one in (await _told(ground)).values() if one is Choice.CREDIT]
+    assert await _owed(ground) == len(ground.orders) - len(credited)
+
+
+async def test_credit_of_an_earlier_change_still_counts(ground: Ground) -> None:
+    """A later change does not ask its holder any more, and a return is refused as before."""
+    show, [credit, voucher, _] = ground.show, ground.orders
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+    offer = Offer(offered=tuple(Choice), default=Choice.KEEP, choose_by=in_an_hour)
+    moved = Moved(starts_at=datetime.now(UTC) + timedelta(days=9))
+    await reschedule_show(_app(ground), show.reseller, show.id, moved, offer)
+    for order, choice in ((credit, Choice.CREDIT), (voucher, Choice.VOUCHER)):
+        await choose(_app(ground), show.reseller, show.id, HoldId(order), choice)
+    await _cancel(ground, Choice.REFUND)
+    assert await _return(ground, credit) == Compensated("credit")
+    # The voucher was for a show that does not take place: its holder chooses anew.
+    assert isinstance(await _return(ground, voucher), OrderView)
+    assert await _owed(ground) == 1

@@ -315,6 +315,7 @@ async def test_each_role_may_do_what_it_needs_and_no_more(world: World) -> None:
             ),
             *("buyer_erasures", "facts", "idempotency_keys"),
             *("webhook_endpoints", "webhook_deliveries", "webhook_attempts"),
+            *("bundles", "bundle_shows"),
             *("sessions", "invitations", "mailed_tokens", "outgoing_mails"),
             *("oauth_grants", "oauth_codes", "refresh_tokens", "ended_tokens"),
         },

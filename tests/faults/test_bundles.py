@@ -17,7 +17,8 @@ from tests.faults.reseller_desk import ResellerDesk, open_desk, told
 
 _ENDED = {"purchased", "released", "failed"}
 _ENDED_WITHIN_S = 40
-_FILE = "engine/sales/bundling.py"
+_FINISHING = "engine/sales/bundle_finishing.py"
+_LEDGER = "engine/sales/bundle_ledger.py"
 _DIE = """
 
 def _die(bundle: Bundle, step: str) -> None:
@@ -39,11 +40,12 @@ _STEPS = {"one show that commits": "Commit", "the decision": "purchasing"}
 
 def _changes(flags: str) -> tuple[Change, ...]:
     ask = "        return await self._box_office.ask(show, command)\n"
+    ledger = "from engine.sales.bundle_ledger import BundleLedger\n"
     moved = '            _log.info("bundle moved",'
-    last = "def _purchase_of("
+    first = "class BundleLedger:\n"
     return (
         Change(
-            _FILE,
+            _FINISHING,
             ask,
             "        if bundle.payment_reference and one.show_no > 1:\n"
             "            await asyncio.sleep(0.2)\n"
@@ -51,13 +53,14 @@ def _changes(flags: str) -> tuple[Change, ...]:
             "        _die(bundle, type(command).__name__)\n"
             "        return outcome\n",
         ),
+        Change(_FINISHING, ledger, ledger.replace("import ", "import _die, ")),
         Change(
-            _FILE,
+            _LEDGER,
             moved,
-            "            again = await self._again(bundle)\n"
+            "            again = await self.again(bundle)\n"
             f"            _die(again, again.state.value)\n{moved}",
         ),
-        Change(_FILE, last, _DIE.format(flags=flags).lstrip("\n") + "\n\n" + last),
+        Change(_LEDGER, first, _DIE.format(flags=flags).lstrip("\n") + "\n\n" + first),
     )
 
 

@@ -20,7 +20,7 @@ from engine.catalog.sheets.price_lists import PriceList, PricesToMake, compare, 
 from engine.catalog.sheets.table import Line, Problems, Sheet
 from engine.facts.log import add_facts
 from engine.inventory.house import LockedShow
-from engine.inventory.many_shows import complete_shows, lock_shows
+from engine.inventory.many_shows import complete_shows, keep_shows
 from engine.inventory.price_versions import Prices, write_type_prices
 from engine.platform.ids import EntityId, Ids
 from engine.platform.redis import Store
@@ -28,7 +28,7 @@ from engine.platform.tables import price_versions
 from engine.platform.unnest import columns_of, insert_rows, parameters
 
 SHOWS_MAX: Final = 1_000
-"""In one sheet: all of them are locked until it is written."""
+"""In one sheet: nobody else changes them until it is written."""
 
 _STEPPED_AT_ONCE: Final = 5
 """Shows, each of which may have tens of steps."""
@@ -52,10 +52,10 @@ class ImportedPrices(Struct, frozen=True, kw_only=True):
 
 
 class PriceLists(Struct, frozen=True):
-    """What is to be written, for which shows are locked, and how many lines change nothing."""
+    """What is to be written, how the shows stand, and how many lines change nothing."""
 
     made: list[PricesToMake]
-    locked: dict[EntityId, LockedShow]
+    kept: dict[EntityId, LockedShow]
     unchanged: int
 
 
@@ -75,7 +75,11 @@ class PriceImport(Struct, frozen=True, kw_only=True):
     async def read(
         self, connection: AsyncConnection, sheet: Sheet, problems: Problems
     ) -> PriceLists:
-        """Return what becomes of the shows, which are locked if nothing is wrong so far."""
+        """Return what becomes of the shows, from which others are kept if nothing is wrong.
+
+        A sheet with a mistake keeps nobody from anything; one without is held against the shows
+        again once they stay as they are.
+        """
         named = {line.cells["show"] for line in sheet.lines if "show" in line.cells}
         known = await read_known_shows(connection, self.ids, named)
         # Up to a second of work: beside the event loop, not on it.
@@ -84,14 +88,17 @@ class PriceImport(Struct, frozen=True, kw_only=True):
             reason = f"the sheet has {len(lists)} shows, {SHOWS_MAX} at most go at once: split it"
             problems.add(sheet.heading_line, "show", reason)
         shows = [one.show.id for one in lists]
-        locked: dict[EntityId, LockedShow] = {}
-        if shows and not problems and not self.dry_run:
-            locked = await lock_shows(connection, shows)
         offers = await read_offers(connection, shows) if shows else {}
         made = compare(lists, offers, datetime.now(UTC), problems)
+        kept: dict[EntityId, LockedShow] = {}
+        if made and not problems and not self.dry_run:
+            kept = await keep_shows(connection, self.reseller, shows)
+            offers, before = await read_offers(connection, shows), offers
+            if offers != before:
+                made = compare(lists, offers, datetime.now(UTC), problems)
         changed = {one.show for one in made}
         unchanged = sum(len(one.lines) for one in lists if one.show.id not in changed)
-        return PriceLists(made, locked, unchanged)
+        return PriceLists(made, kept, unchanged)
 
     def tell(self, plan: PriceLists) -> tuple[Sequence[ImportedPrices], int]:
         """Return the shows that change, and how many lines change nothing."""
@@ -104,7 +111,7 @@ class PriceImport(Struct, frozen=True, kw_only=True):
         return told, plan.unchanged
 
     async def write(self, connection: AsyncConnection, plan: PriceLists) -> None:
-        """Write the price versions, the steps and what is told of them."""
+        """Write the price versions, the steps and what is told of them; the shows come last."""
         priced = [(one.show, one.prices) for one in plan.made if one.prices is not None]
         steps = [(one.show, one.steps) for one in plan.made if one.steps is not None]
         facts = [prices_changed(self.ids, show, prices.version, None) for show, prices in priced]
@@ -119,10 +126,12 @@ class PriceImport(Struct, frozen=True, kw_only=True):
 
         await write_in_parts(connection, priced, publish)
         await write_in_parts(connection, steps, schedule, at_once=_STEPPED_AT_ONCE)
+        if priced:
+            await self._take(connection, priced)
 
     async def follow(self, plan: PriceLists) -> None:
         """Tell the inventory store that processes are to read the shows again."""
-        changed = {one.show: plan.locked[one.show] for one in plan.made if one.prices is not None}
+        changed = {one.show: plan.kept[one.show] for one in plan.made if one.prices is not None}
         await complete_shows(self.app, self.redis, self.reseller, changed)
 
     async def _publish(
@@ -142,8 +151,13 @@ class PriceImport(Struct, frozen=True, kw_only=True):
             insert_rows(price_versions, _VERSION),
             parameters(price_versions, columns_of(_VERSION, rows)),
         )
-        shows = [show for show, _ in some]
-        versions = [prices.version for _, prices in some]
+
+    async def _take(
+        self, connection: AsyncConnection, priced: Sequence[tuple[EntityId, Prices]]
+    ) -> None:
+        """Have the shows sell at what was written: all at once, for which the recorder waits."""
+        shows = [show for show, _ in priced]
+        versions = [prices.version for _, prices in priced]
         await connection.execute(_TAKE, {"shows": shows, "versions": versions})
 
 

@@ -61,6 +61,7 @@ bundles: Final = Table(
     CheckConstraint("(purchase_key_hash IS NULL) = (committing_at IS NULL)", name="intent"),
     Index(None, "reseller_id"),
     Index("bundles_lease_until_idx", "lease_until", postgresql_where=text("ended_at IS NULL")),
+    Index("bundles_ended_at_idx", "ended_at", postgresql_where=text("state = 'released'")),
 )
 
 bundle_shows: Final = Table(
@@ -72,11 +73,13 @@ bundle_shows: Final = Table(
     required("show_id", BigInteger),
     required("hold_id", LargeBinary),  # 16 bytes; its order's, too
     optional("refused", Text),  # what the show said when it did not go along
+    optional("pass_number", BigInteger),  # whose pass of its waiting room it was held by
     PrimaryKeyConstraint("bundle_id", "show_no"),
     UniqueConstraint("bundle_id", "show_id"),
     ForeignKeyConstraint(["bundle_id", "reseller_id"], ["bundles.id", "bundles.reseller_id"]),
     of_show(),
     CheckConstraint("octet_length(hold_id) = 16", name="hold_id"),
     CheckConstraint("show_no BETWEEN 1 AND 20", name="show_no"),
+    CheckConstraint("pass_number >= 0", name="pass_number"),
     Index(None, "show_id"),
 )
