@@ -1,15 +1,15 @@
 """What bundles leave behind: passes that their purchase ends, and rows that are forgotten.
 
-Revision ID: 0025
-Revises: 0020
+Revision ID: 0022
+Revises: 0021
 """
 
 from typing import Final
 
 from alembic import op
 
-revision = "0025"
-down_revision = "0020"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
