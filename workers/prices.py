@@ -86,7 +86,7 @@ async def run_prices(working: Working) -> None:
     A store that fails ends it; whoever started it starts it again.
     """
     steps = PriceSteps(working)
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "prices")
     while True:
         await steps.bring([show.id for show in await looks.next()])
         await asyncio.sleep(0 if looks.is_first else _PAUSE_S)

@@ -77,7 +77,7 @@ class Ward:
         After `visit_s` a visit begins no further recovery; all shows are looked at each `look_s`.
         """
         self._look_s = look_s
-        self._looks = Round(working.recorder_engine, working.stirred)
+        self._looks = Round(working.recorder_engine, working.stirred, "recovery")
         self._working = working
         self._visit_s = visit_s
         self._called = asyncio.Event()

@@ -49,7 +49,7 @@ class Sweeper:
     def __init__(self, working: Working, *, most: int = QUIET_MAX) -> None:
         """Take what a worker works with, and how many shows have their turn at once."""
         self._redis = working.redis
-        self._looks = Round(working.recorder_engine, working.stirred, most=most)
+        self._looks = Round(working.recorder_engine, working.stirred, "sweeper", most=most)
         self._known: dict[int, _Visits] = {}
 
     @property
