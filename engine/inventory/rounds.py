@@ -8,6 +8,7 @@ lost is found when the show's turn comes. With up to `QUIET_MAX` shows that is e
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from itertools import islice
 from time import monotonic
 from typing import Final
 
@@ -22,6 +23,9 @@ STIRRED_S: Final = 25.0
 """For how long a show is taken to be busy: more than twice as long as lanes leave between words."""
 
 _BUSY_MAX: Final = 20_000
+
+_MISSED_MAX: Final = 32
+"""Shows that stand for all whose servers did not answer: of a few servers some of each."""
 
 
 class Stirred:
@@ -77,12 +81,15 @@ class Round:
         self._losses = stirred.losses
         self._came_from = self._place
         self._has_turned = False
+        self._missed: set[int] = set()
         self.is_first = True
         """Whether there are shows that were not looked at since the task began, or since words may
         have been lost. It makes no pauses until then."""
 
     async def next(self, also: Collection[int] = ()) -> list[TendedShow]:
         """Return the shows of the next look: busy ones, these as well, and whose turn it is.
+
+        And some of those that were missed.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
@@ -93,8 +100,22 @@ class Round:
         turn = await tended_after(self._engine, self._place, self._most)
         self._move_on(turn)
         seen = {show.id for show in turn}
-        others = {*self._stirred.now(), *also} - seen
-        return turn + await tended_shows(self._engine, others)
+        others = {*self._stirred.now(), *also, *self._missed} - seen
+        shows = turn + await tended_shows(self._engine, others)
+        # What is no show any more says nothing about a server.
+        self._missed.intersection_update(show.id for show in shows)
+        return shows
+
+    def note_missed(self, shows: Collection[int]) -> None:
+        """Note whose server did not answer this time; to be called after each look.
+
+        Some of them are in each look from now on. When one of these answers, its server is back,
+        and all shows are gone past without pauses: nobody has to remember who else was missed.
+        """
+        is_back = not self._missed.issubset(shows)
+        self._missed = set(islice(shows, _MISSED_MAX))
+        if is_back:
+            self.hurry()
 
     def hurry(self) -> None:
         """Go once past all shows without pauses, from where it stands."""

@@ -181,7 +181,9 @@ async def test_a_show_that_was_archived_keeps_no_other_from_being_looked_at(
     looked: list[int] = []
     reading = sweeper_module.scheduled_shows
 
-    async def scheduled(redis: Store, tended: Iterable[TendedShow]) -> list[Scheduled]:
+    async def scheduled(
+        redis: Store, tended: Iterable[TendedShow]
+    ) -> tuple[list[Scheduled], list[int]]:
         looked.extend(one.id for one in tended)
         return await reading(redis, tended)
 
