@@ -2,36 +2,24 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import msgspec
 import pytest
-from msgspec.structs import replace
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import update
 
 from engine.inventory.durability import find_risks
 from engine.inventory.facts import StreamId
 from engine.inventory.keys import show_keys
-from engine.inventory.rounds import Stirred
-from engine.inventory.sweeping import Scheduled
-from engine.inventory.tending import TendedShow, tended_shows
 from engine.platform.ids import EntityId, new_entity_id
 from engine.platform.redis import Store
 from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_map import SlotUnavailableError, slot_of
 from engine.platform.retrying import BreakerOpenError
-from engine.platform.tables import shows
-from engine.runtime import open_working
 from engine.sales.confirmations import Confirmations, Word
 from ops.cluster import Cluster
-from ops.stack import Stack
-from tests.engine.ledger_world import open_world
-from workers import sweeper as sweeper_module
-from workers.sweeper import Sweeper
 
 _COUNT = "return redis.call('INCR', KEYS[1])"
 _COUNT_BOTH = "redis.call('INCR', KEYS[1]) return redis.call('INCR', KEYS[2])"
@@ -299,64 +287,3 @@ async def _is_heard(confirmations: Confirmations, store: Store, show: EntityId, 
             await store.spublish(_recorded(show), msgspec.msgpack.encode([1, n, []]))
             if await waiting is Word.CONFIRMED:
                 return
-
-
-async def test_shows_whose_node_was_away_are_looked_at_soon_after_it_is_back(
-    cluster: Cluster, store: Store, servers: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many there are: they do not wait for their turn, and nobody has to remember them."""
-    looked: set[int] = set()
-    unanswered: set[int] = set()
-    reading = sweeper_module.scheduled_shows
-
-    async def scheduled(
-        redis: Store, tended: Iterable[TendedShow]
-    ) -> tuple[list[Scheduled], list[int]]:
-        found, missed = await reading(redis, tended)
-        looked.update(one.show.id for one in found)
-        unanswered.update(missed)
-        return found, missed
-
-    monkeypatch.setattr(sweeper_module, "scheduled_shows", scheduled)
-    async with open_world(servers.settings) as world, open_working(servers.settings) as working:
-        made = [await world.new_show() for _ in range(12)]
-        on = Counter(cluster.primary_of(show_keys(show.id).expiry) for show in made)
-        away = cluster.children[on.most_common(1)[0][0]]
-        its_shows = {
-            show.id
-            for show in made
-            if cluster.children[cluster.primary_of(show_keys(show.id).expiry)] is away
-        }
-        async with world.owner.begin() as connection:
-            of_these = shows.c.id.in_([show.id for show in made])
-            await connection.execute(update(shows).where(of_these).values(state="on_sale"))
-        for show in made:
-            await store.zadd(show_keys(show.id).expiry, {"ends": int(time.time() * 1000) + 3_600_000})
-        try:
-            known = len(await tended_shows(world.recorder_engine))
-            sweeper = Sweeper(
-                replace(working, redis=store, stirred=Stirred()), most=-(-known // 3)
-            )
-            await _look_at_all(sweeper)
-            assert {show.id for show in made} <= looked
-            away.pause()
-            try:
-                while not its_shows & unanswered:
-                    await sweeper.look()
-                assert not sweeper.is_in_haste
-            finally:
-                away.resume()
-            async with asyncio.timeout(5):
-                while not sweeper.is_in_haste:
-                    await sweeper.look()
-            looked.clear()
-            await _look_at_all(sweeper)
-            assert its_shows <= looked, "without a pause in between"
-        finally:
-            async with world.owner.begin() as connection:
-                await connection.execute(update(shows).where(of_these).values(state="draft"))
-
-
-async def _look_at_all(sweeper: Sweeper) -> None:
-    while sweeper.is_in_haste:
-        await sweeper.look()
