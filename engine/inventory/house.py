@@ -39,6 +39,8 @@ from engine.platform.redis import Store
 from engine.platform.tables import shows
 
 _LATE_MS: Final = 5000
+_REDRAWN: Final = 0
+"""No edit of places, but whoever watches them is to read them anew."""
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
@@ -261,16 +263,18 @@ async def change_rules(  # noqa: PLR0913 - the stores, a show, and what becomes 
             await connection.execute(update(shows).where(shows.c.id == show).values(columns))
             after = {**before, **columns}
             was_stored, now = is_stored(before), (before["epoch"], version)
-            rules = sale_rules(after)
+            # Whoever watches is told the state with a picture: a delta has none.
+            is_redrawn = after["state"] != before["state"]
+            told = Change(fields=sale_rules(after), edit_no=_REDRAWN if is_redrawn else None)
             if was_stored and change.is_less:
-                applied = await apply(redis, show_keys(show), now, Change(fields=rules))
+                applied = await apply(redis, show_keys(show), now, told)
                 at_ms = applied.at_ms
             if finish is not None:
                 await finish(connection, RulesChanged(after, at_ms))
     except RefusedError:
         return Recovering()
     if was_stored and not change.is_less:
-        await complete(open_ledger, redis, show, now, Change(fields=rules))
+        await complete(open_ledger, redis, show, now, told)
     elif is_stored(after) and not was_stored:
         await wake_recovery(redis, show)
     return RulesChanged(after, at_ms)
