@@ -389,7 +389,8 @@ _encode_asked: Final = msgspec.msgpack.Encoder().encode
 
 
 _SHAPES: Final = {
-    kind: shape_of(kept) for kind, kept in (("search", Answer), ("facets", Facets), ("shelf", Shelf))
+    kind: shape_of(kept)
+    for kind, kept in (("search", Answer), ("facets", Facets), ("shelf", Shelf))
 }
 
 

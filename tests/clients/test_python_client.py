@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from onsale_client import (
@@ -168,7 +169,9 @@ def test_places_of_an_allotment_are_for_who_shows_its_code(onsale: Onsale) -> No
     (personal,) = onsale.allotments.codes(made.allotment, ["b-1"])
     everybody = {one.seat: one.status for one in onsale.shows.seats(show)}
     assert (everybody["B-1"], everybody["B-3"]) == ("blocked", "open")
-    for right in ({"access_code": personal.code, "buyer": "b-1"}, {"channel": "desk"}):
+    by_code: dict[str, Any] = {"access_code": personal.code, "buyer": "b-1"}
+    by_channel: dict[str, Any] = {"channel": "desk"}
+    for right in (by_code, by_channel):
         seen = {one.seat for one in onsale.shows.seats(show, status="open", **right)}
         assert {"B-1", "B-2"} <= seen
         assert onsale.shows.availability(show, **right).total.blocked == 0

@@ -53,7 +53,7 @@ def test_a_version_has_the_same_shapes_in_all_its_processes() -> None:
     """Else none would find what another has read."""
     shapes = {kind: finder._key(kind, Asked(Wanted())).split(":")[1] for kind in _KINDS}  # pyright: ignore[reportPrivateUsage]
     assert shapes == {kind: shape_of(kept) for kind, kept in _KINDS.items()}
-    told = subprocess.run([sys.executable, "-c", _PRINT], check=True, capture_output=True)  # noqa: S603 - our own words
+    told = subprocess.run([sys.executable, "-c", _PRINT], check=True, capture_output=True)
     assert told.stdout.decode().strip() == repr(shapes)
 
 
