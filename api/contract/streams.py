@@ -48,7 +48,7 @@ class LiveSnapshot(Struct, frozen=True):
     ranges: list[tuple[int, int]]
     states: str
     areas: list[LiveArea]
-    labels: dict[str, int] | UnsetType = UNSET
+    labels: list[str] | UnsetType = UNSET
 
 
 class LiveDelta(Struct, frozen=True):
