@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.edit_inputs import EditInput, EditsBody
-from api.life_outcomes import check_not_final
+from api.life_outcomes import told_if_final
 from api.outcomes import problem_of
 from api.paging import PAGE_DEFAULT, Limit, no_cursor
 from api.problems import Fault, ProblemKind, invalid
@@ -103,9 +103,9 @@ async def edit_map(request: ApiRequest, show: FromPath[str]) -> Response[EditsAn
     tell = partial(_answer, request, named)
 
     async def act(keeper: Keeper) -> tuple[int, EditsAnswer]:
-        check_not_final(named)
         remember = keeper.remember(HTTP_200_OK, tell)
-        outcome = await runtime_of(request).house_office.edit(named, wanted, remember)
+        with told_if_final():
+            outcome = await runtime_of(request).house_office.edit(named, wanted, remember)
         if not isinstance(outcome, EditMade):
             raise problem_of(outcome, named)
         return HTTP_200_OK, tell(outcome)

@@ -1,5 +1,7 @@
 """What became of a step in a show's life, as a client is told."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import assert_never
 
 from api.outcomes import problem_of_store
@@ -7,6 +9,7 @@ from api.problems import ProblemError, ProblemKind
 from engine.catalog.life import LifeChanged
 from engine.catalog.transitions import TABLE, Action, Refused, ShowState, allowed_in
 from engine.inventory.commands import Recovering
+from engine.inventory.house import ShowOverError
 from engine.inventory.shows import Show
 from engine.sales.choices import ChoiceRefused, Unchoosable
 
@@ -35,10 +38,26 @@ def check_not_final(show: Show) -> None:
         ProblemError: `transition-refused`.
     """
     state = ShowState(show.state)
-    allowed = allowed_in(state)
-    if Action.CHANGE not in allowed:
-        reason = str(TABLE[state][Action.CHANGE])
-        raise transition_refused(Refused(state, Action.CHANGE, reason, allowed))
+    if Action.CHANGE not in allowed_in(state):
+        raise _is_final(state)
+
+
+@contextmanager
+def told_if_final() -> Generator[None]:
+    """Tell who changes the places or prices of a show that it is cancelled or past.
+
+    Raises:
+        ProblemError: `transition-refused`.
+    """
+    try:
+        yield
+    except ShowOverError as error:
+        raise _is_final(ShowState(error.state)) from error
+
+
+def _is_final(state: ShowState) -> ProblemError:
+    reason = str(TABLE[state][Action.CHANGE])
+    return transition_refused(Refused(state, Action.CHANGE, reason, allowed_in(state)))
 
 
 def no_choice() -> ProblemError:

@@ -14,6 +14,7 @@ from engine.inventory.live import Gone
 from engine.inventory.live_blocks import Block, cut_changes
 from engine.inventory.live_frames import Counts, Frame, Picture, pack_states
 from engine.inventory.manifest import Manifest
+from engine.inventory.shows import Show
 
 BEAT: Final = b": still there\n\n"
 
@@ -34,12 +35,14 @@ class Snapshot(Struct, frozen=True):
     `states` is base64 of two bits a position, the first in the lowest bits of the first byte: 0
     open, 1 held, 2 sold, 3 blocked or no seat. It covers the positions of `ranges`, `[start, end)`,
     one after the other. Which seat has which position: `GET /v1/shows/{show}/seats`; of seats that
-    were asked for by label, `labels` tells.
+    were asked for by label, `labels` tells. `state` is the show's: open places can be held while it
+    is `on_sale`; of one that is cancelled or past none is open.
     """
 
     epoch: int
     sequence: str
     inventory_version: int
+    state: str
     as_of: datetime
     ranges: tuple[tuple[int, int], ...]
     states: str
@@ -69,17 +72,18 @@ class GoneAnswer(Struct, frozen=True):
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def tell_picture(picture: Picture, version: int, manifest: Manifest, block: Block) -> bytes:
+def tell_picture(picture: Picture, show: Show, block: Block) -> bytes:
     """Return the event that tells how a part of a show stands."""
     is_by_label = block.kind == "seats"
     told = Snapshot(
         epoch=picture.at.epoch,
         sequence=str(picture.at),
-        inventory_version=version,
+        inventory_version=show.inventory_version,
+        state=show.state,
         as_of=utc(picture.at_ms),
         ranges=block.ranges,
         states=base64.b64encode(pack_states(block.cut(picture.seats))).decode(),
-        areas=_areas(manifest, block, dict(enumerate(picture.areas))),
+        areas=_areas(show.manifest, block, dict(enumerate(picture.areas))),
         labels={label: start for label, (start, _) in zip(block.names, block.ranges, strict=True)}
         if is_by_label
         else UNSET,

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from api.context import ApiRequest, find_show, runtime_of
 from api.documents import ScopedOperation, describe
 from api.inputs import Body, years_out_of_bounds
-from api.life_outcomes import check_not_final
+from api.life_outcomes import told_if_final
 from api.price_answers import (
     PricesAnswer,
     PriceStepsAnswer,
@@ -145,18 +145,17 @@ async def put_price_steps(request: ApiRequest, show: FromPath[str]) -> PriceStep
 
 
 async def _asked(request: ApiRequest, show: str, kind: type[B]) -> tuple[Show, B]:
-    """Return a show that may be changed, and what is to become of it."""
+    """Return a show, and what is to become of it."""
     check_query(request)
     named = await find_show(request, show)
     body = await read_body(request, kind)
-    check_not_final(named)
     return named, body
 
 
 @contextmanager
 def _told_faults() -> Generator[None]:
     try:
-        with store_failures():
+        with told_if_final(), store_failures():
             yield
     except PriceFaultsError as error:
         raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error

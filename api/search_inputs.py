@@ -45,6 +45,8 @@ _NO_CURSOR: Final = "is no page's next_cursor, or one of another search"
 _SORTS: Final = {sort.value: sort for sort in Sort}
 _DIGEST_BYTES: Final = 6
 _WITHIN_KM_DEFAULT: Final = 50.0
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -264,17 +266,26 @@ def _since(told: str) -> datetime:
     return _moment(told, timedelta(0))
 
 
-def _until(told: str) -> datetime:
-    return _moment(told, timedelta(days=1))
+def _until(told: str) -> datetime | None:
+    """Read the end: None where it is that of the calendar, so that nothing is behind it."""
+    until = _moment(told, timedelta(days=1))
+    return None if until == _LAST else until
 
 
 def _moment(told: str, of_a_day: timedelta) -> datetime:
-    """Read a moment, or a date: that many hours after it begins, in UTC."""
+    """Read a moment, or a date: that many hours after it begins, in UTC.
+
+    What is none in UTC, at the ends of the calendar, is the first or the last that there is.
+    """
     try:
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", told, re.ASCII):
-            return datetime.combine(date.fromisoformat(told), time(), UTC) + of_a_day
-        # Where a calendar ends some moments are none in UTC.
-        return msgspec.convert(told, Moment).astimezone(UTC)
-    except (msgspec.ValidationError, ValueError, OverflowError):
+            read = datetime.combine(date.fromisoformat(told), time(), UTC)
+            return read + of_a_day if read < _LAST - of_a_day else _LAST
+        read = msgspec.convert(told, Moment)
+    except (msgspec.ValidationError, ValueError):
         msg = "a date, or a moment of RFC 3339 with an offset"
         raise _UnfitError(msg) from None
+    try:
+        return read.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if read.year == _FIRST.year else _LAST

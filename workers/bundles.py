@@ -7,6 +7,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.few_at_once import each_of
 from engine.platform.ids import EntityId, entity_hex
 from engine.runtime import Working
 from engine.sales.bundles import BundleState, find_due, forget_released, take_lease
@@ -30,23 +31,37 @@ async def run_bundles(working: Working) -> None:
 async def finish_due(working: Working) -> int:
     """Finish what is due, some at once; return how many of them have ended.
 
+    What is the most urgent is asked for each time: it may have fallen due meanwhile.
+
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with working.recorder_engine.connect() as connection:
-        due = await find_due(connection, _MOST)
-    ended = 0
-    for at in range(0, len(due), _AT_ONCE):
-        found = await asyncio.gather(*(_finish(working, *one) for one in due[at : at + _AT_ONCE]))
-        ended += sum(found)
-    return ended
+    turns = iter(range(_MOST))
+
+    async def go_on(_: int) -> int:
+        ended = 0
+        for _turn in turns:
+            taken = await _take_next(working)
+            if taken is None:
+                break
+            ended += await _finish(working, *taken)
+        return ended
+
+    return sum(await each_of(range(_AT_ONCE), go_on, at_once=_AT_ONCE))
+
+
+async def _take_next(working: Working) -> tuple[EntityId, EntityId] | None:
+    """Take the most urgent bundle that nobody else takes just now, if there is one."""
+    async with working.recorder_engine.begin() as connection:
+        # As many as may be taken from it meanwhile.
+        for bundle, reseller in await find_due(connection, _AT_ONCE):
+            if await take_lease(connection, bundle):
+                return bundle, reseller
+    return None
 
 
 async def _finish(working: Working, bundle: EntityId, reseller: EntityId) -> bool:
     try:
-        async with working.recorder_engine.begin() as connection:
-            if not await take_lease(connection, bundle):
-                return False
         found = await working.finishing.take_up(reseller, bundle, within_s=_WORKED_ON_S)
     except (StoreUnavailableError, SQLAlchemyError, OSError, TimeoutError) as error:
         # It keeps its lease for some seconds, and is due again then; others are not kept from it.

@@ -27,7 +27,7 @@ async def run_expiries(working: Working) -> None:
     A store that fails ends it; whoever started it starts it again.
     """
     expired = ExpiredHolds(working.redis, working.recorder_engine, _ids(working))
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "expiries")
     while True:
         shows = await looks.next()
         if not await expired.tell([show.id for show in shows]):
@@ -47,7 +47,7 @@ async def run_milestones(working: Working) -> None:
 
 async def _tell_beginnings(working: Working) -> None:
     ids = _ids(working)
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "beginnings")
     while True:
         shows = [show.id for show in await looks.next()]
         told = await tell_on_sale(working.recorder_engine, ids, shows)
@@ -57,7 +57,7 @@ async def _tell_beginnings(working: Working) -> None:
 
 async def _tell_sold_out(working: Working) -> None:
     watch = SoldOutWatch(working.recorder_engine, ShowBook(), _ids(working))
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "sold-out")
     while True:
         await watch.tell([show.id for show in await looks.next()])
         await asyncio.sleep(0 if looks.is_first else _PAUSE_S)

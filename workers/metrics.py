@@ -30,7 +30,7 @@ async def run_metrics(working: Working) -> None:
 
 async def _watch_backlog(working: Working) -> None:
     shows: list[TendedShow] = []
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "metrics")
     while True:
         try:
             shows = await looks.next()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from time import monotonic
 from typing import Final
 
 import structlog
@@ -10,11 +11,13 @@ from sqlalchemy.exc import DBAPIError
 from engine.catalog.price_steps import Waiting, bring_due, find_waiting, tickets_short
 from engine.inventory.price_versions import PriceVersionsSpentError
 from engine.inventory.rounds import Round
+from engine.platform.errors import is_outage
 from engine.platform.few_at_once import each_of
 from engine.platform.ids import Ids, entity_hex
 from engine.runtime import Working
 
 _PAUSE_S: Final = 1.0
+_NOT_AGAIN_S: Final = 10.0
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -32,6 +35,7 @@ class PriceSteps:
         self._ids = Ids(working.settings.region, working.settings.secret.encode())
         self._counted: dict[int, tuple[object, int]] = {}
         """By show, what its count is good for, and before which sale no step can be due by it."""
+        self._impossible_until: dict[int, float] = {}
 
     async def bring(self, shows: Collection[int] | None = None) -> int:
         """Bring about what is due; return how many price versions that made.
@@ -46,7 +50,28 @@ class PriceSteps:
         for show in [*self._counted] if shows is None else shows:
             if show not in ids:
                 self._counted.pop(show, None)
-        return sum(await each_of(waiting, self._bring_if_due))
+        now = monotonic()
+        later = {show: at for show, at in self._impossible_until.items() if at > now}
+        self._impossible_until = later
+        possible = [show for show in waiting if show.id not in later]
+        return sum(await each_of(possible, self._bring_if_possible))
+
+    async def _bring_if_possible(self, show: Waiting) -> int:
+        # A show that can't be changed just now, or at all, must not keep the others from it.
+        try:
+            return await self._bring_if_due(show)
+        except (PriceVersionsSpentError, DBAPIError) as error:
+            if is_outage(error):
+                raise
+            _log.warning(
+                "price step not brought about", show=entity_hex(show.id), error=repr(error)
+            )
+        except Exception as error:
+            if is_outage(error):
+                raise
+            _log.exception("price steps can't be brought about", show=entity_hex(show.id))
+            self._impossible_until[show.id] = monotonic() + _NOT_AGAIN_S
+        return 0
 
     async def _bring_if_due(self, show: Waiting) -> int:
         if show.is_due or (show.counts and await self._may_be_due(show)):
@@ -67,14 +92,7 @@ class PriceSteps:
     async def _bring(self, show: Waiting) -> int:
         working = self._working
         self._counted.pop(show.id, None)
-        try:
-            made = await bring_due(working.recorder_engine, working.redis, self._ids, show)
-        except (PriceVersionsSpentError, DBAPIError) as error:
-            # A show that can't be changed just now must not keep the others from it.
-            _log.warning(
-                "price step not brought about", show=entity_hex(show.id), error=repr(error)
-            )
-            return 0
+        made = await bring_due(working.recorder_engine, working.redis, self._ids, show)
         for version in made:
             _log.info("price step came", show=entity_hex(show.id), price_version=version)
         return len(made)
@@ -86,7 +104,7 @@ async def run_prices(working: Working) -> None:
     A store that fails ends it; whoever started it starts it again.
     """
     steps = PriceSteps(working)
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "prices")
     while True:
         await steps.bring([show.id for show in await looks.next()])
         await asyncio.sleep(0 if looks.is_first else _PAUSE_S)

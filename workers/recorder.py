@@ -52,7 +52,7 @@ async def _listen(pubsub: Subscription, working: Working, queue: ShowQueue) -> N
 
 async def _look(working: Working, queue: ShowQueue) -> None:
     """Ask for turns for all shows, in their order: a call may be lost, a sale may not."""
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "recorder")
     while True:
         shows = [show.id for show in await looks.next()]
         for show in await working.recorder.behind(shows):

@@ -9,12 +9,13 @@ each batch that meets a fence calls for its show, so the busiest one's calls are
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import islice
 from time import monotonic
 from typing import Final
 
 import structlog
+from msgspec import Struct
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,7 +23,7 @@ from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.recovery import SupersededError
 from engine.inventory.rounds import Round
 from engine.inventory.stirring import stir
-from engine.inventory.tending import Ailing, TendedShow, find_ailing, tended_shows, unopened_shows
+from engine.inventory.tending import Ailing, TendedShow, examine, tended_shows, unopened_shows
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Subscription
 from engine.runtime import Working
@@ -66,6 +67,15 @@ async def _visit(ward: "Ward") -> None:
             await ward.rest()
 
 
+class _Looked(Struct, frozen=True):
+    """What one look came to."""
+
+    tended: list[TendedShow]
+    ailing: list[Ailing]
+    unasked: set[int]
+    """Those whose server did not answer."""
+
+
 class Ward:
     """Looks at all shows, and recovers those that need it, a few at once."""
 
@@ -77,11 +87,13 @@ class Ward:
         After `visit_s` a visit begins no further recovery; all shows are looked at each `look_s`.
         """
         self._look_s = look_s
-        self._looks = Round(working.recorder_engine, working.stirred)
+        self._looks = Round(working.recorder_engine, working.stirred, "recovery")
         self._working = working
         self._visit_s = visit_s
         self._called = asyncio.Event()
         self._calls: Counter[int] = Counter()
+        self._unasked: dict[int, int] = {}
+        """Calls for shows whose server was away, which stand until it can be asked."""
         self._look_at_all_at = monotonic()
         self._demanded: set[int] = set()
         self._anew: set[int] = set()
@@ -113,18 +125,21 @@ class Ward:
         finds what has happened since, and a busy show whose attempt failed comes first again.
         """
         self._called.clear()
+        now = monotonic()
+        is_for_all = now >= self._look_at_all_at
+        if is_for_all:
+            self._call_again()
         # No more than are looked at: the others' calls stand.
         loudest = dict(self._calls.most_common(_LOOKED_AT_ONCE))
         answered = Counter(loudest)
         demanded = self._demanded & loudest.keys()
         self._demanded -= demanded
-        now = monotonic()
         self._impossible_until = _still_to_come(self._impossible_until, now)
         self._demanded_until = _still_to_come(self._demanded_until, now)
-        tended, found = await self._look(now, loudest)
-        ailing = {one.show.id: one.reason for one in found}
-        well = {one.id for one in tended} - ailing.keys() - self._demanded_until.keys()
-        contradictory = demanded & well
+        looked = await (self._look_at_all(now, loudest) if is_for_all else self._look(loudest))
+        ailing = {one.show.id: one.reason for one in looked.ailing}
+        well = {one.id for one in looked.tended} - ailing.keys() - looked.unasked
+        contradictory = demanded & well - self._demanded_until.keys()
         ailing |= dict.fromkeys(contradictory, _CONTRADICTORY)
         # A show that is fenced as well is written anew all the same.
         self._anew = demanded
@@ -138,30 +153,42 @@ class Ward:
             self._look_at_all_at = monotonic()
         # What was called for meanwhile is still to be looked at.
         self._calls -= answered
-        self._demanded |= demanded & ailing.keys()
+        self._keep_unasked(loudest, looked.unasked)
+        self._demanded |= demanded & (ailing.keys() | self._unasked.keys())
         again_at = monotonic() + _NOT_AGAIN_S
         self._demanded_until |= dict.fromkeys(contradictory - ailing.keys(), again_at)
         return not ailing
 
-    async def _look(
-        self, now: float, loudest: Collection[int]
-    ) -> tuple[list[TendedShow], list[Ailing]]:
-        """Look at all shows if it is time for that, else at those that are called for."""
-        engine = self._working.recorder_engine
-        if now < self._look_at_all_at:
-            tended = await tended_shows(engine, loudest)
-            try:
-                return tended, await self._diagnose(tended)
-            except RedisError as error:
-                # One server may be away that has them all: the look at all shows tells.
-                _log.warning("who called can't be looked at", error=repr(error))
-                return [], []
+    def _call_again(self) -> None:
+        """Let calls be heard again whose shows could not be looked at."""
+        for show in list(islice(self._unasked, _LOOKED_AT_ONCE)):
+            self._calls[show] += self._unasked.pop(show)
+
+    def _keep_unasked(self, loudest: Mapping[int, int], unasked: set[int]) -> None:
+        """Keep the calls of whom nobody could look at, apart: they keep no other from a look."""
+        for show in loudest.keys() & unasked:
+            if len(self._unasked) < _CALLS_MAX:
+                self._unasked[show] = self._unasked.get(show, 0) + loudest[show]
+
+    async def _look(self, loudest: Collection[int]) -> _Looked:
+        """Look at those that are called for."""
+        tended = await tended_shows(self._working.recorder_engine, loudest)
+        try:
+            return await self._diagnose(tended)
+        except RedisError as error:
+            # One server may be away that has them all: the look at all shows tells.
+            _log.warning("who called can't be looked at", error=repr(error))
+            return _Looked(tended, [], {show.id for show in tended})
+
+    async def _look_at_all(self, now: float, loudest: Collection[int]) -> _Looked:
+        """Look at those that are called for, too, and at all others, some at a time."""
         # Who is suspected is looked at again now, not when its turn comes.
         suspects = islice(self._suspected, _LOOKED_AT_ONCE)
-        also = [*loudest, *suspects, *await unopened_shows(engine)]
-        tended = await self._looks.next(also)
+        unopened = await unopened_shows(self._working.recorder_engine)
+        looked = await self._diagnose(await self._looks.next([*loudest, *suspects, *unopened]))
+        self._looks.note_missed(looked.unasked)
         self._look_at_all_at = now if self._looks.is_first else now + self._look_s
-        return tended, await self._diagnose(tended)
+        return looked
 
     async def _recover_all(self, ailing: dict[int, str], until: float) -> None:
         """Recover one after the other while there is time; calls may come in meanwhile."""
@@ -169,31 +196,34 @@ class Ward:
             show = max(ailing, key=self._calls.__getitem__)
             await self._recover(show, ailing.pop(show))
 
-    async def _diagnose(self, tended: list[TendedShow]) -> list[Ailing]:
-        """Return the shows that were found ailing twice, for the same reason.
+    async def _diagnose(self, tended: list[TendedShow]) -> _Looked:
+        """Find the shows that are ailing twice, for the same reason.
 
         The house changes one store after the other, and a slow change is no illness: another
         version has to be seen for a second, anything else again in a moment.
         """
-        first = await find_ailing(self._working.redis, tended)
-        before = {one.show.id: one.reason for one in first}
+        first = await examine(self._working.redis, tended)
+        unasked = set(first.unasked)
+        before = {one.show.id: one.reason for one in first.ailing}
         again: list[Ailing] = []
         if before:
             await asyncio.sleep(_SECOND_LOOK_S)
             suspects = await tended_shows(self._working.recorder_engine, list(before))
-            second = await find_ailing(self._working.redis, suspects)
-            again = [one for one in second if before[one.show.id] == one.reason]
+            second = await examine(self._working.redis, suspects)
+            unasked.update(second.unasked)
+            again = [one for one in second.ailing if before[one.show.id] == one.reason]
         now = monotonic()
         suspected = {one.id: self._suspected.pop(one.id, ("", now)) for one in tended}
         for one in again:
             reason, since = suspected[one.show.id]
             self._suspected[one.show.id] = (one.reason, since if reason == one.reason else now)
-        return [
+        ailing = [
             one
             for one in again
             if one.show.id not in self._impossible_until
             and (not one.may_pass or now - self._suspected[one.show.id][1] >= _PASSES_WITHIN_S)
         ]
+        return _Looked(tended, ailing, unasked)
 
     async def _recover(self, show: int, reason: str) -> None:
         try:

@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 async def run_returning(working: Working) -> None:
     """Deliver until cancelled. A store that fails ends it; whoever started it starts it again."""
     told_at: dict[int, float] = {}
-    looks = Round(working.recorder_engine, working.stirred)
+    looks = Round(working.recorder_engine, working.stirred, "returning")
     while True:
         tended = await looks.next([*told_at, *await lately_returned(working.recorder_engine)])
         behind = await shows_behind(working.redis, tended)

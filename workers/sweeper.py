@@ -49,7 +49,7 @@ class Sweeper:
     def __init__(self, working: Working, *, most: int = QUIET_MAX) -> None:
         """Take what a worker works with, and how many shows have their turn at once."""
         self._redis = working.redis
-        self._looks = Round(working.recorder_engine, working.stirred, most=most)
+        self._looks = Round(working.recorder_engine, working.stirred, "sweeper", most=most)
         self._known: dict[int, _Visits] = {}
 
     @property
@@ -68,8 +68,10 @@ class Sweeper:
         # What was archived since is nobody's to look at, and keeps no other from its turn.
         for gone in asked.difference(one.id for one in tended):
             self._known.pop(gone, None)
-        scheduled = await scheduled_shows(self._redis, tended)
+        scheduled, missed = await scheduled_shows(self._redis, tended)
         clocks = await _clocks(self._redis, scheduled)
+        missed += [one.show.id for one in scheduled if one.server not in clocks]
+        self._looks.note_missed(missed)
         now = monotonic()
         before = {one.id: self._known.pop(one.id, _NEVER) for one in tended}
         seen = {one.show.id: one for one in scheduled if one.server in clocks}

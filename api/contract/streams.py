@@ -37,11 +37,13 @@ class LiveSnapshot(Struct, frozen=True):
 
     `states` is base64 of two bits a position of `ranges` (each from the first to before the last),
     the first in the lowest bits of the first byte: 0 open, 1 held, 2 sold, 3 blocked or no seat.
+    `state` is the show's: of one that is cancelled or past nothing is open.
     """
 
     epoch: int
     sequence: str
     inventory_version: int
+    state: str
     as_of: datetime
     ranges: list[tuple[int, int]]
     states: str

@@ -107,7 +107,7 @@ class Part:
         version = show.inventory_version
         known = self._picture
         if known is None or known[:2] != (picture.at, version):
-            told = tell_picture(picture, version, show.manifest, self.block)
+            told = tell_picture(picture, show, self.block)
             known = self._picture = (picture.at, version, told)
         return known[2]
 

@@ -1,8 +1,10 @@
-"""Writes `synchronous.py`, the client that is not awaited, from `asynchronous.py`.
+"""Writes the client that is not awaited from the one that is.
+
+Of `asynchronous.py` it makes `synchronous.py`, of `nouns_awaited.py` `nouns.py`, and so on.
 
     python clients/python/make_synchronous.py
 
-One source for both, so that they cannot part; a test holds the file to it.
+One source for both, so that they cannot part; a test holds the files to it.
 """
 
 import re
@@ -10,19 +12,19 @@ from pathlib import Path
 from typing import Final
 
 FOLDER: Final = Path(__file__).parent / "onsale_client"
-SOURCE: Final = FOLDER / "asynchronous.py"
-TARGET: Final = FOLDER / "synchronous.py"
 
 _CHANGES: Final = (
     (
-        r"^\"\"\".*?\"\"\"",
-        '"""The client, without awaiting. Made from `asynchronous.py`: change that one."""',
+        r"\A\"\"\".*?\"\"\"",
+        '"""The client, without awaiting. Made from `{source}`: change that one."""',
     ),
+    (r"^import asyncio\n(?!import time)", "import time\n"),
     (r"^import asyncio\n", ""),
     (r"\basyncio\.sleep\b", "time.sleep"),
     (r"\bAsyncGenerator\b", "Generator"),
     (r"\bhttpx\.AsyncClient\b", "httpx.Client"),
     (r"\bAsync(?=[A-Z])", ""),
+    (r"\b(nouns?|offers)_awaited\b", r"\1"),
     (r"\basync (?=def|with|for)", ""),
     (r"\bawait ", ""),
     (r"\b__a(?=enter__|exit__)", "__"),
@@ -30,13 +32,22 @@ _CHANGES: Final = (
 )
 
 
-def made() -> str:
-    """Return what `synchronous.py` has to be."""
-    text = SOURCE.read_text()
+def made() -> dict[Path, str]:
+    """Return what each module that is not awaited has to be."""
+    sources = {FOLDER / "asynchronous.py": FOLDER / "synchronous.py"}
+    for source in sorted(FOLDER.glob("*_awaited.py")):
+        sources[source] = source.with_stem(source.stem.removesuffix("_awaited"))
+    return {target: _made(source) for source, target in sources.items()}
+
+
+def _made(source: Path) -> str:
+    text = source.read_text()
     for pattern, instead in _CHANGES:
-        text = re.sub(pattern, instead, text, flags=re.MULTILINE)
-    return text
+        flags = re.MULTILINE | (re.DOTALL if pattern.startswith(r"\A") else 0)
+        text = re.sub(pattern, instead, text, flags=flags)
+    return text.replace("{source}", source.name)
 
 
 if __name__ == "__main__":
-    TARGET.write_text(made())
+    for target, text in made().items():
+        target.write_text(text)

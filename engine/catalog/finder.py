@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.documents import Document, Documents, ReadListed
-from engine.catalog.facet_shelf import open_shelf, read_shelf
+from engine.catalog.facet_shelf import Shelf, open_shelf, read_shelf
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
 from engine.catalog.search import (
@@ -34,7 +34,7 @@ from engine.catalog.search import (
 )
 from engine.catalog.search_terms import BY_PRICE, Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
-from engine.platform.cached_reads import CachedReads, Keeping, Kept
+from engine.platform.cached_reads import CachedReads, Keeping, Kept, shape_of
 from engine.platform.database import tenant_transaction
 from engine.platform.open_connections import OpenConnections
 
@@ -388,6 +388,12 @@ _decode_answer: Final = msgspec.msgpack.Decoder(Answer).decode
 _encode_asked: Final = msgspec.msgpack.Encoder().encode
 
 
+_SHAPES: Final = {
+    kind: shape_of(kept)
+    for kind, kept in (("search", Answer), ("facets", Facets), ("shelf", Shelf))
+}
+
+
 def _key(kind: str, asked: Asked) -> str:
     digest = blake2b(_encode_asked(asked), digest_size=16).hexdigest()
-    return f"{kind}:{digest}"
+    return f"{kind}:{_SHAPES[kind]}:{digest}"

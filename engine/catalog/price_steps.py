@@ -103,12 +103,14 @@ async def put_steps(app: AsyncEngine, show: Show, steps: list[NewStep]) -> None:
     """Replace the steps that have not come yet.
 
     Raises:
+        house.ShowOverError: the show is cancelled or past.
         PriceFaultsError: they do not fit the show.
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     levels = [level.slug for level in show.manifest.levels]
     async with tenant_transaction(app, show.reseller) as connection:
         await connection.execute(_LOCK.where(shows.c.id == show.id))
+        await house.refuse_over(connection, show.id)
         types = await read_types(connection, show.id)
         faults = check_steps(steps, levels, types, datetime.now(UTC))
         if faults:
@@ -232,6 +234,7 @@ async def bring_due(engine: AsyncEngine, redis: Store, ids: Ids, show: Waiting) 
     made: list[int] = []
 
     async def write(connection: AsyncConnection) -> None:
+        await house.refuse_over(connection, show.id)
         now = datetime.now(UTC)
         pending = [s for s in await _read_steps(connection, show.id) if s.came_at is None]
         due = await _due_of(connection, show.id, pending, now)
@@ -253,7 +256,7 @@ async def bring_due(engine: AsyncEngine, redis: Store, ids: Ids, show: Waiting) 
 
     try:
         await house.change_show(engine, redis, show, write)
-    except _NothingDueError:
+    except (_NothingDueError, house.ShowOverError):
         return []
     return made
 

@@ -67,12 +67,14 @@ async def publish_prices(  # noqa: PLR0913, PLR0917 - the stores, and a request'
     """Make the price version that follows `after`; the same asked again changes nothing.
 
     Raises:
+        house.ShowOverError: the show is cancelled or past.
         PriceFaultsError: they do not fit the show.
         PriceVersionsSpentError: there can be no more versions.
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
 
     async def write(connection: AsyncConnection) -> None:
+        await house.refuse_over(connection, show.id)
         current = await current_prices(connection, show.id)
         if current.version != after:
             is_repeated = current == Prices(after + 1, new.face_values, new.types)
@@ -98,6 +100,7 @@ async def put_types(app: AsyncEngine, redis: Store, show: Show, types: list[Tick
     """Say which ticket types a show has. One is offered as soon as a price version prices it.
 
     Raises:
+        house.ShowOverError: the show is cancelled or past.
         PriceFaultsError: they do not fit the show.
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
@@ -111,6 +114,7 @@ async def put_types(app: AsyncEngine, redis: Store, show: Show, types: list[Tick
     ]
 
     async def write(connection: AsyncConnection) -> None:
+        await house.refuse_over(connection, show.id)
         await connection.execute(delete(ticket_types).where(ticket_types.c.show_id == show.id))
         if rows:
             await connection.execute(insert(ticket_types), rows)

@@ -28,7 +28,7 @@ from engine.inventory.house import (
     RefusedError,
     apply,
     complete,
-    lock_show,
+    lock_unended,
     refuse_taken,
 )
 from engine.inventory.manifest import Manifest
@@ -142,12 +142,13 @@ async def edit_show(  # noqa: PLR0913, PLR0917 - the stores, and a request's par
     """Do a list of edits, whole or not at all.
 
     Raises:
+        ShowOverError: the show is cancelled or past.
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
             If it was after Redis had it, the workers take the show back to what it was.
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            locked = await lock_show(connection, show.id)
+            locked = await lock_unended(connection, show.id)
             now = locked.now
             steps, made = await _decide(connection, book, ids, show.id, wanted)
             await remember(connection, made)

@@ -29,7 +29,7 @@ from engine.inventory.commands import Areas, Recovering
 from engine.inventory.keys import WAKE_CHANNEL, ShowKeys, Wake, show_keys, show_of, wake_call
 from engine.inventory.scripts import load_script
 from engine.inventory.show_time import read_clock
-from engine.inventory.shows import Show, is_stored, sale_rules
+from engine.inventory.shows import OVER, Show, is_stored, sale_rules
 from engine.inventory.stirring import stir
 from engine.inventory.unstored import find_taken
 from engine.inventory.withheld import Places, ShortError, erase_blocks, write_blocks
@@ -39,6 +39,8 @@ from engine.platform.redis import Store
 from engine.platform.tables import shows
 
 _LATE_MS: Final = 5000
+_REDRAWN: Final = 0
+"""No edit of places, but whoever watches them is to read them anew."""
 _BOUND_THE_WAIT: Final = text("SET LOCAL lock_timeout = '5s'")
 _log = structlog.get_logger(__name__)
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
@@ -100,6 +102,15 @@ Remember = Callable[[AsyncConnection, BlocksChanged], Awaitable[None]]
 """Keeps the answer for a repeated request, in the transaction that has the effect."""
 
 
+class ShowOverError(Exception):
+    """Rolls the transaction back: nothing of this show is sold any more, for good."""
+
+    def __init__(self, state: str) -> None:
+        """Take the state that it is in."""
+        super().__init__(state)
+        self.state = state
+
+
 class PlacesRefused(Struct, frozen=True):
     """The store changed nothing: these seats are held or sold, these areas have so many open."""
 
@@ -151,12 +162,13 @@ async def block(  # noqa: PLR0913, PLR0917 - the stores, and a request's parts
     """Withhold open seats and places, all or none; those withheld already stay so.
 
     Raises:
+        ShowOverError: the show is cancelled or past.
         redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
             If it was after Redis had it, the workers take the show back to what it was.
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            locked = await lock_show(connection, show.id)
+            locked = await lock_unended(connection, show.id)
             if not locked.is_stored:
                 await refuse_taken(connection, show, Change(block=places))
             await write_blocks(connection, show, places, reason)
@@ -181,11 +193,12 @@ async def unblock(
     Once PostgreSQL has it, it is done: what Redis does not hear of now, the workers complete.
 
     Raises:
+        ShowOverError: the show is cancelled or past.
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed, and has nothing.
     """
     try:
         async with tenant_transaction(app, show.reseller) as connection:
-            locked = await lock_show(connection, show.id)
+            locked = await lock_unended(connection, show.id)
             await erase_blocks(connection, show, places)
             await _raise_version(connection, show.id)
             changed = BlocksChanged(locked.now[1] + 1)
@@ -250,16 +263,18 @@ async def change_rules(  # noqa: PLR0913 - the stores, a show, and what becomes 
             await connection.execute(update(shows).where(shows.c.id == show).values(columns))
             after = {**before, **columns}
             was_stored, now = is_stored(before), (before["epoch"], version)
-            rules = sale_rules(after)
+            # Whoever watches is told the state with a picture: a delta has none.
+            is_redrawn = after["state"] != before["state"]
+            told = Change(fields=sale_rules(after), edit_no=_REDRAWN if is_redrawn else None)
             if was_stored and change.is_less:
-                applied = await apply(redis, show_keys(show), now, Change(fields=rules))
+                applied = await apply(redis, show_keys(show), now, told)
                 at_ms = applied.at_ms
             if finish is not None:
                 await finish(connection, RulesChanged(after, at_ms))
     except RefusedError:
         return Recovering()
     if was_stored and not change.is_less:
-        await complete(open_ledger, redis, show, now, Change(fields=rules))
+        await complete(open_ledger, redis, show, now, told)
     elif is_stored(after) and not was_stored:
         await wake_recovery(redis, show)
     return RulesChanged(after, at_ms)
@@ -340,6 +355,31 @@ async def lock_show(connection: AsyncConnection, show: int) -> LockedShow:
     query = select(*(shows.c[name] for name in names)).where(shows.c.id == show)
     row = (await connection.execute(query.with_for_update())).mappings().one()
     return LockedShow((row["epoch"], row["inventory_version"]), is_stored(row))
+
+
+async def lock_unended(connection: AsyncConnection, show: int) -> LockedShow:
+    """Lock a show's row as `lock_show` does, to change the places or prices that it sells.
+
+    By what is committed: what a process remembers of a show may be older than its end.
+
+    Raises:
+        ShowOverError: the show is cancelled or past.
+    """
+    locked = await lock_show(connection, show)
+    await refuse_over(connection, show)
+    return locked
+
+
+async def refuse_over(connection: AsyncConnection, show: int) -> None:
+    """Refuse to change what a show sells that is over, and whose row is locked.
+
+    Raises:
+        ShowOverError: the show is cancelled or past.
+    """
+    query = select(shows.c.state).where(shows.c.id == show)
+    state = (await connection.execute(query)).scalar_one()
+    if state in OVER:
+        raise ShowOverError(state)
 
 
 async def refuse_taken(connection: AsyncConnection, show: Show, change: Change) -> None:

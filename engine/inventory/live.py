@@ -30,7 +30,7 @@ from engine.inventory.live_frames import (
     Telling,
     read_frames,
 )
-from engine.inventory.shows import Show
+from engine.inventory.shows import OVER, Show
 from engine.platform.cpu_demand import CpuDemand
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.ids import entity_hex
@@ -48,6 +48,8 @@ STARVED_FRAME_S_MAX: Final = 1.0
 STALE_S: Final = 3.0
 """After so long without an answer watchers are told that nobody knows."""
 
+_OPEN: Final = ord("o")
+_BLOCKED: Final = ord("b")
 _BUSY: Final = 0.88
 _STARVED: Final = 0.95
 _IDLE: Final = 0.78
@@ -136,23 +138,37 @@ class Pace:
 
 
 class TellingAnybody(Telling):
-    """Places that are not for everybody are told as blocked, shares under their areas."""
+    """Places that are not for everybody are told as blocked, shares under their areas.
+
+    Of a show that is over nothing is open, whatever still comes back to the store.
+    """
 
     def __init__(self, show: Show) -> None:
         """Take the show."""
         self._show = show
+        self._is_over = show.state in OVER
 
     def seats(self, seats: bytes) -> bytes:
         """Return the states of all seats."""
-        return self._show.allotments.mask(seats, NO_RIGHTS)
+        seats = self._show.allotments.mask(seats, NO_RIGHTS)
+        return seats.replace(b"o", b"b") if self._is_over else seats
 
     def changes(self, seats: dict[int, int]) -> dict[int, int]:
         """Return new states by position."""
-        return self._show.allotments.mask_change(seats)
+        seats = self._show.allotments.mask_change(seats)
+        if not self._is_over:
+            return seats
+        return {seat: _BLOCKED if state == _OPEN else state for seat, state in seats.items()}
 
     def areas(self, areas: list[Counts]) -> list[Counts]:
         """Return the counts of all areas."""
-        return self._show.allotments.fold_areas(self._show.manifest.areas, areas, NO_RIGHTS)
+        told = self._show.allotments.fold_areas(self._show.manifest.areas, areas, NO_RIGHTS)
+        return [*map(self.counts, told)]
+
+    def counts(self, counts: Counts) -> Counts:
+        """Return the counts of an area for everybody."""
+        opened, held, sold, blocked = counts
+        return (0, held, sold, blocked + opened) if self._is_over else counts
 
     def area(self, area: int) -> int:
         """Return under which area one is told."""
@@ -328,7 +344,8 @@ class LiveSeats:
             if all(area.parent is None for area in state.show.manifest.areas):
                 told = TellingAnybody(state.show)
                 for frame in read_frames(entries[1:], entries[0][0]):
-                    history.add(replace(frame, seats=told.changes(frame.seats)))
+                    areas = {area: told.counts(counts) for area, counts in frame.areas.items()}
+                    history.add(replace(frame, seats=told.changes(frame.seats), areas=areas))
         return history
 
     async def _not_read(self, shows: list[LiveShow], error: Exception) -> None:

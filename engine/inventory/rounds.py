@@ -7,7 +7,8 @@ lost is found when the show's turn comes. With up to `QUIET_MAX` shows that is e
 """
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import islice
 from time import monotonic
 from typing import Final
 
@@ -23,6 +24,9 @@ STIRRED_S: Final = 25.0
 
 _BUSY_MAX: Final = 20_000
 
+_MISSED_MAX: Final = 32
+"""Shows that stand for all whose servers did not answer: of a few servers some of each."""
+
 
 class Stirred:
     """The shows in which something happened lately, as one process has heard."""
@@ -34,6 +38,9 @@ class Stirred:
         self._until: OrderedDict[int, float] = OrderedDict()
         self.losses = 0
         """How often words may have been lost: then all shows are looked at, without pauses."""
+        self.places: dict[str, int] = {}
+        """How far each task has come on its way, by its name: one that was started again goes on
+        there. Else whatever ends tasks often would keep them from the shows at the end."""
 
     def note(self, show: int) -> None:
         """Note that something happens in a show."""
@@ -60,13 +67,21 @@ class Stirred:
 class Round:
     """One task's way through all shows, again and again."""
 
-    def __init__(self, engine: AsyncEngine, stirred: Stirred, *, most: int = QUIET_MAX) -> None:
-        """Take an engine of the recorder's role, who is busy, and how many others go at once."""
+    def __init__(
+        self, engine: AsyncEngine, stirred: Stirred, task: str, *, most: int = QUIET_MAX
+    ) -> None:
+        """Take an engine of the recorder's role, who is busy, whose way it is, and its step.
+
+        `task` names it among those of the process; `most` shows that are not busy go at once.
+        """
         self._engine = engine
         self._stirred = stirred
+        self._task = task
         self._most = most
-        self._after = 0
         self._losses = stirred.losses
+        self._came_from = self._place
+        self._has_turned = False
+        self._missed: set[int] = set()
         self.is_first = True
         """Whether there are shows that were not looked at since the task began, or since words may
         have been lost. It makes no pauses until then."""
@@ -74,16 +89,47 @@ class Round:
     async def next(self, also: Collection[int] = ()) -> list[TendedShow]:
         """Return the shows of the next look: busy ones, these as well, and whose turn it is.
 
+        And some of those that were missed.
+
         Raises:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
         """
         if self._losses != self._stirred.losses:
-            self._losses, self._after, self.is_first = self._stirred.losses, 0, True
-        turn = await tended_after(self._engine, self._after, self._most)
-        if len(turn) < self._most:
-            self._after, self.is_first = 0, False
-        else:
-            self._after = turn[-1].id
+            self._losses = self._stirred.losses
+            self.hurry()
+        turn = await tended_after(self._engine, self._place, self._most)
+        self._move_on(turn)
         seen = {show.id for show in turn}
-        others = {*self._stirred.now(), *also} - seen
-        return turn + await tended_shows(self._engine, others)
+        others = {*self._stirred.now(), *also, *self._missed} - seen
+        shows = turn + await tended_shows(self._engine, others)
+        # What is no show any more says nothing about a server.
+        self._missed.intersection_update(show.id for show in shows)
+        return shows
+
+    def note_missed(self, shows: Collection[int]) -> None:
+        """Note whose server did not answer this time; to be called after each look.
+
+        Some of them are in each look from now on. When one of these answers, its server is back,
+        and all shows are gone past without pauses: nobody has to remember who else was missed.
+        """
+        is_back = not self._missed.issubset(shows)
+        self._missed = set(islice(shows, _MISSED_MAX))
+        if is_back:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Go once past all shows without pauses, from where it stands."""
+        self._came_from, self._has_turned, self.is_first = self._place, False, True
+
+    @property
+    def _place(self) -> int:
+        """Behind which show it goes on."""
+        return self._stirred.places.get(self._task, 0)
+
+    def _move_on(self, turn: Sequence[TendedShow]) -> None:
+        is_at_end = len(turn) < self._most
+        is_past_all = is_at_end and self._has_turned
+        self._has_turned |= is_at_end
+        self._stirred.places[self._task] = place = 0 if is_at_end else turn[-1].id
+        if is_past_all or (self._has_turned and place >= self._came_from):
+            self.is_first = False

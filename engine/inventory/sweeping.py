@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from redis.exceptions import ResponseError
 
 from engine.inventory.commands import pack_batch
 from engine.inventory.keys import WAKE_CHANNEL, Wake, show_keys, wake_call
@@ -38,8 +39,12 @@ class Scheduled(Struct, frozen=True):
         return self.first_ms <= now_ms
 
 
-async def scheduled_shows(redis: Store, shows: Iterable[TendedShow]) -> list[Scheduled]:
-    """Return the shows with anything in their expiry, asked in one round trip.
+async def scheduled_shows(
+    redis: Store, shows: Iterable[TendedShow]
+) -> tuple[list[Scheduled], list[int]]:
+    """Return the shows with anything in their expiry, and whose server did not answer.
+
+    They are asked in one round trip.
 
     Raises:
         redis.RedisError: the store could not be asked of any.
@@ -53,11 +58,16 @@ async def scheduled_shows(redis: Store, shows: Iterable[TendedShow]) -> list[Sch
     if len(failed) == len(shows) > 0:
         raise failed[0]
     # Of a cluster one node may fail: its shows wait, the others' are swept.
-    return [
-        Scheduled(show, await redis.server_of(show_keys(show.id).expiry), int(found[0][1]))
-        for show, found in zip(shows, answers, strict=True)
-        if found and not isinstance(found, Exception)
-    ]
+    scheduled: list[Scheduled] = []
+    missed: list[int] = []
+    for show, found in zip(shows, answers, strict=True):
+        if not isinstance(found, Exception):
+            if found:
+                server = await redis.server_of(show_keys(show.id).expiry)
+                scheduled.append(Scheduled(show, server, int(found[0][1])))
+        elif not isinstance(found, ResponseError):  # else its content is spoilt
+            missed.append(show.id)
+    return scheduled, missed
 
 
 async def sweep(redis: Store, show: TendedShow, now_ms: int) -> bool:

@@ -102,36 +102,58 @@ async def _read(
         return [TendedShow(*row) for row in (await connection.execute(query, parameters)).all()]
 
 
+class Examined(Struct, frozen=True):
+    """What a look at shows came to."""
+
+    ailing: list[Ailing]
+    """Those that can't sell as they stand."""
+    unasked: list[int]
+    """Those whose server did not answer."""
+
+
 async def find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
     """Return the shows that can't sell as they stand, of those whose server answers.
 
     Raises:
         redis.RedisError, OSError: the store could not be asked of any.
     """
+    return (await examine(redis, tended)).ailing
+
+
+async def examine(redis: Store, tended: list[TendedShow]) -> Examined:
+    """Return the shows that can't sell as they stand, and those of which that is not known.
+
+    Raises:
+        redis.RedisError, OSError: the store could not be asked of any.
+    """
     by_server: dict[str, list[TendedShow]] = {}
     failures: list[Exception] = []
+    examined = Examined([], [])
     for show in tended:
         try:
             server = await redis.server_of(show_keys(show.id).meta, surely=True)
         except RedisError as error:
             failures.append(error)
+            examined.unasked.append(show.id)
         else:
             by_server.setdefault(server, []).append(show)
-    looks = [_find_ailing(redis, shows) for shows in by_server.values()]
-    ailing: list[Ailing] = []
-    for found in await asyncio.gather(*looks, return_exceptions=True):
-        if isinstance(found, list):
-            ailing += found
+    looks = [_examine(redis, shows) for shows in by_server.values()]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    for shows, found in zip(by_server.values(), answers, strict=True):
+        if isinstance(found, Examined):
+            examined.ailing.extend(found.ailing)
+            examined.unasked.extend(found.unasked)
         elif isinstance(found, RedisError | OSError):
             failures.append(found)
+            examined.unasked.extend(show.id for show in shows)
         else:
             raise found
-    if failures and len(failures) >= len(looks):
+    if failures and len(examined.unasked) == len(tended):
         raise failures[0]
-    return ailing
+    return examined
 
 
-async def _find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
+async def _examine(redis: Store, tended: list[TendedShow]) -> Examined:
     """Look at the shows of one server."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.info("server", "replication")
@@ -140,17 +162,19 @@ async def _find_ailing(redis: Store, tended: list[TendedShow]) -> list[Ailing]:
     info, *metas = await pipeline.execute(raise_on_error=False)
     if isinstance(info, Exception):
         raise info
-    ailing: list[Ailing] = []
+    examined = Examined([], [])
     for show, meta in zip(tended, metas, strict=True):
         if isinstance(meta, ResponseError):
             reason = f"the store can't tell: {meta}"
         elif isinstance(meta, Exception):
-            reason = None  # nobody could be asked: the next look will tell
+            reason = None  # nobody could be asked
+            examined.unasked.append(show.id)
         else:
             reason = _reason(show, info, [value and value.decode() for value in meta])
         if reason is not None:
-            ailing.append(Ailing(show, reason, may_pass=reason.startswith(_VERSION)))
-    return ailing
+            ailing = Ailing(show, reason, may_pass=reason.startswith(_VERSION))
+            examined.ailing.append(ailing)
+    return examined
 
 
 def _reason(show: TendedShow, info: dict[str, str], meta: list[str | None]) -> str | None:

@@ -7,15 +7,20 @@ processes it is made by whoever claims it, under the key of what comes of it. So
 commands, both of one key; reads of a kind that is `first_alone` take them only to be made anew.
 Redis is only a help: while it is away every process reads by itself, and a claim is waited for a
 bounded time.
+
+While versions are deployed one after the other, processes of both read what either has written. So
+who decodes what is kept puts the shape of it (`shape_of`) into the key.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from hashlib import blake2b
 from time import monotonic
 from typing import Any, Final
 
+import msgspec
 import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
@@ -34,9 +39,20 @@ _RENEWED_AT_ONCE: Final = 8
 _ENTRY_BYTES: Final = 200
 """What an entry takes beside its content, about."""
 
+_SHAPE_BYTES: Final = 4
+
 Read = Callable[[], Awaitable[bytes]]
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+def shape_of(kind: Any) -> str:  # noqa: ANN401 - as msgspec has types
+    """Return what stands for how a type is encoded: for each change of it, or of a part, another.
+
+    It is the same in all processes of a version.
+    """
+    fields = repr(msgspec.inspect.type_info(kind))
+    return blake2b(fields.encode(), digest_size=_SHAPE_BYTES).hexdigest()
 
 
 class Keeping(Struct, frozen=True):

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import bindparam, func, insert, select, text, update
+from sqlalchemy import bindparam, case, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +28,9 @@ LEASE: Final = text("clock_timestamp() + interval '5 seconds'")
 DECIDED_WITHIN: Final = text("interval '40 seconds'")
 """After the intent: the store keeps what is committing for 60 s from later than that, so that at
 least 20 s are left to purchase it."""
+
+_KEPT_FOR: Final = text("interval '60 seconds'")
+"""After the intent, at least: until then the store keeps what is committing."""
 
 _EXPIRED_AFTER: Final = text("interval '2 seconds'")
 """After the first of its holds has ended: the clocks of both stores differ a little."""
@@ -160,10 +163,19 @@ _KEEP_IT: Final = (
     .where(bundles.c.id == bindparam("bundle"), bundles.c.ended_at.is_(None))
     .values(lease_until=LEASE)
 )
+# What the store keeps for a while only comes first, by when that ends; what it keeps no more is not
+# urgent: one that can't be finished keeps no other waiting.
+_URGENT_BY: Final = case(
+    (
+        bundles.c.state.in_([BundleState.COMMITTING, BundleState.PURCHASING])
+        & (bundles.c.committing_at + _KEPT_FOR > func.clock_timestamp()),
+        bundles.c.committing_at,
+    )
+)
 _DUE: Final = (
     select(bundles.c.id, bundles.c.reseller_id)
     .where(bundles.c.ended_at.is_(None), bundles.c.lease_until < func.clock_timestamp())
-    .order_by(bundles.c.lease_until)
+    .order_by(_URGENT_BY.nulls_last(), bundles.c.lease_until)
     .limit(bindparam("most"))
 )
 # As long as any other key is remembered. One whose hold became an order, however that was, stays:
@@ -246,7 +258,10 @@ async def find_bundle(connection: AsyncConnection, bundle: int) -> Bundle | None
 
 
 async def find_due(connection: AsyncConnection, most: int) -> list[tuple[EntityId, EntityId]]:
-    """Return up to so many bundles, with their resellers, on which nobody works."""
+    """Return up to so many bundles, with their resellers, on which nobody works.
+
+    Those first that the store keeps for 60 s from their intent, the oldest intent before all.
+    """
     found = await connection.execute(_DUE, {"most": most})
     return [(row.id, row.reseller_id) for row in found]
 

@@ -98,6 +98,45 @@ def test_who_comes_back_is_told_what_they_missed_and_nothing_else(show: ShowDesk
         assert watcher.next()[0] == "delta", "nothing was missed"
 
 
+def test_a_show_that_is_cancelled_is_told_as_one(show: ShowDesk) -> None:
+    """To who watches, who joins and who comes back: nothing of it is open, nor gets open again."""
+    hold = show.held("A-1", areas={"floor": 2})
+    with _watching(show) as watcher:
+        assert watcher.until("snapshot")["state"] == "on_sale"
+        last = watcher.id
+        assert show.desk.post(f"{show.path}/cancel", {}).status_code == 200
+        assert watcher.until("snapshot")["state"] == "cancelled"
+        with _watching(show) as joining, _watching(show, last=last) as back:
+            for one in (watcher, joining, back):
+                if one is not watcher:
+                    name, told = one.next()
+                    assert (name, told["state"]) == ("snapshot", "cancelled")
+                assert "o" not in one.states.values()
+                assert one.areas["floor"]["open"] == 0
+            show.release(hold)
+            for one in (watcher, joining, back):
+                told = one.until("delta")
+                assert "open" not in told
+                one.until_known(_states(show))
+                assert one.areas["floor"]["blocked"] == 5
+
+
+@pytest.mark.parametrize(("action", "state"), [("pause", "paused"), ("close", "off_sale")])
+def test_the_state_of_a_show_is_told_with_the_picture(
+    show: ShowDesk, action: str, state: str
+) -> None:
+    """Open seats of a show that rests can't be held; who comes back hears of it, too."""
+    with _watching(show) as watcher:
+        assert watcher.until("snapshot")["state"] == "on_sale"
+        last = watcher.id
+    assert show.desk.post(f"{show.path}/{action}", {}).status_code == 200
+    for came_from in (None, last):
+        with _watching(show, last=came_from) as watcher:
+            name, told = watcher.next()
+            assert (name, told["state"]) == ("snapshot", state)
+            watcher.until_known(_states(show))
+
+
 @pytest.mark.parametrize("last", ["1-999999", "2-0", "0-0", "nonsense", "1", "-", "9" * 39])
 def test_whoever_was_told_something_else_gets_a_snapshot(show: ShowDesk, last: str) -> None:
     """Another epoch's, a later one, one that nobody was ever told."""

@@ -214,3 +214,39 @@ def test_a_cursor_is_of_one_search(desk: FrontDesk, visitor: httpx.Client) -> No
     page = _find(visitor, search=word, limit=1)
     refused = visitor.get(_PATH, params={"search": "other", "cursor": page["next_cursor"]})
     assert refused.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_found"),
+    [
+        ({"to": "9999-12-31"}, True),
+        ({"to": "9999-12-30"}, True),
+        ({"to": "9999-12-31T23:59:59.999999Z"}, True),
+        ({"to": "9999-12-31T23:59:59-12:00"}, True),
+        ({"to": "0001-01-01"}, False),
+        ({"to": "0001-01-01T00:00:00+14:00"}, False),
+        ({"from": "0001-01-01"}, True),
+        ({"from": "0001-01-01T00:00:00+14:00"}, True),
+        ({"from": "9999-12-31"}, False),
+        ({"from": "9999-12-31T23:59:59-12:00"}, False),
+        ({"from": "0001-01-01T00:00:00+14:00", "to": "9999-12-31T23:59:59-12:00"}, True),
+        ({"from": "9999-12-31", "to": "9999-12-31"}, False),
+    ],
+)
+@pytest.mark.parametrize("sort", ["date", "relevance", "price"])
+def test_dates_at_the_ends_of_the_calendar_mean_what_they_say(
+    visitor: httpx.Client,
+    found_show: tuple[str, ShowDesk],
+    asked: dict[str, str],
+    sort: str,
+    *,
+    is_found: bool,
+) -> None:
+    """Also such that are none in UTC; of facets, too, whether they are counted or looked up."""
+    word, _ = found_show
+    for _ in range(2):
+        told = _find(visitor, search=word, sort=sort, facets="true", limit=1, **asked)
+        assert len(told["events"]) == is_found
+        assert told["facets"]["shows"] == is_found
+    answer = visitor.get(_PATH, params={"city": "Nowhere", "facets": "true", **asked})
+    assert answer.status_code == 200

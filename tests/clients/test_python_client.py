@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from onsale_client import (
@@ -130,6 +131,113 @@ async def test_a_show_is_sold_from_by_awaiting(awaited: AsyncOnsale) -> None:
     assert (again.value, again.etag) == (None, first.etag)
 
 
+_CHILD = {"ticket_type": "child", "name": "Child", "kind": "child"}
+
+
+def test_ticket_types_are_priced_held_and_bought(onsale: Onsale) -> None:
+    """Of a price version of their own; later prices come by themselves."""
+    show = onsale.shows.create(show_body()).show
+    assert [one.ticket_type for one in onsale.prices.set_ticket_types(show, [_CHILD])] == ["child"]
+    assert onsale.prices.ticket_types(show)[0].name == "Child"
+    before = onsale.prices.get(show)
+    half = {"child": {"share_bps": 5000}}
+    published = onsale.prices.publish(
+        show, before.prices, after_version=before.price_version, ticket_types=half
+    )
+    assert (published.price_version, published.ticket_types["child"].share_bps) == (2, 5000)
+    steps = onsale.prices.set_steps(show, [{"after_sold": 30, "prices": {"vip": 9_900}}])
+    assert steps == onsale.prices.steps(show)
+    hold = onsale.holds.create(
+        show, buyer="b-1", seats=["A-1", "A-2"], ticket_types={"child": {"seats": ["A-2"]}}
+    )
+    assert hold.ticket_types["child"].seats == ["A-2"]
+    assert {line.ticket_type for line in hold.price.lines} == {"standard", "child"}
+    order = onsale.orders.wait(onsale.orders.purchase(show, hold.hold).order)
+    assert [one.ticket_type for one in order.tickets if one.seat == "A-2"] == ["child"]
+    assert [one.order for one in onsale.orders.of_show(show, state="confirmed")] == [order.order]
+
+
+def test_places_of_an_allotment_are_for_who_shows_its_code(onsale: Onsale) -> None:
+    """Looked at, held and bought by it; then it ends."""
+    show = onsale.shows.create(show_body()).show
+    made = onsale.allotments.create(
+        show,
+        "Fans",
+        places={"seats": ["B-1", "B-2"]},
+        rights=[{"code": "FANCLUB-27"}, {"personal_codes": True}, {"channel": "desk"}],
+    )
+    (personal,) = onsale.allotments.codes(made.allotment, ["b-1"])
+    everybody = {one.seat: one.status for one in onsale.shows.seats(show)}
+    assert (everybody["B-1"], everybody["B-3"]) == ("blocked", "open")
+    by_code: dict[str, Any] = {"access_code": personal.code, "buyer": "b-1"}
+    by_channel: dict[str, Any] = {"channel": "desk"}
+    for right in (by_code, by_channel):
+        seen = {one.seat for one in onsale.shows.seats(show, status="open", **right)}
+        assert {"B-1", "B-2"} <= seen
+        assert onsale.shows.availability(show, **right).total.blocked == 0
+    with pytest.raises(RefusedError):
+        onsale.holds.create(show, buyer="b-1", seats=["B-1"])
+    hold = onsale.holds.create(show, buyer="b-1", seats=["B-1"], access_code="FANCLUB-27")
+    changed = onsale.holds.replace(show, hold.hold, seats=["B-2"], channel="desk")
+    assert changed.seats == ["B-2"]
+    counts = onsale.allotments.get(made.allotment).counts
+    assert counts is not None
+    assert (counts.held, counts.open) == (1, 1)
+    assert onsale.allotments.end(made.allotment).ended_by is not None
+    assert [one.allotment for one in onsale.allotments.of_show(show)] == [made.allotment]
+
+
+def test_a_bundle_is_held_and_bought_as_one(onsale: Onsale) -> None:
+    """And another one is given back."""
+    shows = [onsale.shows.create(show_body()).show for _ in range(2)]
+    wanted = [{"show": show, "seats": ["A-1"]} for show in shows]
+    bundle = onsale.bundles.create(wanted, buyer="b-1", ttl_s=60)
+    assert (bundle.state, {one.show for one in bundle.shows}) == ("held", set(shows))
+    bought = onsale.bundles.purchase(bundle.bundle, payment_reference="pay_1")
+    until = time.monotonic() + 10
+    while bought.state == "purchasing" and time.monotonic() < until:
+        bought = onsale.bundles.get(bundle.bundle)
+    assert bought.state == "purchased"
+    assert all(one.order for one in bought.shows)
+    other = onsale.bundles.create([one | {"seats": ["A-2"]} for one in wanted], buyer="b-2")
+    onsale.bundles.release(other.bundle)
+    assert onsale.bundles.get(other.bundle).state == "released"
+
+
+async def test_sheets_go_out_and_come_in_again(awaited: AsyncOnsale) -> None:
+    """As files; a dry run tells what is wrong with them by line and column."""
+    show = (await awaited.shows.create(show_body())).show
+    prices = await awaited.sheets.export_prices(show=show)
+    assert show.encode() in prices.content
+    tried = await awaited.sheets.import_prices(prices.content, dry_run=True)
+    assert (tried.dry_run, tried.problems, tried.unchanged) == (True, [], 3)
+    wrong = await awaited.sheets.import_prices(
+        prices.content.replace(show.encode(), b"shw_dev_0000000000000001"), dry_run=True
+    )
+    assert wrong.problems[0].line > 1
+    shows = await awaited.sheets.export_shows(form="xlsx")
+    assert shows.content.startswith(b"PK")
+    again = await awaited.sheets.import_shows(shows.content, form="xlsx", dry_run=True)
+    assert again.dry_run
+
+
+def test_events_are_found_by_all_that_a_search_takes(onsale: Onsale, stack: Stack) -> None:
+    """By anybody, or of one's own; facets are told if they are asked for."""
+    name = f"Client{secrets.token_hex(4)}"
+    show = onsale.shows.create(show_body() | {"name": name}).show
+    until = time.monotonic() + 10
+    with Onsale(None, base_url=stack.base_url) as anybody:
+        for one in (onsale, anybody):
+            found = one.events.find(search=name, since="2020-01-01", until="9999-12-31")
+            while not found.events and time.monotonic() < until:
+                found = one.events.find(search=name, facets=True, available=True, limit=5)
+            assert [event.show.show for event in found.events] == [show]
+        with_facets = anybody.events.find(search=name, facets=True, sort="price")
+        assert with_facets.facets is not None
+        nowhere = anybody.events.find(search=name, near=(0.0, 0.0), within_km=1.5, country="AT")
+        assert nowhere.events == []
+
+
 async def test_a_batch_is_answered_command_by_command(awaited: AsyncOnsale) -> None:
     """With the status and the body that each would have had alone."""
     show = (await awaited.shows.create(show_body())).show
@@ -252,10 +360,12 @@ async def test_an_api_that_is_not_there_is_no_answer() -> None:
 
 
 def test_both_clients_are_one_source() -> None:
-    """`synchronous.py` is what `make_synchronous.py` makes of `asynchronous.py`."""
-    maker = _load(ROOT / "clients/python/make_synchronous.py")
-    assert maker.TARGET.read_text() == maker.made()
-    assert "await" not in maker.made().partition("class Onsale")[2]
+    """What is not awaited is what `make_synchronous.py` makes of what is."""
+    made = _load(ROOT / "clients/python/make_synchronous.py").made()
+    assert {path.name for path in made} == {"synchronous.py", "noun.py", "nouns.py", "offers.py"}
+    for path, text in made.items():
+        assert path.read_text() == text
+        assert "await " not in text
 
 
 def _load(path: Path) -> ModuleType:

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from msgspec import structs
@@ -16,7 +17,7 @@ from engine.inventory.commands import AlreadyPurchased, Purchase, Purchased, Sea
 from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import Prefix, entity_hex
+from engine.platform.ids import EntityId, Prefix, entity_hex
 from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, key_of, move
 from engine.sales.bundling import BundleRefused, Bundling, Wish
@@ -26,6 +27,7 @@ from loadtests.auditor import audit
 from ops.places import ROOT
 from ops.stack import Stack
 from tests.engine.bundle_ground import REFERENCE, Ground, KilledError, open_ground
+from workers import bundles as bundles_module
 from workers.bundles import finish_due, forget_old_bundles
 
 _STEPS_MAX = 40
@@ -420,6 +422,61 @@ async def test_workers_take_only_what_is_due(ground: Ground) -> None:
     expired = await ground.bundling.find(ground.reseller, held.id)
     assert expired is not None
     assert (expired.state, expired.reason) == (BundleState.RELEASED, "expired")
+
+
+async def test_what_the_store_keeps_for_a_while_only_comes_first(ground: Ground) -> None:
+    """By when that ends, however long others have been due; once it has ended, as they do."""
+    held, over = await ground.hold(), await ground.hold()
+    first, second = await ground.hold(), await ground.hold()
+    for bundle, ago_s in ((second, 10), (first, 30), (over, 61)):
+        await ground.bundling.begin_purchase(bundle, bytes(32), 1, REFERENCE)
+        intent = "committing_at = clock_timestamp() - make_interval(secs => :ago)"
+        await ground.sql(f"UPDATE bundles SET {intent} WHERE id = :id", id=bundle.id, ago=ago_s)  # noqa: S608 - our own words
+    for since_s, bundle in ((900, held), (800, over), (2, second), (1, first)):
+        await _let_fall_due(ground, bundle, since_s)
+    mine = {held.id, over.id, first.id, second.id}
+    async with ground.working.recorder_engine.connect() as connection:
+        due = [bundle for bundle, _ in await find_due(connection, 1000) if bundle in mine]
+    assert due == [first.id, second.id, held.id, over.id]
+    await finish_due(ground.working)
+    assert not mine & await _due(ground)
+
+
+class _Noting:
+    """Notes which bundles are taken up; the first lets another fall due."""
+
+    def __init__(self, ground: Ground, then: Bundle) -> None:
+        self._ground = ground
+        self._then = then
+        self.taken: list[int] = []
+
+    async def take_up(self, reseller: EntityId, bundle: int, *, within_s: float) -> Bundle | None:
+        """Take one up."""
+        self.taken.append(bundle)
+        if len(self.taken) == 1:
+            await _let_fall_due(self._ground, self._then, 1)
+        return await self._ground.working.bundling.take_up(reseller, bundle, within_s=within_s)
+
+
+async def test_what_falls_due_meanwhile_does_not_wait_for_what_is_less_urgent(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker asks what is the most urgent each time that it has a hand free."""
+    monkeypatch.setattr(bundles_module, "_AT_ONCE", 1)
+    while await finish_due(ground.working):
+        pass  # what other tests have left
+    held, later, urgent = await ground.hold(), await ground.hold(), await ground.hold()
+    await ground.bundling.begin_purchase(urgent, bytes(32), 1, REFERENCE)
+    await _let_fall_due(ground, held, 900)
+    await _let_fall_due(ground, later, 800)
+    noting = _Noting(ground, urgent)
+    await finish_due(structs.replace(ground.working, bundling=cast("Bundling", noting)))
+    assert noting.taken == [held.id, urgent.id, later.id]
+
+
+async def _let_fall_due(ground: Ground, bundle: Bundle, since_s: int) -> None:
+    since = "lease_until = clock_timestamp() - make_interval(secs => :since)"
+    await ground.sql(f"UPDATE bundles SET {since} WHERE id = :id", id=bundle.id, since=since_s)  # noqa: S608 - our own words
 
 
 async def _due(ground: Ground) -> set[int]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import delete, insert, text
+from structlog.testing import capture_logs
 
 from engine.catalog.price_rules import NewPrices
 from engine.catalog.price_steps import bring_due, change_prices, find_waiting, tickets_short
@@ -15,13 +16,16 @@ from engine.inventory.facts import write_sale
 from engine.inventory.ledgered import read_orders
 from engine.inventory.price_versions import Prices, TypePrice, copy_price_version
 from engine.inventory.shows import ShowBook
+from engine.platform.ids import entity_hex
 from engine.platform.tables import price_steps, ticket_types
+from engine.runtime import open_working
 from engine.sales.orders import find_order
 from engine.sales.recorder import Recorder
 from engine.sales.terms import LedgerTerms, Terms
 from loadtests.auditor.books import judge_books
 from ops.stack import Stack
 from tests.engine.ledger_world import IDS, PRICES, Hall, TestedShow, World, a_sale, open_world
+from workers.prices import PriceSteps
 
 PAST = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -221,3 +225,24 @@ async def test_a_copied_price_version_has_all_prices(world: World) -> None:
     versions = await _versions(show)
     assert versions[1] == versions[2]
     assert (await _row(show))[0] == 2
+
+
+async def test_a_show_whose_steps_can_not_be_read_keeps_no_other_from_its_own(
+    servers: Stack, world: World
+) -> None:
+    """Its fault is told with its name, once in a while; the task goes on."""
+    broken, well = await world.new_show(), await world.new_show()
+    await _schedule(broken, {"at": PAST, "type_prices": {"child": "cheap"}})
+    await _schedule(well, {"at": PAST, "prices": {"vip": 11_000}})
+    async with open_working(servers.settings) as working:
+        steps = PriceSteps(working)
+        with capture_logs() as told:
+            for _ in range(2):
+                await steps.bring([broken.id, well.id])
+    assert set(await _versions(well)) == {1, 2}
+    assert set(await _versions(broken)) == {1}
+    of_it = [line for line in told if line.get("show") == entity_hex(broken.id)]
+    assert [line["log_level"] for line in of_it] == ["error"]
+    assert "exc_info" in of_it[0]
+    async with world.owner.begin() as connection:
+        await connection.execute(delete(price_steps).where(price_steps.c.show_id == broken.id))

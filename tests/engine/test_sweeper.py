@@ -42,12 +42,12 @@ async def _state(ground: Ground, seat: int) -> bytes:
 async def test_what_ends_by_itself_is_found_with_its_first_deadline(ground: Ground) -> None:
     """Not a show in which nothing does."""
     show = await _tended(ground)
-    (found,) = await scheduled_shows(ground.working.redis, [show])
+    (found,), _ = await scheduled_shows(ground.working.redis, [show])
     ((_, first),) = await ground.raw.zrange(ground.key("expiry"), 0, 0, withscores=True)
     assert (found.show, found.first_ms) == (show, first)
     await ground.raw.delete(ground.key("expiry"))
-    assert await scheduled_shows(ground.working.redis, [show]) == []
-    assert await scheduled_shows(ground.working.redis, []) == []
+    assert await scheduled_shows(ground.working.redis, [show]) == ([], [])
+    assert await scheduled_shows(ground.working.redis, []) == ([], [])
 
 
 async def test_a_show_whose_time_is_ahead_is_swept_by_its_own_time(ground: Ground) -> None:

@@ -11,6 +11,7 @@ same idempotency key, so that it happens once; what the API refuses is raised as
 """
 
 from onsale_client.asynchronous import AsyncOnsale
+from onsale_client.calls import Sheet
 from onsale_client.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -32,6 +33,7 @@ from onsale_client.models import (
     Show,
     WebhookEndpoint,
 )
+from onsale_client.offer_models import Allotment, Bundle, ImportedSheet, PublishedPrices, SearchPage
 from onsale_client.repeating import Repeats
 from onsale_client.synchronous import Onsale
 from onsale_client.webhooks import SignatureError, read_webhook
@@ -39,11 +41,14 @@ from onsale_client.wire import API_VERSION, Request, Response
 
 __all__ = (
     "API_VERSION",
+    "Allotment",
     "AsyncOnsale",
     "Availability",
+    "Bundle",
     "Fact",
     "ForbiddenError",
     "Hold",
+    "ImportedSheet",
     "InvalidRequestError",
     "NoAnswerError",
     "NotFoundError",
@@ -52,11 +57,14 @@ __all__ = (
     "Order",
     "OverError",
     "ProblemError",
+    "PublishedPrices",
     "RefusedError",
     "Repeats",
     "Request",
     "Response",
+    "SearchPage",
     "Seat",
+    "Sheet",
     "Show",
     "SignatureError",
     "UnauthorizedError",

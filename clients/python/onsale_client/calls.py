@@ -3,16 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar, cast
+from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
 
 from onsale_client.errors import problem_of
-from onsale_client.wire import KEY_HEADER, Headers, Request, Response, path_of
+from onsale_client.offer_models import ImportedSheet
+from onsale_client.wire import KEY_HEADER, Headers, Query, Request, Response, path_of
 
 T = TypeVar("T")
 
 _TYPE_PREFIX: Final = "urn:onsale:problem:"
+_SHEETS: Final = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
 
 
 class Call(Struct, Generic[T], frozen=True):
@@ -23,6 +29,7 @@ class Call(Struct, Generic[T], frozen=True):
     kind: type[T] | None
     """The answer's type; None: there is none."""
     body: object = None
+    """Sent as JSON; bytes as they are, of the type that a header tells."""
     key: str | None = None
     is_repeatable: bool = False
     headers: Headers = {}
@@ -33,7 +40,9 @@ class Call(Struct, Generic[T], frozen=True):
         """Return the request, with these headers too."""
         sent = headers | self.headers
         content = None
-        if self.body is not None:
+        if isinstance(self.body, bytes):
+            content = self.body
+        elif self.body is not None:
             content = msgspec.json.encode(self.body)
             sent["Content-Type"] = "application/json"
         if self.key is not None:
@@ -82,7 +91,41 @@ class _Batch(Struct):
     answers: list[Told]
 
 
-def availability_since(show: str, etag: str | None, kind: type[T]) -> Call[Answered[T]]:
+class Sheet(Struct, frozen=True):
+    """An exported sheet."""
+
+    content: bytes
+    next_cursor: str | None
+    """Of the sheet with what this one has no room for."""
+    left_out: str | None
+    """A show whose price list is too long for any sheet."""
+
+
+def import_sheet(
+    what: str, content: bytes, form: str, *, dry_run: bool, key: str | None
+) -> Call[ImportedSheet]:
+    """Return the call that imports a sheet of `shows` or `prices`."""
+    path = path_of("imports", what, query={"dry_run": flag(dry_run)})
+    headers = {"Content-Type": _SHEETS[form]}
+    key = key or uuid4().hex
+    return Call("POST", path, ImportedSheet, body=content, key=key, headers=headers)
+
+
+def export_sheet(what: str, form: str, cursor: str | None, show: str | None = None) -> Call[Sheet]:
+    """Return the call that exports `shows` or `prices`."""
+
+    def read(_: Request, response: Response) -> Sheet:
+        told = response.headers
+        next_cursor, left_out = told.get("onsale-next-cursor"), told.get("onsale-left-out")
+        return Sheet(response.body, next_cursor, left_out)
+
+    query = {"format": form, "show": show, "cursor": cursor}
+    return Call("GET", path_of("exports", what, query=query), None, reader=read)
+
+
+def availability_since(
+    show: str, etag: str | None, kind: type[T], query: Query
+) -> Call[Answered[T]]:
     """Return the call for an availability that is told only if it has changed."""
 
     def read(_: Request, response: Response) -> Answered[T]:
@@ -91,7 +134,7 @@ def availability_since(show: str, etag: str | None, kind: type[T]) -> Call[Answe
         return Answered(value, response.headers.get("etag"))
 
     headers = {} if etag is None else {"If-None-Match": etag}
-    path = path_of("shows", show, "availability")
+    path = path_of("shows", show, "availability", query=query)
     return Call("GET", path, None, headers=headers, reader=read)
 
 
@@ -110,10 +153,21 @@ def selection(
     seats: Sequence[str],
     areas: Mapping[str, int] | None,
     best_available: tuple[str, int] | None,
+    ticket_types: Mapping[str, Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
     """Return what to hold, as a body has it."""
     best = best_available and {"price_level": best_available[0], "quantity": best_available[1]}
-    return places(seats, areas) | given({"best_available": best})
+    return places(seats, areas) | given({"best_available": best, "ticket_types": ticket_types})
+
+
+def right(access_code: str | None, channel: str | None, buyer: str | None) -> Query:
+    """Return what shows a right to places of an allotment, as a query has it."""
+    return {"access_code": access_code, "channel": channel, "buyer": buyer}
+
+
+def flag(is_so: bool | None) -> str | None:  # noqa: FBT001 - a query's
+    """Return a flag, as a query has it."""
+    return None if is_so is None else str(is_so).lower()
 
 
 def places(seats: Sequence[str], areas: Mapping[str, int] | None) -> dict[str, Any]:

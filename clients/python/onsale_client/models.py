@@ -28,6 +28,7 @@ class PriceLine(Struct, frozen=True):
     quantity: int
     unit: Price
     total: int
+    ticket_type: str = ""
 
 
 class ItemisedPrice(Struct, frozen=True):
@@ -56,6 +57,14 @@ class ListedShow(Struct, frozen=True):
     seat_count: int
 
 
+class PricedType(Struct, frozen=True):
+    """A ticket type that is offered at a price level, and what one such ticket costs."""
+
+    ticket_type: str
+    name: str
+    price: Price
+
+
 class PricedLevel(Struct, frozen=True):
     """A price level, and what one of its tickets costs."""
 
@@ -64,6 +73,7 @@ class PricedLevel(Struct, frozen=True):
     color: str | None
     seat_count: int
     price: Price
+    ticket_types: list[PricedType] = []
 
 
 class AreaOfShow(Struct, frozen=True):
@@ -84,6 +94,8 @@ class Show(ListedShow, frozen=True):
     capacity: int
     price_levels: list[PricedLevel]
     areas: list[AreaOfShow]
+    price_version: int = 1
+    selling: bool = False
 
 
 class ShowPage(Struct, frozen=True):
@@ -99,6 +111,16 @@ class Seat(Struct, frozen=True):
     seat: str
     position: int
     price_level: str
+    zone: str = ""
+    row: str = ""
+    number: str = ""
+    status: str = ""
+    price: Price | None = None
+    accessible: bool = False
+    companion_of: str | None = None
+    restricted_view: bool = False
+    entrance: str | None = None
+    gate: str | None = None
 
 
 class SeatPage(Struct, frozen=True):
@@ -163,6 +185,13 @@ class Blocks(Struct, frozen=True):
     inventory_version: int
 
 
+class TypedPlaces(Struct, frozen=True):
+    """Places of one ticket type."""
+
+    seats: list[str]
+    areas: dict[str, int]
+
+
 class Hold(Struct, frozen=True):
     """A hold: `held` until `expires_at`, or `purchased` as `order`."""
 
@@ -175,6 +204,7 @@ class Hold(Struct, frozen=True):
     expires_at: datetime | None
     price: ItemisedPrice
     order: str | None = None
+    ticket_types: dict[str, TypedPlaces] = {}
 
 
 class Ticket(Struct, frozen=True):
@@ -184,6 +214,7 @@ class Ticket(Struct, frozen=True):
     price_level: str
     seat: str | None
     area: str | None
+    ticket_type: str = ""
 
 
 class Order(Struct, frozen=True):
@@ -199,6 +230,30 @@ class Order(Struct, frozen=True):
     price: ItemisedPrice | None
     tickets: list[Ticket]
     failure: str | None = None
+
+
+class ListedOrder(Struct, frozen=True):
+    """An order in short."""
+
+    order: str
+    status: str
+    buyer: str
+    sold_at: datetime
+    payment_reference: str
+    tickets: int
+    currency: str
+    face_value: int
+    fee: int
+    tax: int
+    discount: int
+    total: int
+
+
+class OrderPage(Struct, frozen=True):
+    """A show's orders."""
+
+    orders: list[ListedOrder]
+    next_cursor: str | None
 
 
 class Fact(Struct, frozen=True):

@@ -1,30 +1,26 @@
 """The client, without awaiting. Made from `asynchronous.py`: change that one."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-from uuid import uuid4
+from typing import Self, TypeVar
 
 import httpx
 
-from onsale_client import calls
-from onsale_client.calls import Answered, Call
-from onsale_client.models import (
-    Availability,
-    Blocks,
-    Fact,
-    FactPage,
-    Hold,
-    ListedShow,
-    Order,
-    Ping,
-    Seat,
-    SeatPage,
-    Show,
-    ShowPage,
-    WebhookEndpoint,
-    WebhookEndpointPage,
+from onsale_client.calls import Call
+from onsale_client.nouns import (
+    Facts,
+    Holds,
+    Orders,
+    Shows,
+    Webhooks,
+)
+from onsale_client.offers import (
+    Allotments,
+    Bundles,
+    Events,
+    Prices,
+    Sheets,
 )
 from onsale_client.repeating import Course, Repeats
 from onsale_client.wire import (
@@ -33,13 +29,9 @@ from onsale_client.wire import (
     Response,
     TransportError,
     headers_for,
-    path_of,
 )
 
 T = TypeVar("T")
-
-_RECORDING: Final = "recording"
-_LOOK_S: Final = 0.25
 
 
 class HttpxTransport:
@@ -92,9 +84,14 @@ class Onsale:
         self._headers = headers_for(credential)
         self._repeats = repeats or Repeats()
         self._transport = transport or HttpxTransport(base_url, timeout_s)
+        self.events = Events(self)
         self.shows = Shows(self)
+        self.prices = Prices(self)
+        self.allotments = Allotments(self)
         self.holds = Holds(self)
+        self.bundles = Bundles(self)
         self.orders = Orders(self)
+        self.sheets = Sheets(self)
         self.facts = Facts(self)
         self.webhooks = Webhooks(self)
 
@@ -157,237 +154,3 @@ class Onsale:
                     return response
                 pause = again_after
             time.sleep(pause)
-
-
-class _Noun:
-    def __init__(self, onsale: Onsale) -> None:
-        self._onsale = onsale
-
-
-class Shows(_Noun):
-    """Shows, their seats, and what the house withholds."""
-
-    def create(self, body: Mapping[str, Any], *, key: str | None = None) -> Show:
-        """Put a show on sale: docs/API.md has the fields, `plan` is a seating plan."""
-        call = Call("POST", path_of("shows"), Show, body=body, key=key or uuid4().hex)
-        return self._onsale.send(call)
-
-    def get(self, show: str) -> Show:
-        """Return a show with its rules and prices."""
-        return self._onsale.send(Call("GET", path_of("shows", show), Show))
-
-    def all(self, *, page: int = 50) -> Generator[ListedShow]:
-        """Go through your shows, the newest first."""
-        cursor: str | None = None
-        while True:
-            path = path_of("shows", query={"cursor": cursor, "limit": page})
-            found = self._onsale.send(Call("GET", path, ShowPage))
-            for show in found.shows:
-                yield show
-            cursor = found.next_cursor
-            if cursor is None:
-                return
-
-    def seats(self, show: str, *, page: int = 2000) -> Generator[Seat]:
-        """Go through a show's seats, the best first."""
-        cursor: str | None = None
-        while True:
-            path = path_of("shows", show, "seats", query={"cursor": cursor, "limit": page})
-            found = self._onsale.send(Call("GET", path, SeatPage))
-            for seat in found.seats:
-                yield seat
-            cursor = found.next_cursor
-            if cursor is None:
-                return
-
-    def seating_plan(self, show: str) -> dict[str, Any]:
-        """Return the seating plan in the format that it came in."""
-        path = path_of("shows", show, "seating-plan")
-        return self._onsale.send(Call("GET", path, dict[str, Any]))
-
-    def availability(self, show: str) -> Availability:
-        """Return how many places are open, and the seat map."""
-        return self._onsale.send(
-            Call("GET", path_of("shows", show, "availability"), Availability)
-        )
-
-    def availability_since(self, show: str, etag: str | None) -> Answered[Availability]:
-        """Return the availability with its ETag; nothing if it has not changed since this one."""
-        return self._onsale.send(calls.availability_since(show, etag, Availability))
-
-    def withhold(
-        self,
-        show: str,
-        *,
-        seats: Sequence[str] = (),
-        areas: Mapping[str, int] | None = None,
-        reason: str = "",
-        key: str | None = None,
-    ) -> Blocks:
-        """Take open places off sale: all of them, or none."""
-        body = calls.places(seats, areas) | {"reason": reason}
-        path = path_of("shows", show, "blocks")
-        return self._onsale.send(
-            Call("POST", path, Blocks, body=body, key=key or uuid4().hex)
-        )
-
-    def give_back(
-        self,
-        show: str,
-        *,
-        seats: Sequence[str] = (),
-        areas: Mapping[str, int] | None = None,
-        key: str | None = None,
-    ) -> Blocks:
-        """Put withheld places on sale again: all of them, or none."""
-        path = path_of("shows", show, "blocks", "release")
-        body = calls.places(seats, areas)
-        return self._onsale.send(
-            Call("POST", path, Blocks, body=body, key=key or uuid4().hex)
-        )
-
-    def batch(self, show: str, commands: Sequence[Mapping[str, Any]]) -> list[calls.Told]:
-        """Carry out up to 500 commands in their order, each with a `key` of its own."""
-        return self._onsale.send(calls.batch(show, commands))
-
-
-class Holds(_Noun):
-    """Claims on places, with a deadline."""
-
-    def create(
-        self,
-        show: str,
-        *,
-        buyer: str,
-        seats: Sequence[str] = (),
-        areas: Mapping[str, int] | None = None,
-        best_available: tuple[str, int] | None = None,
-        ttl_s: int | None = None,
-        queue_pass: str | None = None,
-        key: str | None = None,
-    ) -> Hold:
-        """Hold places for a buyer; `best_available` is a price level and how many together."""
-        body = calls.selection(seats, areas, best_available) | calls.given(
-            {"buyer": buyer, "ttl_s": ttl_s, "pass": queue_pass}
-        )
-        path = path_of("shows", show, "holds")
-        return self._onsale.send(Call("POST", path, Hold, body=body, key=key or uuid4().hex))
-
-    def get(self, show: str, hold: str) -> Hold:
-        """Return a hold."""
-        return self._onsale.send(Call("GET", path_of("shows", show, "holds", hold), Hold))
-
-    def replace(
-        self,
-        show: str,
-        hold: str,
-        *,
-        seats: Sequence[str] = (),
-        areas: Mapping[str, int] | None = None,
-        best_available: tuple[str, int] | None = None,
-    ) -> Hold:
-        """Hold other places instead; if they are refused, the hold keeps those that it has."""
-        body = calls.selection(seats, areas, best_available)
-        path = path_of("shows", show, "holds", hold)
-        return self._onsale.send(Call("PUT", path, Hold, body=body))
-
-    def release(self, show: str, hold: str) -> None:
-        """Give a hold back."""
-        path = path_of("shows", show, "holds", hold)
-        self._onsale.send(Call[None]("DELETE", path, None))
-
-
-class Orders(_Noun):
-    """What was bought."""
-
-    def purchase(
-        self,
-        show: str,
-        hold: str,
-        *,
-        payment_reference: str = "",
-        queue_pass: str | None = None,
-        key: str | None = None,
-    ) -> Order:
-        """Buy what is held. An order that is `recording` is not sold yet: `wait` for it."""
-        body = calls.given(
-            {"hold": hold, "payment_reference": payment_reference, "pass": queue_pass}
-        )
-        path = path_of("shows", show, "purchases")
-        return self._onsale.send(Call("POST", path, Order, body=body, key=key or uuid4().hex))
-
-    def get(self, order: str) -> Order:
-        """Return an order."""
-        return self._onsale.send(Call("GET", path_of("orders", order), Order))
-
-    def wait(self, order: str, *, timeout_s: float = 30.0) -> Order:
-        """Return an order once it is `confirmed` or `failed`.
-
-        Raises:
-            TimeoutError: it was still `recording` after so long.
-        """
-        for _ in range(max(1, round(timeout_s / _LOOK_S))):
-            found = self.get(order)
-            if found.status != _RECORDING:
-                return found
-            time.sleep(_LOOK_S)
-        msg = f"{order} is still recording after {timeout_s:g} s"
-        raise TimeoutError(msg)
-
-    def take_back(self, order: str) -> Order:
-        """Return a confirmed order, whole and for good: its places are on sale again."""
-        path = path_of("orders", order, "return")
-        return self._onsale.send(Call("POST", path, Order, is_repeatable=True))
-
-
-class Facts(_Noun):
-    """The log of what happened."""
-
-    def page(
-        self, *, after: str | None = None, limit: int = 100, kind: str | None = None
-    ) -> FactPage:
-        """Return the facts after a cursor, in their order, and where to read on."""
-        path = path_of("facts", query={"after": after, "limit": limit, "type": kind})
-        return self._onsale.send(Call("GET", path, FactPage))
-
-    def since(self, after: str | None = None, *, limit: int = 100) -> Generator[Fact]:
-        """Go through all facts after a cursor that there are by now."""
-        while True:
-            page = self.page(after=after, limit=limit)
-            for fact in page.facts:
-                yield fact
-            if len(page.facts) < limit or page.next_cursor in {None, after}:
-                return
-            after = page.next_cursor
-
-
-class Webhooks(_Noun):
-    """Who is told of facts."""
-
-    def create(
-        self,
-        url: str,
-        *,
-        types: Sequence[str] | None = None,
-        description: str = "",
-        key: str | None = None,
-    ) -> WebhookEndpoint:
-        """Have facts told to a URL: those of these types, or all. It has its secrets."""
-        body = calls.given({"url": url, "description": description, "types": types})
-        path = path_of("webhook-endpoints")
-        call = Call("POST", path, WebhookEndpoint, body=body, key=key or uuid4().hex)
-        return self._onsale.send(call)
-
-    def all(self) -> list[WebhookEndpoint]:
-        """Return your endpoints, without their secrets."""
-        call = Call("GET", path_of("webhook-endpoints"), WebhookEndpointPage)
-        return (self._onsale.send(call)).endpoints
-
-    def ping(self, endpoint: str) -> Ping:
-        """Send a test event at once, and return what became of it."""
-        path = path_of("webhook-endpoints", endpoint, "ping")
-        return self._onsale.send(Call("POST", path, Ping, key=uuid4().hex))
-
-    def delete(self, endpoint: str) -> None:
-        """Tell this endpoint nothing any more."""
-        self._onsale.send(Call[None]("DELETE", path_of("webhook-endpoints", endpoint), None))

@@ -16,7 +16,7 @@ from engine.catalog.interchange.calendars import SHOWS_MAX
 from engine.catalog.interchange.feeds import ITEMS_MAX
 from engine.catalog.interchange.shown import Place, ShownShow
 from engine.catalog.pages import EventPage, Page, PerformerPage, PublicAddress, VenuePage
-from engine.platform.cached_reads import Keeping
+from engine.platform.cached_reads import Keeping, shape_of
 from engine.platform.database import public_transaction
 from engine.platform.ids import EntityId, Ids, Prefix
 
@@ -32,6 +32,8 @@ _READ_AS: Final[dict[str, Any]] = {
     "performer": tuple[PerformerPage, list[ShownShow]],
     "venue": tuple[VenuePage, list[ShownShow]],
 }
+_KEYS: Final = {kind: f"shown:{kind}:{shape_of(read)}" for kind, read in _READ_AS.items()}
+_KEY_OF_SHOWS: Final = f"shown:{shape_of(list[ShownShow])}"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _NOTHING: Final = _encode(None)
 _COUNTED_FROM: Final = datetime(2020, 1, 1, tzinfo=UTC)
@@ -85,7 +87,7 @@ class PublicReads:
             listed = await public_shows_of(self._app, kind, entity, since=since, limit=SHOWS_MAX)
             return _encode((page, await self._shown(listed)))
 
-        content = await self._finder.kept(f"shown:{kind}:{entity}", _KEEPING, read)
+        content = await self._finder.kept(f"{_KEYS[kind]}:{entity}", _KEEPING, read)
         if content == _NOTHING:
             return None
         page, shown = msgspec.msgpack.decode(content, type=_READ_AS[kind])
@@ -98,7 +100,7 @@ class PublicReads:
             listed = await public_shows_of(self._app, "show", show, limit=1)
             return _encode(await self._shown(listed))
 
-        found = await self._shows(f"shown:show:{show}", read)
+        found = await self._shows(f"{_KEY_OF_SHOWS}:show:{show}", read)
         return found[0] if found else None
 
     async def new_on_sales(self, wanted: NewOnSales) -> Sequence[ShownShow]:
@@ -116,7 +118,7 @@ class PublicReads:
             return _encode(await self._shown(listed))
 
         asked = f"{wanted.reseller}:{wanted.type}:{wanted.country}"
-        return await self._shows(f"shown:new:{asked}", read)
+        return await self._shows(f"{_KEY_OF_SHOWS}:new:{asked}", read)
 
     async def _shows(self, key: str, read: Callable[[], Awaitable[bytes]]) -> list[ShownShow]:
         content = await self._finder.kept(key, _KEEPING, read)
