@@ -18,6 +18,7 @@ from engine.inventory.sweeping import sweep
 from engine.inventory.tending import tended_shows
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Prefix, entity_hex
+from engine.sales.bundle_finishing import BundleFinishing
 from engine.sales.bundle_ledger import BundleLedger
 from engine.sales.bundles import ENDED, TRANSITIONS, Bundle, BundleState, find_due, key_of, move
 from engine.sales.bundling import BundleRefused, Bundling, Wish
@@ -455,7 +456,7 @@ class _Noting:
         self.taken.append(bundle)
         if len(self.taken) == 1:
             await _let_fall_due(self._ground, self._then, 1)
-        return await self._ground.working.bundling.take_up(reseller, bundle, within_s=within_s)
+        return await self._ground.working.finishing.take_up(reseller, bundle, within_s=within_s)
 
 
 async def test_what_falls_due_meanwhile_does_not_wait_for_what_is_less_urgent(
@@ -470,7 +471,7 @@ async def test_what_falls_due_meanwhile_does_not_wait_for_what_is_less_urgent(
     await _let_fall_due(ground, held, 900)
     await _let_fall_due(ground, later, 800)
     noting = _Noting(ground, urgent)
-    await finish_due(structs.replace(ground.working, bundling=cast("Bundling", noting)))
+    await finish_due(structs.replace(ground.working, finishing=cast("BundleFinishing", noting)))
     assert noting.taken == [held.id, urgent.id, later.id]
 
 
