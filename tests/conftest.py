@@ -35,9 +35,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let long modules begin first where several processes share the work."""
     if hasattr(config, "workerinput"):
-        modules = [item.nodeid.partition("::")[0] for item in items]
-        order = longest_first(modules)
-        items.sort(key=lambda item: order[item.nodeid.partition("::")[0]])
+        order = longest_first([_module(item) for item in items], alone=_with_tests_alone(items))
+        items.sort(key=lambda item: order[_module(item)])
+
+
+def _module(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def _with_tests_alone(items: list[pytest.Item]) -> set[str]:
+    return {_module(item) for item in items if item.get_closest_marker("alone") is not None}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,8 @@ from engine.sales.freshness import FreshCounts
 from engine.sales.terms import LedgerTerms
 
 _PAUSE_S: Final = 0.2
+_QUIET_EVERY_S: Final = 0.35
+"""Each second look, then: with what keeps answers, counts are to be a second old at the most."""
 
 
 async def run_listings(working: Working) -> None:
@@ -37,6 +39,7 @@ async def run_counts(working: Working) -> None:
         book,
         LedgerTerms(working.recorder_engine, book),
         busy=working.stirred.now,
+        quiet_every_s=_QUIET_EVERY_S,
     )
     while True:
         began = monotonic()

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from engine.inventory.allotments import Ranges, Share
 from engine.inventory.house import OpenLedger
 from engine.inventory.shows import Show
-from engine.platform.database import tenant_transaction
+from engine.platform.database import single_statements, tenant_transaction
 from engine.platform.ids import EntityId
 from engine.platform.tables import allotments
 
@@ -121,7 +121,7 @@ async def find_due(engine: AsyncEngine, *, most: int) -> list[DueAllotment]:
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         rows = (await connection.execute(_DUE, {"most": most})).all()
     return [DueAllotment(EntityId(row.id), EntityId(row.show_id)) for row in rows]
 
@@ -144,7 +144,7 @@ async def find_left(
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         place = {"after_show": after.show if after else 0, "after": after.id if after else 0}
         rows = (await connection.execute(_LEFT, {"most": most} | place)).all()
     return [

@@ -18,7 +18,7 @@ from engine.catalog.life import LifeChanged, RefusedError, Stores, act, step, te
 from engine.catalog.transitions import Action
 from engine.facts.types import FactType, ShowArchived
 from engine.inventory.archiving import Archived, archive_show
-from engine.platform.database import tenant_transaction
+from engine.platform.database import single_statements, tenant_transaction
 from engine.platform.few_at_once import each_of
 from engine.platform.ids import EntityId, entity_hex
 
@@ -133,7 +133,7 @@ async def _act(
 
 
 async def _find(stores: Stores, query: Any, **bounds: int) -> list[tuple[EntityId, EntityId]]:  # noqa: ANN401 - a statement
-    async with stores.engine.connect() as connection:
+    async with single_statements(stores.engine) as connection:
         rows: Sequence[Any] = (
             await connection.execute(query, {"most": DONE_AT_ONCE, **bounds})
         ).all()

@@ -19,11 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from engine.catalog.news import tell_changes
 from engine.catalog.page_rows import PAGE_KINDS, remove_pages, write_pages
 from engine.catalog.visibility import SHOW_IS_PUBLIC, SHOW_TURNS_PUBLIC_AT
+from engine.platform.database import single_statements
 from engine.platform.errors import is_outage
 from engine.platform.ids import Ids, entity_hex
 
 _MARKS_AT_ONCE: Final = 500
 _LOCK: Final = text("SELECT pg_try_advisory_xact_lock(hashtext('onsale listings'))")
+_IS_ANY_DUE: Final = text(
+    "SELECT EXISTS (SELECT FROM catalog_marks)"
+    " OR EXISTS (SELECT FROM listings WHERE turns_public_at <= now())"
+    " OR EXISTS (SELECT FROM pages WHERE turns_public_at <= now())"
+)
 # Both kinds each time: a change waits for nothing that follows from another one, a venue of a
 # hundred thousand shows say, nor does that wait for changes to end.
 _TAKE: Final = text(
@@ -252,6 +258,10 @@ async def keep_listings(engine: AsyncEngine, ids: Ids, *, most: int = _MARKS_AT_
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
+    # One round trip while there is nothing to do; all that follows would be six.
+    async with single_statements(engine) as connection:
+        if not (await connection.execute(_IS_ANY_DUE)).scalar_one():
+            return 0
     async with engine.begin() as connection:
         if not (await connection.execute(_LOCK)).scalar_one():
             return 0

@@ -27,7 +27,7 @@ from engine.inventory.price_versions import (
     write_type_prices,
 )
 from engine.inventory.shows import Show
-from engine.platform.database import tenant_transaction
+from engine.platform.database import single_statements, tenant_transaction
 from engine.platform.ids import EntityId, Ids
 from engine.platform.redis import Store
 from engine.platform.tables import price_steps, shows
@@ -186,7 +186,7 @@ async def find_waiting(engine: AsyncEngine, shows: Collection[int] | None = None
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         if shows is None:
             rows = (await connection.execute(_WAITING)).all()
         else:

@@ -26,6 +26,7 @@ from engine.inventory.scripts import load_script
 from engine.inventory.sold_memory import FIRST_EPOCH
 from engine.inventory.sold_watch import TELLS_OF_RETURNS
 from engine.inventory.tending import TendedShow
+from engine.platform.database import single_statements
 from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.platform.retrying import RELOAD, Patience
@@ -81,7 +82,7 @@ async def lately_returned(engine: AsyncEngine) -> list[int]:
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         return list((await connection.execute(_LATELY)).scalars())
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.inventory.keys import show_keys
 from engine.inventory.shows import DRAFT
+from engine.platform.database import single_statements
 from engine.platform.redis import Store
 
 _VERSION: Final = "inventory version"
@@ -91,14 +92,14 @@ async def unopened_shows(engine: AsyncEngine) -> list[int]:
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         return list((await connection.execute(_UNOPENED)).scalars())
 
 
 async def _read(
     engine: AsyncEngine, query: TextClause, parameters: Mapping[str, object]
 ) -> list[TendedShow]:
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         return [TendedShow(*row) for row in (await connection.execute(query, parameters)).all()]
 
 

@@ -4,15 +4,22 @@ import asyncio
 from typing import Final
 
 import structlog
+from sqlalchemy import text
 
 from engine.notify.courier import Courier, Tools
-from engine.notify.fan_out import FACTS_AT_ONCE, fan_out
-from engine.notify.leases import Leased, claim_endpoints
+from engine.notify.fan_out import BEHIND, FACTS_AT_ONCE, fan_out
+from engine.notify.leases import FREE, Leased, claim_endpoints
+from engine.platform.database import single_statements
 from engine.platform.errors import is_outage
 from engine.platform.ids import entity_hex
 
 _PAUSE_S: Final = 0.25
 _TASKS_END_S: Final = 3.0
+
+# What hands out and what leases would be nine round trips: at rest it is this one.
+_IS_ANY_DUE: Final = text(
+    f"SELECT EXISTS (SELECT FROM {BEHIND}) OR EXISTS (SELECT FROM {FREE})"  # noqa: S608 - our own words
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -33,6 +40,9 @@ class Dispatcher:
         """
         try:
             while True:
+                if not await self._is_any_due():
+                    await asyncio.sleep(_PAUSE_S)
+                    continue
                 handed_out = await fan_out(self._tools.engine, self._tools.clock())
                 started = await self.start_couriers()
                 if handed_out < FACTS_AT_ONCE and not started:
@@ -71,6 +81,11 @@ class Dispatcher:
             task.cancel()
         if self._couriers:
             await asyncio.wait(self._couriers, timeout=_TASKS_END_S)
+
+    async def _is_any_due(self) -> bool:
+        async with single_statements(self._tools.engine) as connection:
+            found = await connection.execute(_IS_ANY_DUE, {"now": self._tools.clock()})
+            return bool(found.scalar_one())
 
     async def _tell(self, endpoint: Leased, *, doubtful: bool) -> None:
         try:

@@ -18,12 +18,16 @@ FACTS_AT_ONCE: Final = 1000
 # The driver knows no type of 64-bit transaction numbers.
 _XID: Final = "CAST(CAST({} AS TEXT) AS XID8)"
 
-# Nothing is locked, and nothing written, while there is nothing to hand out.
-_POSITION: Final = text(
-    "SELECT xid, fact_id FROM webhook_positions AS p WHERE EXISTS ("  # noqa: S608 - our own names
+BEHIND: Final = (
+    "webhook_positions AS p WHERE EXISTS ("
     f" SELECT FROM facts AS f WHERE (f.xid, f.id) > ({_XID.format('p.xid')}, p.fact_id)"
     " AND f.xid < pg_snapshot_xmin(pg_current_snapshot()))"
-    " FOR UPDATE SKIP LOCKED"
+)
+"""SQL: the position, if there is anything to hand out."""
+
+# Nothing is locked, and nothing written, while there is nothing to hand out.
+_POSITION: Final = text(
+    f"SELECT xid, fact_id FROM {BEHIND} FOR UPDATE SKIP LOCKED"  # noqa: S608 - our own names
 )
 _AFTER: Final = f"(f.xid, f.id) > ({_XID.format(':xid')}, CAST(:fact_id AS BIGINT))"
 # No further than the oldest transaction that may still add to the log.

@@ -22,13 +22,16 @@ _COLUMNS: Final = (
     "e.id, e.reseller_id, e.url, e.secrets_sealed, e.lease, e.status, e.reason, e.failures,"
     " e.failing_since, e.rests_until, e.delivered_at"
 )
-_FREE: Final = (
-    "e.status = 'enabled' AND e.due_at <= CAST(:now AS TIMESTAMPTZ)"
+FREE: Final = (
+    "webhook_endpoints AS e"
+    " WHERE e.status = 'enabled' AND e.due_at <= CAST(:now AS TIMESTAMPTZ)"
     " AND (e.leased_until IS NULL OR e.leased_until <= CAST(:now AS TIMESTAMPTZ))"
 )
+"""SQL: endpoints that have something due, and that nobody tells."""
+
 _CLAIM: Final = text(
-    "WITH mine AS (SELECT e.id FROM webhook_endpoints AS e"  # noqa: S608 - our own names
-    f" WHERE {_FREE} AND (e.failures > 0 OR e.delivered_at IS NULL) = :doubtful"
+    f"WITH mine AS (SELECT e.id FROM {FREE}"  # noqa: S608 - our own names
+    " AND (e.failures > 0 OR e.delivered_at IS NULL) = :doubtful"
     " ORDER BY e.due_at LIMIT :most FOR UPDATE SKIP LOCKED)"
     " UPDATE webhook_endpoints AS e SET lease = e.lease + 1,"
     " leased_until = CAST(:until AS TIMESTAMPTZ)"

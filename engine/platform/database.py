@@ -217,10 +217,11 @@ async def public_transaction(
 
 
 @asynccontextmanager
-async def public_statement(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
-    """Open a connection of nobody's, whose statements are transactions of their own.
+async def single_statements(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    """Open a connection whose statements are transactions of their own.
 
-    It sees what `public_transaction` does, in one round trip for each statement.
+    Each is one round trip: to begin a transaction and to end it would be two more. Nobody's rows
+    are seen but what the engine's role sees by itself.
 
     Raises:
         BreakerOpenError: the engine is guarded, and PostgreSQL has not answered lately.

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.platform.database import public_statement
+from engine.platform.database import single_statements
 from engine.platform.driver import is_open
 
 
@@ -48,5 +48,5 @@ class OpenConnections:
                 return kept
             await kept.closing.aclose()
         async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(public_statement(self._engine))
+            connection = await stack.enter_async_context(single_statements(self._engine))
             return _Kept(connection, stack.pop_all())

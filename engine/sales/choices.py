@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog.life import Stores
-from engine.platform.database import tenant_transaction
+from engine.platform.database import single_statements, tenant_transaction
 from engine.platform.few_at_once import each_of
 from engine.platform.ids import EntityId, HoldId, entity_hex
 from engine.sales.judging import OrderStatus
@@ -238,7 +238,7 @@ async def settle_choices(stores: Stores) -> int:
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
-    async with stores.engine.connect() as connection:
+    async with single_statements(stores.engine) as connection:
         found = await connection.execute(_UNSETTLED, {"most": CHANGES_AT_ONCE})
         rows = found.mappings().all()
     return sum(await each_of(rows, lambda row: _settle(stores, row)))

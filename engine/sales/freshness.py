@@ -3,6 +3,7 @@
 One look asks the inventory store, in one round trip, which shows have changed since the last one,
 by the last entry of their deltas. Only those are counted, a few at a time, and only rows that
 differ are written. So a show at rest costs next to nothing, and the store has its time for sales.
+Shows in which something happens are looked at each time, all others as often as they need be.
 """
 
 import asyncio
@@ -127,13 +128,16 @@ class FreshCounts:
         *,
         counting_s: float = _COUNTING_S,
         busy: Callable[[], Collection[int]] = tuple,
+        quiet_every_s: float = 0.0,
     ) -> None:
         """Take the inventory store, an engine of the recorder's role, and what shows are known.
 
         `counting_s` is for how long one look begins to count shows; `busy` tells in which shows
-        something happens.
+        something happens; the others are looked at no sooner than `quiet_every_s` after they were.
         """
         self._busy = busy
+        self._quiet_every_s = quiet_every_s
+        self._all_looked_at = float("-inf")
         self._counting_s = counting_s
         self._redis = redis
         self._engine = engine
@@ -158,10 +162,12 @@ class FreshCounts:
         async with asyncio.timeout(_ROUND_TIMEOUT_S), self._engine.begin() as connection:
             if not (await connection.execute(_LOCK)).scalar_one():
                 return 0
-            told = {"after": self._after, "most": LOOKED_AT_ONCE}
-            rows = (await connection.execute(_LIVE, told)).mappings().all()
+            began = monotonic()
+            is_turn = began - self._all_looked_at >= self._quiet_every_s
+            rows = await self._read_turn(connection) if is_turn else ()
             is_last = len(rows) < LOOKED_AT_ONCE
-            self._forget_others(rows, is_last=is_last)
+            if is_turn:
+                self._forget_others(rows, is_last=is_last)
             busy = await self._read_busy(connection)
             others = [row for row in rows if row["id"] not in busy]
             found_moved = await self._moved([*busy.values(), *others])
@@ -181,6 +187,8 @@ class FreshCounts:
         # Only what is committed is known.
         for show, seen, _ in found:
             self._seen[show] = seen
+        if not is_turn:
+            return len(found)
         tried = {row["id"] for row in turn} & self._begun
         if any(row["id"] not in tried for row in moved):
             # However many can't be counted just now, they keep no others from it: what there was
@@ -189,7 +197,13 @@ class FreshCounts:
         else:
             self._tried.clear()
             self._after = 0 if is_last else rows[-1]["id"]
+            if is_last:
+                self._all_looked_at = began
         return len(found)
+
+    async def _read_turn(self, connection: AsyncConnection) -> Sequence[RowMapping]:
+        told = {"after": self._after, "most": LOOKED_AT_ONCE}
+        return (await connection.execute(_LIVE, told)).mappings().all()
 
     async def _read_busy(self, connection: AsyncConnection) -> dict[int, RowMapping]:
         busy = list(self._busy())

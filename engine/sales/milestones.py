@@ -19,6 +19,7 @@ from engine.facts.log import NewFact, add_facts
 from engine.facts.types import FactType, ShowOnSale, ShowSoldOut
 from engine.inventory.ledgered import read_standing
 from engine.inventory.shows import ShowBook
+from engine.platform.database import single_statements
 from engine.platform.errors import is_outage
 from engine.platform.ids import Ids, Prefix, entity_hex
 
@@ -85,7 +86,7 @@ async def tell_on_sale(engine: AsyncEngine, ids: Ids, shows: Collection[int] | N
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         rows = await _read(connection, _OPENED, _OPENED_OF, shows, most=ON_SALE_AT_ONCE)
     opened: dict[int, datetime] = {row.id: row.opens_at for row in rows}
     if not opened:
@@ -155,7 +156,7 @@ class SoldOutWatch:
         Raises:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
         """
-        async with self._engine.connect() as connection:
+        async with single_statements(self._engine) as connection:
             rows = await _read(connection, _SELLING, _SELLING_OF, shows)
         self._forget({row.id for row in rows}, shows)
         told = 0

@@ -31,7 +31,12 @@ from engine.facts.log import NewFact, add_facts
 from engine.facts.types import FactType, QueueDrawRevealed
 from engine.inventory.keys import QueueKeys, queue_keys
 from engine.inventory.shows import Show
-from engine.platform.database import VISITED_SHOW_SETTING, local_transaction, tenant_transaction
+from engine.platform.database import (
+    VISITED_SHOW_SETTING,
+    local_transaction,
+    single_statements,
+    tenant_transaction,
+)
 from engine.platform.ids import EntityId, entity_hex
 from engine.platform.tables import queues, shows
 from engine.waitingroom.draw import Draw, commitment, derive_key, make_secret
@@ -247,7 +252,7 @@ async def tended_queues(
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with engine.connect() as connection:
+    async with single_statements(engine) as connection:
         rows = (await connection.execute(_TENDED)).mappings().all()
     tended: list[TendedQueue] = []
     for row in rows:

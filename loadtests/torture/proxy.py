@@ -69,7 +69,9 @@ class _Pair:
     def reset(self) -> None:
         for _, writer in (self.client, self.server):
             connection: socket.socket | None = writer.get_extra_info("socket")
-            if connection is not None and connection.family != socket.AF_UNIX:
+            if connection is None or connection.fileno() < 0:
+                continue  # it is closed already
+            if connection.family != socket.AF_UNIX:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
 

@@ -13,7 +13,7 @@ from ops.places import ROOT
 def command(pytest_args: tuple[str, ...]) -> None:
     r"""Run the tests against real servers that they start themselves.
 
-    Everything after `test` goes to pytest. Without `-n` the tests run in two processes, each with
+    Everything after `test` goes to pytest. Without `-n` the tests run in three processes, each with
     servers of its own; the tests of one module stay together.
 
     \b
@@ -23,6 +23,7 @@ def command(pytest_args: tuple[str, ...]) -> None:
     """
     words = [sys.executable, "-m", "pytest"]
     if not any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in pytest_args):
-        words += ["-n", "2", "--dist", "loadscope"]
+        # One more than the cores of a small machine: half of their time tests wait for something.
+        words += ["-n", "3", "--dist", "loadscope"]
     os.chdir(ROOT)
     os.execv(sys.executable, [*words, *pytest_args])  # noqa: S606 -- pytest takes our place

@@ -38,9 +38,9 @@ def rival(stack: Stack) -> Iterator[FrontDesk]:
         yield desk
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A platform whose API is `stand_in_app`."""
+    """A platform whose API is `stand_in_app`, for the few modules that ask it."""
     directory = tmp_path_factory.mktemp("stand-in")
     with Stack(directory, environment={}, adjust=serve_this) as stack:
         yield stack

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import msgspec
 
+from tests.plain_http import NO_CERTIFICATES
+
 Json = dict[str, Any]
 
 PRICES = {"vip": 9000, "standard": 3000, "standing": 2000}
@@ -81,7 +83,10 @@ class FrontDesk:
         """Take the reseller's API key."""
         self.key = key
         self.http = httpx.Client(
-            base_url=base_url, headers={"Authorization": f"Bearer {key}"}, timeout=30
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=30,
+            verify=NO_CERTIFICATES,
         )
 
     def post(

@@ -23,6 +23,7 @@ from engine.tenancy.sessions import LoggedIn, log_in
 from engine.tenancy.sign_up import SignedUp
 from ops.stack import Stack
 from tests.engine.account_ground import HERE, PASSWORD, AccountGround, open_account_ground
+from tests.plain_http import NO_CERTIFICATES
 
 CALLBACK = "https://app.example/callback?from=onsale"
 BOTH = ("client_credentials", "authorization_code")
@@ -52,7 +53,7 @@ class OAuthDesk:
         self.account = account
         self.email = email
         self.key = key
-        self.http = httpx.AsyncClient(base_url=stack.base_url, timeout=30)
+        self.http = httpx.AsyncClient(base_url=stack.base_url, timeout=30, verify=NO_CERTIFICATES)
 
     @property
     def reseller(self) -> str:
@@ -100,7 +101,10 @@ class OAuthDesk:
         outcome = await log_in(self.ground.door, email or self.email, PASSWORD, HERE)
         assert isinstance(outcome, LoggedIn), outcome
         return httpx.AsyncClient(
-            base_url=self.stack.base_url, cookies={"onsale_session": outcome.token}, timeout=30
+            base_url=self.stack.base_url,
+            cookies={"onsale_session": outcome.token},
+            timeout=30,
+            verify=NO_CERTIFICATES,
         )
 
 

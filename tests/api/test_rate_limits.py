@@ -11,6 +11,7 @@ import pytest
 from ops.stack import Stack
 from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk, ShowDesk
+from tests.plain_http import NO_CERTIFICATES
 
 KEY_MAX, ADDRESS_MAX = 5, 5
 BURST = 120
@@ -42,7 +43,9 @@ async def burst(
 ) -> list[httpx.Response]:
     """Ask so often at once."""
     limits = httpx.Limits(max_connections=40)
-    async with httpx.AsyncClient(base_url=base_url, limits=limits, timeout=60) as client:
+    async with httpx.AsyncClient(
+        base_url=base_url, limits=limits, timeout=60, verify=NO_CERTIFICATES
+    ) as client:
         asked = (client.get(target, headers=headers) for _ in range(count))
         return await asyncio.gather(*asked)
 

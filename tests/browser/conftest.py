@@ -16,6 +16,7 @@ from ops.places import HOME
 from ops.port import Port
 from ops.serving import serve_command
 from tests.browser.chromium import NoBrowserError, find_browser
+from tests.plain_http import NO_CERTIFICATES
 
 PHONE_WIDTH_PX = 320
 
@@ -88,7 +89,9 @@ class ToldRoom:
 def room(page_url: str) -> Iterator[ToldRoom]:
     """A room of the test's own."""
     forgets = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    with httpx.Client(base_url=page_url, timeout=10, cookies=forgets) as http_client:
+    with httpx.Client(
+        base_url=page_url, timeout=10, cookies=forgets, verify=NO_CERTIFICATES
+    ) as http_client:
         yield ToldRoom(page_url, http_client)
 
 

@@ -92,3 +92,42 @@ async def test_busy_shows_that_take_long_keep_no_quiet_one_from_being_counted(
         assert {busy.show, quiet.show} <= set(read)
     finally:
         await store.aclose()
+
+
+async def test_quiet_shows_rest_between_looks_and_busy_ones_do_not(
+    world: World, own_servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are on sale, to look at them all takes the worker a part of its time."""
+    busy, quiet = [await _unreadable(world) for _ in range(2)]
+    store = connect_redis(
+        own_servers.settings.redis_url, answer_timeout_ms=2000, connections_max=64
+    )
+    book = ShowBook()
+    terms = LedgerTerms(world.recorder_engine, book)
+    read: list[int] = []
+
+    async def read_in_vain(_: object, show: int) -> object:
+        read.append(show)
+        raise UnknownShowError(str(show))
+
+    monkeypatch.setattr(book, "read", read_in_vain)
+    engine = world.recorder_engine
+
+    def counts(quiet_every_s: float) -> FreshCounts:
+        parts = (store, engine, book, terms)
+        return FreshCounts(*parts, busy=lambda: [busy.show], quiet_every_s=quiet_every_s)
+
+    patient, eager = counts(600.0), counts(0.3)
+    try:
+        for one in (patient, eager):
+            read.clear()
+            await one.keep()
+            assert {busy.show, quiet.show} <= set(read)
+        read.clear()
+        await patient.keep()
+        assert read == [busy.show]
+        async with asyncio.timeout(10):
+            while quiet.show not in read:
+                await eager.keep()
+    finally:
+        await store.aclose()

@@ -7,7 +7,7 @@ from loadtests.bench.http_bench import QUICK, BenchError
 from loadtests.generator.choosing import PythonGenerator
 from ops.workbench import Workbench
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +16,7 @@ def bench() -> Workbench:
     return Workbench(rounds=1, generator=PythonGenerator(), size=QUICK, say=print)
 
 
+@pytest.mark.alone
 def test_a_flood_leaves_the_steady_one_their_holds(bench: Workbench) -> None:
     """Nine in ten at the least; the flood itself is refused in part, and served in part."""
     figure = fairness.measure(bench)

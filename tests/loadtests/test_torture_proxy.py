@@ -112,6 +112,21 @@ async def test_a_cut_ends_every_connection_and_lets_new_ones_pass(
         assert proxy.connections == 1
 
 
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_a_cut_meets_connections_that_another_has_just_cut(
+    listen: Address, tmp_path: Path, turns: int
+) -> None:
+    """Their sockets may be closed already."""
+    upstream = tmp_path / "server"
+    async with echo(upstream), Proxy(listen, upstream) as proxy, connect(proxy.address) as client:
+        assert await client.ask(b"1\n") == b"1\n"
+        proxy.cut()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        proxy.cut()
+        assert await client.ask(b"2\n") == b""
+
+
 async def test_a_dropped_reply_is_one_that_the_server_has_sent(
     listen: Address, tmp_path: Path
 ) -> None:
