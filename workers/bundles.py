@@ -6,6 +6,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from engine.platform.database import single_statements
 from engine.platform.errors import StoreUnavailableError
 from engine.platform.few_at_once import each_of
 from engine.platform.ids import EntityId, entity_hex
@@ -36,6 +37,10 @@ async def finish_due(working: Working) -> int:
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
+    # One round trip while there is nothing to do.
+    async with single_statements(working.recorder_engine) as connection:
+        if not await find_due(connection, 1):
+            return 0
     turns = iter(range(_MOST))
 
     async def go_on(_: int) -> int:
