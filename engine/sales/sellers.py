@@ -1,0 +1,29 @@
+"""Sales of one reseller's show by another: whose buyers and keys these are, and who sold an order.
+
+Buyers and purchase keys are names that each reseller chooses for itself, and a show keeps them
+side by side. So those of another seller are kept behind that seller's id, which none that comes in
+a request can begin with: there are no control characters in them.
+"""
+
+from typing import Final
+
+from engine.inventory.shows import Show
+from engine.platform.ids import EntityId, entity_hex
+
+_SEPARATOR: Final = "\x1f"
+_HEX: Final = 16
+
+
+def kept_name(show: Show, name: str) -> str:
+    """Return by what a buyer, or a purchase's key, of who asks is kept."""
+    return name if show.seller is None else f"{entity_hex(show.seller)}{_SEPARATOR}{name}"
+
+
+def told_name(kept: str) -> str:
+    """Return a buyer in the words of who sold to them."""
+    return kept if _SEPARATOR not in kept else kept[_HEX + 1 :]
+
+
+def seller_of(kept: str) -> EntityId | None:
+    """Return which other reseller has sold to a buyer; None: the show's own."""
+    return EntityId(int(kept[:_HEX], 16)) if _SEPARATOR in kept else None
