@@ -155,9 +155,7 @@ async def received(
     behind = read_cursor(runtime.ids, Prefix.ALLOTMENT, cursor)
     with store_failures():
         # One more than asked for tells whether there is a next page.
-        found = await list_released(
-            runtime.app_engine, request.user, behind=behind, most=limit + 1
-        )
+        found = await list_released(runtime.app_engine, request.user, behind=behind, most=limit + 1)
     page = [tell_received(one, runtime.ids) for one in found[:limit]]
     return ReceivedPage(
         runtime.ids.entity(Prefix.RESELLER, request.user),

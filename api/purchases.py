@@ -92,7 +92,7 @@ async def return_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer
 
 
 async def _find_order(request: ApiRequest, order: str) -> tuple[Show, HoldId]:
-    """Return which show and hold an order's id names: one that the reseller sold, or another for it.
+    """Return which show and hold an order's id names: sold by the reseller, or for it.
 
     Raises:
         ProblemError: `order-not-found`, also for other people's orders.

@@ -11,7 +11,14 @@ from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import UNSET, Struct, UnsetType
 
 from api.answers import FullShowAnswer, ShowAnswer, for_seller, tell_listed_show, tell_show
-from api.context import ApiRequest, find_show, find_show_to_sell, runtime_of, served_in_front, stores_of
+from api.context import (
+    ApiRequest,
+    find_show,
+    find_show_to_sell,
+    runtime_of,
+    served_in_front,
+    stores_of,
+)
 from api.documents import describe
 from api.life_outcomes import changed_or_problem
 from api.opening import is_opened

@@ -120,7 +120,7 @@ class Grants:
         return known.reseller if known is not None and self._clock() < known.fresh_until else None
 
     async def find(self, seller: EntityId, show: EntityId) -> EntityId | None:
-        """Return whose a show is of which anything is, or was, released to a seller; None: nobody's.
+        """Return whose a show is of which anything was ever released to a seller; None: nobody's.
 
         While PostgreSQL can't be asked, what was so within the last minutes stays so.
 

@@ -34,7 +34,7 @@ _UPGRADE: Final = (
                 AND other.status = 'approved'
         )
     $$
-    """,
+    """,  # noqa: S608 - our own text
     # Whose a show is of which anything is, or was, released to who asks.
     f"""
     CREATE FUNCTION released_by(named BIGINT) RETURNS BIGINT LANGUAGE sql {_DEFINER} AS $$
@@ -42,7 +42,7 @@ _UPGRADE: Final = (
         JOIN resellers ON resellers.id = one.reseller_id AND resellers.status = 'approved'
         WHERE one.show_id = named AND one.sellers @> ARRAY[{_ME}] LIMIT 1
     $$
-    """,
+    """,  # noqa: S608 - our own text
     f"""
     CREATE FUNCTION released_to_me(behind BIGINT, most INTEGER) RETURNS TABLE (
         id BIGINT, reseller_id BIGINT, show_id BIGINT, name TEXT, asked JSONB, seats JSONB,
@@ -61,7 +61,7 @@ _UPGRADE: Final = (
         ))
         ORDER BY one.created_at DESC, one.id DESC LIMIT most
     $$
-    """,
+    """,  # noqa: S608 - our own text
 )
 _FUNCTIONS: Final = (
     "may_sell_for_me(BIGINT)",
