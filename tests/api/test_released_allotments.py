@@ -1,7 +1,16 @@
 """Allotments released to another reseller, over HTTP: who sells them, and all that stays apart."""
 
+import asyncio
+import time
+
 import pytest
 
+from engine.platform.database import create_engine
+from engine.platform.ids import EntityId
+from engine.platform.settings import OWNER_ROLE, Settings
+from engine.tenancy.accounts import Status, set_status
+from ops.stack import Stack
+from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, small_plan
 
 _PLACES: Json = {"seats": ["B-1", "B-2", "B-3", "C-1"], "areas": {"floor": 4}}
@@ -197,3 +206,163 @@ def test_neither_reaches_holds_and_orders_of_the_other(
     first = own.desk.get(f"{own.path}/orders?limit=1").json()
     second = own.desk.get(f"{own.path}/orders?limit=1&cursor={first['next_cursor']}").json()
     assert [one["order"] for one in (*first["orders"], *second["orders"])] == [theirs_sold, sold]
+
+
+def test_what_is_held_by_the_end_stays_its_own(
+    released: tuple[ShowDesk, ShowDesk, Json],
+) -> None:
+    """It is bought, or goes to everybody; nothing more is held, and what was sold is still told."""
+    own, other, made = released
+    held, kept = other.held("B-1", areas={"floor": 1}), other.held("B-2", buyer="b-2")
+    ended = own.desk.http.delete(f"/v1/allotments/{made['allotment']}")
+    assert ended.status_code == 200, ended.text
+    assert problem(other.hold("B-3", buyer="b-3")) == "seats-taken"
+    assert problem(other.replace(held, {"seats": ["B-1"]})) == "seats-taken"
+    short = other.hold(areas={"floor": 1}, buyer="b-3")
+    assert (problem(short), short.json()["areas"]) == ("area-short", {"floor": 0})
+    best = {"price_level": "standard", "quantity": 1}
+    assert problem(other.hold(best_available=best, buyer="b-3")) == "none-together"
+    assert own.hold("B-3", buyer="b-3").status_code == 201
+    assert (other.look(held).status_code, other.release(kept).status_code) == (200, 204)
+    order = other.purchase(held).json()
+    assert order["status"] == "confirmed"
+    told = other.availability()
+    assert set(told["seat_map"]["states"]) == {"b", "|"}
+    assert (told["total"]["open"], told["total"]["sold"]) == (0, 0)
+    assert other.desk.get(f"/v1/orders/{order['order']}").json() == order
+    shown = other.desk.get(other.path)
+    assert (shown.status_code, shown.json()["name"]) == (200, "First night")
+    [first, *_] = other.desk.get("/v1/allotments/received").json()["allotments"]
+    assert (first["allotment"], first["ended_at"] is None) == (made["allotment"], False)
+
+
+def test_both_are_told_what_was_released(released: tuple[ShowDesk, ShowDesk, Json]) -> None:
+    """The one by the show's allotments, the other by what it has received; codes are in neither."""
+    own, other, made = released
+    code = {"reseller": _id_of(other.desk)}, {"code": "FAN-CLUB"}
+    body = {"name": "More", "for": code, "places": {"seats": ["D-1"]}, "until": "2098-01-01T00:00Z"}
+    assert own.desk.post(f"{own.path}/allotments", body).status_code == 422
+    body["until"] = "2098-01-01T00:00:00Z"
+    more = own.desk.post(f"{own.path}/allotments", body).json()
+    assert more["resellers"] == [_id_of(other.desk)]
+    first = other.desk.get("/v1/allotments/received?limit=1").json()
+    [told] = first["allotments"]
+    assert told == {
+        "allotment": more["allotment"],
+        "released_by": _id_of(own.desk),
+        "show": own.id,
+        "show_name": "First night",
+        "venue": "Small hall",
+        "starts_at": "2099-05-01T18:00:00Z",
+        "state": "on_sale",
+        "name": "More",
+        "places": {"seats": ["D-1"]},
+        "seats": 1,
+        "places_in_areas": 0,
+        "begins_at": None,
+        "ends_at": "2098-01-01T00:00:00Z",
+        "released_at": more["made_at"],
+        "ended_at": None,
+    }
+    after = other.desk.get(f"/v1/allotments/received?limit=1&cursor={first['next_cursor']}").json()
+    assert [one["allotment"] for one in after["allotments"]] == [made["allotment"]]
+    assert own.desk.get("/v1/allotments/received").json()["allotments"] == []
+    assert other.desk.get(f"/v1/allotments/{made['allotment']}").status_code == 404
+    shown = other.desk.get(other.path).json()
+    hidden = ("event", "configuration", "configuration_version", "follows", "next_price_step")
+    assert {shown[name] for name in hidden} == {None}
+    assert other.held("D-1")
+
+
+def test_a_third_reseller_is_told_nothing(
+    released: tuple[ShowDesk, ShowDesk, Json], stack: Stack
+) -> None:
+    """Neither of the show nor of what was released, nor of what was sold of it."""
+    own, other, _ = released
+    order = other.purchase(other.held("B-1")).json()["order"]
+    third = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Third")))
+    with third.http:
+        at = ShowDesk(third, own.id)
+        refused = [third.get(at.path), at.hold("B-2"), third.get(f"{at.path}/orders")]
+        assert [problem(one) for one in refused] == ["show-not-found"] * 3
+        assert problem(third.get(f"/v1/orders/{order}")) == "order-not-found"
+        assert third.get("/v1/allotments/received").json()["allotments"] == []
+
+
+def test_what_it_sold_is_returned_by_either(released: tuple[ShowDesk, ShowDesk, Json]) -> None:
+    """The places are open again, to the same: the allotment lives on."""
+    own, other, _ = released
+    for at, seat in ((other, "B-1"), (own, "B-2")):
+        order = other.purchase(other.held(seat)).json()["order"]
+        back = at.desk.post(f"/v1/orders/{order}/return", {})
+        assert (back.status_code, back.json()["status"]) == (200, "returned")
+        assert other.desk.get(f"/v1/orders/{order}").json()["status"] == "returned"
+    assert problem(own.hold("B-1")) == "seats-taken"
+    deadline = time.monotonic() + 15
+    while other.hold("B-1", buyer="b-2").status_code != 201:
+        assert time.monotonic() < deadline, "not open again"
+        time.sleep(0.1)
+    states = other.desk.get(f"{other.path}/orders?state=returned").json()["orders"]
+    assert len(states) == 2
+
+
+def test_a_batch_of_another_reseller_is_of_what_was_released(
+    released: tuple[ShowDesk, ShowDesk, Json],
+) -> None:
+    """Each command is judged as one that came alone."""
+    _, other, _ = released
+    hold = other.held("B-1")
+    commands = [
+        {"op": "hold", "key": "k-1", "buyer": "b-2", "seats": ["B-2"]},
+        {"op": "hold", "key": "k-2", "buyer": "b-2", "seats": ["C-2"]},
+        {"op": "purchase", "key": "k-3", "hold": hold, "payment_reference": "pay-1"},
+    ]
+    done = other.desk.post(f"{other.path}/batch", {"commands": commands})
+    assert done.status_code == 200, done.text
+    assert [one["status"] for one in done.json()["answers"]] == [201, 409, 201]
+
+
+_NO_SELLERS: list[tuple[Json, str]] = [
+    ({"reseller": "rsl_dev_0123456789abcdef"}, "/for/0/reseller"),
+    ({"reseller": "shw_dev_0123456789abcdef"}, "/for/0/reseller"),
+    ({"reseller": "rsl_dev_0123456789abcdef", "code": "FAN-CLUB"}, "/for/0"),
+]
+
+
+@pytest.mark.parametrize(("right", "pointer"), _NO_SELLERS)
+def test_who_is_no_other_reseller_gets_nothing(desk: FrontDesk, right: Json, pointer: str) -> None:
+    """Told by where it stands, and nothing is made; one's own id is none either."""
+    show = desk.new_show()
+    for named, at in ((right, pointer), ({"reseller": _id_of(desk)}, "/for/0/reseller")):
+        body = {"name": "Rest", "for": [named], "places": {"seats": ["B-1"]}}
+        refused = desk.post(f"{show.path}/allotments", body)
+        assert (refused.status_code, problem(refused)) == (422, "invalid-request")
+        assert [one["pointer"] for one in refused.json()["errors"]] == [at]
+    assert show.hold("B-1").status_code == 201
+
+
+async def _suspend(settings: Settings, *desks: FrontDesk) -> None:
+    ids = [int(_id_of(desk).rpartition("_")[2], 16) for desk in desks]
+    owner = create_engine(settings, OWNER_ROLE)
+    try:
+        for one in ids:
+            assert await set_status(owner, EntityId(one), Status.SUSPENDED)
+    finally:
+        await owner.dispose()
+
+
+def test_nothing_is_sold_for_who_is_suspended_nor_released_to_them(stack: Stack) -> None:
+    """Their shows are unknown to others, too; and they are told as no reseller."""
+    keys = [asyncio.run(new_key(stack.settings, f"Short-lived {n}")) for n in range(3)]
+    first, second, third = (FrontDesk(stack.base_url, key) for key in keys)
+    with first.http, second.http, third.http:
+        show = first.new_show()
+        _release(show, second, {"seats": ["B-1"]})
+        seller = _id_of(third)
+        asyncio.run(_suspend(stack.settings, first, third))
+        assert problem(ShowDesk(second, show.id).hold("B-1")) == "show-not-found"
+        assert second.get("/v1/allotments/received").json()["allotments"] == []
+        body = {"name": "Rest", "for": [{"reseller": seller}], "places": {"seats": ["B-1"]}}
+        own = second.new_show()
+        refused = second.post(f"{own.path}/allotments", body)
+        assert (refused.status_code, problem(refused)) == (422, "invalid-request")
