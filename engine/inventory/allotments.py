@@ -216,7 +216,8 @@ class Allotments:
             at = 0
             own = (one.seats for n, one in enumerate(self.living) if n in rights)
             for start, end in sorted(chain.from_iterable(own)):
-                yield at, start
+                if at < start:
+                    yield at, start
                 at = end
             yield at, positions
             return
