@@ -5,13 +5,14 @@ side by side. So those of another seller are kept behind that seller's id, which
 a request can begin with: there are no control characters in them.
 """
 
+import re
 from typing import Final
 
 from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, entity_hex
 
 _SEPARATOR: Final = "\x1f"
-_HEX: Final = 16
+_read_kept: Final = re.compile(rf"([0-7][0-9a-f]{{15}}){_SEPARATOR}(.*)", re.DOTALL).fullmatch
 
 
 def kept_name(show: Show, name: str) -> str:
@@ -21,9 +22,11 @@ def kept_name(show: Show, name: str) -> str:
 
 def told_name(kept: str) -> str:
     """Return a buyer in the words of who sold to them."""
-    return kept if _SEPARATOR not in kept else kept[_HEX + 1 :]
+    found = _read_kept(kept) if _SEPARATOR in kept else None
+    return found[2] if found else kept
 
 
 def seller_of(kept: str) -> EntityId | None:
     """Return which other reseller has sold to a buyer; None: the show's own."""
-    return EntityId(int(kept[:_HEX], 16)) if _SEPARATOR in kept else None
+    found = _read_kept(kept) if _SEPARATOR in kept else None
+    return EntityId(int(found[1], 16)) if found else None

@@ -19,8 +19,9 @@ _DEFINER: Final = "STABLE SECURITY DEFINER SET search_path = pg_catalog, public,
 _UPGRADE: Final = (
     "ALTER TABLE allotments ADD COLUMN sellers BIGINT[] NOT NULL DEFAULT '{}'",
     "CREATE INDEX allotments_sellers_idx ON allotments USING gin (sellers)",
-    # NULL: its show's reseller.
-    "ALTER TABLE orders ADD COLUMN sold_by BIGINT REFERENCES resellers",
+    # NULL: its show's reseller. No foreign key: what a fact of the store says keeps no sale from the
+    # ledger.
+    "ALTER TABLE orders ADD COLUMN sold_by BIGINT",
     """
     CREATE INDEX orders_show_id_sold_by_idx ON orders (show_id, sold_by, epoch, position)
         WHERE sold_by IS NOT NULL

@@ -366,3 +366,20 @@ def test_nothing_is_sold_for_who_is_suspended_nor_released_to_them(stack: Stack)
         own = second.new_show()
         refused = second.post(f"{own.path}/allotments", body)
         assert (refused.status_code, problem(refused)) == (422, "invalid-request")
+
+
+def test_what_it_sold_is_told_when_the_show_is_archived(
+    released: tuple[ShowDesk, ShowDesk, Json],
+) -> None:
+    """From the ledger alone; nothing is sold any more, and that is what it is told."""
+    own, other, _ = released
+    order = other.purchase(other.held("B-1")).json()
+    for step in ("close", "archive"):
+        assert own.desk.post(f"{own.path}/{step}", {}).status_code == 200
+    assert other.desk.get(f"/v1/orders/{order['order']}").json() == order
+    assert problem(other.hold("B-2")) == "not-on-sale"
+    assert set(other.availability()["seat_map"]["states"]) == {"b", "o", "s", "|"}
+    listed = other.desk.get(f"{other.path}/orders").json()["orders"]
+    assert [one["order"] for one in listed] == [order["order"]]
+    told = other.look(order["hold"])
+    assert (told.status_code, told.json()["buyer"]) == (200, "b-1")

@@ -55,7 +55,6 @@ orders: Final = Table(
     moment("recorded_at"),
     optional("sold_by", BigInteger),  # NULL: its show's reseller
     of_show(),
-    ForeignKeyConstraint(["sold_by"], ["resellers.id"]),
     CheckConstraint("status IN ('confirmed', 'conflict', 'refunded', 'returned')", name="status"),
     CheckConstraint("total = face_value + fee + tax - discount", name="total"),
     Index(None, "show_id", "epoch", "position"),
