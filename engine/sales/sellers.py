@@ -17,7 +17,12 @@ _read_kept: Final = re.compile(rf"([0-7][0-9a-f]{{15}}){_SEPARATOR}(.*)", re.DOT
 
 def kept_name(show: Show, name: str) -> str:
     """Return by what a buyer, or a purchase's key, of who asks is kept."""
-    return name if show.seller is None else f"{entity_hex(show.seller)}{_SEPARATOR}{name}"
+    return name if show.seller is None else name_of_seller(show.seller, name)
+
+
+def name_of_seller(seller: int, name: str) -> str:
+    """Return by what a buyer, or a key, of a seller is kept in another reseller's show."""
+    return f"{entity_hex(seller)}{_SEPARATOR}{name}"
 
 
 def told_name(kept: str) -> str:

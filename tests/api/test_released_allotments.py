@@ -12,6 +12,7 @@ from engine.tenancy.accounts import Status, set_status
 from ops.stack import Stack
 from tests.api.conftest import new_key
 from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, small_plan
+from tests.api.test_buyers import end
 
 _PLACES: Json = {"seats": ["B-1", "B-2", "B-3", "C-1"], "areas": {"floor": 4}}
 
@@ -383,3 +384,33 @@ def test_what_it_sold_is_told_when_the_show_is_archived(
     assert [one["order"] for one in listed] == [order["order"]]
     told = other.look(order["hold"])
     assert (told.status_code, told.json()["buyer"]) == (200, "b-1")
+
+
+def test_who_sold_to_a_buyer_exports_and_forgets_them(
+    released: tuple[ShowDesk, ShowDesk, Json], stack: Stack
+) -> None:
+    """Also what they hold and bought of another's show; the show's reseller has a namesake."""
+    own, other, _ = released
+    order = other.purchase(other.held("B-1", buyer="b-parting")).json()["order"]
+    other.held("B-2", buyer="b-parting")
+    namesake = own.purchase(own.held("C-2", buyer="b-parting")).json()["order"]
+    exported = other.desk.get("/v1/buyers/b-parting/export").json()
+    [bought], [held] = exported["orders"], exported["holds"]
+    assert (bought["order"], [one["label"] for one in bought["tickets"]]) == (order, ["B-1"])
+    assert (held["show"], held["tickets"]) == (own.id, 1)
+    own_export = own.desk.get("/v1/buyers/b-parting/export").json()
+    assert [one["order"] for one in own_export["orders"]] == [namesake]
+    assert own_export["holds"] == []
+
+    def forgotten() -> tuple[int, int]:
+        done = other.desk.http.delete("/v1/buyers/b-parting").json()
+        return done["orders_changed"], done["orders_left"]
+
+    assert forgotten() == (0, 1)
+    end(stack, own)
+    assert forgotten() == (1, 0)
+    told = own.desk.get(f"/v1/orders/{order}").json()
+    assert told["buyer"].startswith("erased-")
+    assert told["sold_by"] == _id_of(other.desk)
+    assert own.desk.get(f"/v1/orders/{namesake}").json()["buyer"] == "b-parting"
+    assert other.desk.get(f"/v1/orders/{order}").json()["status"] == "confirmed"

@@ -64,6 +64,11 @@ orders: Final = Table(
         *("show_id", "sold_by", "epoch", "position"),
         postgresql_where=text("sold_by IS NOT NULL"),
     ),
+    Index(
+        "orders_sold_by_buyer_idx",
+        *("sold_by", "buyer"),
+        postgresql_where=text("sold_by IS NOT NULL"),
+    ),
 )
 
 order_lines: Final = Table(
