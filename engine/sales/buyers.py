@@ -349,7 +349,7 @@ async def _finish_erasure(engine: AsyncEngine, sealer: Sealer, row: Row[Any]) ->
 async def _open_shows(
     connection: AsyncConnection, reseller: int, buyer: str
 ) -> Sequence[tuple[int, str]]:
-    """Return the shows that are not over, with a buyer's name in each: also those sold for others."""
+    """Return the shows that are not over, also of others, with a buyer's name in each."""
     query = select(shows.c.id).where(shows.c.reseller_id == reseller, ~_IS_OVER)
     own = [(show, buyer) for show in await connection.scalars(query)]
     of_others = await connection.scalars(_SHOWS_OF_OTHERS)

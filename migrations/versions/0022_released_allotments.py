@@ -19,8 +19,7 @@ _DEFINER: Final = "STABLE SECURITY DEFINER SET search_path = pg_catalog, public,
 _UPGRADE: Final = (
     "ALTER TABLE allotments ADD COLUMN sellers BIGINT[] NOT NULL DEFAULT '{}'",
     "CREATE INDEX allotments_sellers_idx ON allotments USING gin (sellers)",
-    # NULL: its show's reseller. No foreign key: what a fact of the store says keeps no sale from the
-    # ledger.
+    # NULL: its show's reseller. No foreign key: what the store says keeps no sale from the ledger.
     "ALTER TABLE orders ADD COLUMN sold_by BIGINT",
     """
     CREATE INDEX orders_show_id_sold_by_idx ON orders (show_id, sold_by, epoch, position)
