@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from engine.inventory.shows import Show
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import StoreUnavailableError, store_failures
 from engine.platform.ids import EntityId
+from engine.platform.sharing import SharedReads
 from engine.platform.tables import allotments
 
 FRESH_S: Final = 30
@@ -113,6 +115,7 @@ class Grants:
         self._app = app
         self._clock = clock
         self._known: OrderedDict[tuple[int, int], _Known] = OrderedDict()
+        self._reads: SharedReads[tuple[int, int], EntityId | None] = SharedReads()
 
     def recall(self, seller: EntityId, show: EntityId) -> EntityId | None:
         """Return whose a show is that was released to a seller, if that was asked lately."""
@@ -130,10 +133,9 @@ class Grants:
         recalled = self.recall(seller, show)
         if recalled is not None:
             return recalled
+        ask = partial(self._ask, seller, show)
         try:
-            with store_failures():
-                async with tenant_transaction(self._app, seller) as connection:
-                    found = (await connection.execute(_RELEASED_BY, {"show": show})).scalar_one()
+            found = await self._reads.get((seller, show), ask)
         except StoreUnavailableError:
             known = self._known.get((seller, show))
             if known is None or self._clock() >= known.usable_until:
@@ -143,8 +145,13 @@ class Grants:
             self._known.pop((seller, show), None)
             return None
         now = self._clock()
-        self._known[seller, show] = _Known(EntityId(found), now + FRESH_S, now + _GRACE_S)
+        self._known[seller, show] = _Known(found, now + FRESH_S, now + _GRACE_S)
         self._known.move_to_end((seller, show))
         if len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)
-        return EntityId(found)
+        return found
+
+    async def _ask(self, seller: EntityId, show: EntityId) -> EntityId | None:
+        with store_failures():
+            async with tenant_transaction(self._app, seller) as connection:
+                return (await connection.execute(_RELEASED_BY, {"show": show})).scalar_one()
