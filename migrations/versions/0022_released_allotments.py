@@ -1,7 +1,7 @@
 """Allotments that are released to other resellers, and who sold an order.
 
 Revision ID: 0022
-Revises: 0020
+Revises: 0021
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from alembic import op
 
 revision = "0022"
-down_revision = "0020"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
