@@ -9,6 +9,7 @@ from msgspec import Struct
 from api.allotment_inputs import AllottedPlaces
 from api.availability import Counts
 from engine.catalog.allotments import AllotmentRow
+from engine.catalog.released import Released
 from engine.inventory.availability import InventoryState
 from engine.platform.ids import Ids, Prefix
 
@@ -25,6 +26,7 @@ class AllotmentAnswer(Struct, frozen=True, kw_only=True):
     codes: int
     personal_codes: bool
     channels: list[str]
+    resellers: list[str]
     begins_at: datetime | None
     ends_at: datetime | None
     inventory_version: int
@@ -46,6 +48,37 @@ class AllotmentPage(Struct, frozen=True):
     next_cursor: str | None
 
 
+class ReceivedAllotment(Struct, frozen=True, kw_only=True):
+    """Places of another reseller's show that you may sell, from `begins_at` to `ends_at`."""
+
+    allotment: str
+    released_by: str
+    show: str
+    show_name: str
+    venue: str
+    starts_at: datetime
+    state: str
+    name: str
+    places: AllottedPlaces
+    seats: int
+    places_in_areas: int
+    begins_at: datetime | None
+    ends_at: datetime | None
+    released_at: datetime
+    ended_at: datetime | None
+
+
+class ReceivedPage(Struct, frozen=True):
+    """What was released to you, the newest first. `reseller` is your own id, to be told to others.
+
+    `next_cursor` is null on the last page.
+    """
+
+    reseller: str
+    allotments: list[ReceivedAllotment]
+    next_cursor: str | None
+
+
 class PersonalCode(Struct, frozen=True):
     """A code that is good for one buyer."""
 
@@ -62,6 +95,27 @@ class CodesAnswer(Struct, frozen=True):
 def tell_allotment(row: AllotmentRow, *, ids: Ids) -> AllotmentAnswer:
     """Tell an allotment."""
     return AllotmentAnswer(**_told(row, ids))
+
+
+def tell_received(one: Released, ids: Ids) -> ReceivedAllotment:
+    """Tell an allotment to whom it was released."""
+    return ReceivedAllotment(
+        allotment=ids.entity(Prefix.ALLOTMENT, one.id),
+        released_by=ids.entity(Prefix.RESELLER, one.reseller_id),
+        show=ids.entity(Prefix.SHOW, one.show_id),
+        show_name=one.show_name,
+        venue=one.venue,
+        starts_at=one.starts_at,
+        state=one.state,
+        name=one.name,
+        places=msgspec.convert(one.asked, AllottedPlaces),
+        seats=one.seat_count,
+        places_in_areas=one.place_count,
+        begins_at=one.begins_at,
+        ends_at=one.ends_at,
+        released_at=one.created_at,
+        ended_at=one.ended_at,
+    )
 
 
 def tell_standing(row: AllotmentRow, state: InventoryState, *, ids: Ids) -> AllotmentTold:
@@ -81,6 +135,7 @@ def _told(row: AllotmentRow, ids: Ids) -> dict[str, Any]:
         "codes": len(row.code_digests),
         "personal_codes": row.is_personal,
         "channels": row.channels,
+        "resellers": [ids.entity(Prefix.RESELLER, one) for one in row.sellers],
         "begins_at": row.begins_at,
         "ends_at": row.ends_at,
         "inventory_version": row.inventory_version,

@@ -52,12 +52,24 @@ Channel = Annotated[
 class RightInput(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Who may hold the places. It has one of the members.
 
-    A code that all of them know, codes that each buyer has of their own, or a channel.
+    A code that all of them know, codes that each buyer has of their own, a channel, or another
+    reseller, who sells them by its own credentials.
     """
 
     code: Code | UnsetType = UNSET
     personal_codes: bool = False
     channel: Channel | UnsetType = UNSET
+    reseller: (
+        Annotated[
+            str,
+            Meta(
+                max_length=64,
+                description="Its id, as `GET /v1/allotments/received` tells it its own.",
+                examples=["rsl_eu_0123456789abcdef"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class AllottedPlaces(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -112,9 +124,9 @@ class AllotmentBody(Body, frozen=True, kw_only=True):
             for one in repeated_seats(self.places.seats or [])
         ]
         for n, right in enumerate(self.rights):
-            told = (right.code is not UNSET, right.personal_codes, right.channel is not UNSET)
-            if sum(told) != 1:
-                reason = "give one of code, personal_codes and channel"
+            named = (right.code, right.channel, right.reseller)
+            if sum(one is not UNSET for one in named) + right.personal_codes != 1:
+                reason = "give one of code, personal_codes, channel and reseller"
                 faults.append(Fault(reason, pointer=f"/for/{n}"))
             elif right.code and len(plain_code(right.code)) < _CODE_LEAST:
                 reason = f"fewer than {_CODE_LEAST} letters and digits"

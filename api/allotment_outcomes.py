@@ -2,14 +2,15 @@
 
 from typing import Final, assert_never
 
-from api.allotment_inputs import AllottedPlaces
+from api.allotment_inputs import AllotmentBody, AllottedPlaces
 from api.outcomes import problem_of, problem_of_store
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from engine.catalog.allotments import AllotmentRow
-from engine.catalog.allotting import NothingToAllot, Refused, TooManyAllotments
+from engine.catalog.allotting import NothingToAllot, Refused, TooManyAllotments, UnknownSellers
 from engine.inventory.commands import Recovering
 from engine.inventory.house import PlacesRefused
 from engine.inventory.shows import Show
+from engine.platform.ids import Ids, Prefix
 from engine.sales.wanted import UnknownPlaces
 
 _NAMED_MAX: Final = 20
@@ -41,7 +42,9 @@ def _area_of(fault: Fault) -> str:
     return area if areas else ""
 
 
-def made_or_problem(outcome: AllotmentRow | Refused, show: Show) -> AllotmentRow:
+def made_or_problem(
+    outcome: AllotmentRow | Refused, show: Show, ids: Ids, body: AllotmentBody
+) -> AllotmentRow:
     """Return what was made.
 
     Raises:
@@ -60,6 +63,15 @@ def made_or_problem(outcome: AllotmentRow | Refused, show: Show) -> AllotmentRow
             )
         case NothingToAllot():
             raise invalid(Fault("no place is left that could be allotted", pointer="/places"))
+        case UnknownSellers():
+            unknown = {ids.entity(Prefix.RESELLER, one) for one in outcome.sellers}
+            raise invalid(
+                *(
+                    Fault("is no other reseller that can sell", pointer=f"/for/{n}/reseller")
+                    for n, right in enumerate(body.rights)
+                    if right.reseller in unknown
+                )
+            )
         case Recovering():
             raise problem_of_store(outcome)
         case _:

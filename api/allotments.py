@@ -14,7 +14,9 @@ from api.allotment_answers import (
     AllotmentTold,
     CodesAnswer,
     PersonalCode,
+    ReceivedPage,
     tell_allotment,
+    tell_received,
     tell_standing,
 )
 from api.allotment_inputs import AllotmentBody, CodesBody
@@ -23,7 +25,7 @@ from api.context import ApiRequest, find_show, runtime_of
 from api.documents import describe
 from api.life_outcomes import check_not_final
 from api.outcomes import problem_of, problem_of_store
-from api.paging import PAGE_DEFAULT, Limit, no_cursor
+from api.paging import PAGE_DEFAULT, Cursor, Limit, no_cursor, read_cursor
 from api.problems import Fault, ProblemKind, invalid
 from api.reading import check_query, read_body
 from api.repeating import Keeper, answer_once
@@ -37,10 +39,11 @@ from engine.catalog.allotments import (
     read_allotment,
 )
 from engine.catalog.allotting import NewAllotment, make_allotment
+from engine.catalog.released import list_released
 from engine.inventory.commands import Recovering
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
-from engine.platform.ids import IdError, Prefix
+from engine.platform.ids import EntityId, IdError, Ids, Prefix
 from engine.sales.rights import personal_code, plain_code
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 from engine.tenancy.principals import Scope
@@ -98,7 +101,7 @@ async def make(request: ApiRequest, show: FromPath[str]) -> Response[AllotmentAn
             )
         # This process is to know it at once; the others learn it from the store.
         await runtime.box_office.reload(named)
-        return HTTP_201_CREATED, tell(made_or_problem(made, named))
+        return HTTP_201_CREATED, tell(made_or_problem(made, named, runtime.ids, body))
 
     answered = await answer_once(request, f"allotments {named.id:016x}", body.fingerprint(), act)
     return written_json(AllotmentAnswer, answered.body, status_code=answered.status)
@@ -131,6 +134,33 @@ async def list_of_show(
     return AllotmentPage(
         [tell_allotment(row, ids=runtime.ids) for row in page],
         str(page[-1].allotment_no) if len(found) > limit else None,
+    )
+
+
+@get(
+    "/allotments/received",
+    summary="List allotments that others released to you",
+    operation_class=describe(scope=Scope.SHOWS_READ),
+)
+async def received(
+    request: ApiRequest, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT
+) -> ReceivedPage:
+    """List the allotments of other resellers' shows that you may sell, or could, the newest first.
+
+    Each of these shows is read, held and bought by its id, with your own credential: all that is
+    told of its places is how yours stand.
+    """
+    check_query(request, "cursor", "limit")
+    runtime = runtime_of(request)
+    behind = read_cursor(runtime.ids, Prefix.ALLOTMENT, cursor)
+    with store_failures():
+        # One more than asked for tells whether there is a next page.
+        found = await list_released(runtime.app_engine, request.user, behind=behind, most=limit + 1)
+    page = [tell_received(one, runtime.ids) for one in found[:limit]]
+    return ReceivedPage(
+        runtime.ids.entity(Prefix.RESELLER, request.user),
+        page,
+        page[-1].allotment if len(found) > limit else None,
     )
 
 
@@ -229,6 +259,7 @@ def _read(request: ApiRequest, show: Show, body: AllotmentBody) -> NewAllotment:
         raise unknown_places(found, show, places)
     ids = runtime_of(request).ids
     codes = [plain_code(right.code) for right in body.rights if right.code]
+    sellers = _read_sellers(ids, body)
     return NewAllotment(
         name=body.name,
         seats=found.seats,
@@ -240,13 +271,35 @@ def _read(request: ApiRequest, show: Show, body: AllotmentBody) -> NewAllotment:
         code_digests=frozenset(ids.digest_code(show.id, code) for code in codes),
         channels=frozenset(right.channel for right in body.rights if right.channel),
         is_personal=any(right.personal_codes for right in body.rights),
+        sellers=frozenset(sellers),
         begins_at=body.begins_at,
         ends_at=body.ends_at,
     )
 
 
+def _read_sellers(ids: Ids, body: AllotmentBody) -> list[EntityId]:
+    """Return the resellers that are named.
+
+    Raises:
+        ProblemError: `invalid-request`: one is no reseller's id.
+        ForeignIdError: one is another cell's.
+    """
+    found: list[EntityId] = []
+    faults: list[Fault] = []
+    for n, right in enumerate(body.rights):
+        if not isinstance(right.reseller, str):
+            continue
+        try:
+            found.append(ids.parse_entity(Prefix.RESELLER, right.reseller))
+        except IdError as error:
+            faults.append(Fault(str(error), pointer=f"/for/{n}/reseller"))
+    if faults:
+        raise invalid(*faults)
+    return found
+
+
 router = Router(
     path="/v1",
     tags=["allotments"],
-    route_handlers=[make, list_of_show, look, end, derive_codes],
+    route_handlers=[make, list_of_show, received, look, end, derive_codes],
 )

@@ -107,6 +107,10 @@ class OrderAnswer(Struct, frozen=True):
     price: ItemisedPrice | None
     tickets: list[TicketAnswer]
     failure: str | UnsetType = UNSET
+    sold_by: Annotated[
+        str | UnsetType,
+        Meta(description="The other reseller that sold it, of places that were released to it."),
+    ] = UNSET
 
 
 _STATES: Final = (
@@ -283,6 +287,7 @@ def tell_order(view: OrderView | FailedOrder, ids: Ids) -> OrderAnswer:
             for ticket in view.tickets
         ],
         failure=UNSET if view.failure is None else view.failure,
+        sold_by=UNSET if view.sold_by is None else ids.entity(Prefix.RESELLER, view.sold_by),
     )
 
 
@@ -299,6 +304,20 @@ def tell_listed_show(show: ListedShow, ids: Ids) -> ShowAnswer:
         selling=show.selling,
         currency=show.currency,
         seat_count=show.seat_count,
+    )
+
+
+def for_seller(told: FullShowAnswer) -> FullShowAnswer:
+    """Return how a show is told to another reseller that sells places of it."""
+    return msgspec.structs.replace(
+        told,
+        event=None,
+        configuration=None,
+        configuration_version=None,
+        public_from=None,
+        follows=None,
+        opens_when_first_sells_out=False,
+        next_price_step=None,
     )
 
 

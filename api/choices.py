@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK
 from msgspec import Meta, Struct
 
-from api.context import ApiRequest, find_show, runtime_of, stores_of
+from api.context import ApiRequest, find_show, is_order_of, runtime_of, stores_of
 from api.documents import describe
 from api.inputs import Body
 from api.life_outcomes import choice_refused, no_choice
@@ -95,7 +95,7 @@ async def choices(
     check_query(request, "cursor", "limit")
     found = await find_show(request, show)
     runtime = runtime_of(request)
-    after = read_order_cursor(runtime.ids, request.user, found.id, cursor)
+    after = await read_order_cursor(runtime, found, cursor)
     with store_failures():
         change, listed = await list_choices(
             stores_of(runtime), request.user, found.id, after=after, limit=limit + 1
@@ -132,10 +132,10 @@ async def choose_one(
     found = await find_show(request, show)
     runtime = runtime_of(request)
     try:
-        of_show, named = runtime.ids.parse_order(request.user, order)
+        of_show, named = runtime.ids.read_order(order)
     except IdError:
         raise order_not_found() from None
-    if of_show != found.id:
+    if of_show != found.id or not await is_order_of(runtime, found, named):
         raise order_not_found()
     body = await read_body(request, ChoiceBody)
     choice = Choice(body.choice)

@@ -10,7 +10,9 @@ from litestar.datastructures import State
 from api.outcomes import hold_not_found, show_not_found
 from api.problems import ProblemError, ProblemKind
 from engine.catalog.life import Stores
+from engine.catalog.released import read_sellers
 from engine.inventory.shows import Show, UnknownShowError
+from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
 from engine.runtime import Serving
 from engine.tenancy.principals import Principal
@@ -43,6 +45,22 @@ async def find_show(request: ApiRequest, text: str) -> Show:
     return await show_of(runtime_of(request), request.user, text)
 
 
+async def find_show_to_sell(request: ApiRequest, text: str) -> Show:
+    """Return a show that the asking reseller sells of. Raises as `show_of`."""
+    return await show_to_sell(runtime_of(request), request.user, text)
+
+
+async def show_to_sell(runtime: Serving, asker: EntityId, text: str) -> Show:
+    """Return a reseller's show, or one of which places were released to them. Raises as `show_of`.
+
+    For routes alone that tell or touch nothing of it but what was released.
+    """
+    try:
+        return await runtime.box_office.show_to_sell(asker, parse_show(runtime.ids, text))
+    except (IdError, UnknownShowError):
+        raise show_not_found() from None
+
+
 async def show_of(runtime: Serving, reseller: EntityId, text: str) -> Show:
     """Return a reseller's show.
 
@@ -73,9 +91,24 @@ def hold_of(runtime: Serving, show: Show, text: str) -> HoldId:
         ProblemError: `hold-not-found`, for whatever was never handed out.
     """
     try:
-        return runtime.ids.parse_hold(show.reseller, show.id, text)
+        return runtime.ids.parse_hold(show.asker, show.id, text)
     except IdError:
         raise hold_not_found() from None
+
+
+async def is_order_of(runtime: Serving, show: Show, order: HoldId) -> bool:
+    """Tell whether an order of a show is one that who asks has sold, or others for them.
+
+    An id that was never handed out here is none.
+    """
+    ids = runtime.ids
+    if ids.is_own(show.asker, show.id, order):
+        return True
+    if show.seller is not None:
+        return False
+    with store_failures():
+        sellers = await read_sellers(runtime.app_engine, show)
+    return any(ids.is_own(seller, show.id, order) for seller in sellers)
 
 
 def served_in_front(*named: str) -> ProblemError:

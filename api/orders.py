@@ -7,13 +7,13 @@ from litestar import Router, get
 from litestar.params import FromPath, QueryParameter
 from msgspec import Meta, Struct
 
-from api.context import ApiRequest, find_show, runtime_of
+from api.context import ApiRequest, find_show_to_sell, runtime_of
 from api.documents import describe
 from api.paging import PAGE_DEFAULT, Cursor, Limit, read_order_cursor
 from api.problems import Fault, ProblemKind, invalid
 from api.reading import check_query, read_moment
 from engine.platform.errors import store_failures
-from engine.platform.ids import EntityId, Ids
+from engine.platform.ids import EntityId, Ids, Prefix
 from engine.sales.order_list import ListedOrder, OrdersWanted, list_orders
 from engine.sales.orders import RECORDED_AS, OrderState
 from engine.tenancy.principals import Scope
@@ -59,6 +59,10 @@ class OrderInList(Struct, frozen=True, kw_only=True):
     tax: int
     discount: int
     total: int
+    sold_by: Annotated[
+        str | None,
+        Meta(description="The other reseller that sold it, of places that were released to it."),
+    ]
 
 
 class OrderPage(Struct, frozen=True):
@@ -84,22 +88,25 @@ async def orders_of_show(  # noqa: PLR0913, PLR0917 - each is a query parameter
 ) -> OrderPage:
     """List the orders of a show that are recorded, those sold last first.
 
+    Of a show of which places were released to you, these are the orders that you sold.
+
     One that is still `recording` comes a moment later; who pages on does not miss it, for it is in
     front.
     """
     check_query(request, "state", "from", "to", "cursor", "limit")
+    found = await find_show_to_sell(request, show)
     wanted = OrdersWanted(
         state=None if status is None else _state(status),
+        sold_by=found.seller,
         since=read_moment("from", since),
         until=read_moment("to", until),
     )
-    found = await find_show(request, show)
     runtime = runtime_of(request)
-    after = read_order_cursor(runtime.ids, request.user, found.id, cursor)
+    after = await read_order_cursor(runtime, found, cursor)
     # One more than asked for tells whether there is a next page.
     with store_failures():
         listed = await list_orders(
-            runtime.app_engine, request.user, found.id, wanted, after=after, limit=limit + 1
+            runtime.app_engine, found.reseller, found.id, wanted, after=after, limit=limit + 1
         )
     page = [_tell(one, found.id, runtime.ids) for one in listed[:limit]]
     return OrderPage(page, page[-1].order if len(listed) > limit else None)
@@ -126,6 +133,7 @@ def _tell(one: ListedOrder, show: EntityId, ids: Ids) -> OrderInList:
         tax=charge.tax,
         discount=charge.discount,
         total=charge.total,
+        sold_by=None if one.sold_by is None else ids.entity(Prefix.RESELLER, one.sold_by),
     )
 
 

@@ -4,8 +4,11 @@ from typing import Annotated, Final
 
 from litestar.params import QueryParameter
 
+from api.context import is_order_of
 from api.problems import Fault, ProblemError, invalid
+from engine.inventory.shows import Show
 from engine.platform.ids import EntityId, HoldId, IdError, Ids, Prefix
+from engine.runtime import Serving
 
 PAGE_MAX: Final = 200
 PAGE_DEFAULT: Final = 50
@@ -32,9 +35,7 @@ def read_cursor(ids: Ids, prefix: Prefix, cursor: str | None) -> EntityId | None
         raise no_cursor() from None
 
 
-def read_order_cursor(
-    ids: Ids, reseller: EntityId, show: EntityId, cursor: str | None
-) -> HoldId | None:
+async def read_order_cursor(runtime: Serving, show: Show, cursor: str | None) -> HoldId | None:
     """Return the order of a show after which a page begins; None: it is the first page.
 
     Raises:
@@ -43,10 +44,10 @@ def read_order_cursor(
     if cursor is None:
         return None
     try:
-        of_show, order = ids.parse_order(reseller, cursor)
+        of_show, order = runtime.ids.read_order(cursor)
     except IdError:
         raise no_cursor() from None
-    if of_show != show:
+    if of_show != show.id or not await is_order_of(runtime, show, order):
         raise no_cursor()
     return order
 

@@ -6,7 +6,7 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from api.answers import OrderAnswer, tell_order
-from api.context import ApiRequest, runtime_of, served_in_front
+from api.context import ApiRequest, is_order_of, runtime_of, served_in_front
 from api.documents import describe
 from api.inputs import PurchaseBody
 from api.outcomes import order_not_found, problem_of
@@ -95,17 +95,20 @@ async def return_order(request: ApiRequest, order: FromPath[str]) -> OrderAnswer
 
 
 async def _find_order(request: ApiRequest, order: str) -> tuple[Show, HoldId]:
-    """Return which show and hold an order's id names.
+    """Return which show and hold an order's id names: sold by the reseller, or for it.
 
     Raises:
         ProblemError: `order-not-found`, also for other people's orders.
     """
     runtime = runtime_of(request)
     try:
-        show, hold = runtime.ids.parse_order(request.user, order)
-        return await runtime.box_office.show(request.user, show), hold
+        show, hold = runtime.ids.read_order(order)
+        found = await runtime.box_office.show_to_sell(request.user, show)
     except (IdError, UnknownShowError):
         raise order_not_found() from None
+    if not await is_order_of(runtime, found, hold):
+        raise order_not_found()
+    return found, hold
 
 
 router = Router(

@@ -79,7 +79,7 @@ def check_guess(runtime: Serving, principal: Principal, show: Show, shown: Shown
     Raises:
         ProblemError: `rate-limited`.
     """
-    if not shown.access_code or not show.allotments.living:
+    if not shown.access_code or not show.allotments.living or show.seller is not None:
         return
     who = f"b {shown.buyer}" if shown.buyer else f"c {principal.credential:x}"
     source = blake2b(f"{show.id:x} {who}".encode(), digest_size=16).digest()

@@ -9,7 +9,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import UNSET, Struct, UnsetType
 
 from api.charges import Price, tell_price
-from api.context import ApiRequest, find_show, runtime_of
+from api.context import ApiRequest, find_show_to_sell, runtime_of
 from api.documents import describe
 from api.outcomes import problem_of
 from api.paging import no_cursor
@@ -112,7 +112,7 @@ async def list_seats(  # noqa: PLR0913, PLR0917 -- each is a query parameter
     """
     check_query(request, "status", "price_level", "price_max", "cursor", "limit", *SHOWN)
     start = _read_cursor(cursor)
-    named = await find_show(request, show)
+    named = await find_show_to_sell(request, show)
     runtime = runtime_of(request)
     shown = shown_by(access_code, channel, buyer)
     check_guess(runtime, request.auth, named, shown)

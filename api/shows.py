@@ -10,8 +10,15 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import UNSET, Struct, UnsetType
 
-from api.answers import FullShowAnswer, ShowAnswer, tell_listed_show, tell_show
-from api.context import ApiRequest, find_show, runtime_of, served_in_front, stores_of
+from api.answers import FullShowAnswer, ShowAnswer, for_seller, tell_listed_show, tell_show
+from api.context import (
+    ApiRequest,
+    find_show,
+    find_show_to_sell,
+    runtime_of,
+    served_in_front,
+    stores_of,
+)
 from api.documents import describe
 from api.life_outcomes import changed_or_problem
 from api.opening import is_opened
@@ -116,9 +123,15 @@ async def list_own(
     operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
 async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
-    """Tell a show with its rules, price levels and areas. Counts: its availability."""
+    """Tell a show with its rules, price levels and areas. Counts: its availability.
+
+    Of a show of which places were released to you it says what it takes to sell them: neither what
+    it belongs to nor what is planned.
+    """
     check_query(request)
-    return await _tell(request, await find_show(request, show))
+    found = await find_show_to_sell(request, show)
+    told = await _tell(request, found)
+    return told if found.seller is None else for_seller(told)
 
 
 @patch(

@@ -145,7 +145,7 @@ def _read_object(request: ApiRequest, text: str) -> str:
     ids = runtime_of(request).ids
     if text.startswith(_ORDER):
         try:
-            show, hold = ids.parse_order(request.user, text)
+            show, hold = ids.read_order(text)
         except IdError:
             raise _no_object() from None
         return f"{show:016x}/{_as_uuid(hold.hex())}"

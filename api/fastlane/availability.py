@@ -43,8 +43,10 @@ async def show_availability(call: Call) -> Reply:
         return reply_problem(problem_of(state, show))
     rights = office.rights(state.show, shown)
     state = state.seen_by(rights)
-    version = f"{state.show.inventory_version}.{state.show.price_version}{_word(rights)}"
-    etag = f'W/"{state.sequence}.{version}"'
+    version = f".{state.show.inventory_version}.{state.show.price_version}{_word(rights)}"
+    if state.show.seller is not None:
+        version = ""  # of the rest, which is not theirs to know: what they are told is of a moment
+    etag = f'W/"{state.sequence}{version}"'
     kept = Kept(etag, ASK_EACH_TIME, ((AVAILABLE, str(state.open)),))
     if kept.is_had_by(call):
         return kept.unchanged()

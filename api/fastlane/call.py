@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from api.context import hold_of, parse_show, show_of
+from api.context import hold_of, parse_show, show_to_sell
 from api.fastlane.bodies import BodyReader, body_too_large
 from api.fastlane.live_streams import Live
 from api.fastlane.streams import Streams
@@ -131,7 +131,7 @@ class Call(Visit, frozen=True):
         return read_shown(dict(parse_qsl(self.scope.query_string, keep_blank_values=True)))
 
     def known_show(self) -> Show | None:
-        """Return the asking reseller's show if it is in memory; None: ask for it with `show`.
+        """Return the show that is named if it is in memory; None: ask for it with `show`.
 
         Raises:
             ProblemError: `show-not-found`: it is no show's id.
@@ -143,12 +143,12 @@ class Call(Visit, frozen=True):
         return self.runtime.box_office.known_show(self.reseller, show)
 
     async def show(self) -> Show:
-        """Return the asking reseller's show.
+        """Return the asking reseller's show, or one of which places were released to them.
 
         Raises:
             ProblemError: `show-not-found`, also for other people's shows.
         """
-        return await show_of(self.runtime, self.reseller, self.show_text)
+        return await show_to_sell(self.runtime, self.reseller, self.show_text)
 
     def hold(self, show: Show, text: str) -> HoldId:
         """Read a hold's id.

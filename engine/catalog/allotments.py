@@ -31,6 +31,7 @@ class AllotmentRow(Struct, frozen=True, kw_only=True):
     code_digests: list[bytes]
     channels: list[str]
     is_personal: bool
+    sellers: list[EntityId]
     begins_at: datetime | None
     ends_at: datetime | None
     inventory_version: int

@@ -19,6 +19,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.allotments import COLUMNS, AllotmentRow, row_of
+from engine.catalog.released import may_sell
 from engine.catalog.share_moves import move_places, raise_version
 from engine.facts.log import NewFact, add_facts
 from engine.facts.types import AllotmentMade, FactType
@@ -42,7 +43,7 @@ from engine.inventory.rebuild import HouseBlocks
 from engine.inventory.shows import Show, ShowBook, read_overlay
 from engine.inventory.withheld import Places, ShortError, erase_blocks
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import Ids, Prefix, new_entity_id
+from engine.platform.ids import EntityId, Ids, Prefix, new_entity_id
 from engine.platform.redis import Store
 from engine.platform.tables import allotments
 
@@ -71,6 +72,8 @@ class NewAllotment(Struct, frozen=True, kw_only=True):
     code_digests: frozenset[bytes]
     channels: frozenset[str]
     is_personal: bool
+    sellers: frozenset[EntityId] = frozenset()
+    """Other resellers, who may sell them."""
     begins_at: datetime | None
     ends_at: datetime | None
 
@@ -85,7 +88,13 @@ class NothingToAllot(Struct, frozen=True):
     """Nothing was made: there is no such place."""
 
 
-Refused = PlacesRefused | TooManyAllotments | NothingToAllot | Recovering
+class UnknownSellers(Struct, frozen=True):
+    """Nothing was made: these are no other resellers that may sell for this one."""
+
+    sellers: frozenset[EntityId]
+
+
+Refused = PlacesRefused | TooManyAllotments | NothingToAllot | UnknownSellers | Recovering
 Remember = Callable[[AsyncConnection, AllotmentRow], Awaitable[None]]
 
 
@@ -97,10 +106,13 @@ class _Chosen(Struct, frozen=True):
     withheld: Places
 
 
+_NotMade = PlacesRefused | TooManyAllotments | NothingToAllot | UnknownSellers
+
+
 class _NotMadeError(Exception):
     """Rolls the transaction back, and carries why."""
 
-    def __init__(self, why: PlacesRefused | TooManyAllotments | NothingToAllot) -> None:
+    def __init__(self, why: _NotMade) -> None:
         super().__init__(repr(why))
         self.why = why
 
@@ -124,6 +136,7 @@ async def make_allotment(  # noqa: PLR0913, PLR0917 - the stores, and a request'
         async with tenant_transaction(app, show.reseller) as connection:
             locked = await lock_show(connection, show.id)
             current = await book.read(connection, show.id)
+            await _check_sellers(connection, new.sellers)
             number = await _next_number(connection, current)
             chosen = _choose(current, new, await read_blocks(connection, show.id))
             first = len(current.manifest.areas)
@@ -162,6 +175,12 @@ async def make_allotment(  # noqa: PLR0913, PLR0917 - the stores, and a request'
     except RefusedError as refused:
         return refused.refusal
     return row
+
+
+async def _check_sellers(connection: AsyncConnection, sellers: Collection[EntityId]) -> None:
+    unknown = [one for one in sellers if not await may_sell(connection, one)]
+    if unknown:
+        raise _NotMadeError(UnknownSellers(frozenset(unknown)))
 
 
 async def _next_number(connection: AsyncConnection, show: Show) -> int:
@@ -259,6 +278,7 @@ async def _write(  # noqa: PLR0913, PLR0917 - what it is made of
             code_digests=sorted(new.code_digests),
             channels=sorted(new.channels),
             is_personal=new.is_personal,
+            sellers=sorted(new.sellers),
             begins_at=new.begins_at,
             ends_at=new.ends_at,
             inventory_version=show.inventory_version + 1,

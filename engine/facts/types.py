@@ -71,7 +71,10 @@ class PlacesTold(Struct, frozen=True, kw_only=True):
 
 
 class OrderConfirmed(Struct, frozen=True, kw_only=True):
-    """An order is recorded: total = face_value + fee + tax - discount."""
+    """An order is recorded: total = face_value + fee + tax - discount.
+
+    `sold_by`: another reseller that the places were released to, and who sold them; else null.
+    """
 
     tickets: int
     currency: str
@@ -81,6 +84,7 @@ class OrderConfirmed(Struct, frozen=True, kw_only=True):
     discount: int
     total: int
     payment_reference: str
+    sold_by: str | None = None
 
 
 class OrderCancelled(Struct, frozen=True, kw_only=True):

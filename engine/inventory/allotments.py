@@ -7,6 +7,7 @@ docs/decisions/0043-allotments.md has why.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,11 +37,17 @@ Rights = frozenset[int]
 
 NO_RIGHTS: Final[Rights] = frozenset()
 
+ONLY: Final = -1
+"""Among rights: what is for everybody is not theirs. So it is for who sells what another released.
+"""
+
 _RANKS_HASHED: Final = 997
 _SEARCHES_KEPT_MAX: Final = 256
 _OPEN: Final = ord("o")
 _BLOCKED: Final = ord("b")
 _OPEN_TO_BLOCKED: Final = bytes.maketrans(b"o", b"b")
+_ALL_TO_BLOCKED: Final = bytes.maketrans(b"ohs", b"bbb")
+_RANKS: Final = 1 + LIVING_MAX + LIVING_MAX * (LIVING_MAX - 1) // 2 + _RANKS_HASHED
 
 
 class Share(NamedTuple):
@@ -62,6 +69,8 @@ class Allotment(Struct, frozen=True, kw_only=True):
     channels: frozenset[str]
     is_personal: bool
     begins_at_ms: int | None
+    sellers: frozenset[int] = frozenset()
+    """Other resellers who may sell its places."""
 
 
 class Allotments:
@@ -96,6 +105,9 @@ class Allotments:
     def foreign_seats(self, seats: Iterable[int], rights: Rights) -> tuple[int, ...]:
         """Return those of the seats that somebody with these rights may not hold."""
         owners = self._owners
+        if ONLY in rights:
+            own = {n + 1 for n in rights if n != ONLY}
+            return tuple(seat for seat in seats if not own or owners[seat] not in own)
         return tuple(seat for seat in seats if owners[seat] and owners[seat] - 1 not in rights)
 
     def are_for_all(self, wanted: Selection) -> bool:
@@ -111,8 +123,9 @@ class Allotments:
     def mask(self, seats: bytes, rights: Rights) -> bytes:
         """Return the states of all seats as somebody with these rights is told them."""
         told = bytearray(seats)
-        for start, end in self._foreign_ranges(rights):
-            told[start:end] = told[start:end].translate(_OPEN_TO_BLOCKED)
+        hidden = _ALL_TO_BLOCKED if ONLY in rights else _OPEN_TO_BLOCKED
+        for start, end in self._foreign_ranges(rights, len(seats)):
+            told[start:end] = told[start:end].translate(hidden)
         return bytes(told)
 
     def mask_change(self, seats: Mapping[int, int]) -> dict[int, int]:
@@ -129,13 +142,17 @@ class Allotments:
     ) -> list[Counts]:
         """Return the counts of areas with those of their shares, which have none of their own.
 
-        Of shares that somebody has no right to, what is open is told as blocked.
+        Of shares that somebody has no right to, what is open is told as blocked; to who is told of
+        their own only, all of what is not.
         """
         told = list(counts)
+        if ONLY in rights:
+            own = {n for n, owner in self._share_owners.items() if owner in rights}
+            told = [one if n in own else (0, 0, 0, sum(one)) for n, one in enumerate(counts)]
         for n, area in enumerate(areas):
             if area.parent is None:
                 continue
-            opened, held, sold, blocked = counts[n]
+            opened, held, sold, blocked = told[n]
             owner = self._share_owners.get(n)
             if owner is not None and owner not in rights:
                 opened, blocked = 0, blocked + opened
@@ -179,28 +196,39 @@ class Allotments:
         if level == NOWHERE:
             return ()
         levels = len(manifest.levels)
-        if level < 0 or (level >= levels and not self.living):
+        if level < 0 or (level >= levels and not self.living and ONLY not in rights):
             return None
         level %= levels
         ranges = manifest.levels[level].ranges
-        if not any(one.seats for one in self.living):
+        if ONLY not in rights and not any(one.seats for one in self.living):
             return ranges
         known = self._searches.get((level, rights))
         if known is None:
             if len(self._searches) >= _SEARCHES_KEPT_MAX:
                 self._searches.clear()
-            foreign = sorted(self._foreign_ranges(rights))
+            foreign = sorted(self._foreign_ranges(rights, len(manifest.layout)))
             known = tuple(_cut(ranges, foreign, manifest.layout))
             self._searches[level, rights] = known
         return known
 
-    def _foreign_ranges(self, rights: Rights) -> Iterator[tuple[int, int]]:
+    def _foreign_ranges(self, rights: Rights, positions: int) -> Iterator[tuple[int, int]]:
+        if ONLY in rights:
+            at = 0
+            own = (one.seats for n, one in enumerate(self.living) if n in rights)
+            for start, end in sorted(chain.from_iterable(own)):
+                if at < start:
+                    yield at, start
+                at = end
+            yield at, positions
+            return
         for n, one in enumerate(self.living):
             if n not in rights:
                 yield from one.seats
 
     def _rank(self, rights: Rights) -> int:
         """Return a number of a set of rights: 0 for none, others for one and for each pair."""
+        if ONLY in rights:
+            return _RANKS + self._rank(rights - {ONLY})
         if not rights:
             return 0
         first, *others = sorted(rights)
@@ -233,6 +261,7 @@ def read_allotments(found: Any, positions: int) -> Allotments:  # noqa: ANN401 -
             channels=frozenset(row["channels"]),
             is_personal=row["is_personal"],
             begins_at_ms=row["begins_at_ms"],
+            sellers=frozenset(row["sellers"]),
         )
         for row in found
     ]

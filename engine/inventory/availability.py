@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from engine.inventory.allotments import Rights
+from engine.inventory.allotments import ONLY, Rights
 from engine.inventory.commands import Recovering
 from engine.inventory.lanes import ShowSource
 from engine.inventory.ledgered import read_blocks, read_orders
@@ -55,13 +55,16 @@ class InventoryState(Struct, frozen=True):
         """
         show = self.show
         has_shares = any(area.parent is not None for area in show.manifest.areas)
-        if not show.allotments.living and not has_shares:
+        is_all = ONLY not in rights
+        if is_all and not show.allotments.living and not has_shares:
             return self
         areas = show.allotments.fold_areas(
             show.manifest.areas, [astuple(counts) for counts in self.areas], rights
         )
         return replace(
             self,
+            # Who is told of their own only is not told how often the rest has changed.
+            sequence=self.sequence if is_all else f"{show.epoch}-{self.as_of_ms}",
             seats=show.allotments.mask(self.seats, rights),
             areas=tuple(AreaCounts(*counts) for counts in areas),
         )

@@ -71,7 +71,8 @@ _OFFERED: Final = literal_column(
 _ALLOTTED: Final = literal_column(
     "(SELECT jsonb_agg(to_jsonb(living) || jsonb_build_object('begins_at_ms',"
     " CAST(extract(epoch FROM living.begins_at) * 1000 AS BIGINT)) ORDER BY allotment_no)"
-    " FROM (SELECT id, allotment_no, seats, shares, code_digests, channels, is_personal, begins_at"
+    " FROM (SELECT id, allotment_no, seats, shares, code_digests, channels, is_personal, begins_at,"
+    " sellers"
     " FROM allotments WHERE show_id = shows.id AND ended_at IS NULL) AS living)",
     JSONB,
 ).label("allotments")
@@ -130,6 +131,8 @@ class Show(Struct, frozen=True, kw_only=True):
     """By slug, those that are offered now, but for the standard one if nothing is told of it."""
     allotments: Allotments = NO_ALLOTMENTS
     """What of its places is not for everybody."""
+    seller: EntityId | None = None
+    """The other reseller who asks, to sell what of it was released to them; None: it is its own."""
     manifest: Manifest
     keys: ShowKeys
 
@@ -137,6 +140,15 @@ class Show(Struct, frozen=True, kw_only=True):
     def edition(self) -> "Edition":
         """Return which of all manifests it sells from."""
         return Edition(self.manifest_id, self.id if self.edit_no else 0, self.edit_no)
+
+    @property
+    def asker(self) -> EntityId:
+        """Return whose keys, holds and orders are asked about."""
+        return self.reseller if self.seller is None else self.seller
+
+    def for_seller(self, seller: EntityId | None) -> "Show":
+        """Return the show as who asks sees it; None: as its own reseller."""
+        return self if seller == self.seller else msgspec.structs.replace(self, seller=seller)
 
     def with_places(self, manifest: Manifest) -> "Show":
         """Return the show with the places that it had at a price version."""

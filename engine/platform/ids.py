@@ -138,6 +138,10 @@ class Ids:
         self._mac_hash = blake2b(key=mac_key, digest_size=_MAC_BYTES)
         self._code_key = blake2b(secret, person=b"onsale code", digest_size=32).digest()
 
+    def head(self, prefix: Prefix) -> str:
+        """Return what the outside form of all of a kind's ids begins with."""
+        return self._heads[prefix]
+
     def entity(self, prefix: Prefix, entity: int) -> str:
         """Return the outside form of an entity id."""
         return f"{self._heads[prefix]}{entity:016x}"
@@ -275,18 +279,32 @@ class Ids:
             IdError: not an order id, or one that was never handed out here.
             ForeignIdError: another cell's.
         """
+        show, hold = self.read_order(text)
+        self._check_mac(reseller, show, hold)
+        return show, hold
+
+    def read_order(self, text: str) -> tuple[EntityId, HoldId]:
+        """Read an order id, whosever it is: `is_own` tells that.
+
+        Raises:
+            IdError: not an order id.
+            ForeignIdError: another cell's.
+        """
         digits = self._hex(Prefix.ORDER, text, _ENTITY_HEX_DIGITS + _HOLD_HEX_DIGITS)
         show = EntityId(int(digits[:_ENTITY_HEX_DIGITS], 16))
         hold = bytes.fromhex(digits[_ENTITY_HEX_DIGITS:])
         if not 0 < show < 2**63:
             msg = f"{text!r} is out of range"
             raise IdError(msg)
-        self._check_mac(reseller, show, hold)
         return show, HoldId(hold)
 
-    def _check_mac(self, reseller: int, show: int, hold: bytes) -> None:
+    def is_own(self, reseller: int, show: int, hold: bytes) -> bool:
+        """Tell whether a hold, or an order, was made by this reseller's key on this show."""
         expected = self._mac(_scope(reseller, show), hold[:_DIGEST_BYTES])
-        if not hmac.compare_digest(hold[_DIGEST_BYTES:], expected):
+        return hmac.compare_digest(hold[_DIGEST_BYTES:], expected)
+
+    def _check_mac(self, reseller: int, show: int, hold: bytes) -> None:
+        if not self.is_own(reseller, show, hold):
             msg = "no such hold was ever handed out on this show"
             raise IdError(msg)
 

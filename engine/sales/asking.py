@@ -22,6 +22,8 @@ class Asked(Struct, frozen=True):
     outcome: asyncio.Future[Outcome]
     foreign: tuple[int, ...] = ()
     """Seats that it was to have and that are others': the command is one that is refused."""
+    foreign_areas: tuple[int, ...] = ()
+    """Areas that have nothing for who asks: just so."""
     again: "Callable[[AreaShort], Asked | None] | None" = None
     """Asks for the places that were short elsewhere, where a right gives another way."""
 
@@ -89,7 +91,7 @@ class Asking:
             rights=judged.rights,
         )
         if not judged.rights or not selection.areas:
-            return Asked(command, outcome, judged.foreign)
+            return Asked(command, outcome, judged.foreign, judged.foreign_areas)
 
         def again(short: AreaShort) -> Asked | None:
             passed = pass_short(show, judged, short)
@@ -99,7 +101,7 @@ class Asking:
             elsewhere = structs.replace(command, selection=other.selection)
             return self.ask_judged(show, elsewhere, selection, other, typed=typed)
 
-        return Asked(command, outcome, judged.foreign, again)
+        return Asked(command, outcome, judged.foreign, judged.foreign_areas, again)
 
     def _lane(self, show: Show) -> Lane:
         lane = self._lanes.known(show.id)

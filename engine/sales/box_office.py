@@ -7,11 +7,13 @@ ask the ledger (`recorded_orders`) where Redis does not know.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 
 from msgspec import structs
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from engine.catalog.released import Grants
 from engine.catalog.shows import LIMIT_MAX
 from engine.inventory import commands
 from engine.inventory.allotments import Rights
@@ -24,7 +26,7 @@ from engine.inventory.availability import (
 )
 from engine.inventory.commands import Done, Outcome, OverHoldLimit, Recovering, Refusal
 from engine.inventory.lanes import Lanes
-from engine.inventory.shows import Show, ShowBook
+from engine.inventory.shows import Show, ShowBook, UnknownShowError
 from engine.inventory.sold_watch import SoldWatch
 from engine.platform.database import tenant_transaction
 from engine.platform.errors import store_failures
@@ -40,6 +42,7 @@ from engine.sales.pricing import Tariff
 from engine.sales.quotes import Quotes
 from engine.sales.recorded_orders import RecordedOrders
 from engine.sales.rights import NOTHING_SHOWN, Shown, judge, rights_of, with_foreign
+from engine.sales.sellers import kept_name
 from engine.sales.wanted import UnknownPlaces, Wanted, resolve
 
 
@@ -68,6 +71,7 @@ class BoxOffice:
         self._book = book
         self._confirmations = confirmations
         self._sold = sold
+        self._grants = Grants(app)
         self._asking = Asking(lanes, book, app)
         self._quotes = Quotes(book, app)
         recorded = RecordedOrders(book, app, self._quotes)
@@ -87,9 +91,29 @@ class BoxOffice:
         with store_failures():
             return await self._book.get(self._app, reseller, show)
 
-    def known_show(self, reseller: EntityId, show: EntityId) -> Show | None:
-        """Return a reseller's show if it is in memory; None: ask for it with `show`."""
-        return self._book.known(reseller, show)
+    async def show_to_sell(self, asker: EntityId, show: EntityId) -> Show:
+        """Return a show that is the asker's, or of which something was released to them.
+
+        Of the latter all that is told, held and bought is what was released to them.
+
+        Raises:
+            UnknownShowError: there is no such, or it is nobody's business of theirs.
+        """
+        with store_failures(), suppress(UnknownShowError):
+            return await self._book.get(self._app, asker, show)
+        reseller = await self._grants.find(asker, show)
+        if reseller is None:
+            raise UnknownShowError(show)
+        return (await self.show(reseller, show)).for_seller(asker)
+
+    def known_show(self, asker: EntityId, show: EntityId) -> Show | None:
+        """Return such a show if it is in memory; None: ask for it with `show_to_sell`."""
+        known = self._book.known(asker, show)
+        if known is not None:
+            return known
+        reseller = self._grants.recall(asker, show)
+        known = None if reseller is None else self._book.known(reseller, show)
+        return None if known is None else known.for_seller(asker)
 
     async def newest_for(self, show: Show, wanted: Wanted) -> Show:
         """Return the show, read anew if it seems not to have the ticket types that are wanted.
@@ -106,7 +130,8 @@ class BoxOffice:
     async def reload(self, show: Show) -> Show:
         """Return the show as the ledger has it now."""
         with store_failures():
-            return await self._book.reload(self._app, show.reseller, show.id)
+            newest = await self._book.reload(self._app, show.reseller, show.id)
+        return newest.for_seller(show.seller)
 
     def is_full(self, show: Show) -> bool:
         """Whether the show takes no command just now: every one would be `Overloaded`."""
@@ -143,12 +168,13 @@ class BoxOffice:
                 return selection
         rights = rights_of(self._ids, show, shown)
         judged = judge(show, selection, rights)
-        digest = self._ids.derive_digest(show.reseller, show.id, key)
+        digest = self._ids.derive_digest(show.asker, show.id, key)
         # Somebody with a right may have it elsewhere than all others.
         known = None if rights else self._sold.refuse(show, digest, selection)
         if known is not None:
             return with_foreign(known, judged.foreign)
-        hold = self._ids.complete_hold(show.reseller, show.id, digest)
+        hold = self._ids.complete_hold(show.asker, show.id, digest)
+        buyer = kept_name(show, buyer)
         command = commands.Hold(hold, buyer, ttl_ms, fingerprint(), judged.selection, bundle)
         return self._asking.ask_judged(show, command, selection, judged, typed=bool(wanted.types))
 
@@ -190,6 +216,7 @@ class BoxOffice:
     ) -> Asked:
         """Ask to turn a hold into an order. What comes of it is told by `tell_purchase`."""
         await self._confirmations.listen_to(show.id)
+        key = kept_name(show, key)
         return self._asking.ask(show, commands.Purchase(hold, key, fingerprint, payment_reference))
 
     def tell(self, show: Show, asked: Asked) -> Coroutine[None, None, Decided | Done]:
@@ -228,7 +255,11 @@ class BoxOffice:
         """Return how all places stand, whoever may hold them, read after this was asked for."""
         with store_failures():
             found = await self._readings.get(show.id, partial(self._read, show))
-        return as_told(found) if isinstance(found, InventoryState) else found
+        if not isinstance(found, InventoryState):
+            return found
+        told = as_told(found)
+        # Whoever tells of it is to know for whom.
+        return structs.replace(told, show=told.show.for_seller(show.seller))
 
     async def _read(self, show: Show) -> InventoryState | Recovering:
         found = await read_inventory(self._redis, self._asking.source(show))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import Row, bindparam, delete, func, select, text
+from sqlalchemy import Row, Text, bindparam, column, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -24,6 +24,7 @@ from engine.platform.ids import EntityId, entity_hex
 from engine.platform.redis import Store
 from engine.platform.sealing import Sealer, SealError
 from engine.platform.tables import buyer_erasures, buyers, orders, shows, tickets
+from engine.sales.sellers import name_of_seller
 
 PAGE_MAX: Final = 200
 _log = structlog.stdlib.get_logger(__name__)
@@ -34,6 +35,15 @@ _RECORDED_WITHIN: Final = timedelta(days=1)
 
 _buyer = buyers.c
 _FORGET: Final = select(func.forget_buyer(bindparam("buyer")))
+# Also what they bought of other resellers' shows, through this one.
+_BOUGHT: Final = func.orders_of_buyer(bindparam("buyer", type_=Text)).table_valued(
+    *(column(one.name, one.type) for one in orders.c), name="bought"
+)
+_GOT: Final = func.tickets_of_buyer(bindparam("buyer", type_=Text)).table_valued(
+    *(column(one.name, one.type) for one in tickets.c), name="got"
+)
+_COUNT: Final = select(func.count()).select_from(_BOUGHT)
+_SHOWS_OF_OTHERS: Final = select(func.open_shows_of_others())
 _DAY: Final = text("interval '1 day'")
 _IS_OVER: Final = shows.c.starts_at < func.now() - _DAY
 """As the waiting rooms and the database's `forget_buyer` see it."""
@@ -170,13 +180,13 @@ class BuyersOffice:
             asked = await connection.scalar(
                 select(buyer_erasures.c.asked_at).where(*self._erasure(reseller, buyer))
             )
-            found = await _orders(connection, reseller, buyer, after, limit)
-            named = await _open_shows(connection, reseller)
+            found = await _orders(connection, buyer, after, limit)
+            named = await _open_shows(connection, reseller, buyer)
         return BuyerExport(
             known=known,
             asked_to_forget_at=asked,
             orders=found,
-            holds=await self._holds(named, buyer),
+            holds=await self._holds(named),
         )
 
     async def forget(self, reseller: EntityId, buyer: str) -> Forgotten:
@@ -194,7 +204,7 @@ class BuyersOffice:
                 )
             )
             changed = await connection.scalar(_FORGET, {"buyer": buyer}) or 0
-            left = await _count_orders(connection, reseller, buyer)
+            left = await _count_orders(connection, buyer)
             if left or is_buying:
                 place = "buyer_erasures.buyer_sealed"
                 pending = insert(buyer_erasures).values(
@@ -240,27 +250,30 @@ class BuyersOffice:
         Asked before the ledger is: what it does not have yet is seen here.
         """
         async with tenant_transaction(self._app, reseller) as connection:
-            named = await _open_shows(connection, reseller)
-        return any(held or bought for _, held, bought, _ in await self._places(named, buyer))
+            named = await _open_shows(connection, reseller, buyer)
+        return any(held or bought for _, held, bought, _ in await self._places(named))
 
-    async def _holds(self, named: Sequence[int], buyer: str) -> list[BuyersHold]:
+    async def _holds(self, named: Sequence[tuple[int, str]]) -> list[BuyersHold]:
         return [
             BuyersHold(show, held, until_ms)
-            for show, held, _, until_ms in await self._places(named, buyer)
+            for show, held, _, until_ms in await self._places(named)
             if held
         ]
 
     async def _places(
-        self, named: Sequence[int], buyer: str
+        self, named: Sequence[tuple[int, str]]
     ) -> list[tuple[EntityId, int, int, int]]:
-        """Return of which shows somebody has places: held, bought, and the holds' deadline."""
+        """Return of which shows somebody has places: held, bought, and the holds' deadline.
+
+        They are named by their name in each.
+        """
         found: list[tuple[EntityId, int, int, int]] = []
         for start in range(0, len(named), _SHOWS_AT_ONCE):
             some = named[start : start + _SHOWS_AT_ONCE]
             pipeline = self._redis.pipeline(transaction=False)
-            for show in some:
+            for show, buyer in some:
                 pipeline.hmget(show_keys(show).buyers, [buyer])
-            for show, [packed] in zip(
+            for (show, _), [packed] in zip(
                 some, await pipeline.execute(raise_on_error=True), strict=True
             ):
                 if packed:
@@ -319,7 +332,7 @@ async def _finish_erasure(engine: AsyncEngine, sealer: Sealer, row: Row[Any]) ->
             connection, reseller, "buyer_erasures.buyer_sealed", row.buyer_sealed
         )
         changed = await connection.scalar(_FORGET, {"buyer": buyer})
-        if await _count_orders(connection, reseller, buyer):
+        if await _count_orders(connection, buyer):
             return False
         # None yet: what was bought before they were to be forgotten may still be recorded.
         if not changed and datetime.now(UTC) - row.asked_at < _RECORDED_WITHIN:
@@ -333,31 +346,31 @@ async def _finish_erasure(engine: AsyncEngine, sealer: Sealer, row: Row[Any]) ->
     return True
 
 
-async def _open_shows(connection: AsyncConnection, reseller: int) -> Sequence[int]:
+async def _open_shows(
+    connection: AsyncConnection, reseller: int, buyer: str
+) -> Sequence[tuple[int, str]]:
+    """Return the shows that are not over, also of others, with a buyer's name in each."""
     query = select(shows.c.id).where(shows.c.reseller_id == reseller, ~_IS_OVER)
-    return (await connection.scalars(query)).all()
+    own = [(show, buyer) for show in await connection.scalars(query)]
+    of_others = await connection.scalars(_SHOWS_OF_OTHERS)
+    return [*own, *((show, name_of_seller(reseller, buyer)) for show in of_others)]
 
 
-async def _count_orders(connection: AsyncConnection, reseller: int, buyer: str) -> int:
-    query = select(func.count()).where(orders.c.reseller_id == reseller, orders.c.buyer == buyer)
-    return await connection.scalar(query) or 0
+async def _count_orders(connection: AsyncConnection, buyer: str) -> int:
+    return await connection.scalar(_COUNT, {"buyer": buyer}) or 0
 
 
 async def _orders(
-    connection: AsyncConnection, reseller: int, buyer: str, after: UUID | None, limit: int
+    connection: AsyncConnection, buyer: str, after: UUID | None, limit: int
 ) -> list[BuyersOrder]:
-    query = (
-        select(orders)
-        .where(orders.c.reseller_id == reseller, orders.c.buyer == buyer)
-        .order_by(orders.c.id)
-        .limit(limit)
-    )
+    query = select(_BOUGHT).order_by(_BOUGHT.c.id).limit(limit)
     if after is not None:
-        query = query.where(orders.c.id > after)
-    rows = (await connection.execute(query)).all()
-    of_orders = select(tickets).where(tickets.c.order_id.in_([row.id for row in rows]))
+        query = query.where(_BOUGHT.c.id > after)
+    named = {"buyer": buyer}
+    rows = (await connection.execute(query, named)).all()
+    of_orders = select(_GOT).where(_GOT.c.order_id.in_([row.id for row in rows]))
     places: dict[UUID, list[tuple[UUID, str, str]]] = {}
-    for ticket in await connection.execute(of_orders.order_by(tickets.c.label)):
+    for ticket in await connection.execute(of_orders.order_by(_GOT.c.label), named):
         places.setdefault(ticket.order_id, []).append((ticket.id, ticket.label, ticket.status))
     return [
         BuyersOrder(

@@ -30,6 +30,7 @@ from engine.sales.asking import Asked
 from engine.sales.quotes import Quotes
 from engine.sales.recorded_orders import RecordedOrders
 from engine.sales.rights import as_asked
+from engine.sales.sellers import told_name
 from engine.sales.views import HoldOfBundle, HoldView, bundle_of
 from engine.sales.wanted import UnknownPlaces
 
@@ -91,7 +92,7 @@ class HoldAnswers:
         return HoldView(
             asked.command.hold,
             show,
-            outcome.buyer,
+            told_name(outcome.buyer),
             outcome.deadline_ms if isinstance(outcome, Held) else None,
             labels,
             {manifest.areas[area].slug: count for area, count in sorted(areas)} if areas else {},
@@ -103,7 +104,7 @@ class HoldAnswers:
         """Tell why a command changed nothing, or that a hold is no more."""
         if isinstance(outcome, _TAKEN):
             self._sold.follow(show)
-            return as_asked(show, outcome, asked.foreign)
+            return as_asked(show, outcome, asked.foreign, asked.foreign_areas)
         if isinstance(outcome, Unknown) and isinstance(asked.command, commands.Look):
             # A show that was archived: its orders are in the ledger alone.
             return await self._recorded.tell_hold(show, asked.command.hold) or outcome

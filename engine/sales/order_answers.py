@@ -23,6 +23,7 @@ from engine.sales.confirmations import Confirmations, Word
 from engine.sales.orders import Failure, OrderState
 from engine.sales.quotes import Quotes
 from engine.sales.recorded_orders import RecordedOrders
+from engine.sales.sellers import seller_of, told_name
 from engine.sales.tickets import order_tickets
 from engine.sales.views import FailedOrder, HoldOfBundle, OrderUndecided, OrderView, bundle_of
 
@@ -145,7 +146,8 @@ class OrderAnswers:
             order=hold,
             show=show,
             status=status,
-            buyer=sale.buyer,
+            buyer=told_name(sale.buyer),
+            sold_by=seller_of(sale.buyer),
             sold_at_ms=sale.sold_at_ms,
             payment_reference=payment_reference,
             quote=await self._quotes.read(

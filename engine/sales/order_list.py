@@ -13,6 +13,7 @@ from engine.platform.ids import EntityId, HoldId
 from engine.platform.money import Charge
 from engine.platform.tables import order_lines, orders
 from engine.sales.orders import RECORDED_AS, OrderState
+from engine.sales.sellers import told_name
 
 _STATUSES: Final = {state: status for status, state in RECORDED_AS.items()}
 _TICKETS: Final = (
@@ -34,12 +35,15 @@ class ListedOrder(Struct, frozen=True, kw_only=True):
     currency: str
     charge: Charge
     tickets: int
+    sold_by: EntityId | None
+    """Another reseller, who sold it for the show's; None: that did."""
 
 
 class OrdersWanted(Struct, frozen=True, kw_only=True):
     """Which orders a list is to have; None: all."""
 
     state: OrderState | None = None
+    sold_by: EntityId | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -69,6 +73,8 @@ async def list_orders(  # noqa: PLR0913 - a page's parts
     )
     if wanted.state is not None:
         query = query.where(one.status == _STATUSES[wanted.state])
+    if wanted.sold_by is not None:
+        query = query.where(one.sold_by == wanted.sold_by)
     if wanted.since is not None:
         query = query.where(one.sold_at >= wanted.since)
     if wanted.until is not None:
@@ -83,7 +89,7 @@ async def list_orders(  # noqa: PLR0913 - a page's parts
         ListedOrder(
             order=HoldId(row["id"].bytes),
             state=RECORDED_AS[row["status"]],
-            buyer=row["buyer"],
+            buyer=told_name(row["buyer"]),
             sold_at=row["sold_at"],
             payment_reference=row["payment_reference"],
             currency=row["currency"],
@@ -94,6 +100,7 @@ async def list_orders(  # noqa: PLR0913 - a page's parts
                 discount=row["discount"],
             ),
             tickets=row["tickets"] or 0,
+            sold_by=row["sold_by"],
         )
         for row in rows
     ]

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.ticket_types import STANDARD
+from engine.platform.ids import EntityId
 from engine.platform.money import NOTHING, Charge
 from engine.platform.tables import order_lines, orders, shows, stranded_facts, tickets
 from engine.sales.pricing import Quote, QuoteLine
@@ -60,6 +61,7 @@ class RecordedOrder(Struct, frozen=True, kw_only=True):
     areas: tuple[tuple[int, int], ...]
     types: tuple[str, ...] = ()
     """Of the seats, then of each area's places; none: all are standard."""
+    sold_by: EntityId | None = None
 
 
 RECORDED_AS: Final = {
@@ -112,6 +114,7 @@ async def find_order(connection: AsyncConnection, show: int, order: bytes) -> Re
         seats=seats,
         areas=areas,
         types=_types(order, of_ticket, seats, areas) if of_ticket else (),
+        sold_by=row["sold_by"],
     )
 
 

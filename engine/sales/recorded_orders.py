@@ -16,6 +16,7 @@ from engine.sales.orders import (
     read_epoch,
 )
 from engine.sales.quotes import Quotes
+from engine.sales.sellers import told_name
 from engine.sales.tickets import order_tickets
 from engine.sales.views import FailedOrder, HoldView, OrderView
 
@@ -50,7 +51,8 @@ class RecordedOrders:
             order=order,
             show=show.with_places(manifest),
             status=found.state,
-            buyer=found.buyer,
+            buyer=told_name(found.buyer),
+            sold_by=found.sold_by,
             sold_at_ms=found.sold_at_ms,
             payment_reference=found.payment_reference,
             quote=found.quote,
@@ -73,7 +75,9 @@ class RecordedOrders:
         show = show.with_places(manifest)
         labels, _ = manifest.labels_and_levels(found.seats)
         areas = {manifest.areas[area].slug: count for area, count in found.areas}
-        return HoldView(hold, show, found.buyer, None, labels, areas, found.quote, found.types)
+        return HoldView(
+            hold, show, told_name(found.buyer), None, labels, areas, found.quote, found.types
+        )
 
     async def foresee(self, show: Show, order: HoldId) -> OrderState:
         """Tell whether a sale that has no row will still get one."""

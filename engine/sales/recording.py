@@ -16,13 +16,13 @@ from engine.facts.log import add_facts
 from engine.facts.types import FactType
 from engine.inventory.facts import StreamId
 from engine.ledger.journal import EntryKind
-from engine.platform.ids import Ids
+from engine.platform.ids import Ids, Prefix
 from engine.platform.tables import area_sales, conflicts, refund_requests, stranded_facts
 from engine.platform.unnest import columns_of, insert_rows, parameters
 from engine.sales.judging import Conflict, JudgedBatch, LedgerState, Sale, Stranded
 from engine.sales.refunds import RefundRequest, refunds_of
 from engine.sales.rows import LINES, PLACES, POSTED, QUOTES, SOLD, Rows
-from engine.sales.telling import REFERENCE, failures_of
+from engine.sales.telling import REFERENCE, SELLER, failures_of
 
 _CONFLICTS: Final = (
     *("order_id", "conflict_no", "reseller_id", "show_id", "seat_index", "area_index"),
@@ -54,10 +54,10 @@ _ADD_AND_MOVE: Final = text(
     " new_orders AS ("
     "INSERT INTO orders (reseller_id, show_id, id, buyer, status, currency, face_value, fee, tax,"
     " discount, total, payment_reference, purchase_key, body_fp, hold_fp, price_version, epoch,"
-    " position, sold_at)"
+    " position, sold_at, sold_by)"
     f" SELECT {_OF_SHOW}, id, buyer, status, currency, face_value, fee, tax,"
     " discount, total, payment_reference, purchase_key, body_fp, hold_fp, price_version, epoch,"
-    f" position, sold_at FROM sold JOIN {QUOTES.sql} USING (quote)),"
+    f" position, sold_at, sold_by FROM sold JOIN {QUOTES.sql} USING (quote)),"
     " new_lines AS ("
     "INSERT INTO order_lines (reseller_id, show_id, order_id, line_no, price_level, area_index,"
     " quantity, unit_face_value, unit_fee, unit_tax, unit_discount, total, ticket_type)"
@@ -86,7 +86,8 @@ _ADD_AND_MOVE: Final = text(
     f" JOIN (SELECT quote, CAST(told AS JSONB) AS price FROM {QUOTES.sql} OFFSET 0) AS prices"
     " USING (quote) CROSS JOIN LATERAL (VALUES"
     f" ('{FactType.ORDER_CONFIRMED}',"
-    f" price || jsonb_build_object('{REFERENCE}', payment_reference)),"
+    f" price || jsonb_build_object('{REFERENCE}', payment_reference,"
+    f" '{SELLER}', :sellers || lpad(to_hex(sold_by), 16, '0'))),"
     f" ('{FactType.SEATS_SOLD}', CAST(sold.told AS JSONB))) AS of_order(type, data)"
     " WHERE entry_id IS NOT NULL)"
     " UPDATE recorder_positions"
@@ -154,6 +155,7 @@ async def add_batch(
         columns = columns_of(_AREAS, _area_rows(show, reseller, batch))
         await connection.execute(_SELL_AREAS, parameters(area_sales, columns))
     moved = {"to_epoch": position.epoch, "to_seq": position.n, "named": ids.order(show, b"")}
+    moved["sellers"] = ids.head(Prefix.RESELLER)
     await connection.execute(_ADD_AND_MOVE, rows.parameters() | moved)
     if batch.conflicts:
         columns = columns_of(_CONFLICTS, _conflict_rows(show, reseller, batch.conflicts))

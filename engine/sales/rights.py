@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.inventory.allotments import NO_RIGHTS, NOWHERE, Allotment, Rights
+from engine.inventory.allotments import NO_RIGHTS, NOWHERE, ONLY, Allotment, Allotments, Rights
 from engine.inventory.commands import AreaShort, NoneTogether, SeatsTaken, Selection
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids
@@ -50,6 +50,8 @@ class Judged(Struct, frozen=True):
 
     selection: Selection
     foreign: tuple[int, ...] = ()
+    foreign_areas: tuple[int, ...] = ()
+    """Areas of it that have nothing for who asks: for these stands as much, too."""
     rights: Rights = NO_RIGHTS
     passed: Mapping[int, int] = {}
     """By area, how many of the shares of it that could give its places are too short for them."""
@@ -70,9 +72,14 @@ def personal_code(ids: Ids, show: int, allotment: int, buyer: str) -> str:
 def rights_of(ids: Ids, show: Show, shown: Shown, *, is_early: bool = False) -> Rights:
     """Return which allotments of a show somebody may hold places of, now.
 
-    With `is_early` also those that are yet to begin.
+    With `is_early` also those that are yet to begin. Another reseller has a right to what was
+    released to it, whatever is shown, and to nothing else.
     """
     living = show.allotments.living
+    if show.seller is not None:
+        seller, now_ms = show.seller, time.time_ns() // 1_000_000
+        own = (n for n, one in enumerate(living) if seller in one.sellers)
+        return frozenset({ONLY, *(n for n in own if _has_begun(living[n], now_ms))})
     if not living or not shown:
         return NO_RIGHTS
     code = plain_code(shown.access_code)
@@ -81,7 +88,7 @@ def rights_of(ids: Ids, show: Show, shown: Shown, *, is_early: bool = False) -> 
     return frozenset(
         n
         for n, one in enumerate(living)
-        if (is_early or one.begins_at_ms is None or one.begins_at_ms <= now_ms)
+        if (is_early or _has_begun(one, now_ms))
         and (
             digest in one.code_digests
             or (shown.channel and shown.channel in one.channels)
@@ -99,12 +106,16 @@ def judge(
     were too short, and from what is for everybody in the end; never from two of these together.
     """
     allotments = show.allotments
-    if not allotments.living:
+    if not allotments.living and not rights:
         return Judged(selection)
+    foreign_areas: tuple[int, ...] = ()
+    missing = 0
     if rights and selection.areas:
+        sources = {n: _sources(allotments, n, rights) for n, _ in selection.areas}
+        foreign_areas = tuple(n for n, found in sources.items() if not found)
+        missing = sum(count for n, count in selection.areas if n in foreign_areas)
         areas = tuple(
-            ([*allotments.shares_of(n, rights), n][passed.get(n, 0)], count)
-            for n, count in selection.areas
+            (sources[n][passed.get(n, 0)], count) for n, count in selection.areas if sources[n]
         )
         selection = replace(selection, areas=areas)
     foreign = allotments.foreign_seats(selection.seats, rights)
@@ -113,18 +124,19 @@ def judge(
         best = tuple(
             (allotments.level_to_search(level, levels, rights), count) for level, count in best
         )
-    if not foreign:
+    if not foreign and not foreign_areas:
         if rights:
             selection = replace(selection, best=best)
-        return Judged(selection, (), rights, passed)
+        return Judged(selection, (), (), rights, passed)
     others = frozenset(foreign)
     return Judged(
         replace(
             selection,
             seats=tuple(seat for seat in selection.seats if seat not in others),
-            best=(*best, (NOWHERE, len(foreign))),
+            best=(*best, (NOWHERE, len(foreign) + missing)),
         ),
         foreign,
+        foreign_areas,
         rights,
         passed,
     )
@@ -138,13 +150,19 @@ def pass_short(show: Show, judged: Judged, short: AreaShort) -> Mapping[int, int
         if area is None:
             return None
         passed[area] = passed.get(area, 0) + 1
+        if passed[area] >= len(_sources(show.allotments, area, judged.rights)):
+            return None
     return passed
 
 
-def as_asked(show: Show, refused: Taken, foreign: tuple[int, ...]) -> Taken:
+def as_asked(
+    show: Show, refused: Taken, foreign: tuple[int, ...], foreign_areas: tuple[int, ...] = ()
+) -> Taken:
     """Return why a judged selection was refused, in the words of who asked for it."""
     if isinstance(refused, NoneTogether):
         if refused.level == NOWHERE:
+            if not foreign:
+                return AreaShort(tuple((area, 0) for area in sorted(foreign_areas)))
             return SeatsTaken(foreign)
         return NoneTogether(refused.level % len(show.manifest.levels), refused.count)
     if isinstance(refused, AreaShort):
@@ -159,6 +177,16 @@ def with_foreign(refused: T, foreign: tuple[int, ...]) -> T | SeatsTaken:
     if not foreign or not isinstance(refused, SeatsTaken):
         return refused
     return SeatsTaken(tuple(sorted({*refused.seats, *foreign})))
+
+
+def _sources(allotments: Allotments, area: int, rights: Rights) -> list[int]:
+    """Return which areas may give places of one, in their order."""
+    shares = allotments.shares_of(area, rights)
+    return shares if ONLY in rights else [*shares, area]
+
+
+def _has_begun(one: Allotment, now_ms: int) -> bool:
+    return one.begins_at_ms is None or one.begins_at_ms <= now_ms
 
 
 def _is_own_code(ids: Ids, show: Show, one: Allotment, code: str, buyer: str) -> bool:

@@ -19,6 +19,7 @@ from engine.platform.tables import journal_entries, order_lines, orders, posting
 from engine.platform.unnest import Columns, Unnested, columns_of, types_of
 from engine.sales.judging import JudgedBatch, OrderStatus, Sale
 from engine.sales.pricing import Quote
+from engine.sales.sellers import seller_of
 from engine.sales.telling import tell_places, tell_price
 from engine.sales.tickets import area_ticket_id, seat_ticket_id
 
@@ -35,7 +36,7 @@ SOLD: Final = Unnested(
             orders,
             (
                 *("id", "buyer", "status", "payment_reference", "purchase_key", "body_fp"),
-                *("hold_fp", "price_version", "epoch", "position", "sold_at"),
+                *("hold_fp", "price_version", "epoch", "position", "sold_at", "sold_by"),
             ),
         ),
     },
@@ -121,6 +122,7 @@ def rows_of(show: int, reseller: int, batch: JudgedBatch) -> Rows:
         "price_version": [fact.price_version for fact in facts],
         "epoch": [sale.id.epoch for sale in sales],
         "position": [sale.id.n for sale in sales],
+        "sold_by": [seller_of(fact.buyer) for fact in facts],
         "sold_at": [datetime.fromtimestamp(fact.sold_at_ms / 1000, UTC) for fact in facts],
     }
     numbered = tuple(enumerate(quotes.values()))

@@ -15,7 +15,8 @@ from engine.sales.judging import JudgedBatch, Sale
 from engine.sales.pricing import Quote
 
 REFERENCE: Final = "payment_reference"
-"""The one member of `order.confirmed` that orders of one quote do not share."""
+SELLER: Final = "sold_by"
+"""The members of `order.confirmed` that orders of one quote do not share."""
 
 _CONFLICT: Final = OrderFailed(reason="conflict")
 _STRANDED: Final = OrderFailed(reason="stranded")
@@ -34,6 +35,7 @@ def tell_price(quote: Quote) -> str:
             discount=charge.discount,
             total=charge.total,
             payment_reference="",
+            sold_by=None,
         )
     )
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from engine.inventory.commands import OfBundle
 from engine.inventory.shows import Show
-from engine.platform.ids import HoldId, Ids, Prefix
+from engine.platform.ids import EntityId, HoldId, Ids, Prefix
 from engine.sales.orders import Failure, OrderState
 from engine.sales.pricing import Quote
 from engine.sales.tickets import Ticket
@@ -38,6 +38,8 @@ class OrderView(Struct, frozen=True):
     quote: Quote
     tickets: tuple[Ticket, ...]
     failure: Failure | None = None
+    sold_by: EntityId | None = None
+    """Another reseller, who sold it for the show's; None: that did."""
 
 
 class HoldOfBundle(Struct, frozen=True):

@@ -48,6 +48,7 @@ def test_an_orders_facts_come_in_their_order(show: ShowDesk) -> None:
     assert confirmed["data"] == {
         "tickets": 3,
         "payment_reference": order["payment_reference"],
+        "sold_by": None,
         **{name: value for name, value in price.items() if name != "lines"},
     }
     assert sold["data"] == {"seats": ["A-1", "A-2"], "areas": {"floor": 1}} == returned["data"]

@@ -36,9 +36,12 @@ class _Credentials:
 
 class _Office:
     def known_show(self, _: EntityId, __: EntityId) -> Show:
-        return cast("Show", SimpleNamespace(id=7, reseller=5, manifest=None, has_queue=False))
+        return cast(
+            "Show",
+            SimpleNamespace(id=7, reseller=5, seller=None, asker=5, manifest=None, has_queue=False),
+        )
 
-    async def show(self, _: EntityId, __: EntityId) -> Show:
+    async def show_to_sell(self, _: EntityId, __: EntityId) -> Show:
         return self.known_show(_, __)
 
     def is_full(self, _: Show) -> bool:
@@ -254,7 +257,7 @@ async def test_a_store_that_fails_one_command_of_a_batch_leaves_the_others_their
     good, bad = (_IDS.derive_hold(5, 7, key) for key in ("good", "bad"))
 
     class _HalfDown(_Office):
-        async def show(self, _: EntityId, __: EntityId) -> Show:
+        async def show_to_sell(self, _: EntityId, __: EntityId) -> Show:
             return self.known_show(_, __)
 
         def ask_release(self, _: Show, hold: HoldId) -> HoldId:

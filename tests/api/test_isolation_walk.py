@@ -52,6 +52,22 @@ _SHOWN = {"show", "event", "performer", "venue"}
 """What has a page that everybody may look at, by the names that paths have for it."""
 
 
+_OF_SELLERS = {
+    ("get", "/v1/shows/{show}"),
+    ("get", "/v1/shows/{show}/availability"),
+    ("get", "/v1/shows/{show}/seating-plan"),
+    ("get", "/v1/shows/{show}/seats"),
+    ("get", "/v1/shows/{show}/orders"),
+    ("post", "/v1/shows/{show}/holds"),
+    ("get", "/v1/shows/{show}/holds/{hold}"),
+    ("put", "/v1/shows/{show}/holds/{hold}"),
+    ("delete", "/v1/shows/{show}/holds/{hold}"),
+    ("post", "/v1/shows/{show}/purchases"),
+    ("post", "/v1/shows/{show}/batch"),
+}
+"""What another reseller may ask of a show of which places were released to it."""
+
+
 @pytest.fixture(scope="module")
 def parties(stand_in: Stack) -> Iterator[tuple[Party, Party]]:
     """A, who walks, and B, whose ids they are; both have one of everything."""
@@ -112,6 +128,25 @@ def test_what_is_anothers_is_answered_as_what_never_was(
     wrong += _with_foreign_bodies(walker, walked)
     assert not wrong, "\n".join(wrong)
     assert _settled(stand_in.settings, walked) == before
+
+
+def test_what_was_released_of_a_show_opens_no_other_route(parties: tuple[Party, Party]) -> None:
+    """Who sells places of another's show reads, holds and buys; all else is as of no show."""
+    walker, walked = parties
+    show = walked.desk.new_show()
+    seller = walker.desk.get("/v1/allotments/received").json()["reseller"]
+    body = {"name": "Rest", "for": [{"reseller": seller}], "places": {"seats": ["B-1"]}}
+    assert walked.desk.post(f"{show.path}/allotments", body).status_code == 201
+    opened: set[tuple[str, str]] = set()
+    for method, path in _WITH_IDS:
+        if "{show}" not in path:
+            continue
+        ids = {**walked.ids_for(path), "show": show.id}
+        never = {**ids, "show": never_made(show.id)}
+        told = _told(walker, walked, method, path, ids)
+        if told != _told(walker, walked, method, path, never):
+            opened.add((method, path))
+    assert opened == _OF_SELLERS
 
 
 def _with_foreign_bodies(walker: Party, walked: Party) -> Iterator[str]:

@@ -106,7 +106,7 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def eager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDesk]:
+def eager_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A platform whose API lets any number join from one address."""
     environment = {
         "ONSALE_JOIN_RATE_MAX": "0",
@@ -114,9 +114,25 @@ def eager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontDesk]:
         "ONSALE_API_WORKERS": "2",
     }
     with Stack(tmp_path_factory.mktemp("eager"), environment=environment) as stack:
-        desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, "Eager")))
-        with desk.http:
-            yield desk
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def eager(eager_stack: Stack) -> Iterator[FrontDesk]:
+    """A reseller there."""
+    yield from _new_desk(eager_stack, "Eager")
+
+
+@pytest.fixture(scope="module")
+def partner(eager_stack: Stack) -> Iterator[FrontDesk]:
+    """Another reseller there."""
+    yield from _new_desk(eager_stack, "Partner")
+
+
+def _new_desk(stack: Stack, name: str) -> Iterator[FrontDesk]:
+    desk = FrontDesk(stack.base_url, asyncio.run(new_key(stack.settings, name)))
+    with desk.http:
+        yield desk
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +186,23 @@ def test_a_person_joins_waits_claims_holds_and_buys(line: Line) -> None:
     assert problem(line.claim(joined["token"])) == "pass-ended"
     refused = line.hold("B-2", issued["pass"])
     assert (refused.status_code, problem(refused)) == (403, "not-admitted")
+
+
+def test_a_hold_by_another_reseller_needs_a_pass_as_well(line: Line, partner: FrontDesk) -> None:
+    """Of places that were released to it; the purchase ends the pass, in the buyer's own words."""
+    seller = partner.get("/v1/allotments/received").json()["reseller"]
+    body = {"name": "Rest", "for": [{"reseller": seller}], "places": {"seats": ["B-1"]}}
+    assert line.show.desk.post(f"{line.show.path}/allotments", body).status_code == 201
+    line.opened()
+    other = ShowDesk(partner, line.show.id)
+    assert problem(other.hold("B-1")) == "not-admitted"
+    token = line.join()["token"]
+    issued = line.claimed(token)
+    held = other.hold("B-1", **_with(issued["pass"]))
+    assert held.status_code == 201, held.text
+    paid = {"hold": held.json()["hold"], "payment_reference": "pay-1", "pass": issued["pass"]}
+    assert partner.post(f"{other.path}/purchases", paid).status_code in {201, 202}
+    assert problem(line.claim(token)) == "pass-ended"
 
 
 def test_a_hold_needs_a_pass_that_lives(line: Line, other: Line) -> None:

@@ -14,7 +14,7 @@ from engine.catalog import allotting
 from engine.catalog.allotment_ends import end_allotment, return_left
 from engine.catalog.allotments import AllotmentRow, find_due, find_left, ledger_of
 from engine.catalog.allotting import NewAllotment, TooManyAllotments, make_allotment
-from engine.inventory.allotments import LIVING_MAX, NO_RIGHTS, NOWHERE, Allotment, Allotments
+from engine.inventory.allotments import LIVING_MAX, NO_RIGHTS, NOWHERE, ONLY, Allotment, Allotments
 from engine.inventory.commands import (
     AreaShort,
     KeyReused,
@@ -27,13 +27,15 @@ from engine.inventory.house import PlacesRefused
 from engine.inventory.overlay import Overlay
 from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.shows import Show
-from engine.platform.database import Transaction
+from engine.platform.database import Transaction, create_engine
 from engine.platform.ids import EntityId
+from engine.platform.settings import OWNER_ROLE
 from engine.runtime import Serving, open_serving
 from engine.sales.asking import Asked
 from engine.sales.rights import NOTHING_SHOWN, Shown, plain_code
 from engine.sales.views import HoldView, OrderView
 from engine.sales.wanted import Wanted
+from engine.tenancy.resellers import create_reseller
 from ops.stack import Stack
 from tests.engine.auditor_ground import TTL_MS, Ground, open_ground
 from tests.lua.show_room import make_manifest
@@ -42,6 +44,8 @@ from workers.allotments import Allotted
 _CAPACITY: Final = 80
 _FLOOR: Final = "floor-1"
 _CODES: Final = ("alpha", "beta", "gamma")
+_SELLER: Final = "another reseller"
+"""In the place of a code: who sells what is released to them, and nothing else."""
 
 
 @pytest.fixture
@@ -55,10 +59,19 @@ async def _keep_nothing(_transaction: Transaction, _made: AllotmentRow) -> None:
     """Nobody repeats it."""
 
 
+async def _new_seller(ground: Ground) -> EntityId:
+    owner = create_engine(ground.settings, OWNER_ROLE)
+    try:
+        return (await create_reseller(owner, ground.settings.region, "seller")).reseller
+    finally:
+        await owner.dispose()
+
+
 async def _make(
     ground: Ground,
     code: str,
     *,
+    seller: EntityId | None = None,
     seats: Collection[int] = (),
     areas: tuple[tuple[int, int], ...] = (),
 ) -> object:
@@ -68,9 +81,12 @@ async def _make(
         seats=tuple(seats),
         areas=areas,
         asked={},
-        code_digests=frozenset({serving.ids.digest_code(show.id, plain_code(code))}),
+        code_digests=frozenset()
+        if seller
+        else frozenset({serving.ids.digest_code(show.id, plain_code(code))}),
         channels=frozenset(),
         is_personal=False,
+        sellers=frozenset({seller} if seller else ()),
         begins_at=None,
         ends_at=None,
     )
@@ -121,8 +137,9 @@ async def _hold(  # noqa: PLR0913, PLR0917 - a request's parts
     """Hold, as the API does: by what is known of the show, again while it is being changed."""
     office = serving.box_office
     for _ in range(10):
+        known = (serving.book.known(show.reseller, show.id) or show).for_seller(show.seller)
         asked = office.ask_hold(
-            serving.book.known(show.reseller, show.id) or show,
+            known,
             key,
             buyer=buyer or key,
             ttl_ms=TTL_MS,
@@ -130,7 +147,7 @@ async def _hold(  # noqa: PLR0913, PLR0917 - a request's parts
             fingerprint=lambda: len(key),
             shown=shown,
         )
-        outcome = await office.tell(show, asked) if isinstance(asked, Asked) else asked
+        outcome = await office.tell(known, asked) if isinstance(asked, Asked) else asked
         if not isinstance(outcome, Recovering):
             return outcome
     return Recovering()
@@ -159,12 +176,13 @@ async def _assert_nothing_is_lost(ground: Ground) -> None:
 class _Walk:
     """Random steps, and what the test remembers of who may hold what."""
 
-    def __init__(self, ground: Ground, seed: int) -> None:
+    def __init__(self, ground: Ground, seller: EntityId, seed: int) -> None:
         self.ground = ground
+        self.seller = seller
         self.chance = random.Random(seed)  # noqa: S311 - a test's
         self.living: dict[EntityId, tuple[str, frozenset[int]]] = {}
         self.holds: list[HoldView] = []
-        self.tried = self.by_right = 0
+        self.tried = self.by_right = self.by_seller = 0
 
     async def step(self) -> None:
         steps = (self.make, self.hold_seats, self.hold_best, self.hold_places, self.hold_places)
@@ -185,8 +203,10 @@ class _Walk:
         held = {found[seat] for hold in self.holds for seat in hold.seats}
         if held and self.chance.random() < 0.3:
             seats = [*{*seats, self.chance.choice(sorted(held))}]
-        code = self.chance.choice(_CODES)
-        made = await _make(self.ground, code, seats=seats, areas=((0, count),) if count else ())
+        code = self.chance.choice((*_CODES, _SELLER))
+        seller = self.seller if code == _SELLER else None
+        areas = ((0, count),) if count else ()
+        made = await _make(self.ground, code, seller=seller, seats=seats, areas=areas)
         if isinstance(made, AllotmentRow):
             self.living[made.id] = code, frozenset(seats)
             assert held.isdisjoint(seats), "what somebody holds is refused"
@@ -203,7 +223,7 @@ class _Walk:
         await _return_left(self.ground)
 
     async def hold_seats(self) -> None:
-        seats, code = self.seats(), self.chance.choice((*_CODES, ""))
+        seats, code = self.seats(), self.chance.choice((*_CODES, _SELLER, ""))
         if self.living and self.chance.random() < 0.6:
             own, places = self.chance.choice([*self.living.values()])
             seats, code = [self.chance.choice([*places])], self.chance.choice((own, own, code))
@@ -213,20 +233,23 @@ class _Walk:
     async def hold_best(self) -> None:
         level = self.chance.choice(self.ground.show.manifest.levels).slug
         best = ((level, self.chance.randint(1, 5)),)
-        await self.hold(Wanted(best=best), self.chance.choice((*_CODES, "")))
+        await self.hold(Wanted(best=best), self.chance.choice((*_CODES, _SELLER, "")))
 
     async def hold_places(self) -> None:
         before = (await _areas(self.ground))[0].open
         wanted = self.chance.randint(1, 4)
-        code = self.chance.choice((*_CODES, ""))
+        code = self.chance.choice((*_CODES, _SELLER, ""))
         held = await self.hold(Wanted(areas=((_FLOOR, wanted),)), code)
-        if held and not code:
-            assert before - (await _areas(self.ground))[0].open == wanted
+        taken = before - (await _areas(self.ground))[0].open
+        if held and code in {"", _SELLER}:
+            assert taken == (0 if code else wanted)
 
     async def hold(self, wanted: Wanted, code: str) -> bool:
         self.tried += 1
         key, show = f"k{self.tried}", self.ground.show
         shown = Shown(access_code=code, buyer=key) if code else NOTHING_SHOWN
+        if code == _SELLER:
+            show = show.for_seller(self.seller)
         outcome = await _hold(self.ground.serving, show, key, wanted, shown)
         if not isinstance(outcome, HoldView):
             assert isinstance(outcome, SeatsTaken | NoneTogether | AreaShort), outcome
@@ -236,19 +259,24 @@ class _Walk:
         for own, places in self.living.values():
             assert own == code or places.isdisjoint(held)
             self.by_right += not places.isdisjoint(held)
+        if code == _SELLER:
+            released = (places for own, places in self.living.values() if own == code)
+            assert held <= frozenset().union(*released), "what is for everybody is not theirs"
+            self.by_seller += 1
         return True
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 3, 4])
 async def test_nobody_without_the_right_holds_a_place_and_none_is_lost(
     ground: Ground, seed: int
 ) -> None:
     """Random allotments, holds and ends; then both stores and the auditor have every place."""
-    walk = _Walk(ground, seed)
-    for _ in range(70):
+    walk = _Walk(ground, await _new_seller(ground), seed)
+    for _ in range(100):
         await walk.step()
     assert walk.living
     assert walk.by_right
+    assert walk.by_seller
     await _assert_nothing_is_lost(ground)
     before = await ground.raw.get(ground.key("seats")), await _areas(ground)
     assert await ground.working.recoverer.recover(ground.show.id, "a test", anew=True)
@@ -447,6 +475,13 @@ def test_a_search_sees_what_is_for_everybody_and_what_is_one_s_own() -> None:
     assert living.search(manifest, 0, frozenset({0, 1})) == (whole,)
     assert living.search(manifest, NOWHERE, NO_RIGHTS) == ()
     assert Allotments().search(manifest, 1, NO_RIGHTS) is None
+    assert living.search(manifest, 0, frozenset({ONLY, 0})) == ((3, 5),)
+    assert living.search(manifest, 0, frozenset({ONLY, 0, 1})) == ((3, 8),)
+    assert living.search(manifest, 0, frozenset({ONLY})) == ()
+    assert Allotments().search(manifest, 50, frozenset({ONLY})) == ()
+    assert living.foreign_seats((1, 4, 7), frozenset({ONLY, 0})) == (1, 7)
+    assert Allotments().foreign_seats((1, 4), frozenset({ONLY})) == (1, 4)
+    assert living.mask(b"|ohsoo|oooo|", frozenset({ONLY, 0})) == b"|bbsob|bbbb|"
     assert not living.are_for_all(Selection(seats=(3,)))
     assert living.are_for_all(Selection(seats=(1, 8)))
     assert not living.are_for_all(Selection(best=((NOWHERE, 1),)))
@@ -463,6 +498,14 @@ def test_each_set_of_rights_searches_by_a_number_of_its_own() -> None:
         assert len(set(numbers.values())) == len(numbers)
         assert max(numbers.values()) < NOWHERE
         assert {number % levels for number in numbers.values()} == {levels - 1}
+    alone = Allotments().level_to_search(0, 1, frozenset({ONLY}))
+    one_s_own = {
+        Allotments().level_to_search(0, 1, frozenset({ONLY, n})) for n in range(LIVING_MAX)
+    }
+    assert len(one_s_own | {alone}) == LIVING_MAX + 1
+    assert min(one_s_own | {alone}) > max(
+        Allotments().level_to_search(0, 1, rights) for rights in (*sets, frozenset(range(50)))
+    )
     many = Allotments().level_to_search(254, 255, frozenset({7, 8, 99}))
     assert many < NOWHERE
     assert many % 255 == 254

@@ -106,6 +106,7 @@ async def test_of_each_sale_it_is_told_what_became_of_it(world: World) -> None:
     assert confirmed[2] == {
         "tickets": 4,
         "payment_reference": "pay-1",
+        "sold_by": None,
         **{name: order[name] for name in ("currency", "face_value", "fee", "tax", "discount")},
         "total": order["total"],
     }

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Column,
     Index,
     Integer,
     LargeBinary,
@@ -48,12 +49,15 @@ allotments: Final = Table(
     optional("ended_at", TIME),
     optional("ended_by", Text),
     required("places_left", Integer),  # of its shares, that are to go back once they open
+    # Other resellers, who sell the places by their own credentials.
+    Column("sellers", ARRAY(BigInteger), nullable=False, server_default=text("'{}'")),
     UniqueConstraint("show_id", "allotment_no"),
     of_show(),
     CheckConstraint("allotment_no > 0", name="number"),
     CheckConstraint("begins_at < ends_at", name="times"),
     CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended"),
     CheckConstraint("ended_by IN ('request', 'time')", name="ended_by"),
+    Index("allotments_sellers_idx", "sellers", postgresql_using="gin"),
     Index("allotments_living_idx", "show_id", postgresql_where=text("ended_at IS NULL")),
     Index(
         "allotments_due_idx",

@@ -53,11 +53,22 @@ orders: Final = Table(
     required("position", BigInteger),
     required("sold_at", TIME),
     moment("recorded_at"),
+    optional("sold_by", BigInteger),  # NULL: its show's reseller
     of_show(),
     CheckConstraint("status IN ('confirmed', 'conflict', 'refunded', 'returned')", name="status"),
     CheckConstraint("total = face_value + fee + tax - discount", name="total"),
     Index(None, "show_id", "epoch", "position"),
     Index(None, "reseller_id", "buyer"),
+    Index(
+        "orders_show_id_sold_by_idx",
+        *("show_id", "sold_by", "epoch", "position"),
+        postgresql_where=text("sold_by IS NOT NULL"),
+    ),
+    Index(
+        "orders_sold_by_buyer_idx",
+        *("sold_by", "buyer"),
+        postgresql_where=text("sold_by IS NOT NULL"),
+    ),
 )
 
 order_lines: Final = Table(
