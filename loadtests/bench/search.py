@@ -56,8 +56,8 @@ LIMITS: Final = {"address_rate_max": "0"}
 
 _ILIKE: Final = """
 SELECT listings.*, available, price_min FROM listings JOIN listing_counts USING (show_id)
-WHERE is_public AND starts_at >= now() AND (name ILIKE $1 OR performers::text ILIKE $1
-    OR venue ILIKE $1 OR city ILIKE $1) ORDER BY starts_at LIMIT 21
+WHERE is_public AND listings.starts_at >= now() AND (name ILIKE $1 OR performers::text ILIKE $1
+    OR venue ILIKE $1 OR listings.city ILIKE $1) ORDER BY listings.starts_at LIMIT 21
 """
 
 
