@@ -119,6 +119,8 @@ class Working(Struct, frozen=True):
     redis: Store
     subscriber: Store
     recorder_engine: AsyncEngine
+    book: ShowBook
+    """One for all tasks, so that a manifest is read and kept once."""
     recorder: Recorder
     recoverer: Recoverer
     finishing: BundleFinishing
@@ -285,6 +287,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             redis=redis,
             subscriber=subscriber,
             recorder_engine=engine,
+            book=book,
             recorder=recorder,
             sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
             webhook_engine=webhook_engine,

@@ -356,10 +356,8 @@ async def _read_manifest(connection: AsyncConnection, manifest_id: int) -> Manif
     if known is not None:
         return known
     # As text: what reads JSON columns does so on the event loop.
-    plan = (
-        await connection.execute(select(cast(manifests.c.plan, Text)).where(of_it))
-    ).scalar_one()
-    return await asyncio.to_thread(_compile, plan)
+    plan = await connection.execute(select(cast(manifests.c.plan, Text)).where(of_it))
+    return await asyncio.to_thread(_compile, plan.scalar_one())
 
 
 async def read_overlay(connection: AsyncConnection, show: Show) -> Overlay:
