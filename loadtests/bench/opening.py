@@ -7,11 +7,12 @@ once it is open is in it; what they use at rest is subtracted.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from http import HTTPStatus
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
@@ -24,14 +25,16 @@ from loadtests.buyers.show_setup import show_body
 from loadtests.generated_plans import arena_plan
 
 OPENED_S_MOST: Final = 2.0
-SEATS: Final = 60_000
-SEATS_QUICK: Final = 2_000
 
+_SEATS: Final = 60_000
+_SEATS_QUICK: Final = 2_000
 _OPENED_LEAST: Final = 5
-_AFTER_S: Final = 4.0
-_AFTER_S_QUICK: Final = 0.5
+_WITHIN_S: Final = 4.0
+_WITHIN_S_QUICK: Final = 0.5
 _HELD_WITHIN_S: Final = 60.0
 _LOOK_S: Final = 0.02
+
+T = TypeVar("T")
 
 
 class Held(Struct, frozen=True):
@@ -44,17 +47,24 @@ class Held(Struct, frozen=True):
 class Opened(Struct, frozen=True):
     """What each of some openings took."""
 
+    seats: int
+    shows: list[str]
+    """They are open; nobody holds places of them."""
     took_s: list[float]
+    """Of all but the first."""
     cpu_s: dict[str, float]
-    """CPU seconds of one, by part."""
+    """CPU seconds of one, by part, until `cpu_within_s` after the call."""
+    cpu_within_s: float
 
     def told(self) -> dict[str, Any]:
         """Return it as details of a figure."""
         return {
+            "seats": self.seats,
             "openings": len(self.took_s),
             "s": round(median(self.took_s), 3),
             "s_max": round(max(self.took_s), 3),
             "cpu_s_each": self.cpu_s,
+            "cpu_within_s": self.cpu_within_s,
         }
 
 
@@ -64,67 +74,63 @@ def measure(bench: HttpBench) -> Figure:
     Raises:
         BenchError: something was answered otherwise than hoped for, or not in time.
     """
-    is_full = bench.size == FULL
-    seats = SEATS if is_full else SEATS_QUICK
     with (
         bench.open_site() as site,
         closing(Caller(site.base_url, site.api_key)) as caller,
     ):
-        body = show_body(arena_plan(seats)) | {"state": "draft"}
-        level = next(iter(body["prices"]))
-        draft = caller.post("/v1/shows", body).json()["show"]
-        # One more: the first finds connections closed, statements unprepared, caches empty.
-        count = 1 + (max(bench.rounds, _OPENED_LEAST) if is_full else 1)
-        bench.say(f"copying {count} drafts of {seats:,} seats")
-        drafts = [copy_draft(site.settings.database_url, draft) for _ in range(count)]
-        after_s = _AFTER_S if is_full else _AFTER_S_QUICK
-        time.sleep(after_s)
-        opened = open_each(bench, site, caller, drafts, level, after_s)
+        opened = open_drafts(bench, site, caller)
+    told = opened.told()
     return Figure(
         name="opening",
-        value=opened.told()["s"],
+        value=told["s"],
         unit="s from the call to the first hold",
         control=None,
         control_unit=None,
         ratio=None,
-        target=f"at most {OPENED_S_MOST:g}, of {seats:,} seats",
-        met=opened.told()["s"] <= OPENED_S_MOST,
+        target=f"at most {OPENED_S_MOST:g}, of {opened.seats:,} seats",
+        met=told["s"] <= OPENED_S_MOST,
         rounds=[(round(took, 3), None) for took in opened.took_s],
-        details=opened.told(),
-        settings={"seats": seats, "cpu_until_s_after": after_s},
+        details=told,
+        settings={"copied": "drafts that no process knows"},
     )
 
 
-def open_each(  # noqa: PLR0913, PLR0917 - the parts of a bench
-    bench: HttpBench,
-    site: Site,
-    caller: Caller,
-    drafts: Sequence[str],
-    level: str,
-    after_s: float,
-) -> Opened:
-    """Open drafts one after the other, the first of them unmeasured."""
-    at_rest = _at_rest(site, after_s)
+def open_drafts(bench: HttpBench, site: Site, caller: Caller) -> Opened:
+    """Open large drafts that no process knows, one after the other, as often as asked for.
+
+    One more is opened first and not measured: it finds connections closed, statements unprepared.
+
+    Raises:
+        BenchError: something was answered otherwise than hoped for, or not in time.
+    """
+    is_full = bench.size == FULL
+    seats, within_s = (_SEATS, _WITHIN_S) if is_full else (_SEATS_QUICK, _WITHIN_S_QUICK)
+    count = 1 + (max(bench.rounds, _OPENED_LEAST) if is_full else 1)
+    body = show_body(arena_plan(seats)) | {"state": "draft"}
+    level = next(iter(body["prices"]))
+    draft = caller.post("/v1/shows", body).json()["show"]
+    bench.say(f"copying {count} drafts of {seats:,} seats")
+    shows = [copy_draft(site.settings.database_url, draft) for _ in range(count)]
+    time.sleep(within_s)  # what the new drafts made to be done
+    _, at_rest = spending(site, partial(time.sleep, within_s))
     took: list[float] = []
-    spent = dict.fromkeys(at_rest, 0.0)
-    for number, show in enumerate(drafts):
-        held, cpu = _opened_and_rested(site, caller, show, level, after_s)
-        bench.say(f"opened in {held:.2f} s")
+    cpu = dict.fromkeys(at_rest, 0.0)
+    for number, show in enumerate(shows):
+        held, used = spending(site, partial(_open_and_rest, caller, show, level, within_s))
+        bench.say(f"{seats:,} seats opened in {held.took_s:.2f} s")
         if number:
-            took.append(held)
-            spent = {part: spent[part] + cpu[part] - at_rest[part] for part in spent}
-    return Opened(took, {part: round(used / len(took), 3) for part, used in spent.items()})
+            took.append(held.took_s)
+            cpu = {part: cpu[part] + used[part] - at_rest[part] for part in cpu}
+        caller.delete(f"/v1/shows/{show}/holds/{held.hold}")
+    each = {part: round(all_of_it / len(took), 3) for part, all_of_it in cpu.items()}
+    return Opened(seats, shows, took, each, within_s)
 
 
-def _opened_and_rested(
-    site: Site, caller: Caller, show: str, level: str, after_s: float
-) -> tuple[float, dict[str, float]]:
-    processes = site.processes()
-    before, until = cpu_seconds(processes), time.monotonic() + after_s
-    took_s = open_show(caller, show, level, show[-12:]).took_s
+def _open_and_rest(caller: Caller, show: str, level: str, within_s: float) -> Held:
+    until = time.monotonic() + within_s
+    held = open_show(caller, show, level, f"l{show[-12:]}")
     time.sleep(max(0.0, until - time.monotonic()))
-    after = cpu_seconds(processes)
-    return took_s, {part: after[part] - before[part] for part in after}
+    return held
 
 
 def open_show(caller: Caller, show: str, level: str, buyer: str) -> Held:
@@ -151,10 +157,10 @@ def hold(caller: Caller, show: str, level: str, buyer: str) -> str:
     raise BenchError(msg)
 
 
-def _at_rest(site: Site, seconds: float) -> dict[str, float]:
-    """Return the CPU seconds that pass while nothing happens, by part."""
+def spending(site: Site, act: Callable[[], T]) -> tuple[T, dict[str, float]]:
+    """Do something; return what that gave, and the CPU seconds that it took, by part."""
     processes = site.processes()
     before = cpu_seconds(processes)
-    time.sleep(seconds)
+    done = act()
     after = cpu_seconds(processes)
-    return {part: after[part] - before[part] for part in after}
+    return done, {part: round(after[part] - before[part], 2) for part in after}
