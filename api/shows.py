@@ -24,7 +24,7 @@ from api.repeating import Keeper, answer_once
 from api.show_inputs import ShowBody, ShowChangeBody
 from api.written import written_json
 from engine.catalog.changing import change_show
-from engine.catalog.price_steps import look_ahead
+from engine.catalog.price_steps import Ahead, look_ahead
 from engine.catalog.show_looks import list_shows, read_life
 from engine.catalog.shows import (
     NewShow,
@@ -105,7 +105,7 @@ async def list_own(
     after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
     # One more than asked for tells whether there is a next page.
     with store_failures():
-        found = await list_shows(runtime.app_engine, request.user, after=after, limit=limit + 1)
+        found = await list_shows(runtime.own_reads, request.user, after=after, limit=limit + 1)
     page = [tell_listed_show(show, runtime.ids) for show in found[:limit]]
     return ShowPage(page, page[-1].show if len(found) > limit else None)
 
@@ -256,11 +256,12 @@ def _named(
 async def _tell(request: ApiRequest, show: Show) -> FullShowAnswer:
     runtime = runtime_of(request)
     with store_failures():
-        life = await read_life(runtime.app_engine, show.reseller, show.id)
-    if life is None:
-        raise show_not_found()
-    with store_failures():
-        ahead = await look_ahead(runtime.app_engine, show)
+        life = await read_life(runtime.own_reads, show.reseller, show.id)
+        if life is None:
+            raise show_not_found()
+        ahead = Ahead(life.inventory_version, None)
+        if life.has_step_ahead:
+            ahead = await look_ahead(runtime.app_engine, show)
     if ahead.inventory_version != show.inventory_version:
         show = await runtime.box_office.reload(show)
     tariff = await runtime.box_office.prices(show, show.price_version)

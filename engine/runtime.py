@@ -32,6 +32,8 @@ from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
+from engine.platform.tenant_reads import CONNECTIONS_MAX as READS_AT_ONCE
+from engine.platform.tenant_reads import TenantReads
 from engine.sales.box_office import BoxOffice
 from engine.sales.bundle_finishing import BundleFinishing
 from engine.sales.bundle_ledger import BundleLedger
@@ -110,6 +112,7 @@ class Serving(Struct, frozen=True):
     webhooks: Webhooks
     facts: FactsReader
     finder: Finder
+    own_reads: TenantReads
 
 
 class Working(Struct, frozen=True):
@@ -199,6 +202,12 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         documents = Documents(bytes_max=kept_bytes * 3 // 4)
         finder = Finder(by_plan, own_finds, cache, documents, news)
         stack.push_async_callback(finder.stop)
+        short_reads = GuardedEngine(
+            create_engine(settings, APP_ROLE, connections_max=READS_AT_ONCE)
+        )
+        stack.push_async_callback(short_reads.stop)
+        own_reads = TenantReads(short_reads)
+        stack.push_async_callback(own_reads.close)
         may_be_private = settings.webhook_private == "on"
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
@@ -240,6 +249,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             ),
             facts=FactsReader(app_engine),
             finder=finder,
+            own_reads=own_reads,
         )
 
 
