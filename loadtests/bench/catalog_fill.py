@@ -5,13 +5,13 @@ and times: a hundred thousand shows in a minute, where making each would take ho
 """
 
 import asyncio
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol, cast
 
 import redis
 from msgspec import Struct
 
-from engine.platform.ids import new_entity_id
 from loadtests.bench.search_fill import Connection, connect
 from loadtests.generated_catalogue import Catalogue
 
@@ -203,7 +203,7 @@ def copy_draft(url: str, draft: str) -> str:
 
     All that hangs on a new show (marks, the trail) follows.
     """
-    copy, known = new_entity_id(), number_of(draft)
+    copy, known = secrets.randbits(62), number_of(draft)
 
     async def act() -> None:
         connection = await connect(url)
