@@ -3,7 +3,7 @@
 Plans that are there already stay without, and are compiled by each process that sells from them.
 
 Revision ID: 0023
-Revises: 0020
+Revises: 0022
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from alembic import op
 from migrations.trail import forget_trail_of, keep_trail_of
 
 revision = "0023"
-down_revision = "0020"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 
