@@ -202,12 +202,6 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
         documents = Documents(bytes_max=kept_bytes * 3 // 4)
         finder = Finder(by_plan, own_finds, cache, documents, news)
         stack.push_async_callback(finder.stop)
-        short_reads = GuardedEngine(
-            create_engine(settings, APP_ROLE, connections_max=READS_AT_ONCE)
-        )
-        stack.push_async_callback(short_reads.stop)
-        own_reads = TenantReads(short_reads)
-        stack.push_async_callback(own_reads.close)
         may_be_private = settings.webhook_private == "on"
         sender = Sender(private=may_be_private)
         stack.push_async_callback(sender.close)
@@ -249,7 +243,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             ),
             facts=FactsReader(app_engine),
             finder=finder,
-            own_reads=own_reads,
+            own_reads=_open_own_reads(settings, stack),
         )
 
 
@@ -311,6 +305,14 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
                 ids,
             ),
         )
+
+
+def _open_own_reads(settings: Settings, stack: AsyncExitStack) -> TenantReads:
+    engine = GuardedEngine(create_engine(settings, APP_ROLE, connections_max=READS_AT_ONCE))
+    stack.push_async_callback(engine.stop)
+    reads = TenantReads(engine)
+    stack.push_async_callback(reads.close)
+    return reads
 
 
 def _lanes(redis: Store, settings: Settings) -> Lanes:
