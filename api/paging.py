@@ -1,5 +1,6 @@
 """Lists come in pages by cursor: what their routes take, and how they tell that there is more."""
 
+import re
 from typing import Annotated, Final
 
 from litestar.params import QueryParameter
@@ -18,6 +19,15 @@ Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)]
 Archived = Annotated[
     bool, QueryParameter(description="true: those that are archived, instead of the others.")
 ]
+
+
+def read_limit(told: str | None) -> int:
+    """Return how many a page may have; raises ProblemError `invalid-request`."""
+    if told is None:
+        return PAGE_DEFAULT
+    if re.fullmatch(r"[0-9]{1,3}", told) is None or not 1 <= int(told) <= PAGE_MAX:
+        raise invalid(Fault(f"1 to {PAGE_MAX}", parameter="limit"))
+    return int(told)
 
 
 def read_cursor(ids: Ids, prefix: Prefix, cursor: str | None) -> EntityId | None:

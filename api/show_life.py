@@ -126,7 +126,7 @@ async def _is_archived(runtime: Serving, show: Show) -> bool:
     deadline = time.monotonic() + _ARCHIVED_WITHIN_S
     while True:
         with store_failures():
-            life = await read_life(runtime.app_engine, show.reseller, show.id)
+            life = await read_life(runtime.own_reads, show.reseller, show.id)
         if life is None or life.archived_at is not None:
             return True
         if time.monotonic() > deadline:

@@ -10,20 +10,13 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_201_CREATED, HTTP_202_ACCEPTED
 from msgspec import UNSET, Struct, UnsetType
 
-from api.answers import FullShowAnswer, ShowAnswer, for_seller, tell_listed_show, tell_show
-from api.context import (
-    ApiRequest,
-    find_show,
-    find_show_to_sell,
-    runtime_of,
-    served_in_front,
-    stores_of,
-)
+from api.answers import FullShowAnswer, ShowAnswer, tell_show
+from api.context import ApiRequest, find_show, runtime_of, served_in_front, stores_of
 from api.documents import describe
 from api.life_outcomes import changed_or_problem
 from api.opening import is_opened
 from api.outcomes import show_not_found
-from api.paging import PAGE_DEFAULT, Cursor, Limit, read_cursor
+from api.paging import PAGE_DEFAULT, Cursor, Limit
 from api.problems import Fault, ProblemError, ProblemKind, invalid
 from api.queueing import OneAtATime
 from api.reading import SHOW_BODY_BYTES_MAX, check_query, optional_key, read_body
@@ -31,8 +24,8 @@ from api.repeating import Keeper, answer_once
 from api.show_inputs import ShowBody, ShowChangeBody
 from api.written import written_json
 from engine.catalog.changing import change_show
-from engine.catalog.price_steps import look_ahead
-from engine.catalog.show_looks import list_shows, read_life
+from engine.catalog.price_steps import Ahead, look_ahead
+from engine.catalog.show_looks import read_life
 from engine.catalog.shows import (
     NewShow,
     PaymentMethod,
@@ -87,7 +80,7 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
     async def act(_keeper: Keeper) -> tuple[int, FullShowAnswer]:
         show = await _create(request, body, plan, stands_for)
         opened = await is_opened(runtime_of(request), show)
-        answer = await _tell(request, show)
+        answer = await tell_now(runtime_of(request), show)
         return HTTP_201_CREATED if opened else HTTP_202_ACCEPTED, answer
 
     answered = await answer_once(request, "shows", stands_for, act)
@@ -102,19 +95,11 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
 
 @get("/", summary="List your shows", operation_class=describe(scope=Scope.SHOWS_READ))
 async def list_own(
-    request: ApiRequest,
-    cursor: Cursor = None,
-    limit: Limit = PAGE_DEFAULT,
+    request: ApiRequest, cursor: Cursor = None, limit: Limit = PAGE_DEFAULT
 ) -> ShowPage:
     """List the shows that are yours, the newest first."""
-    check_query(request, "cursor", "limit")
-    runtime = runtime_of(request)
-    after = read_cursor(runtime.ids, Prefix.SHOW, cursor)
-    # One more than asked for tells whether there is a next page.
-    with store_failures():
-        found = await list_shows(runtime.app_engine, request.user, after=after, limit=limit + 1)
-    page = [tell_listed_show(show, runtime.ids) for show in found[:limit]]
-    return ShowPage(page, page[-1].show if len(found) > limit else None)
+    del cursor, limit
+    raise served_in_front(request.url.path)
 
 
 @get(
@@ -122,16 +107,13 @@ async def list_own(
     summary="Look at a show",
     operation_class=describe(scope=Scope.SHOWS_READ, problems=(ProblemKind.SHOW_NOT_FOUND,)),
 )
-async def look(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
+async def look(show: FromPath[str]) -> FullShowAnswer:
     """Tell a show with its rules, price levels and areas. Counts: its availability.
 
     Of a show of which places were released to you it says what it takes to sell them: neither what
     it belongs to nor what is planned.
     """
-    check_query(request)
-    found = await find_show_to_sell(request, show)
-    told = await _tell(request, found)
-    return told if found.seller is None else for_seller(told)
+    raise served_in_front(show)
 
 
 @patch(
@@ -163,7 +145,7 @@ async def change(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     except ShowFaultsError as error:
         raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error
     changed_or_problem(changed)
-    return await _tell(request, found)
+    return await tell_now(runtime, found)
 
 
 @get(
@@ -266,14 +248,20 @@ def _named(
         return None
 
 
-async def _tell(request: ApiRequest, show: Show) -> FullShowAnswer:
-    runtime = runtime_of(request)
+async def tell_now(runtime: Serving, show: Show) -> FullShowAnswer:
+    """Tell a show as it is now.
+
+    Raises:
+        ProblemError: `show-not-found`: it is no more.
+        StoreUnavailableError: the ledger can't be asked.
+    """
     with store_failures():
-        life = await read_life(runtime.app_engine, show.reseller, show.id)
-    if life is None:
-        raise show_not_found()
-    with store_failures():
-        ahead = await look_ahead(runtime.app_engine, show)
+        life = await read_life(runtime.own_reads, show.reseller, show.id)
+        if life is None:
+            raise show_not_found()
+        ahead = Ahead(life.inventory_version, None)
+        if life.has_step_ahead:
+            ahead = await look_ahead(runtime.app_engine, show)
     if ahead.inventory_version != show.inventory_version:
         show = await runtime.box_office.reload(show)
     tariff = await runtime.box_office.prices(show, show.price_version)

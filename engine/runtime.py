@@ -32,6 +32,8 @@ from engine.platform.redis_cluster import connect_cluster, subscribe_cluster
 from engine.platform.redis_cluster_url import is_cluster_url
 from engine.platform.sealing import Sealer
 from engine.platform.settings import APP_ROLE, RECORDER_ROLE, Settings
+from engine.platform.tenant_reads import CONNECTIONS_MAX as READS_AT_ONCE
+from engine.platform.tenant_reads import TenantReads
 from engine.sales.box_office import BoxOffice
 from engine.sales.bundle_finishing import BundleFinishing
 from engine.sales.bundle_ledger import BundleLedger
@@ -110,6 +112,7 @@ class Serving(Struct, frozen=True):
     webhooks: Webhooks
     facts: FactsReader
     finder: Finder
+    own_reads: TenantReads
 
 
 class Working(Struct, frozen=True):
@@ -119,6 +122,8 @@ class Working(Struct, frozen=True):
     redis: Store
     subscriber: Store
     recorder_engine: AsyncEngine
+    book: ShowBook
+    """One for all tasks, so that a manifest is read and kept once."""
     recorder: Recorder
     recoverer: Recoverer
     finishing: BundleFinishing
@@ -238,6 +243,7 @@ async def open_serving(settings: Settings) -> AsyncGenerator[Serving]:
             ),
             facts=FactsReader(app_engine),
             finder=finder,
+            own_reads=_open_own_reads(settings, stack),
         )
 
 
@@ -285,6 +291,7 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
             redis=redis,
             subscriber=subscriber,
             recorder_engine=engine,
+            book=book,
             recorder=recorder,
             sealer=Sealer(settings.list_sealing_keys(), settings.secret.encode()),
             webhook_engine=webhook_engine,
@@ -298,6 +305,14 @@ async def open_working(settings: Settings) -> AsyncGenerator[Working]:
                 ids,
             ),
         )
+
+
+def _open_own_reads(settings: Settings, stack: AsyncExitStack) -> TenantReads:
+    engine = GuardedEngine(create_engine(settings, APP_ROLE, connections_max=READS_AT_ONCE))
+    stack.push_async_callback(engine.stop)
+    reads = TenantReads(engine)
+    stack.push_async_callback(reads.close)
+    return reads
 
 
 def _lanes(redis: Store, settings: Settings) -> Lanes:

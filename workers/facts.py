@@ -9,7 +9,6 @@ import structlog
 from engine.facts.log import prune_facts
 from engine.inventory.expiries import ExpiredHolds
 from engine.inventory.rounds import Round
-from engine.inventory.shows import ShowBook
 from engine.platform.ids import Ids
 from engine.runtime import Working
 from engine.sales.milestones import ON_SALE_AT_ONCE, SoldOutWatch, tell_on_sale
@@ -56,7 +55,7 @@ async def _tell_beginnings(working: Working) -> None:
 
 
 async def _tell_sold_out(working: Working) -> None:
-    watch = SoldOutWatch(working.recorder_engine, ShowBook(), _ids(working))
+    watch = SoldOutWatch(working.recorder_engine, working.book, _ids(working))
     looks = Round(working.recorder_engine, working.stirred, "sold-out")
     while True:
         await watch.tell([show.id for show in await looks.next()])

@@ -5,7 +5,6 @@ from time import monotonic
 from typing import Final
 
 from engine.catalog.listings import keep_listings
-from engine.inventory.shows import ShowBook
 from engine.platform.ids import Ids
 from engine.runtime import Working
 from engine.sales.freshness import FreshCounts
@@ -32,12 +31,11 @@ async def run_counts(working: Working) -> None:
 
     A store that fails ends it; whoever started it starts it again.
     """
-    book = ShowBook()
     counts = FreshCounts(
         working.redis,
         working.recorder_engine,
-        book,
-        LedgerTerms(working.recorder_engine, book),
+        working.book,
+        LedgerTerms(working.recorder_engine, working.book),
         busy=working.stirred.now,
         quiet_every_s=_QUIET_EVERY_S,
     )

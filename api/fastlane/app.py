@@ -26,6 +26,7 @@ from api.fastlane import (
     queue_document,
     queue_events,
     seating_plan,
+    shows,
 )
 from api.fastlane.bodies import BodyReader
 from api.fastlane.call import (
@@ -127,8 +128,14 @@ _OF_QUEUE: Final[dict[str, dict[str, _Open]]] = {
     "draw": {"GET": _Open(queue.show_draw), "HEAD": _Open(queue.show_draw)},
 }
 _FIND: Final = _Public(events.find_events)
-_EVENTS: Final = "/v1/events"
-_OF_EVENTS: Final = {"GET": _FIND, "HEAD": _FIND}
+_LIST: Final = _Guarded(Scope.SHOWS_READ, shows.list_own, ("cursor", "limit"))
+_LISTS: Final[dict[str, dict[str, _Route]]] = {
+    "/v1/events": {"GET": _FIND, "HEAD": _FIND},
+    "/v1/shows": {"GET": _LIST, "HEAD": _LIST},
+}
+_LOOK_AT_SHOW: Final = _Guarded(Scope.SHOWS_READ, shows.look)
+_SHOW_ITSELF: Final = {"GET": _LOOK_AT_SHOW, "HEAD": _LOOK_AT_SHOW}
+_PATH_TO_SHOW: Final = 4
 _PATH_OF_SHOW: Final = 5
 _PATH_OF_HOLD: Final = 6
 _ADDRESS_CHARACTERS_MAX: Final = 512
@@ -317,15 +324,17 @@ class FastLane:
 
 def _find_route(method: str, path: str) -> _Found | None:
     """Return what serves a request, the show that its path names, and what the path ends with."""
-    if path == _EVENTS:
-        route = _OF_EVENTS.get(method)
+    if path in _LISTS:
+        route = _LISTS[path].get(method)
         return None if route is None else (route, "", "")
     if not path.startswith("/v1/shows/") or len(path) > _ADDRESS_CHARACTERS_MAX:
         return None
     parts = path.split("/")
     tail = ""
     routes: Mapping[str, _Route] | None = None
-    if len(parts) == _PATH_OF_SHOW:
+    if len(parts) == _PATH_TO_SHOW and parts[3]:
+        routes = _SHOW_ITSELF
+    elif len(parts) == _PATH_OF_SHOW:
         routes = _OF_SHOW.get(parts[4])
     elif len(parts) == _PATH_OF_HOLD and parts[4] == "holds":
         routes, tail = _OF_HOLD, parts[5]

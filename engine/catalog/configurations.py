@@ -24,6 +24,7 @@ from engine.facts.log import NewFact, add_facts
 from engine.facts.types import ConfigurationVersionAdded, FactType
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.manifest import Manifest
+from engine.inventory.manifest_format import pack_manifest
 from engine.inventory.seating_plan import SeatingPlan, export_plan
 from engine.platform.database import Transaction, tenant_transaction
 from engine.platform.ids import EntityId, Ids, Prefix, new_entity_id
@@ -243,7 +244,7 @@ async def add_version(  # noqa: PLR0913, PLR0917 - whose, of what, which
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: the ledger failed.
     """
     # Seconds of work for the largest halls: beside the event loop, not on it.
-    manifest, plan = await asyncio.to_thread(_compile, new.plan)
+    manifest, plan, compiled = await asyncio.to_thread(_compile, new.plan)
     async with tenant_transaction(app, reseller) as connection:
         locked = await _lock(connection, configuration)
         if not isinstance(locked, Configuration):
@@ -257,6 +258,7 @@ async def add_version(  # noqa: PLR0913, PLR0917 - whose, of what, which
                 reseller_id=reseller,
                 name=new.plan.name,
                 plan=plan,
+                compiled=compiled,
                 seat_count=manifest.seat_count,
             )
         )
@@ -379,5 +381,6 @@ def _today(time_zone: str) -> date:
     return datetime.now(UTC).astimezone(ZoneInfo(time_zone)).date()
 
 
-def _compile(plan: SeatingPlan) -> tuple[Manifest, object]:
-    return compile_manifest(plan), msgspec.json.decode(export_plan(plan))
+def _compile(plan: SeatingPlan) -> tuple[Manifest, object, bytes]:
+    manifest = compile_manifest(plan)
+    return manifest, msgspec.json.decode(export_plan(plan)), pack_manifest(manifest)

@@ -1,17 +1,14 @@
 """Looks at shows: the list of one's own, and all that is told of one besides what it sells from."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.catalog.transitions import ShowState
-from engine.platform.database import tenant_transaction
+from engine.platform.driver import Row, prepare
 from engine.platform.ids import EntityId
-from engine.platform.tables import manifests, shows, told_shows
+from engine.platform.tenant_reads import TenantReads
 
 PAGE_MAX: Final = 200
 SOLD_OUT: Final = "sold_out"
@@ -32,7 +29,6 @@ class ListedShow(Struct, frozen=True, kw_only=True):
     selling: bool
     currency: str
     seat_count: int
-    created_at: datetime
 
 
 class ShowLife(Struct, frozen=True, kw_only=True):
@@ -60,6 +56,9 @@ class ShowLife(Struct, frozen=True, kw_only=True):
     """The first date, of which it is another."""
     opens_when_first_sells_out: bool
     archived_at: datetime | None
+    inventory_version: int
+    has_step_ahead: bool
+    """Whether its prices have a step that is to come."""
 
 
 def told_state(state: str, *, is_sold_out: bool) -> str:
@@ -77,71 +76,61 @@ def is_selling(
 
 
 async def list_shows(
-    app: AsyncEngine, reseller: EntityId, *, after: EntityId | None, limit: int
+    reads: TenantReads, reseller: EntityId, *, after: EntityId | None, limit: int
 ) -> list[ListedShow]:
-    """Return a reseller's shows, the newest first, from behind the show `after`."""
-    query = (
-        select(*(shows.c[name] for name in _LISTED), manifests.c.seat_count, _SOLD_OUT)
-        .join(manifests, manifests.c.id == shows.c.manifest_id)
-        .outerjoin(told_shows, told_shows.c.show_id == shows.c.id)
-        .order_by(shows.c.created_at.desc(), shows.c.id.desc())
-        .limit(min(limit, PAGE_MAX))
-    )
-    if after is not None:
-        place = select(shows.c.created_at, shows.c.id).where(shows.c.id == after).subquery()
-        query = query.where(
-            tuple_(shows.c.created_at, shows.c.id)
-            < select(place.c.created_at, place.c.id).scalar_subquery()
-        )
-    async with tenant_transaction(app, reseller) as connection:
-        rows = (await connection.execute(query)).mappings().all()
-    return [
-        ListedShow(**{name: row[name] for name in (*_LISTED, "seat_count")} | _told(row))
-        for row in rows
-    ]
-
-
-async def read_life(app: AsyncEngine, reseller: EntityId, show: EntityId) -> ShowLife | None:
-    """Return what a show of the reseller's is now; None if there is none.
+    """Return a reseller's shows, the newest first, from behind the show `after`.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL can't be asked.
     """
-    async with tenant_transaction(app, reseller) as connection:
-        return await find_life(connection, show)
+    told = {"after": after, "most": min(limit, PAGE_MAX)}
+    async with reads.of(reseller) as reading:
+        rows = await reading.fetch(_FIRST if after is None else _NEXT, told)
+    now = datetime.now(UTC)
+    return [
+        ListedShow(**{name: row[name] for name in _AS_THEY_ARE}, **_told(row, now)) for row in rows
+    ]
 
 
-async def find_life(connection: AsyncConnection, show: EntityId) -> ShowLife | None:
-    """Return what a show is, as the caller's transaction sees it."""
-    query = (
-        select(shows, _SOLD_OUT)
-        .outerjoin(told_shows, told_shows.c.show_id == shows.c.id)
-        .where(shows.c.id == show)
-    )
-    row = (await connection.execute(query)).mappings().one_or_none()
-    if row is None:
+async def read_life(reads: TenantReads, reseller: EntityId, show: EntityId) -> ShowLife | None:
+    """Return what a show of the reseller's is now; None if there is none. Raises as `list_shows`.
+
+    A reseller's own changes that they were told of are in it.
+    """
+    async with reads.of(reseller) as reading:
+        rows = await reading.fetch(_LIFE, {"show": show})
+    if not rows:
         return None
-    found: dict[str, Any] = {name: row[name] for name in ShowLife.__struct_fields__ if name in row}
-    found |= _told(row)
-    found |= {"event": row["event_id"], "configuration": row["configuration_id"]}
-    found |= {"follows": row["follows_show_id"], "payment_methods": tuple(row["payment_methods"])}
-    return ShowLife(**found)
+    (row,) = rows
+    found = {name: row[name] for name in _LIFE_AS_IT_IS} | _told(row, datetime.now(UTC))
+    return ShowLife(**found, payment_methods=tuple(row["payment_methods"]))
 
 
-def _told(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _told(row: Row, now: datetime) -> dict[str, Any]:
     state = told_state(row["state"], is_sold_out=row["is_sold_out"])
-    return {"state": state, "selling": is_selling(state, row["opens_at"], row["closes_at"])}
+    return {"state": state, "selling": is_selling(state, row["opens_at"], row["closes_at"], now)}
 
 
-_SOLD_OUT: Final = func.coalesce(told_shows.c.sold_out, False).label("is_sold_out")
-_LISTED: Final = (
-    "id",
-    "name",
-    "venue",
-    "starts_at",
-    "opens_at",
-    "closes_at",
-    "state",
-    "currency",
-    "created_at",
+_SOLD_OUT: Final = "coalesce(told_shows.sold_out, false) AS is_sold_out"
+_WITH_TOLD: Final = "LEFT JOIN told_shows ON told_shows.show_id = shows.id"
+_LIST_SQL: Final = (
+    "SELECT shows.id, shows.name, shows.venue, starts_at, opens_at, closes_at, state, currency,"  # noqa: S608 - our own names
+    f" seat_count, {_SOLD_OUT} FROM shows JOIN manifests ON manifests.id = manifest_id {_WITH_TOLD}"
 )
+_NEWEST_FIRST: Final = " ORDER BY shows.created_at DESC, shows.id DESC LIMIT :most"
+_FIRST: Final = prepare(_LIST_SQL + _NEWEST_FIRST)
+_NEXT: Final = prepare(
+    f"{_LIST_SQL} WHERE (shows.created_at, shows.id) <"  # noqa: S608 - as above
+    f" (SELECT created_at, id FROM shows WHERE id = :after) {_NEWEST_FIRST}"
+)
+_LIFE: Final = prepare(
+    "SELECT name, venue, starts_at, opens_at, closes_at, doors_at, duration_min, state,"  # noqa: S608 - our own names
+    " event_id AS event, configuration_id AS configuration, configuration_version, visibility,"
+    " public_from, hold_ttl_s, payment_methods, follows_show_id AS follows,"
+    f" opens_when_first_sells_out, archived_at, inventory_version, {_SOLD_OUT}, EXISTS"
+    " (SELECT FROM price_steps WHERE price_steps.show_id = shows.id AND came_at IS NULL)"
+    f" AS has_step_ahead FROM shows {_WITH_TOLD} WHERE shows.id = :show"
+)
+_MADE_HERE: Final = frozenset({"state", "selling", "payment_methods"})
+_AS_THEY_ARE: Final = tuple(name for name in ListedShow.__struct_fields__ if name not in _MADE_HERE)
+_LIFE_AS_IT_IS: Final = tuple(name for name in ShowLife.__struct_fields__ if name not in _MADE_HERE)

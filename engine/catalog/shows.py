@@ -21,6 +21,7 @@ from engine.catalog.versions import VersionRow, version_for
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.house import wake_recovery
 from engine.inventory.manifest import Manifest
+from engine.inventory.manifest_format import pack_manifest
 from engine.inventory.seating_plan import SeatingPlan, export_plan
 from engine.inventory.seating_plan_faults import below
 from engine.platform.database import tenant_transaction
@@ -128,6 +129,7 @@ class _Source(Struct, frozen=True):
     """None: its plan is yet to be kept."""
     seat_count: int = 0
     plan: object = None
+    compiled: bytes = b""
     version: VersionRow | None = None
 
 
@@ -257,6 +259,7 @@ def _compile(plan: SeatingPlan, venue: str) -> _Source:
         venue=venue,
         seat_count=manifest.seat_count,
         plan=msgspec.json.decode(export_plan(plan)),
+        compiled=pack_manifest(manifest),
     )
 
 
@@ -310,7 +313,7 @@ async def _insert(
         assert new.plan is not None  # noqa: S101 - where no version is named, a plan is
         manifest_id = new_entity_id()
         row = {"id": manifest_id, "reseller_id": reseller, "name": new.plan.name}
-        row |= {"plan": source.plan, "seat_count": source.seat_count}
+        row |= {"plan": source.plan, "compiled": source.compiled, "seat_count": source.seat_count}
         await connection.execute(insert(manifests).values(row))
     version = source.version
     fees = select(func.max(fee_schedules.c.version)).scalar_subquery()

@@ -20,6 +20,7 @@ from engine.inventory.allotments import NO_ALLOTMENTS, Allotments, read_allotmen
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.keys import ShowKeys, show_keys
 from engine.inventory.manifest import Manifest
+from engine.inventory.manifest_format import unpack_manifest
 from engine.inventory.overlay import Overlay, lay_over
 from engine.inventory.price_versions import Prices, TypePrice, read_price_version
 from engine.inventory.seating_plan_format import SeatingPlan
@@ -221,7 +222,10 @@ class ShowBook:
     def __init__(self, *, seats_cached_max: int = _SEATS_CACHED_MAX) -> None:
         """Take the bound on the cached manifests' seats, summed."""
         self._shows: dict[int, Show] = {}
+        self._selling: dict[Edition, set[int]] = {}
+        """Shows by what they sold from when they were read, or have sold from before."""
         self._manifests: OrderedDict[Edition, Manifest] = OrderedDict()
+        self._weight = 0
         self._prices: OrderedDict[tuple[int, int], Prices] = OrderedDict()
         self._editions: OrderedDict[tuple[int, int], Edition] = OrderedDict()
         """By show and price version, of those that are over: they never change."""
@@ -258,6 +262,7 @@ class ShowBook:
     async def _reload(self, app: AsyncEngine, reseller: EntityId, show: EntityId) -> Show:
         async with tenant_transaction(app, reseller) as connection:
             found = self._shows[show] = await self.read(connection, show)
+            self._selling.setdefault(found.edition, set()).add(show)
             return found
 
     async def read(self, connection: AsyncConnection, show: int) -> Show:
@@ -331,14 +336,8 @@ class ShowBook:
             if edition.edit_no:
                 known = await self._edited(connection, edition)
             else:
-                # As text: what reads JSON columns does so on the event loop.
-                query = select(cast(manifests.c.plan, Text)).where(
-                    manifests.c.id == edition.manifest_id
-                )
-                plan = (await connection.execute(query)).scalar_one()
-                known = await asyncio.to_thread(_compile, plan)
-            self._manifests[edition] = known
-            self._forget_the_least_used()
+                known = await _read_manifest(connection, edition.manifest_id)
+            self._keep(edition, known)
         self._manifests.move_to_end(edition)
         return known
 
@@ -347,15 +346,30 @@ class ShowBook:
         overlay = await _read_overlay(connection, edition.show, edition.edit_no)
         return await asyncio.to_thread(lay_over, planned, overlay)
 
-    def _forget_the_least_used(self) -> None:
-        """Keep within the bound: a manifest goes, and the shows that sell from it."""
-        weight = sum(_weight(manifest) for manifest in self._manifests.values())
-        while weight > self._seats_cached_max and len(self._manifests) > 1:
-            forgotten, manifest = self._manifests.popitem(last=False)
-            weight -= _weight(manifest)
-            self._shows = {
-                key: show for key, show in self._shows.items() if show.edition != forgotten
-            }
+    def _keep(self, edition: Edition, manifest: Manifest) -> None:
+        """Keep a manifest within the bound: others go, and the shows that sell from them."""
+        known = self._manifests.get(edition)
+        self._weight += _weight(manifest) - (0 if known is None else _weight(known))
+        self._manifests[edition] = manifest
+        while self._weight > self._seats_cached_max and len(self._manifests) > 1:
+            forgotten, gone = self._manifests.popitem(last=False)
+            self._weight -= _weight(gone)
+            for show in self._selling.pop(forgotten, ()):
+                sold_from = self._shows.get(show)
+                if sold_from is not None and sold_from.edition == forgotten:
+                    del self._shows[show]
+
+
+async def _read_manifest(connection: AsyncConnection, manifest_id: int) -> Manifest:
+    """Read what was compiled of a plan; compile it if nothing is kept that can be read."""
+    of_it = manifests.c.id == manifest_id
+    packed = (await connection.execute(select(manifests.c.compiled).where(of_it))).scalar_one()
+    known = None if packed is None else await asyncio.to_thread(unpack_manifest, packed)
+    if known is not None:
+        return known
+    # As text: what reads JSON columns does so on the event loop.
+    plan = await connection.execute(select(cast(manifests.c.plan, Text)).where(of_it))
+    return await asyncio.to_thread(_compile, plan.scalar_one())
 
 
 async def read_overlay(connection: AsyncConnection, show: Show) -> Overlay:

@@ -5,7 +5,8 @@ is one of its pools all the same, and errors are those that it would raise.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final, Protocol, cast
 
@@ -28,6 +29,7 @@ class Statement(Struct, frozen=True):
 
 class _Driver(Protocol):
     async def fetch(self, query: str, *arguments: object) -> list[Row]: ...
+    async def execute(self, query: str) -> str: ...
     def is_closed(self) -> bool: ...
 
 
@@ -47,8 +49,21 @@ async def fetch(
         sqlalchemy.exc.DBAPIError, OSError, TimeoutError: PostgreSQL failed.
     """
     driver = _driver_of(connection)
-    try:
+    with _told_as_sqlalchemy_does(driver):
         return await driver.fetch(statement.sql, *[values[name] for name in statement.names])
+
+
+async def run(connection: AsyncConnection, commands: str) -> None:
+    """Run commands without parameters, in one round trip. Raises as `fetch`."""
+    driver = _driver_of(connection)
+    with _told_as_sqlalchemy_does(driver):
+        await driver.execute(commands)
+
+
+@contextmanager
+def _told_as_sqlalchemy_does(driver: "_Driver") -> Generator[None]:
+    try:
+        yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Without the statement and its values, which get into no log.
         raise DBAPIError(None, None, error, connection_invalidated=driver.is_closed()) from error

@@ -12,11 +12,10 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -25,33 +24,27 @@ from loadtests.bench.catalog_fill import Model, fill_ledger, fill_store, number_
 from loadtests.bench.catalog_model import Caller, make_model, make_show, rows_table
 from loadtests.bench.http_bench import FULL, BenchError, HttpBench
 from loadtests.bench.measurement import Figure, Site
+from loadtests.bench.opening import OPENED_S_MOST, hold, open_drafts, open_show, spending
 from loadtests.bench.processes import cpu_seconds
 from loadtests.bench.store_side import StoreSide
-from loadtests.buyers.show_setup import show_body
 from loadtests.generated_catalogue import Catalogue, generate_catalogue
-from loadtests.generated_plans import arena_plan
 from loadtests.generator import Load, write_requests
 
 AT_REST_CPU_MOST: Final = 0.5
 LIST_P99_MS_MOST: Final = 50.0
-OPENED_S_MOST: Final = 2.0
 SWITCHED_P99_MS_MOST: Final = 250.0
 
 _HALLS: Final = 5_000
 _HALLS_QUICK: Final = 10
 _ROWS: Final = 10
 _SEATS_A_ROW: Final = 12
-_SEATS: Final = 60_000
-_SEATS_QUICK: Final = 2_000
 _REST_S: Final = 30.0
 _REST_S_QUICK: Final = 2.0
 _CONNECTIONS: Final = 8
-_HELD_WITHIN_S: Final = 60.0
 _ARCHIVED_WITHIN_S: Final = 60.0
 _SETTLED_WITHIN_S: Final = 180.0
 _LOOK_S: Final = 0.05
 _OPENED: Final = 20
-_T = TypeVar("_T")
 _NO_LIMITS: Final = {"address_rate_max": "0", "key_rate_max": "0"}
 """All come from one address, and by one key."""
 
@@ -74,13 +67,6 @@ class _Rest(Struct, frozen=True):
     rows_by_scan: float
     scanned: dict[str, float]
     """Rows that were read without an index, by table."""
-
-
-class _Held(Struct, frozen=True):
-    """A hold, and for how long it was waited."""
-
-    hold: str
-    took_s: float
 
 
 def measure(bench: HttpBench) -> Figure:
@@ -106,13 +92,11 @@ def measure(bench: HttpBench) -> Figure:
         own = _own_shows(caller)
         told["list"] = _list(bench, site, Path(folder))
         told["switch"] = _switch(caller, own)
-        rounds = bench.rounds if is_full else 1
         opened = _OPENED if is_full else 2
-        told["open"], cpu = _spending(site, lambda: _open_many(caller, made, opened))
+        told["open"], cpu = spending(site, lambda: _open_many(caller, made, opened))
         told["open"] |= {"cpu_s_each": {part: round(s / opened, 3) for part, s in cpu.items()}}
-        seats = _SEATS if is_full else _SEATS_QUICK
-        told["open_large"] = _open_large(bench, site, store, caller, seats, rounds)
-        settings = store.settings() | {"shows": len(catalogue.shows), "rounds": rounds}
+        told["open_large"] = _open_large(bench, site, store, caller)
+        settings = store.settings() | {"shows": len(catalogue.shows)}
     return _figure((empty, full), told, settings | _NO_LIMITS)
 
 
@@ -227,7 +211,7 @@ def _switch(caller: Caller, shows: Sequence[str]) -> dict[str, float]:
     for number, show in enumerate(shows):
         cold.append(_ms(lambda show=show: caller.get(f"/v1/shows/{show}/availability")))
         held.append(
-            _ms(lambda show=show, number=number: _hold(caller, show, "standard", f"s{number}"))
+            _ms(lambda show=show, number=number: hold(caller, show, "standard", f"s{number}"))
         )
         warm.append(_ms(lambda show=show: caller.get(f"/v1/shows/{show}/availability")))
     return {
@@ -248,76 +232,27 @@ def _open_many(caller: Caller, made: Mapping[str, Any], count: int) -> dict[str,
         draft = make_show(caller, made["configuration"], made["event"], levels, state="draft")[
             "show"
         ]
-        took.append(_opened(caller, draft, "standard", f"o{number}").took_s)
+        took.append(open_show(caller, draft, "standard", f"o{number}").took_s)
     return {"p50_ms": round(1000 * median(took), 1), "max_ms": round(1000 * max(took), 1)}
 
 
-def _open_large(  # noqa: PLR0913, PLR0917 - the parts of a bench
-    bench: HttpBench, site: Site, store: StoreSide, caller: Caller, seats: int, rounds: int
-) -> dict[str, Any]:
-    """Open a large show, then end its sale and archive it; read the store's memory each time."""
-    body = show_body(arena_plan(seats)) | {"state": "draft"}
-    level = next(iter(body["prices"]))
-    cpu: dict[str, float] = {}
-    took: list[float] = []
-    bytes_open: list[int] = []
-    bytes_kept: list[int] = []
-    left = 0
-    for number in range(rounds):
-        before = store.settled_memory()
-        show = caller.post("/v1/shows", body).json()["show"]
-        held, cpu = _spending(site, partial(_opened, caller, show, level, f"l{number}"))
-        took.append(held.took_s)
-        caller.delete(f"/v1/shows/{show}/holds/{held.hold}")
-        bytes_open.append(sum(store.bytes_by_key(show).values()))
+def _open_large(bench: HttpBench, site: Site, store: StoreSide, caller: Caller) -> dict[str, Any]:
+    """Open large shows, then end their sale and archive them; read the store's memory each time."""
+    before = store.settled_memory()
+    opened = open_drafts(bench, site, caller)
+    bytes_open = [sum(store.bytes_by_key(show).values()) for show in opened.shows]
+    for show in opened.shows:
         caller.post(f"/v1/shows/{show}/close")
         _archive(caller, show)
-        left = sum(store.bytes_by_key(show).values())
-        after = store.settled_memory()
-        bytes_kept.append(max(left, after.dataset - before.dataset))
-        bench.say(f"{seats:,} seats: {took[-1]:.2f} s, {bytes_open[-1]:,} bytes, {left} left")
-    return {
-        "seats": seats,
-        "s": round(median(took), 3),
-        "s_max": round(max(took), 3),
-        "cpu_s": cpu,
+    left = sum(sum(store.bytes_by_key(show).values()) for show in opened.shows)
+    after = store.settled_memory()
+    grown = max(left, after.dataset - before.dataset) / len(opened.shows)
+    bench.say(f"{median(bytes_open):,} bytes each, {left} left")
+    return opened.told() | {
         "bytes_open": median(bytes_open),
-        "bytes_grown_when_archived": median(bytes_kept),
+        "bytes_grown_when_archived": round(grown),
         "bytes_of_its_keys_when_archived": left,
     }
-
-
-def _opened(caller: Caller, show: str, level: str, buyer: str) -> _Held:
-    """Open a draft; return how many seconds it takes until somebody holds places, and the hold."""
-    began = time.monotonic()
-    caller.post(f"/v1/shows/{show}/open")
-    held = _hold(caller, show, level, buyer)
-    return _Held(held, time.monotonic() - began)
-
-
-def _spending(site: Site, act: Callable[[], _T]) -> tuple[_T, dict[str, float]]:
-    """Do something; return what that gave, and the CPU seconds that it took, by part."""
-    processes = site.processes()
-    before = cpu_seconds(processes)
-    done = act()
-    after = cpu_seconds(processes)
-    return done, {part: round(after[part] - before[part], 2) for part in after}
-
-
-def _hold(caller: Caller, show: str, level: str, buyer: str) -> str:
-    """Hold two places; ask again as long as the show is not ready."""
-    body = {"best_available": {"price_level": level, "quantity": 2}, "buyer": buyer, "ttl_s": 600}
-    until = time.monotonic() + _HELD_WITHIN_S
-    while time.monotonic() < until:
-        answer = caller.send("POST", f"/v1/shows/{show}/holds", body, f"hold-{buyer}")
-        if answer.status_code == HTTPStatus.CREATED:
-            return str(answer.json()["hold"])
-        if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-            msg = f"a hold was answered {answer.status_code}: {answer.text[:500]}"
-            raise BenchError(msg)
-        time.sleep(_LOOK_S)
-    msg = f"no hold within {_HELD_WITHIN_S:.0f} s"
-    raise BenchError(msg)
 
 
 def _archive(caller: Caller, show: str) -> None:

@@ -5,6 +5,7 @@ and times: a hundred thousand shows in a minute, where making each would take ho
 """
 
 import asyncio
+import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -146,6 +147,13 @@ _TIDY: Final = (
 )
 
 
+_COPY_DRAFT: Final = (
+    _copy("manifests", "id = (SELECT manifest_id FROM shows WHERE id = {show})", "new", id="no"),
+    _copy("shows", "id = {show}", "new", id="no", manifest_id="no"),
+    _copy("price_versions", "show_id = {show}", "new", show_id="no"),
+)
+
+
 class Model(Struct, frozen=True):
     """The show that all others are copies of, by its numbers."""
 
@@ -188,6 +196,26 @@ def number_of(named: str) -> int:
 def show_hexes(catalogue: Catalogue) -> Iterator[str]:
     """Yield the ends of the ids of all copies, in the order of the catalogue."""
     return (f"{_FIRST_ID + show.no:016x}" for show in catalogue.shows)
+
+
+def copy_draft(url: str, draft: str) -> str:
+    """Copy a draft with a plan of its own, which no process knows then; return the copy's id.
+
+    All that hangs on a new show (marks, the trail) follows.
+    """
+    copy, known = secrets.randbits(62), number_of(draft)
+
+    async def act() -> None:
+        connection = await connect(url)
+        try:
+            await connection.execute(f"CREATE TEMPORARY TABLE new AS SELECT {copy:d}::bigint AS no")
+            for statement in _COPY_DRAFT:
+                await connection.execute(statement.format(show=known))
+        finally:
+            await connection.close()
+
+    asyncio.run(act())
+    return f"{draft.rpartition('_')[0]}_{copy:016x}"
 
 
 async def fill_ledger(url: str, catalogue: Catalogue, model: Model) -> None:

@@ -51,6 +51,7 @@ MEASUREMENTS: Final = {
         Measurement("live", "ten thousand watchers while a show sells, beside one"),
         Measurement("search", "events found among 100 000 shows, beside ILIKE"),
         Measurement("catalog", "2 000 resellers with 50 shows each: at rest, listed, opened"),
+        Measurement("opening", "drafts of 60 000 seats, from the call to the first hold"),
         Measurement("recovery", "a show of 60 000 seats, from its server's return to a hold"),
         Measurement("recovery-many", "a thousand shows, from their server's return to holds"),
         Measurement("migration", "a show that moves to another node of a cluster, until it sells"),

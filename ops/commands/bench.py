@@ -68,6 +68,7 @@ def command(  # noqa: PLR0913 - the options
     Examples:
       ./onsale bench
       ./onsale bench hold durable
+      ./onsale bench opening                a show of 60 000 seats, in a minute
       ./onsale bench hold --json
       ./onsale bench --list
     """

@@ -23,7 +23,9 @@ def test_a_request_without_a_fit_id_gets_one(desk: FrontDesk, given: str | None)
     assert made[0] != made[1]
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/v1/shows", "/schema/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/v1/shows", "/v1/venues", "/schema/openapi.json"]
+)
 def test_answers_carry_security_headers(desk: FrontDesk, path: str) -> None:
     """Nothing is sniffed, framed or kept by a cache."""
     headers = desk.get(path).headers
@@ -104,9 +106,10 @@ def test_a_body_says_that_it_is_json(show: ShowDesk, content_type: str, *, fits:
 )
 def test_who_takes_no_json_is_told_so(desk: FrontDesk, accept: str, *, fits: bool) -> None:
     """406, before anything is done."""
-    response = desk.get("/v1/shows", {"Accept": accept})
-    assert response.status_code == (200 if fits else 406)
-    assert fits or problem(response) == "not-acceptable"
+    for path in ("/v1/shows", "/v1/venues"):
+        response = desk.get(path, {"Accept": accept})
+        assert response.status_code == (200 if fits else 406)
+        assert fits or problem(response) == "not-acceptable"
 
 
 def test_bodies_end_at_64_kib(show: ShowDesk) -> None:

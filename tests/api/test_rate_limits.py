@@ -86,7 +86,9 @@ def test_who_has_no_credential_is_counted_by_address(desk: FrontDesk, target: st
     assert answer.headers["ratelimit"].startswith('"address";r=')
 
 
-@pytest.mark.parametrize("target", ["/v1/shows", "/v1/shows/shw_dev_0123456789abcdef/availability"])
+@pytest.mark.parametrize(
+    "target", ["/v1/venues", "/v1/shows/shw_dev_0123456789abcdef/availability"]
+)
 async def test_a_credential_has_its_rate_and_others_have_theirs(strict: Stack, target: str) -> None:
     """A second credential of the same address goes on as if nothing were."""
     keys = [await new_key(strict.settings, name) for name in ("One", "Other")]
@@ -104,7 +106,9 @@ async def test_a_credential_has_its_rate_and_others_have_theirs(strict: Stack, t
     assert refused(again) == []
 
 
-@pytest.mark.parametrize("target", ["/v1/shows", "/v1/shows/shw_dev_0123456789abcdef/availability"])
+@pytest.mark.parametrize(
+    "target", ["/v1/venues", "/v1/shows/shw_dev_0123456789abcdef/availability"]
+)
 @pytest.mark.parametrize(
     "credential", ["", f"Bearer onsale_dev_{'A' * 43}", "Basic YTpi", "Bearer a b"]
 )

@@ -92,7 +92,7 @@ def test_the_credential_decides_first(
     assert ask(_key_of("far")).headers["location"] == CELL + target
 
 
-@pytest.mark.parametrize("target", ["/v1/shows", f"/v1/shows/{show_of(FAR)}/availability"])
+@pytest.mark.parametrize("target", ["/v1/venues", f"/v1/shows/{show_of(FAR)}/availability"])
 def test_a_key_of_another_cell_is_sent_there_before_any_look_up(
     desk: FrontDesk, target: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_a_key_of_another_cell_is_sent_there_before_any_look_up(
 )
 def test_a_key_of_no_known_cell_is_an_unknown_key(desk: FrontDesk, key: str) -> None:
     """Or one that could be no key anywhere."""
-    for target in ("/v1/shows", f"/v1/shows/{show_of(FAR)}/availability"):
+    for target in ("/v1/venues", f"/v1/shows/{show_of(FAR)}/availability"):
         answer = httpx.get(
             str(desk.http.base_url) + target, headers={"Authorization": f"Bearer {key}"}
         )

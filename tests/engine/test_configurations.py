@@ -28,6 +28,8 @@ from engine.catalog.occupancy import overlapping_shows
 from engine.catalog.pages import PublicAddress
 from engine.catalog.venues import FutureShows, NewVenue, Venue, create_venue
 from engine.catalog.versions import Version, VersionRow, version_for
+from engine.inventory.compile_manifest import compile_manifest
+from engine.inventory.manifest_format import unpack_manifest
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 from ops.stack import Stack
@@ -145,6 +147,15 @@ async def test_versions_that_come_at_once_are_numbered_one_after_the_other(place
         "SELECT data FROM facts WHERE reseller_id = :reseller ORDER BY id", reseller=place.reseller
     )
     assert [row["data"]["version"] for row in facts] == [1, 2, 3, 4, 5]
+
+
+async def test_a_version_keeps_what_was_compiled_of_its_plan(place: Place) -> None:
+    """Beside it: shows are opened from that."""
+    await place.add()
+    (row,) = await place.world.rows(
+        "SELECT compiled FROM manifests WHERE reseller_id = :reseller", reseller=place.reseller
+    )
+    assert unpack_manifest(row["compiled"]) == compile_manifest(_PLAN)
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def test_the_registry_has_the_table_of_the_harness() -> None:
         "script",
         *("durable", "record", "memory", "best-available"),
         *("queue-serving", "queue-join", "queue-memory", "live", "search", "catalog"),
-        *("recovery", "recovery-many", "migration", "failover"),
+        *("opening", "recovery", "recovery-many", "migration", "failover"),
     ]
     for measurement in MEASUREMENTS.values():
         assert callable(measurement.load()), measurement.name

@@ -51,6 +51,8 @@ manifests: Final = Table(
     reseller_column(),
     required("name", Text),
     required("plan", JSONB),  # the seating plan as it was imported
+    # What was compiled of it: see engine/inventory/manifest_format.py. NULL: before that was kept.
+    optional("compiled", LargeBinary),
     required("seat_count", Integer),
     moment("created_at"),
     UniqueConstraint("id", "reseller_id"),
