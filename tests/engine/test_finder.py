@@ -103,3 +103,42 @@ class _Untold:
 
     def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
         raise AssertionError(wanted, answer, documents)
+
+
+async def test_who_has_begun_comes_before_who_has_not() -> None:
+    """A page's second turn waits for no other page's first one."""
+    turns, order = finding._Turns(1), []
+
+    async def take(name: str, *, again: bool) -> None:
+        async with turns.turn(again=again):
+            order.append(name)
+
+    async with turns.turn():
+        tasks = [asyncio.create_task(take(f"first {n}", again=False)) for n in range(2)]
+        await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(take("again", again=True)))
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert order == ["again", "first 0", "first 1"]
+
+
+@pytest.mark.parametrize("is_given", [False, True])
+async def test_a_turn_that_nobody_takes_is_not_lost(*, is_given: bool) -> None:
+    """Who goes away while it waits, or in the moment it is given, leaves it to the next."""
+    turns = finding._Turns(1)
+
+    async def take() -> None:
+        async with turns.turn():
+            pass
+
+    async with turns.turn():
+        leaving, staying = asyncio.create_task(take()), asyncio.create_task(take())
+        await asyncio.sleep(0)
+        if not is_given:
+            leaving.cancel()
+    if is_given:
+        leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    async with asyncio.timeout(1):
+        await staying
+        await take()
