@@ -65,7 +65,7 @@ FOUND: Final = Keeping(fresh_s=30.0, stale_s=60.0, shared_s=0.25, doubted_s=0.25
 """Of results that follow from what is listed: each change of that is heard, so that time alone
 takes out what has begun."""
 FOUND_BY_COUNTS: Final = Keeping(
-    fresh_s=5.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True
+    fresh_s=8.0, stale_s=10.0, shared_s=0.25, doubted_s=0.25, first_alone=True
 )
 """Of results that follow from what is left, sold and paid: what else would be found by now, since
 another show's counts have changed, may take so long."""
