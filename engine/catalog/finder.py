@@ -6,7 +6,7 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -133,23 +133,20 @@ class _Told(Struct, frozen=True):
 
 
 class _Turns:
-    """A few turns at a time, for which a bounded number waits for a bounded time.
-
-    Who has had one and needs another comes before those who have had none: what is begun is ended.
-    """
+    """A few turns at a time, for which a bounded number waits for a bounded time."""
 
     def __init__(self, at_once: int) -> None:
-        self._free = at_once
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._running = asyncio.Semaphore(at_once)
+        self._waiting = 0
 
     @asynccontextmanager
-    async def turn(self, *, again: bool = False) -> AsyncGenerator[None]:
+    async def turn(self) -> AsyncGenerator[None]:
         """Wait for one, and have it.
 
         Raises:
             TooBusyError: too many wait, or this one has for too long, or it takes too long.
         """
-        await self._wait(again=again)
+        await self._wait()
         try:
             yield
         except DBAPIError as error:
@@ -158,40 +155,21 @@ class _Turns:
                 raise TooBusyError(msg) from error
             raise
         finally:
-            self._pass_on()
+            self._running.release()
 
-    async def _wait(self, *, again: bool) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        if len(self._waiting) >= _WAITING_MAX:
+    async def _wait(self) -> None:
+        if self._waiting >= _WAITING_MAX:
             msg = f"{_WAITING_MAX} searches wait"
             raise TooBusyError(msg)
-        mine = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if again else self._waiting.append)(mine)
+        self._waiting += 1
         try:
             async with asyncio.timeout(_WAIT_S):
-                await mine
-        except BaseException as error:
-            if mine.done() and not mine.cancelled():
-                # It was given in the moment that this one gave up.
-                self._pass_on()
-            elif mine in self._waiting:
-                self._waiting.remove(mine)
-            if isinstance(error, TimeoutError):
-                msg = f"no other search came to an end for {_WAIT_S:.0f} s"
-                raise TooBusyError(msg) from error
-            raise
-
-    def _pass_on(self) -> None:
-        """Give the turn to who is next."""
-        while self._waiting:
-            following = self._waiting.popleft()
-            # Who has just given up is still there until it is its task's turn.
-            if not following.done():
-                following.set_result(None)
-                return
-        self._free += 1
+                await self._running.acquire()
+        except TimeoutError as error:
+            msg = f"no other search came to an end for {_WAIT_S:.0f} s"
+            raise TooBusyError(msg) from error
+        finally:
+            self._waiting -= 1
 
 
 class Finder:
@@ -231,6 +209,12 @@ class Finder:
             late_from = await self._late_from() if asked.wanted.sort in BY_PRICE else None
             async with self._public() as connection:
                 results, corrected = await _find(connection, asked, late_from=late_from)
+                # On the connection that it has, and once for all who wait for it.
+                await self._documents.of(
+                    results.found,
+                    lambda shows: read_listed(connection, shows),
+                    teller.document,
+                )
             facets = await self._public_facets(asked, corrected) if asked.facets else None
             return _encode_answer(Answer(results, facets, corrected))
 
@@ -240,7 +224,7 @@ class Finder:
             return kept.made_of_it.page
 
         async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
-            async with self._public(again=True) as connection:
+            async with self._public() as connection:
                 return await read_listed(connection, shows)
 
         answer = _decode_answer(kept.content)
@@ -253,7 +237,7 @@ class Finder:
         """Return from when on few shows are found, as it was lately: it is only a hint."""
 
         async def read() -> bytes:
-            async with self._public(again=True) as connection:
+            async with self._public() as connection:
                 return msgspec.msgpack.encode(await read_late_from(connection))
 
         content = await self._cache.get("late from", LATE_FROM, read)
@@ -261,9 +245,12 @@ class Finder:
 
     def _doubt(self, kept: Kept) -> float | None:
         """Return since when an answer may be wrong."""
-        if kept.made_of_it is None:
-            return None
-        since = self._news.doubtful_since(kept.made_of_it.shows, kept.made_at)
+        if kept.made_of_it is not None:
+            shows = kept.made_of_it.shows
+        else:
+            # What was made anew while nobody waited for it follows from its shows all the same.
+            shows = [one.show_id for one in _decode_answer(kept.content).results.found]
+        since = self._news.doubtful_since(shows, kept.made_at)
         if since is None or self._news.is_heard:
             return since
         # As long as nothing was heard before: then it is asked anew.
@@ -315,7 +302,7 @@ class Finder:
         of = Asked(msgspec.structs.replace(asked.wanted, sort=Sort.DATE), corrected=corrected)
 
         async def read() -> bytes:
-            async with self._public(again=True) as connection:
+            async with self._public() as connection:
                 found = await _count(connection, asked.wanted, corrected, is_own=False)
             return msgspec.msgpack.encode(found)
 
@@ -334,7 +321,7 @@ class Finder:
             return None
 
         async def read() -> bytes:
-            async with self._public(again=True) as connection:
+            async with self._public() as connection:
                 return await read_shelf(connection, wanted, BANDS, corrected and corrected.query)
 
         kept = await self._cache.get_kept(key, SHELVES, read)
@@ -344,8 +331,8 @@ class Finder:
         return shelf and shelf.count(wanted.since or datetime.now(UTC), wanted.until)
 
     @asynccontextmanager
-    async def _public(self, *, again: bool = False) -> AsyncGenerator[AsyncConnection]:
-        async with self._searches.turn(again=again), self._connections.one() as connection:
+    async def _public(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._searches.turn(), self._connections.one() as connection:
             yield connection
 
 

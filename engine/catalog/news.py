@@ -80,6 +80,8 @@ class ListingNews:
         self._clock = clock
         self._heard_at = self._complete_since = _NEVER
         self._listed_at: deque[float] = deque(maxlen=_MOMENTS_MAX)
+        self._listed_last = _NEVER
+        """The last of these moments, however soon it came after the one before."""
         self._changed: OrderedDict[int, float] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
@@ -109,8 +111,8 @@ class ListingNews:
             return self._complete_since
         changed = self._changed
         moments = [at for show in shows if (at := changed.get(show, _NEVER)) >= read_at]
-        if self._listed_at and self._listed_at[-1] >= read_at:
-            first = next(at for at in self._listed_at if at >= read_at)
+        if self._listed_last >= read_at:
+            first = next((at for at in self._listed_at if at >= read_at), self._listed_last)
             # Who found nothing may wait for what is listed just now.
             moments.append(max(first, read_at + LISTED_S) if shows else first)
         since = min(moments, default=None)
@@ -124,6 +126,7 @@ class ListingNews:
             return
         if told.startswith(_LISTED):
             told = told.removeprefix(_LISTED)
+            self._listed_last = now
             if not self._listed_at or now - self._listed_at[-1] > _MOMENT_S:
                 self._listed_at.append(now)
         for show in map(int, told.split(",") if told else ()):

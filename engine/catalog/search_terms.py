@@ -197,7 +197,8 @@ def list_conditions(
         if isinstance(getattr(wanted, name), str):
             known[name] = _NAMED[name]
     fields = Wanted.__struct_fields__
-    asked = [name for name in fields if getattr(wanted, name) not in {None, False}]
+    # By identity: 0 equals False, and is a price.
+    asked = [n for n in fields if (value := getattr(wanted, n)) is not None and value is not False]
     names = dict.fromkeys(("since", *asked) if found_only else ("states", "since", *asked))
     return tuple(condition for name in names for condition in known.get(name, ()))
 

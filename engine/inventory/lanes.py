@@ -36,7 +36,14 @@ from engine.inventory.scripts import load_script
 from engine.inventory.show_time import ShowClock
 from engine.inventory.shows import Show
 from engine.inventory.ticket_types import TicketType
-from engine.inventory.waiting import SELECTING, Waiting, answer_unasked, give_up, tell_error
+from engine.inventory.waiting import (
+    SELECTING,
+    Waiting,
+    answer_unasked,
+    first_apart,
+    give_up,
+    tell_error,
+)
 from engine.inventory.worker_calls import WorkerCalls
 from engine.platform.connections import refuses_to_write
 from engine.platform.errors import StoreUnavailableError
@@ -161,6 +168,9 @@ class Lane:
                 batch = [self._waiting.popleft() for _ in range(count)]
                 # A caller that has gone away before its command was sent wants nothing any more.
                 batch = [one for one in batch if not one.future.done()]
+                apart = first_apart(batch)
+                self._waiting.extendleft(reversed(batch[apart:]))
+                del batch[apart:]
                 if batch:
                     await self._carry(batch)
                     await self._calls.stir()

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.inventory.allotments import NO_RIGHTS, Allotments, Rights
+from engine.inventory.allotments import NO_RIGHTS, NOWHERE, Allotments, Rights
 from engine.inventory.commands import (
     Command,
     Done,
@@ -39,6 +39,21 @@ class Waiting(Struct, frozen=True):
     allotments: Allotments | None = None
     """Those that its selection was judged by; None: it selects nothing."""
     rights: Rights = NO_RIGHTS
+
+
+def first_apart(batch: Sequence[Waiting]) -> int:
+    """Return how many, from the first on, search under no number that others with other rights do.
+
+    Numbers of what is searched may be shared by several sets of rights: the places of one set are
+    not the other's, and a batch has one list of places for each number.
+    """
+    searched: dict[int, Rights] = {}
+    for count, one in enumerate(batch):
+        best = one.command.selection.best if isinstance(one.command, SELECTING) else ()
+        for level, _ in best:
+            if level != NOWHERE and searched.setdefault(level, one.rights) != one.rights:
+                return count
+    return len(batch)
 
 
 def answer_unasked(show: Show, batch: list[Waiting]) -> Sequence[Outcome] | None:

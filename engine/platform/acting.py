@@ -27,6 +27,8 @@ class ActorKind(StrEnum):
     USER = "user"
     VISITOR = "visitor"
     """Who calls a public route."""
+    SELLER = "seller"
+    """Another reseller: who acts there, and from where, is its own."""
     COMMAND = "command"
     WORKER = "worker"
     UNKNOWN = "unknown"

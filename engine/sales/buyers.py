@@ -13,8 +13,8 @@ from uuid import UUID
 
 import structlog
 from msgspec import Struct
-from sqlalchemy import Row, Text, bindparam, column, delete, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, Text, Uuid, bindparam, column, delete, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from engine.inventory.keys import show_keys
@@ -39,9 +39,9 @@ _FORGET: Final = select(func.forget_buyer(bindparam("buyer")))
 _BOUGHT: Final = func.orders_of_buyer(bindparam("buyer", type_=Text)).table_valued(
     *(column(one.name, one.type) for one in orders.c), name="bought"
 )
-_GOT: Final = func.tickets_of_buyer(bindparam("buyer", type_=Text)).table_valued(
-    *(column(one.name, one.type) for one in tickets.c), name="got"
-)
+_GOT: Final = func.tickets_of_buyer(
+    bindparam("buyer", type_=Text), bindparam("named", type_=ARRAY(Uuid))
+).table_valued(*(column(one.name, one.type) for one in tickets.c), name="got")
 _COUNT: Final = select(func.count()).select_from(_BOUGHT)
 _SHOWS_OF_OTHERS: Final = select(func.open_shows_of_others())
 _DAY: Final = text("interval '1 day'")
@@ -366,11 +366,10 @@ async def _orders(
     query = select(_BOUGHT).order_by(_BOUGHT.c.id).limit(limit)
     if after is not None:
         query = query.where(_BOUGHT.c.id > after)
-    named = {"buyer": buyer}
-    rows = (await connection.execute(query, named)).all()
-    of_orders = select(_GOT).where(_GOT.c.order_id.in_([row.id for row in rows]))
+    rows = (await connection.execute(query, {"buyer": buyer})).all()
+    told = {"buyer": buyer, "named": [row.id for row in rows]}
     places: dict[UUID, list[tuple[UUID, str, str]]] = {}
-    for ticket in await connection.execute(of_orders.order_by(_GOT.c.label), named):
+    for ticket in await connection.execute(select(_GOT).order_by(_GOT.c.label), told):
         places.setdefault(ticket.order_id, []).append((ticket.id, ticket.label, ticket.status))
     return [
         BuyersOrder(

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from math import log2
+from operator import itemgetter
 from time import monotonic
 from typing import Any, Final
 
@@ -287,7 +288,8 @@ class FreshCounts:
 
     async def _write(self, connection: AsyncConnection, figures: list[tuple[Any, ...]]) -> None:
         if figures:
-            columns = zip(*figures, strict=True)
+            # In one order with who lists shows, so that neither waits for the other.
+            columns = zip(*sorted(figures, key=itemgetter(0)), strict=True)
             told = dict(zip(_COUNTED.types, map(list, columns), strict=True))
             await connection.execute(_WRITE, _COUNTED.parameters(told))
         await tell_changes(connection, [one[0] for one in figures])

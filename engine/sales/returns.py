@@ -31,8 +31,9 @@ from engine.inventory.commands import Overloaded, Unavailable
 from engine.inventory.returning import Delivery, deliver_returns
 from engine.inventory.shows import Show
 from engine.ledger.journal import EntryKind, entry_id
+from engine.platform.acting import ACTING, Actor, ActorKind
 from engine.platform.database import tenant_transaction
-from engine.platform.ids import HoldId, Ids
+from engine.platform.ids import HoldId, Ids, entity_hex
 from engine.platform.redis import Store
 from engine.platform.turns import Turns
 from engine.sales.box_office import BoxOffice
@@ -237,7 +238,9 @@ class ReturnsOffice:
             if isinstance(view, OrderView) and view.status is OrderState.CONFIRMED:
                 # It was recorded just now, or what is told is the store's older word.
                 status = await self._return(show, order)
-        if isinstance(status, Compensated):
+        # Its holder may have chosen the refund meanwhile.
+        is_returned = isinstance(view, OrderView) and view.status is OrderState.RETURNED
+        if isinstance(status, Compensated) and not is_returned:
             return status
         if status == OrderStatus.RETURNED:
             await self.deliver(show)
@@ -249,8 +252,16 @@ class ReturnsOffice:
         return view
 
     async def _return(self, show: Show, order: HoldId) -> str | Compensated | None:
-        async with tenant_transaction(self._app, show.reseller) as connection:
-            return await return_order(connection, self._ids, show.id, order)
+        acts = ACTING.get()
+        if show.seller is not None:
+            # In the owner's trail: which of the seller's people it was is not the owner's.
+            acts = Actor(ActorKind.SELLER, entity_hex(show.seller))
+        noted = ACTING.set(acts)
+        try:
+            async with tenant_transaction(self._app, show.reseller) as connection:
+                return await return_order(connection, self._ids, show.id, order)
+        finally:
+            ACTING.reset(noted)
 
     async def deliver(self, show: Show) -> None:
         """Tell the store what was taken back; what it does not hear of now, a worker tells it."""

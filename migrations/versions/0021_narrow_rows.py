@@ -78,6 +78,8 @@ FROM listings LEFT JOIN listing_counts USING (show_id) WHERE is_public
 
 def upgrade() -> None:
     """Make them; what is listed already is copied."""
+    # At once, in the order of workers, who write the one and then the other.
+    op.execute("LOCK TABLE listings, listing_counts IN ACCESS EXCLUSIVE MODE")
     op.execute("DROP VIEW public_listings")
     op.execute("DROP INDEX listing_counts_price_min_idx")
     op.execute("ALTER TABLE listing_counts RENAME COLUMN priced_starts_at TO starts_at")

@@ -305,6 +305,12 @@ def test_what_it_sold_is_returned_by_either(released: tuple[ShowDesk, ShowDesk, 
         time.sleep(0.1)
     states = other.desk.get(f"{other.path}/orders?state=returned").json()["orders"]
     assert len(states) == 2
+    # Which of the other's people it was, and from where, is not told to the show's reseller.
+    told = own.desk.get(f"/v1/trail?object={own.id}&limit=200").json()["entries"]
+    returns = [one for one in told if one["table"] == "orders" and one["action"] == "changed"]
+    assert len(returns) == 2
+    by_seller = [one for one in returns if one["actor"].startswith("seller:")]
+    assert [one["address"] for one in by_seller] == [""]
 
 
 def test_a_batch_of_another_reseller_is_of_what_was_released(
@@ -411,6 +417,10 @@ def test_who_sold_to_a_buyer_exports_and_forgets_them(
     assert forgotten() == (1, 0)
     told = own.desk.get(f"/v1/orders/{order}").json()
     assert told["buyer"].startswith("erased-")
+    trail = own.desk.get(f"/v1/trail?object={own.id}&limit=200").json()["entries"]
+    changed = [one for one in trail if (one["table"], one["action"]) == ("orders", "changed")]
+    assert [one["actor"].split(":")[0] for one in changed] == ["seller"]
+    assert [one["address"] for one in changed] == [""]
     assert told["sold_by"] == _id_of(other.desk)
     assert own.desk.get(f"/v1/orders/{namesake}").json()["buyer"] == "b-parting"
     assert other.desk.get(f"/v1/orders/{order}").json()["status"] == "confirmed"

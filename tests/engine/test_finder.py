@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from time import monotonic
 
+import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,8 +24,9 @@ from engine.catalog.finder import (
 )
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
+from engine.catalog.search import Result, Results
 from engine.catalog.search_terms import Near, Sort, Wanted
-from engine.platform.cached_reads import CachedReads, Keeping
+from engine.platform.cached_reads import CachedReads, Keeping, Kept
 from engine.platform.database import create_engine
 from engine.platform.redis import connect_redis
 from engine.platform.settings import APP_ROLE
@@ -97,48 +101,89 @@ def test_what_follows_from_counts_is_kept_for_less_long(asked: Asked, keeping: K
     assert keeping_of(asked) is keeping
 
 
+class _Plain:
+    def document(self, show: PublicShow) -> bytes:
+        return b"%d" % show.show_id
+
+    def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
+        del wanted, answer
+        return b",".join(document.content for document in documents)
+
+
+async def test_what_was_made_anew_for_nobody_is_doubted_as_well(finder: Finder) -> None:
+    """It follows from its shows, though nobody was told it yet."""
+    empty = Answer(Results([], None), None, None)
+    found = Result(5, datetime.now(UTC), "on_sale", 1, 1, 1, 1)
+    one = msgspec.structs.replace(empty, results=Results([found], None))
+    for answer, is_doubted in ((empty, False), (one, True)):
+        kept = Kept(msgspec.msgpack.encode(answer), monotonic())
+        await asyncio.sleep(0.01)
+        news = finder._news  # pyright: ignore[reportPrivateUsage]
+        news.hear("5")
+        doubt = finder._doubt(kept)  # pyright: ignore[reportPrivateUsage]
+        assert (doubt is not None) is is_doubted
+
+
+def _show(found: Result) -> PublicShow:
+    return PublicShow(
+        show_id=found.show_id,
+        event_id=None,
+        venue_id=None,
+        name="Evening",
+        show_name="Evening",
+        reseller_name="Tickets",
+        type=None,
+        performer_ids=[],
+        performers=[],
+        picture=None,
+        venue="Hall",
+        city=None,
+        country=None,
+        latitude=None,
+        longitude=None,
+        time_zone=None,
+        starts_at=found.changed_at,
+        former_starts_at=None,
+        doors_at=None,
+        duration_min=None,
+        opens_at=found.changed_at,
+        closes_at=None,
+        state=found.state,
+        currency="EUR",
+        capacity=1,
+        available=1,
+        price_min=1,
+        price_max=1,
+        changed_at=found.changed_at,
+    )
+
+
+async def test_documents_of_a_search_that_many_wait_for_are_read_once(
+    finder: Finder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the connection that found it: they take no turn of those who come later."""
+    found = Result(5, datetime.now(UTC), "on_sale", 1, 1, 1, 1)
+    reads: list[Sequence[int]] = []
+
+    async def find(*_: object, **__: object) -> tuple[Results, None]:
+        await asyncio.sleep(0.05)
+        return Results([found], None), None
+
+    async def read(_: object, shows: Sequence[int], **__: object) -> list[PublicShow]:
+        reads.append(list(shows))
+        await asyncio.sleep(0.05)
+        return [_show(found)]
+
+    monkeypatch.setattr(finding, "_find", find)
+    monkeypatch.setattr(finding, "read_listed", read)
+    asked = Asked(Wanted(text="many"))
+    await asyncio.gather(*(finder.public(asked, _Plain()) for _ in range(400)))
+    assert reads == [[5]]
+
+
 class _Untold:
     def document(self, show: PublicShow) -> bytes:
         raise AssertionError(show)
 
     def page(self, wanted: Wanted, answer: Answer, documents: Sequence[Document]) -> bytes:
         raise AssertionError(wanted, answer, documents)
-
-
-async def test_who_has_begun_comes_before_who_has_not() -> None:
-    """A page's second turn waits for no other page's first one."""
-    turns, order = finding._Turns(1), []
-
-    async def take(name: str, *, again: bool) -> None:
-        async with turns.turn(again=again):
-            order.append(name)
-
-    async with turns.turn():
-        tasks = [asyncio.create_task(take(f"first {n}", again=False)) for n in range(2)]
-        await asyncio.sleep(0)
-        tasks.append(asyncio.create_task(take("again", again=True)))
-        await asyncio.sleep(0)
-    await asyncio.gather(*tasks)
-    assert order == ["again", "first 0", "first 1"]
-
-
-@pytest.mark.parametrize("is_given", [False, True])
-async def test_a_turn_that_nobody_takes_is_not_lost(*, is_given: bool) -> None:
-    """Who goes away while it waits, or in the moment it is given, leaves it to the next."""
-    turns = finding._Turns(1)
-
-    async def take() -> None:
-        async with turns.turn():
-            pass
-
-    async with turns.turn():
-        leaving, staying = asyncio.create_task(take()), asyncio.create_task(take())
-        await asyncio.sleep(0)
-        if not is_given:
-            leaving.cancel()
-    if is_given:
-        leaving.cancel()
-    await asyncio.gather(leaving, return_exceptions=True)
-    async with asyncio.timeout(1):
-        await staying
-        await take()

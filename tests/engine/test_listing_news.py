@@ -68,6 +68,16 @@ def test_a_change_of_what_was_found_is_heard(
     assert news.doubtful_since(shows, 1001.0) is None
 
 
+def test_what_is_listed_soon_after_other_things_is_heard(news: ListingNews, clock: _Clock) -> None:
+    """However close together they come: who has read between the two lacks the second."""
+    news.hear("+7")
+    clock.now += 0.1
+    news.hear("+8")
+    clock.now += 2 * LISTED_S
+    news.hear("")
+    assert news.doubtful_since([], 1000.05) == 1000.1
+
+
 def test_who_hears_nothing_doubts_everything(news: ListingNews, clock: _Clock) -> None:
     """Since what was heard last; nobody has to have told that something changed."""
     assert news.doubtful_since(_SHOWS, 999.0) is None

@@ -220,6 +220,10 @@ async def test_each_filter_leaves_what_fits(public: AsyncConnection, listed: Cat
     assert len(of_venue) == len({show.event_no for show in shows})
     assert sum(result.shows for result in of_venue) == len(shows)
     assert not await _all(public, Wanted(venue=one.hall.no, reseller=2), 100)
+    free = await _all(public, Wanted(price_min=0), 100)
+    assert free
+    assert all(result.show.price_min is not None for result in free)
+    assert not await _all(public, Wanted(price_max=0), 100)
     for none in (Wanted(currency="USD"), Wanted(until=_NOW), Wanted(performer="% _")):
         assert not await _all(public, none, 100)
 
