@@ -16,6 +16,14 @@ depends_on = None
 _ME: Final = "NULLIF(current_setting('onsale.reseller_id', true), '')::bigint"
 # As the owner, since who asks sees no row of whom they ask about: they tell this and no more.
 _DEFINER: Final = "STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp"
+
+
+def _filled(template: str, **parts: str) -> str:
+    for name, part in parts.items():
+        template = template.replace(f"{{{name}}}", part)
+    return template
+
+
 _UPGRADE: Final = (
     "ALTER TABLE allotments ADD COLUMN sellers BIGINT[] NOT NULL DEFAULT '{}'",
     "CREATE INDEX allotments_sellers_idx ON allotments USING gin (sellers)",
@@ -130,57 +138,7 @@ _FORGOT_OWN: Final = f"""
     $$
 """  # noqa: S608 - our own text
 
-_APPEND_AS_BEFORE: Final = """
-CREATE OR REPLACE FUNCTION append_trail() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE
-    draft RECORD;
-    chain BIGINT;
-    last_no BIGINT;
-    last_hash BYTEA;
-    moment TIMESTAMPTZ;
-    actor CONSTANT TEXT := coalesce(NULLIF(current_setting('onsale.actor', true), ''), 'unknown');
-    address CONSTANT TEXT := coalesce(current_setting('onsale.address', true), '');
-    content JSONB;
-    made BYTEA;
-BEGIN
-    -- All of the transaction at the first of its drafts, and heads in one order for everybody.
-    FOR draft IN
-        WITH taken AS (DELETE FROM trail_drafts RETURNING *)
-        SELECT * FROM taken ORDER BY taken.chain, taken.id
-    LOOP
-        IF chain IS DISTINCT FROM draft.chain THEN
-            chain := draft.chain;
-            SELECT no, hash INTO last_no, last_hash FROM trail_heads
-            WHERE reseller_id = chain FOR UPDATE;
-            IF NOT FOUND THEN
-                INSERT INTO trail_heads VALUES (chain, 0, decode(repeat('00', 32), 'hex'))
-                ON CONFLICT (reseller_id) DO UPDATE SET no = trail_heads.no
-                RETURNING no, hash INTO last_no, last_hash;
-            END IF;
-        END IF;
-        moment := clock_timestamp();
-        content := jsonb_build_object(
-            'reseller', lpad(to_hex(chain), 16, '0'), 'no', last_no + 1,
-            'at', to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'actor', actor, 'address', address, 'action', draft.action,
-            'table', draft.object_table, 'key', draft.object_key,
-            'before', canonical_json(draft.before)::jsonb,
-            'after', canonical_json(draft.after)::jsonb,
-            'previous', encode(last_hash, 'hex'));
-        made := sha256(convert_to(canonical_json(content), 'UTF8'));
-        INSERT INTO trail_entries VALUES (
-            chain, last_no + 1, moment, actor, address, draft.action, draft.object_table,
-            draft.object_key, NULLIF(content -> 'before', 'null'),
-            NULLIF(content -> 'after', 'null'), last_hash, made);
-        last_no := last_no + 1;
-        last_hash := made;
-        UPDATE trail_heads SET no = last_no, hash = last_hash WHERE reseller_id = chain;
-    END LOOP;
-    RETURN NULL;
-END $$
-"""
-# Of what changes in the chain of another than whose transaction it is: erasures of buyers.
+# As of 0010, where nothing is apart.
 _APPEND: Final = """
 CREATE OR REPLACE FUNCTION append_trail() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
@@ -190,12 +148,9 @@ DECLARE
     last_no BIGINT;
     last_hash BYTEA;
     moment TIMESTAMPTZ;
-    own CONSTANT BIGINT := NULLIF(current_setting('onsale.reseller_id', true), '')::bigint;
     actor CONSTANT TEXT := coalesce(NULLIF(current_setting('onsale.actor', true), ''), 'unknown');
     address CONSTANT TEXT := coalesce(current_setting('onsale.address', true), '');
-    who TEXT;
-    place TEXT;
-    content JSONB;
+{declared}    content JSONB;
     made BYTEA;
 BEGIN
     -- All of the transaction at the first of its drafts, and heads in one order for everybody.
@@ -213,25 +168,18 @@ BEGIN
                 RETURNING no, hash INTO last_no, last_hash;
             END IF;
         END IF;
-        -- Who of another reseller acts, and from where, is not this one's to know.
-        who := actor;
-        place := address;
-        IF chain <> own AND chain <> 0 THEN
-            who := 'seller:' || lpad(to_hex(own), 16, '0');
-            place := '';
-        END IF;
-        moment := clock_timestamp();
+{apart}        moment := clock_timestamp();
         content := jsonb_build_object(
             'reseller', lpad(to_hex(chain), 16, '0'), 'no', last_no + 1,
             'at', to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-            'actor', who, 'address', place, 'action', draft.action,
+            'actor', {who}, 'address', {place}, 'action', draft.action,
             'table', draft.object_table, 'key', draft.object_key,
             'before', canonical_json(draft.before)::jsonb,
             'after', canonical_json(draft.after)::jsonb,
             'previous', encode(last_hash, 'hex'));
         made := sha256(convert_to(canonical_json(content), 'UTF8'));
         INSERT INTO trail_entries VALUES (
-            chain, last_no + 1, moment, who, place, draft.action, draft.object_table,
+            chain, last_no + 1, moment, {who}, {place}, draft.action, draft.object_table,
             draft.object_key, NULLIF(content -> 'before', 'null'),
             NULLIF(content -> 'after', 'null'), last_hash, made);
         last_no := last_no + 1;
@@ -241,6 +189,23 @@ BEGIN
     RETURN NULL;
 END $$
 """
+_DECLARED: Final = """\
+    own CONSTANT BIGINT := NULLIF(current_setting('onsale.reseller_id', true), '')::bigint;
+    who TEXT;
+    place TEXT;
+"""
+_APART: Final = """\
+        -- Who of another reseller acts, and from where, is not this one's to know.
+        who := actor;
+        place := address;
+        IF chain <> own AND chain <> 0 THEN
+            who := 'seller:' || lpad(to_hex(own), 16, '0');
+            place := '';
+        END IF;
+"""
+_APPEND_AS_BEFORE: Final = _filled(_APPEND, declared="", apart="", who="actor", place="address")
+# Of what changes in the chain of another than whose transaction it is: erasures of buyers.
+_APPEND_APART: Final = _filled(_APPEND, declared=_DECLARED, apart=_APART, who="who", place="place")
 
 
 def upgrade() -> None:
@@ -252,7 +217,7 @@ def upgrade() -> None:
         op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO onsale_app")
     for function in _OF_WORKERS:
         op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO onsale_recorder")
-    op.execute(_APPEND)
+    op.execute(_APPEND_APART)
 
 
 def downgrade() -> None:
