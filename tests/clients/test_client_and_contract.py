@@ -318,6 +318,7 @@ _LEFT_OUT: Final[dict[str, tuple[str, ...]]] = {
         "POST /v1/webhook-endpoints/{endpoint}/rotate-secret",
         "GET /v1/webhook-endpoints/{endpoint}/secret",
     ),
+    "what is listed for somebody who looks at it": ("GET /v1/allotments/received",),
 }
 """Operations that are sent by `request`, and why."""
 

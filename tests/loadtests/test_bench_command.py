@@ -43,7 +43,7 @@ def test_the_measurements_are_listed() -> None:
     assert told.exit_code == 0
     names = [line.split()[0] for line in told.output.splitlines()]
     assert names[:2] == ["hold", "hold-ordinary"]
-    assert len(names) == 22
+    assert len(names) == 23
 
 
 def test_an_unknown_measurement_is_told_with_those_that_there_are() -> None:

@@ -1,6 +1,7 @@
 """Cursors of searches that somebody has made up: refused, whatever is in them."""
 
 import base64
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
 
@@ -63,10 +64,21 @@ def test_what_is_no_cursor_at_all_is_refused(inside: bytes) -> None:
         _read(base64.urlsafe_b64encode(b"\x94\xc4\x06abcdef\x00\x91" + inside).decode())
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-@pytest.mark.parametrize("parameter", ["from", "to"])
-def test_a_moment_that_no_calendar_counts_is_refused(parameter: str, moment: str) -> None:
-    """As a date without a next day is."""
-    with pytest.raises(ProblemError) as refused:
-        SearchQuery({parameter: moment}, _IDS).read()
-    assert refused.value.kind.status == 422
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "since", "until"),
+    [
+        ("0001-01-01T00:00:00+14:00", _FIRST, _FIRST),
+        ("9999-12-31T23:59:59-14:00", _LAST, None),
+        ("9999-12-31", datetime(9999, 12, 31, tzinfo=UTC), None),
+    ],
+)
+def test_a_moment_beyond_the_calendar_is_the_end_of_it(
+    moment: str, since: datetime, until: datetime | None
+) -> None:
+    """Where there is none in UTC; nothing is behind the last one."""
+    assert SearchQuery({"from": moment}, _IDS).read().wanted.since == since
+    assert SearchQuery({"to": moment}, _IDS).read().wanted.until == until
