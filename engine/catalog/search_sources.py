@@ -19,7 +19,7 @@ class Source(Struct, frozen=True):
 
     rows: str
     told: str
-    is_found_only: bool
+    is_found_only: bool = False
     """No row is one of a draft, or of what is cancelled or over."""
     places: str | None = None
     """Where the halls of these shows are."""
@@ -39,7 +39,7 @@ OWN_LISTED: Final = (
 def source_of(wanted: Wanted, *, is_own: bool) -> Source:
     """Return where to search for this: among the public's shows, or a reseller's own."""
     if is_own:
-        return Source(OWN_LISTED if is_by_words(wanted) else _OWN_COUNTS, _OWN_COUNTS, False)  # noqa: FBT003
+        return Source(OWN_LISTED if is_by_words(wanted) else _OWN_COUNTS, _OWN_COUNTS)
     if is_by_words(wanted):
-        return Source(LISTED, FOUND, False)  # noqa: FBT003
-    return Source(FOUND, FOUND, True, _PLACES)  # noqa: FBT003
+        return Source(LISTED, FOUND)
+    return Source(FOUND, FOUND, is_found_only=True, places=_PLACES)
