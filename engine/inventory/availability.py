@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
+import structlog
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,11 +19,14 @@ from engine.inventory.rebuild import rebuild
 from engine.inventory.records import AreaCounts, unpack_area
 from engine.inventory.scripts import load_script
 from engine.inventory.shows import OVER, Show
+from engine.platform.ids import entity_hex
 from engine.platform.redis import Store
 from engine.platform.retrying import RELOAD
 
 _RELOADS_MAX: Final = 3
 _LEDGERED_MAX: Final = 64
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class SeatCounts(Struct, frozen=True):
@@ -113,7 +117,7 @@ def as_told(state: InventoryState) -> InventoryState:
 async def read_inventory(
     redis: Store, source: ShowSource
 ) -> InventoryState | NotStored | Recovering:
-    """Return how the show stands.
+    """Return how the show stands; `Recovering` also if the store has lost a part of it.
 
     Raises:
         redis.RedisError: the store could not be asked.
@@ -129,22 +133,34 @@ async def read_inventory(
             redis, show.keys.inventory(), show.epoch, show.inventory_version
         )
         if status == b"ok":
-            now_ms, seats, sequence, areas = rest
-            found = dict(zip(areas[::2], areas[1::2], strict=True))
-            return InventoryState(
-                show=show,
-                as_of_ms=now_ms,
-                sequence=sequence.decode(),
-                seats=seats,
-                areas=tuple(
-                    unpack_area(found[str(index).encode()])
-                    for index in range(len(show.manifest.areas))
-                ),
-            )
+            state = _state(show, *rest)
+            if state is None:
+                # Whoever holds or buys next has it written anew.
+                _log.error("the store has lost a part of a show", show=entity_hex(show.id))
+                return Recovering()
+            return state
         # The ledger may be about to have what the store has already.
         await asyncio.sleep(RELOAD.pause_s(attempt))
         show = await source.reload()
     return Recovering()
+
+
+def _state(
+    show: Show, now_ms: int, seats: bytes | None, sequence: bytes, areas: list[bytes]
+) -> InventoryState | None:
+    """Return what was read; None: it is not all there."""
+    found = dict(zip(areas[::2], areas[1::2], strict=True))
+    counts = [found.get(str(index).encode()) for index in range(len(show.manifest.areas))]
+    known = [count for count in counts if count is not None]
+    if seats is None or len(seats) != len(show.manifest.layout) or len(known) != len(counts):
+        return None
+    return InventoryState(
+        show=show,
+        as_of_ms=now_ms,
+        sequence=sequence.decode(),
+        seats=seats,
+        areas=tuple(map(unpack_area, known)),
+    )
 
 
 async def read_ledgered(connection: AsyncConnection, show: Show) -> InventoryState:
@@ -155,7 +171,9 @@ async def read_ledgered(connection: AsyncConnection, show: Show) -> InventorySta
         sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: the ledger can't be asked.
     """
     orders, blocks = await read_orders(connection, show.id), await read_blocks(connection, show.id)
-    built = await asyncio.to_thread(rebuild, show.manifest, orders, blocks, {}, 0)
+    built = await asyncio.to_thread(
+        rebuild, show.manifest, orders, blocks, {}, 0, max_per_buyer=show.max_per_buyer
+    )
     return InventoryState(
         show=show,
         as_of_ms=time.time_ns() // 1_000_000,

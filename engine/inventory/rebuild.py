@@ -4,6 +4,9 @@ Pure: a recovery reads, this decides, a recovery writes. What the ledger has sol
 surviving holds, one whose order is in the ledger becomes that order, one whose seats are its own
 stays with its deadline put off by the outage, any other ends. Counts are computed afresh, never
 carried over.
+
+A server that lagged when it took over brings back holds that their buyers had given up since, for
+what the ledger has them buy: only as many stay as the limit per buyer allows.
 """
 
 from collections import Counter
@@ -112,6 +115,8 @@ def rebuild(
     blocks: HouseBlocks,
     survivors: Mapping[bytes, HoldRecord | Tombstone],
     outage_ms: int,
+    *,
+    max_per_buyer: int,
 ) -> Inventory:
     """Return what the show's keys must hold.
 
@@ -147,7 +152,7 @@ def rebuild(
 
     kept = voided = 0
     ended: list[bytes] = []
-    for hold, record in survivors.items():
+    for hold, record in sorted(survivors.items(), key=_newest_first):
         if hold in records:
             continue
         if isinstance(record, Tombstone):
@@ -155,9 +160,10 @@ def rebuild(
             records[hold] = replace(record, forgotten_at_ms=forgotten_at)
             continue
         deadline = record.deadline_ms + outage_ms
-        if record.sale is None and places.has(record.seats, record.areas):
+        buyer = buyers.setdefault(record.buyer, _Buyer())
+        is_allowed = buyer.held + buyer.bought + record.tickets <= max_per_buyer
+        if record.sale is None and is_allowed and places.has(record.seats, record.areas):
             places.take(record.seats, record.areas, HELD)
-            buyer = buyers.setdefault(record.buyer, _Buyer())
             buyer.held += record.tickets
             # A hold not swept yet has an earlier one: the live ones count. One that is about to be
             # purchased has a deadline of its own, which is nobody else's.
@@ -190,12 +196,21 @@ def rebuild(
         buyers={
             name: pack_buyer(buyer.held, buyer.bought, buyer.deadline_ms)
             for name, buyer in buyers.items()
+            if buyer.held + buyer.bought > 0
         },
         keys=keys,
         holds_kept=kept,
         holds_voided=voided,
         holds_ended=tuple(ended),
     )
+
+
+def _newest_first(survivor: tuple[bytes, HoldRecord | Tombstone]) -> tuple[bool, int]:
+    """Put what is being purchased before all else: of a buyer's holds the oldest ends."""
+    record = survivor[1]
+    if isinstance(record, Tombstone):
+        return True, 0
+    return not record.committing, -record.deadline_ms
 
 
 def _purchased(order: LedgerOrder) -> HoldRecord:

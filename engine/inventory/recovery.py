@@ -300,6 +300,7 @@ class Recoverer:
             await read_blocks(connection, show.id),
             survivors,
             claimed.outage_ms,
+            max_per_buyer=show.max_per_buyer,
         )
         await self._stage(show.keys, epoch, inventory)
         await self._open(show, epoch)

@@ -9,7 +9,9 @@ from engine.catalog.life import Stores
 from engine.catalog.listings import keep_listings
 from engine.catalog.price_rules import NewPrices, NewStep
 from engine.catalog.price_steps import put_steps
-from engine.inventory.shows import ShowBook
+from engine.inventory.availability import InventoryState, read_inventory
+from engine.inventory.commands import Recovering
+from engine.inventory.shows import Show, ShowBook
 from engine.sales.freshness import FreshCounts
 from engine.sales.terms import LedgerTerms
 from engine.sales.wanted import Wanted
@@ -17,6 +19,18 @@ from ops.stack import Stack
 from tests.engine.auditor_ground import Ground, open_ground
 from tests.engine.ledger_world import IDS
 from workers.prices import PriceSteps
+
+
+class _Known:
+    """A show that is as it was."""
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+
+    async def current(self) -> Show:
+        return self._show
+
+    reload = current
 
 
 @pytest.fixture
@@ -63,3 +77,26 @@ async def test_a_look_that_lasts_too_long_goes_on_at_the_next(ground: Ground) ->
     patient = FreshCounts(working.redis, working.recorder_engine, book, terms)
     assert await hasty.keep() == 0
     assert await patient.keep() > 0
+
+
+@pytest.mark.parametrize("lost", ["seats", "areas"])
+async def test_a_show_of_which_the_store_lost_a_part_keeps_no_other_from_being_counted(
+    ground: Ground, lost: str
+) -> None:
+    """It is told to be recovering, until it is written anew."""
+    working = ground.working
+    await keep_listings(working.recorder_engine, IDS)
+    await ground.raw.delete(ground.key(lost))
+    book = ShowBook()
+    source = _Known(ground.show)
+    assert isinstance(await read_inventory(working.redis, source), Recovering)
+    terms = LedgerTerms(working.recorder_engine, book)
+    counts = FreshCounts(working.redis, working.recorder_engine, book, terms)
+    while await counts.keep() > 0:
+        pass
+    await working.recoverer.recover(ground.show.id, "torn", anew=True)
+    whole = await ground.serving.book.reload(
+        ground.serving.app_engine, ground.show.reseller, ground.show.id
+    )
+    assert isinstance(await read_inventory(working.redis, _Known(whole)), InventoryState)
+    assert await counts.keep() > 0

@@ -496,7 +496,8 @@ def rebuilt(
         if isinstance(claim, Claim) and claim.sale is not None
     ]
     blocks = HouseBlocks(tuple(model.blocked_seats), tuple(model.blocked_places.items()))
-    return rebuild(manifest, orders, blocks, survivors, outage_ms)
+    most = model.rules.max_per_buyer
+    return rebuild(manifest, orders, blocks, survivors, outage_ms, max_per_buyer=most)
 
 
 def _sale(claim: Claim) -> SaleRecord:
