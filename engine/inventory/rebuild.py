@@ -109,7 +109,7 @@ class _Places:
             self.areas[area][word] += count
 
 
-def rebuild(
+def rebuild(  # noqa: PLR0913 - what a recovery has read
     manifest: Manifest,
     orders: Iterable[LedgerOrder],
     blocks: HouseBlocks,

@@ -1,6 +1,6 @@
 """What a show must be after a recovery: from the ledger, the blocks and the surviving holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -77,13 +77,20 @@ def _records(inventory: Inventory) -> dict[bytes, HoldRecord | Tombstone]:
     return {hold: unpack_record(packed) for hold, packed in inventory.holds.items()}
 
 
-def _rebuilt(*told: Any, max_per_buyer: int = 6) -> Inventory:
-    return rebuild(*told, max_per_buyer=max_per_buyer)
+def _rebuilt(
+    orders: Iterable[LedgerOrder],
+    blocks: HouseBlocks,
+    survivors: Mapping[bytes, HoldRecord | Tombstone],
+    outage_ms: int,
+    *,
+    max_per_buyer: int = 6,
+) -> Inventory:
+    return rebuild(HALL, orders, blocks, survivors, outage_ms, max_per_buyer=max_per_buyer)
 
 
 def test_a_new_show_is_its_manifest() -> None:
     """Nothing sold, nothing withheld, nobody holds."""
-    new = _rebuilt(HALL, (), HouseBlocks(), {}, 0)
+    new = _rebuilt((), HouseBlocks(), {}, 0)
     assert new.seats == b"|oooo|oooo|"
     assert unpack_area(new.areas["0"]) == AreaCounts(5)
     assert (new.holds, new.expiry, new.buyers, new.keys) == ({}, {}, {}, {})
@@ -91,7 +98,7 @@ def test_a_new_show_is_its_manifest() -> None:
 
 def test_a_surviving_hold_stays_and_its_deadline_is_put_off() -> None:
     """By the outage; the buyer's shared deadline too."""
-    built = _rebuilt(HALL, (), HouseBlocks(), {ME: _live(1, 2, places=2)}, 250)
+    built = _rebuilt((), HouseBlocks(), {ME: _live(1, 2, places=2)}, 250)
     assert built.seats == b"|hhoo|oooo|"
     assert unpack_area(built.areas["0"]) == AreaCounts(3, held=2)
     assert built.expiry == {ME: 1250}
@@ -101,7 +108,7 @@ def test_a_surviving_hold_stays_and_its_deadline_is_put_off() -> None:
 
 def test_a_surviving_hold_whose_order_is_in_the_ledger_becomes_that_order() -> None:
     """It is sold, has no deadline, and answers its purchase key."""
-    built = _rebuilt(HALL, [_order(ME, 1, 2)], HouseBlocks(), {ME: _live(1, 2)}, 0)
+    built = _rebuilt([_order(ME, 1, 2)], HouseBlocks(), {ME: _live(1, 2)}, 0)
     assert built.seats == b"|ssoo|oooo|"
     assert built.expiry == {}
     assert built.keys == {purchase_key_digest("key of 01"): ME}
@@ -125,7 +132,7 @@ def test_a_surviving_hold_that_lost_anything_ends_whole(
     orders: list[LedgerOrder], blocks: HouseBlocks
 ) -> None:
     """A hold is kept with all that it has, or it has expired: never in part."""
-    built = _rebuilt(HALL, orders, blocks, {ME: _live(1, 2, places=2)}, 100)
+    built = _rebuilt(orders, blocks, {ME: _live(1, 2, places=2)}, 100)
     assert b"h" not in built.seats
     assert unpack_area(built.areas["0"]).held == 0
     forgotten_at_ms = 1100 + KEPT_AFTER_DEADLINE_MS
@@ -138,7 +145,7 @@ def test_a_surviving_hold_that_lost_anything_ends_whole(
 def test_a_purchase_that_the_ledger_does_not_know_ends() -> None:
     """It was answered `recording` at best; its seats are for sale again."""
     survivor = msgspec.structs.replace(_live(1), sale=SaleRecord(5, 1, 0, 900))
-    built = _rebuilt(HALL, (), HouseBlocks(), {ME: survivor}, 0)
+    built = _rebuilt((), HouseBlocks(), {ME: survivor}, 0)
     assert built.seats == b"|oooo|oooo|"
     assert isinstance(_records(built)[ME], Tombstone)
     assert built.keys == {}
@@ -147,7 +154,7 @@ def test_a_purchase_that_the_ledger_does_not_know_ends() -> None:
 def test_an_order_in_conflict_owns_nothing_but_answers_its_key() -> None:
     """Its repetition finds it; its seats are whose they are; it does not count for its buyer."""
     orders = [_order(ME, 1, buyer="bob"), _order(OTHER, 1, owns=False)]
-    built = _rebuilt(HALL, orders, HouseBlocks(), {}, 0)
+    built = _rebuilt(orders, HouseBlocks(), {}, 0)
     assert built.seats == b"|sooo|oooo|"
     assert _buyers(built) == {"bob": [0, 1, 0]}
     assert set(built.keys.values()) == {ME, OTHER}
@@ -156,7 +163,7 @@ def test_an_order_in_conflict_owns_nothing_but_answers_its_key() -> None:
 def test_a_seat_sold_before_it_was_withheld_stays_sold() -> None:
     """And of places, no more are withheld than are left."""
     blocks = HouseBlocks(seats=(1, 4), areas=((0, 4),))
-    built = _rebuilt(HALL, [_order(ME, 1, places=3)], blocks, {}, 0)
+    built = _rebuilt([_order(ME, 1, places=3)], blocks, {}, 0)
     assert built.seats == b"|soob|oooo|"
     assert unpack_area(built.areas["0"]) == AreaCounts(0, sold=3, blocked=2)
 
@@ -164,7 +171,7 @@ def test_a_seat_sold_before_it_was_withheld_stays_sold() -> None:
 def test_a_tombstone_survives_with_its_time_put_off() -> None:
     """So a key stays used for as long as it would have."""
     tombstone = Tombstone(HoldState.RELEASED, 5000, 7)
-    built = _rebuilt(HALL, (), HouseBlocks(), {ME: tombstone}, 100)
+    built = _rebuilt((), HouseBlocks(), {ME: tombstone}, 100)
     assert _records(built) == {ME: Tombstone(HoldState.RELEASED, 5100, 7)}
     assert built.expiry == {ME: 5100}
 
@@ -184,7 +191,7 @@ def test_a_ledger_that_contradicts_itself_or_the_manifest_opens_nothing(
 ) -> None:
     """A seat twice, a seat that is none, more places than there are."""
     with pytest.raises(ContradictionError):
-        _rebuilt(HALL, orders, HouseBlocks(), {}, 0)
+        _rebuilt(orders, HouseBlocks(), {}, 0)
 
 
 @pytest.mark.parametrize("deadlines_ms", [(1000, 2000), (2000, 1000)])
@@ -196,7 +203,7 @@ def test_an_overdue_hold_does_not_shorten_its_buyers_shared_deadline(
         hold_id(n): _live(n, deadline_ms=deadline_ms)
         for n, deadline_ms in enumerate(deadlines_ms, start=1)
     }
-    built = _rebuilt(HALL, (), HouseBlocks(), survivors, 0)
+    built = _rebuilt((), HouseBlocks(), survivors, 0)
     assert _buyers(built) == {"ann": [2, 0, 2000]}
 
 
@@ -213,7 +220,7 @@ def test_holds_that_their_buyer_gave_up_do_not_come_back_beyond_the_limit() -> N
         _4=_live(7, buyer="bob"),
     )
     orders = [_order(hold_id(9), 6, buyer="ann")]
-    built = _rebuilt(HALL, orders, HouseBlocks(), survivors, 0, max_per_buyer=4)
+    built = _rebuilt(orders, HouseBlocks(), survivors, 0, max_per_buyer=4)
     assert built.seats == b"|oohh|shoh|"
     assert _buyers(built) == {"ann": [3, 1, 3000], "bob": [1, 0, 1000]}
     assert built.holds_ended == (hold_id(2),)
@@ -223,7 +230,7 @@ def test_of_holds_beyond_the_limit_the_one_that_is_being_paid_stays() -> None:
     """However soon its deadline is."""
     paid = msgspec.structs.replace(_live(1, 2, deadline_ms=1000), committing=True)
     survivors = _survivors(_1=_live(3, 4, deadline_ms=2000), _2=paid)
-    built = _rebuilt(HALL, (), HouseBlocks(), survivors, 0, max_per_buyer=3)
+    built = _rebuilt((), HouseBlocks(), survivors, 0, max_per_buyer=3)
     assert built.seats == b"|hhoo|oooo|"
     assert built.holds_ended == (hold_id(1),)
 
@@ -239,7 +246,7 @@ def test_what_was_rebuilt_is_what_the_scripts_go_on_with(rooms: Rooms) -> None:
         hold_id(2): _live(3, 4, buyer="bob", deadline_ms=START_MS + 1000),
     }
     orders = [_order(hold_id(3), 3, buyer="cem")]
-    room.open(inventory=_rebuilt(HALL, orders, HouseBlocks(), survivors, 0))
+    room.open(inventory=_rebuilt(orders, HouseBlocks(), survivors, 0))
     bought = room.ask(Purchase(hold_id(1), "key", 1, ""))
     assert isinstance(bought, Purchased)
     assert bought.seats == (1, 2)
