@@ -47,6 +47,7 @@ async def line(crowded: Stack) -> AsyncIterator[PeopleInLine]:
         yield people
 
 
+@pytest.mark.alone
 async def test_passes_are_issued_at_the_rate_though_most_never_claim(line: PeopleInLine) -> None:
     """Four of five walk away: who comes gets a pass at the set rate, and never above it."""
     rate, burst = 12.0, 24.0

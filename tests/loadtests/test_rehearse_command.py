@@ -30,6 +30,7 @@ def _rehearse(*words: str) -> tuple[int, dict[str, Any], str]:
     return ended.returncode, msgspec.json.decode(lines[-1]), ended.stderr
 
 
+@pytest.mark.alone
 def test_a_small_on_sale_is_rehearsed_and_judged(tmp_path: Path) -> None:
     """Two thousand people and bots join over HTTP; all are served, and every invariant holds."""
     picture = tmp_path / "sale.svg"
