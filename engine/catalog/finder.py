@@ -7,9 +7,10 @@ sold. Pages have turns of their own: they are found by one key, and searches may
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from time import monotonic
 from typing import Final, Protocol
@@ -19,7 +20,7 @@ from msgspec import Struct
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from engine.catalog.documents import Document, Documents, ReadListed
+from engine.catalog.documents import Document, Documents
 from engine.catalog.facet_shelf import Shelf, open_shelf, read_shelf
 from engine.catalog.finding import PublicShow
 from engine.catalog.news import ListingNews
@@ -34,7 +35,7 @@ from engine.catalog.search import (
 )
 from engine.catalog.search_terms import BY_PRICE, Sort, Wanted
 from engine.catalog.spelling import Corrected, correct
-from engine.platform.cached_reads import CachedReads, Keeping, Kept, shape_of
+from engine.platform.cached_reads import CachedReads, Fresh, Keeping, Kept, shape_of
 from engine.platform.database import tenant_transaction
 from engine.platform.open_connections import OpenConnections
 
@@ -205,18 +206,20 @@ class Finder:
             sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: PostgreSQL failed.
         """
 
-        async def read() -> bytes:
+        async def read() -> Fresh:
             late_from = await self._late_from() if asked.wanted.sort in BY_PRICE else None
             async with self._public() as connection:
                 results, corrected = await _find(connection, asked, late_from=late_from)
                 # On the connection that it has, and once for all who wait for it.
-                await self._documents.of(
+                documents = await self._documents.of(
                     results.found,
                     lambda shows: read_listed(connection, shows),
                     teller.document,
                 )
             facets = await self._public_facets(asked, corrected) if asked.facets else None
-            return _encode_answer(Answer(results, facets, corrected))
+            answer = Answer(results, facets, corrected)
+            told = _tell(asked, answer, documents, teller)
+            return Fresh(told, len(told.page.body), partial(_encode_answer, answer))
 
         key = _key("search", asked)
         kept = await self._cache.get_kept(key, keeping_of(asked), read, self._doubt)
@@ -227,11 +230,12 @@ class Finder:
             async with self._public() as connection:
                 return await read_listed(connection, shows)
 
+        # Another process has found it.
         answer = _decode_answer(kept.content)
-        page = await self._tell(asked, answer, read_documents, teller)
-        shows = [one.show_id for one in answer.results.found]
-        self._cache.add(key, kept, _Told(shows, page), len(page.body))
-        return page
+        documents = await self._documents.of(answer.results.found, read_documents, teller.document)
+        told = _tell(asked, answer, documents, teller)
+        self._cache.add(key, kept, told, len(told.page.body))
+        return told.page
 
     async def _late_from(self) -> datetime | None:
         """Return from when on few shows are found, as it was lately: it is only a hint."""
@@ -248,7 +252,7 @@ class Finder:
         if kept.made_of_it is not None:
             shows = kept.made_of_it.shows
         else:
-            # What was made anew while nobody waited for it follows from its shows all the same.
+            # What another process has found, and nobody has been told here.
             shows = [one.show_id for one in _decode_answer(kept.content).results.found]
         since = self._news.doubtful_since(shows, kept.made_at)
         if since is None or self._news.is_heard:
@@ -271,19 +275,8 @@ class Finder:
             async def read_documents(shows: Sequence[int]) -> list[PublicShow]:
                 return await read_listed(connection, shows, is_own=True)
 
-            answer = Answer(results, facets, corrected)
-            return await self._tell(asked, answer, read_documents, teller)
-
-    async def _tell(self, asked: Asked, answer: Answer, read: ReadListed, teller: Teller) -> Page:
-        found = answer.results.found
-        documents = await self._documents.of(found, read, teller.document)
-        # What was taken out of the listings since is not told.
-        told = [(one, documents[one.show_id]) for one in found if one.show_id in documents]
-        if len(told) < len(found):
-            results = msgspec.structs.replace(answer.results, found=[one for one, _ in told])
-            answer = msgspec.structs.replace(answer, results=results)
-        body = teller.page(asked.wanted, answer, [document for _, document in told])
-        return Page(body, f'W/"{blake2b(body, digest_size=8).hexdigest()}"')
+            documents = await self._documents.of(results.found, read_documents, teller.document)
+            return _tell(asked, Answer(results, facets, corrected), documents, teller).page
 
     async def kept(self, key: str, keeping: Keeping, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return another public read, kept as searches are, in its turn among its like."""
@@ -342,6 +335,21 @@ def keeping_of(asked: Asked) -> Keeping:
     is_priced = wanted.price_min is not None or wanted.price_max is not None
     by_counts = wanted.available or is_priced or wanted.sort in _BY_COUNTS or asked.facets
     return FOUND_BY_COUNTS if by_counts else FOUND
+
+
+def _tell(
+    asked: Asked, answer: Answer, documents: Mapping[int, Document], teller: Teller
+) -> _Told:
+    """Return the page of an answer, and the shows that it follows from."""
+    found = answer.results.found
+    # What was taken out of the listings since is not told.
+    told = [(one, documents[one.show_id]) for one in found if one.show_id in documents]
+    if len(told) < len(found):
+        results = msgspec.structs.replace(answer.results, found=[one for one, _ in told])
+        answer = msgspec.structs.replace(answer, results=results)
+    body = teller.page(asked.wanted, answer, [document for _, document in told])
+    page = Page(body, f'W/"{blake2b(body, digest_size=8).hexdigest()}"')
+    return _Told([one.show_id for one in found], page)
 
 
 async def _find(

@@ -41,7 +41,17 @@ _ENTRY_BYTES: Final = 200
 
 _SHAPE_BYTES: Final = 4
 
+class Fresh(Struct, frozen=True):
+    """What a read has made for its own process already; its content is written for others alone."""
+
+    made_of_it: Any
+    size: int
+    """In bytes, about."""
+    write: Callable[[], bytes]
+
+
 Read = Callable[[], Awaitable[bytes]]
+ReadAndMake = Callable[[], Awaitable[bytes | Fresh]]
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -74,6 +84,7 @@ class Kept(Struct):
     """What was read, and when."""
 
     content: bytes
+    """Empty where there is what was made of it at once: `Fresh`."""
     made_at: float
     """By this process' clock."""
     made_of_it: Any = None
@@ -102,7 +113,7 @@ class CachedReads:
         return (await self.get_kept(key, keeping, read)).content
 
     async def get_kept(
-        self, key: str, keeping: Keeping, read: Read, doubt: Doubt | None = None
+        self, key: str, keeping: Keeping, read: ReadAndMake, doubt: Doubt | None = None
     ) -> Kept:
         """Return it as it is kept, unless there is `doubt`. Raises what the read raises."""
         kept = self._kept.get(key)
@@ -141,7 +152,7 @@ class CachedReads:
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         await self._sets.stop()
 
-    def _share(self, key: str, keeping: Keeping, read: Read) -> "asyncio.Task[Kept]":
+    def _share(self, key: str, keeping: Keeping, read: ReadAndMake) -> "asyncio.Task[Kept]":
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = asyncio.create_task(self._refresh(key, keeping, read))
@@ -155,7 +166,7 @@ class CachedReads:
             # Whoever waits for it is told; if nobody does, what is stale is told on.
             _log.debug("a cached read failed", key=key, error=repr(error))
 
-    async def _refresh(self, key: str, keeping: Keeping, read: Read) -> Kept:
+    async def _refresh(self, key: str, keeping: Keeping, read: ReadAndMake) -> Kept:
         name = f"{{onsale:cache:{key}}}"
         is_alone = keeping.first_alone and key not in self._kept
         try:
@@ -167,16 +178,18 @@ class CachedReads:
             return found
         made_at = monotonic()
         try:
-            made = Kept(await read(), made_at)
+            made = await read()
         except BaseException:
             # Later the claim may be another's.
             if found and monotonic() - made_at < _CLAIM_S:
                 await self._give_up(name)
             raise
-        self._keep(key, made)
+        kept = _kept(made, made_at)
+        self._keep(key, kept)
         if found:
-            self._tell_others(name, made, keeping)
-        return made
+            content = made.write() if isinstance(made, Fresh) else made
+            self._tell_others(name, content, made_at, keeping)
+        return kept
 
     async def _find_or_claim(self, name: str, keeping: Keeping) -> "Kept | bool":
         """Return what another process has made, or True: it is ours to make.
@@ -195,10 +208,10 @@ class CachedReads:
             await asyncio.sleep(_LOOK_EVERY_S)
         return False
 
-    def _tell_others(self, name: str, made: Kept, keeping: Keeping) -> None:
+    def _tell_others(self, name: str, content: bytes, made_at: float, keeping: Keeping) -> None:
         """Put it in the place of the claim, for as long as it is fresh."""
-        left_s = _shared_s(keeping) - (monotonic() - made.made_at)
-        self._sets.put(name, _CONTENT + made.content, px=max(round(left_s * 1000), 1))
+        left_s = _shared_s(keeping) - (monotonic() - made_at)
+        self._sets.put(name, _CONTENT + content, px=max(round(left_s * 1000), 1))
 
     async def _give_up(self, name: str) -> None:
         with suppress(*_AWAY):
@@ -208,7 +221,7 @@ class CachedReads:
         before = self._kept.pop(key, None)
         if before is not None:
             self._bytes -= before.size
-        kept.size = len(kept.content) + _ENTRY_BYTES
+        kept.size += len(kept.content) + _ENTRY_BYTES
         self._kept[key] = kept
         self._bytes += kept.size
         self._let_go()
@@ -217,6 +230,12 @@ class CachedReads:
         while self._bytes > self._bytes_max and self._kept:
             _, forgotten = self._kept.popitem(last=False)
             self._bytes -= forgotten.size
+
+
+def _kept(made: bytes | Fresh, made_at: float) -> Kept:
+    if isinstance(made, Fresh):
+        return Kept(b"", made_at, made.made_of_it, made.size)
+    return Kept(made, made_at)
 
 
 def _shared_s(keeping: Keeping) -> float:
