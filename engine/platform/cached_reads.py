@@ -106,7 +106,7 @@ class CachedReads:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._kept: OrderedDict[str, Kept] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[Kept]] = {}
+        self._under_way: dict[str, asyncio.Future[Kept]] = {}
 
     async def get(self, key: str, keeping: Keeping, read: Read) -> bytes:
         """Return what a read of this key returned lately, or returns now. Raises what it raises."""
@@ -127,10 +127,19 @@ class CachedReads:
             is_doubted = doubtful_since is not None and now - doubtful_since > keeping.doubted_s
             if age < keeping.stale_s and not is_doubted:
                 # Who waits for what is not kept comes first.
-                if len(self._under_way) < _RENEWED_AT_ONCE:
-                    self._share(key, keeping, read)
+                if key not in self._under_way and len(self._under_way) < _RENEWED_AT_ONCE:
+                    task = asyncio.create_task(self._refresh(key, keeping, read))
+                    self._under_way[key] = task
+                    task.add_done_callback(lambda done: self._forget(key, done))
                 return kept
-        return await asyncio.shield(self._share(key, keeping, read))
+        while (under_way := self._under_way.get(key)) is not None:
+            try:
+                return await asyncio.shield(under_way)
+            except asyncio.CancelledError:
+                if not under_way.cancelled() or _is_cancelled():
+                    raise
+                # Only who read it was: another one does.
+        return await self._read_for_all(key, keeping, read)
 
     def add(self, key: str, kept: Kept, made_of_it: Any, size: int) -> None:  # noqa: ANN401 - the caller's
         """Keep with what is kept what was made of it, of so many bytes."""
@@ -147,19 +156,34 @@ class CachedReads:
 
     async def stop(self) -> None:
         """End the reads that are under way."""
-        for task in list(self._under_way.values()):
+        tasks = [one for one in self._under_way.values() if isinstance(one, asyncio.Task)]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._sets.stop()
 
-    def _share(self, key: str, keeping: Keeping, read: ReadAndMake) -> "asyncio.Task[Kept]":
-        task = self._under_way.get(key)
-        if task is None:
-            task = self._under_way[key] = asyncio.create_task(self._refresh(key, keeping, read))
-            task.add_done_callback(lambda done: self._forget_task(key, done))
-        return task
+    async def _read_for_all(self, key: str, keeping: Keeping, read: ReadAndMake) -> Kept:
+        """Read it; who comes meanwhile waits for that.
 
-    def _forget_task(self, key: str, done: "asyncio.Task[Kept]") -> None:
+        Not in a task of its own: while much is asked for, each one more waits for its turn.
+        """
+        told: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+        self._under_way[key] = told
+        try:
+            kept = await self._refresh(key, keeping, read)
+        except asyncio.CancelledError:
+            told.cancel()
+            raise
+        except BaseException as error:
+            told.set_exception(error)
+            raise
+        else:
+            told.set_result(kept)
+            return kept
+        finally:
+            self._forget(key, told)
+
+    def _forget(self, key: str, done: "asyncio.Future[Kept]") -> None:
         if self._under_way.get(key) is done:
             del self._under_way[key]
         if not done.cancelled() and (error := done.exception()) is not None:
@@ -230,6 +254,12 @@ class CachedReads:
         while self._bytes > self._bytes_max and self._kept:
             _, forgotten = self._kept.popitem(last=False)
             self._bytes -= forgotten.size
+
+
+def _is_cancelled() -> bool:
+    """Tell whether it is this task that is to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _kept(made: bytes | Fresh, made_at: float) -> Kept:

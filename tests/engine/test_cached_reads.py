@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine.platform.cached_reads import CachedReads, Keeping
+from engine.platform.cached_reads import CachedReads, Fresh, Keeping
 from engine.platform.redis import Store, connect_redis
 from ops.stack import Stack
 
@@ -187,3 +187,48 @@ async def test_what_is_mostly_asked_once_is_shared_when_it_is_made_anew(
     await ask()
     await asyncio.sleep(0.15)
     assert read.count == 3
+
+
+async def test_who_leaves_while_they_read_leaves_it_to_another_one(
+    processes: list[CachedReads],
+) -> None:
+    """Only who was cancelled is; all others are told what the next of them reads."""
+    read, key = Counted(), secrets.token_hex(8)
+    first = asyncio.create_task(processes[0].get(key, _KEEPING, read))
+    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(processes[0].get(key, _KEEPING, read)) for _ in range(10)]
+    await asyncio.sleep(0.01)
+    first.cancel()
+    others[3].cancel()
+    told = await asyncio.gather(first, *others, return_exceptions=True)
+    assert [one for one in told if not isinstance(one, bytes)] == [told[0], told[4]]
+    assert isinstance(told[0], asyncio.CancelledError)
+    assert isinstance(told[4], asyncio.CancelledError)
+    assert {one for one in told if isinstance(one, bytes)} == {b"answer 2"}
+    assert read.count == 2
+
+
+async def test_what_was_made_at_once_is_written_for_others_alone(
+    processes: list[CachedReads],
+) -> None:
+    """Who read it has what was made; another process gets the content."""
+    key, written = secrets.token_hex(8), list[bytes]()
+
+    async def make() -> Fresh:
+        await asyncio.sleep(0)
+
+        def write() -> bytes:
+            written.append(b"content")
+            return written[-1]
+
+        return Fresh("made of it", 9, write)
+
+    alone = Keeping(fresh_s=60, stale_s=60, first_alone=True)
+    kept = await processes[0].get_kept(f"{key} alone", alone, make)
+    assert (kept.made_of_it, kept.content, written) == ("made of it", b"", [])
+    assert processes[0].bytes_kept > 9
+    kept = await processes[0].get_kept(key, _KEEPING, make)
+    assert (kept.made_of_it, written) == ("made of it", [b"content"])
+    await asyncio.sleep(0.05)  # it is put into the store in the background
+    found = await processes[1].get_kept(key, _KEEPING, make)
+    assert (found.made_of_it, found.content, len(written)) == (None, b"content", 1)
