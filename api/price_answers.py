@@ -16,8 +16,8 @@ from engine.platform.ids import Ids, Prefix
 class TypePriceAnswer(Struct, frozen=True):
     """What a ticket type costs, as it was published: see `PUT /v1/shows/{show}/prices`."""
 
-    share_bps: int | UnsetType
-    prices: dict[str, int] | UnsetType
+    share_bps: int | UnsetType = UNSET
+    prices: dict[str, int] | UnsetType = UNSET
 
 
 class PriceVersionAnswer(Struct, frozen=True, kw_only=True):

@@ -14,14 +14,12 @@ from engine.catalog.allotments import LeftAllotment, find_due, find_left
 from engine.inventory.commands import Recovering
 from engine.inventory.keys import show_keys
 from engine.inventory.records import unpack_area
-from engine.inventory.shows import ShowBook
 from engine.platform.ids import EntityId, Ids, entity_hex
 from engine.runtime import Working
 
 _PAUSE_S: Final = 0.5
 _AT_A_TIME: Final = 100
 _REST_S_MAX: Final = 30.0
-_SEATS_CACHED_MAX: Final = 200_000
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -33,7 +31,6 @@ class Allotted:
         """Take what the worker has opened."""
         self._working = working
         self._ids = Ids(working.settings.region, working.settings.secret.encode())
-        self._book = ShowBook(seats_cached_max=_SEATS_CACHED_MAX)
         self._rests: dict[int, tuple[float, float]] = {}
         """By allotment, until when nothing of it is given back, and the rest after that."""
         self._looked_up_to: LeftAllotment | None = None
@@ -49,7 +46,7 @@ class Allotted:
             ending = end_allotment(
                 working.recorder_engine.begin,
                 working.redis,
-                self._book,
+                working.book,
                 self._ids,
                 show=due.show,
                 allotment=due.id,
@@ -78,7 +75,7 @@ class Allotted:
             returning = return_left(
                 working.recorder_engine.begin,
                 working.redis,
-                self._book,
+                working.book,
                 show=one.show,
                 allotment=one.id,
             )

@@ -338,9 +338,7 @@ def keeping_of(asked: Asked) -> Keeping:
     return FOUND_BY_COUNTS if by_counts else FOUND
 
 
-def _tell(
-    asked: Asked, answer: Answer, documents: Mapping[int, Document], teller: Teller
-) -> _Told:
+def _tell(asked: Asked, answer: Answer, documents: Mapping[int, Document], teller: Teller) -> _Told:
     """Return the page of an answer, and the shows that it follows from."""
     found = answer.results.found
     # What was taken out of the listings since is not told.

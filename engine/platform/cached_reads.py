@@ -41,6 +41,7 @@ _ENTRY_BYTES: Final = 200
 
 _SHAPE_BYTES: Final = 4
 
+
 class Fresh(Struct, frozen=True):
     """What a read has made for its own process already; its content is written for others alone."""
 

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 from redis.exceptions import AskError, ClusterDownError, RedisError, TryAgainError
 
 from engine.platform.redis import Pipeline, Store, Text
+from engine.platform.redis_cluster_map import SlotUnavailableError
 
 _NOT_EXECUTED: Final = (AskError, TryAgainError, ClusterDownError)
 
@@ -100,12 +101,17 @@ class ClusterPipeline:
             found = await self._routes.run_on(keys[group[0]], send)
         except (RedisError, OSError, TimeoutError) as error:
             found = [error] * len(group)
+        untaken: SlotUnavailableError | None = None
         for index, answer in zip(group, found, strict=True):
-            answers[index] = (
-                await self._ask_elsewhere(keys[index], self._calls[index][1])
-                if isinstance(answer, _NOT_EXECUTED)
-                else answer
+            if not isinstance(answer, _NOT_EXECUTED):
+                answers[index] = answer
+                continue
+            # Where one command is taken by nobody for so long, the others do not wait as well.
+            answers[index] = untaken or await self._ask_elsewhere(
+                keys[index], self._calls[index][1]
             )
+            if isinstance(answers[index], SlotUnavailableError):
+                untaken = answers[index]
 
     async def _ask_elsewhere(self, name: str, call: Call) -> Any:  # noqa: ANN401 - any answer
         """Repeat a command that was not executed where it will be."""

@@ -152,6 +152,8 @@ class FreshCounts:
         self._begun: set[int] = set()
         """Whose count this look had time to begin."""
         self._after = 0
+        self._live: set[int] = set()
+        """The shows that this turn has come to."""
         self._is_odd = False
 
     async def keep(self) -> int:
@@ -227,8 +229,12 @@ class FreshCounts:
         return row["id"] not in self._tried and self._broken.get(row["id"]) != _ledgered(row)
 
     def _forget_others(self, rows: Sequence[RowMapping], *, is_last: bool) -> None:
-        if self._after == 0 and is_last:
-            live = {row["id"] for row in rows}
+        """Forget, at the end of a turn through all shows, what none of its looks has come to."""
+        if self._after == 0:
+            self._live.clear()
+        self._live.update(row["id"] for row in rows)
+        if is_last:
+            live = self._live
             self._seen = {show: seen for show, seen in self._seen.items() if show in live}
             self._broken = {show: row for show, row in self._broken.items() if show in live}
 

@@ -291,3 +291,29 @@ async def test_a_busy_show_is_counted_without_its_turn_and_by_no_other_worker_ag
     await ground.hold("counted", "cy", Wanted(seats=(ground.label(4),)))
     await counting().keep()
     assert show in read
+
+
+async def test_what_is_listed_no_more_is_forgotten_however_many_are(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one look does not come to all of them."""
+    working, show = ground.working, ground.show.id
+    while await keep_listings(working.recorder_engine, IDS):
+        pass  # what other tests have marked, too
+    book = ShowBook()
+    terms = LedgerTerms(working.recorder_engine, book)
+    counts = FreshCounts(working.redis, working.recorder_engine, book, terms)
+    monkeypatch.setattr(freshness, "LOOKED_AT_ONCE", 1)
+
+    def is_known() -> bool:
+        return show in counts._seen  # pyright: ignore[reportPrivateUsage]
+
+    async with asyncio.timeout(60):
+        while not is_known():
+            await counts.keep()
+        await ground.sql("UPDATE shows SET state = 'cancelled' WHERE id = :show")
+        try:
+            while is_known():
+                await counts.keep()
+        finally:
+            await ground.sql("UPDATE shows SET state = 'on_sale' WHERE id = :show")
