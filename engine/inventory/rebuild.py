@@ -6,7 +6,8 @@ stays with its deadline put off by the outage, any other ends. Counts are comput
 carried over.
 
 A server that lagged when it took over brings back holds that their buyers had given up since, for
-what the ledger has them buy: only as many stay as the limit per buyer allows.
+what the ledger has them buy: only as many stay as the limit per buyer allows. So what was held
+before the house lowered that limit may end in a recovery.
 """
 
 from collections import Counter
