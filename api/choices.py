@@ -29,7 +29,7 @@ from engine.sales.choices import (
 )
 from engine.tenancy.principals import Scope
 
-_WORD: Final = f"^({'|'.join(Choice)})$"
+_WORD: Final = rf"^({'|'.join(Choice)})$(?!\n)"
 ChoiceText = Annotated[
     str,
     Meta(

@@ -26,11 +26,11 @@ Duration = Annotated[int, Meta(ge=1, le=DURATION_MIN_MAX, description="Minutes."
 PerHold = Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
 PerBuyer = Annotated[int, Meta(ge=1, le=BUYER_LIMIT_MAX)]
 VisibilityText = Annotated[
-    str, Meta(pattern="^(public|hidden)$", description="`public` or `hidden`.")
+    str, Meta(pattern=r"^(public|hidden)$(?!\n)", description="`public` or `hidden`.")
 ]
 _METHODS: Final = "|".join(PaymentMethod)
 PaymentMethods = Annotated[
-    list[Annotated[str, Meta(pattern=f"^({_METHODS})$", examples=["card"])]],
+    list[Annotated[str, Meta(pattern=rf"^({_METHODS})$(?!\n)", examples=["card"])]],
     Meta(
         min_length=1,
         max_length=len(PaymentMethod),
@@ -41,7 +41,7 @@ _FIRST_STATES: Final = (ShowState.DRAFT, ShowState.ANNOUNCED, ShowState.ON_SALE)
 FirstState = Annotated[
     str,
     Meta(
-        pattern=f"^({'|'.join(_FIRST_STATES)})$",
+        pattern=rf"^({'|'.join(_FIRST_STATES)})$(?!\n)",
         description="A draft is its reseller's alone, and has no inventory yet; an announced show "
         "is not sold until it is opened.",
     ),
@@ -62,7 +62,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
     starts_at: Moment
     opens_at: Moment
     closes_at: Moment | None = None
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
     tax_bps: Bps = 0
     prices: Annotated[
         dict[Slug, Annotated[int, Meta(ge=0, le=FACE_VALUE_MAX)]],

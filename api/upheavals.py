@@ -35,7 +35,14 @@ from engine.sales.upheavals import CHOOSE_WITHIN, Moved, Offer, cancel_show, res
 T = TypeVar("T")
 
 Offered = Annotated[list[ChoiceText], Meta(min_length=1, max_length=len(Choice))]
-Note = Annotated[str, Meta(max_length=2000, description="Why, for whoever has tickets.")]
+Note = Annotated[
+    str,
+    Meta(
+        max_length=2000,
+        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$",
+        description="Why, for whoever has tickets.",
+    ),
+]
 ShowId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -84,7 +91,7 @@ class DateBody(Body, frozen=True, kw_only=True):
     opens: Annotated[
         str,
         Meta(
-            pattern=f"^({'|'.join(Opens)})$",
+            pattern=rf"^({'|'.join(Opens)})$(?!\n)",
             description="`now`, `at` (its `opens_at`), or `when_first_sells_out`: until then it is "
             "announced, or a draft.",
         ),
@@ -97,7 +104,7 @@ class DateBody(Body, frozen=True, kw_only=True):
         Annotated[
             str,
             Meta(
-                pattern="^(draft|announced)$",
+                pattern=r"^(draft|announced)$(?!\n)",
                 description="What it is until the first sells out: `announced` or `draft`.",
             ),
         ]

@@ -17,7 +17,8 @@ from typing import Final
 from msgspec import Struct
 
 from engine.catalog.table_plan import TableArea, TableRow, TableSeats, draw_plan
-from engine.inventory.seating_plan_faults import FAULTS_LISTED_MAX, Faults, quoted
+from engine.inventory.seating_plan import export_plan, read_plan
+from engine.inventory.seating_plan_faults import FAULTS_LISTED_MAX, SeatingPlanError, quoted
 from engine.inventory.seating_plan_format import (
     CAPACITY_MAX,
     CATEGORIES_MAX,
@@ -28,7 +29,6 @@ from engine.inventory.seating_plan_format import (
     SEATS_MAX,
     SeatingPlan,
 )
-from engine.inventory.seating_plan_rules import find_rule_faults
 from engine.inventory.slug import slug
 from engine.platform.legible import is_legible
 
@@ -70,11 +70,12 @@ def read_table(table: str, name: str) -> SeatingPlan:
     reader.read(table)
     reader.refuse()
     plan = draw_plan(name, reader.categories, reader.seats, reader.areas)
-    faults = Faults()
-    find_rule_faults(plan, faults)
-    if refusal := faults.as_error():  # what no line shows
-        raise TableError(tuple(TableFault(1, fault.reason) for fault in refusal.faults))
-    return plan
+    try:
+        # As it will be read again: its types have bounds, too.
+        return read_plan(export_plan(plan))
+    except SeatingPlanError as refusal:  # what no line shows
+        faults = tuple(TableFault(1, fault.reason) for fault in refusal.faults)
+        raise TableError(faults, refusal.more) from refusal
 
 
 class _Reader:
@@ -222,7 +223,8 @@ class _Reader:
         if not text.isascii() or not text.isdigit():
             self._fault(line, f"{column} is not a whole number: {quoted(text)}")
             return None
-        number = int(text) if len(text.lstrip("0")) <= len(str(most)) else most + 1
+        digits = text.lstrip("0") or "0"
+        number = int(digits) if len(digits) <= len(str(most)) else most + 1
         if not least <= number <= most:
             self._fault(line, f"{column} is not from {least} to {most}: {quoted(text)}")
             return None

@@ -126,6 +126,11 @@ class Page(Struct):
     compressed: bytes | None = None
     """For who has compressed it once: kept with it."""
 
+    @property
+    def size(self) -> int:
+        """How much memory it takes in the end, about: compressed it takes less than a third."""
+        return len(self.body) * 4 // 3
+
 
 class _Told(Struct, frozen=True):
     """What is kept of an answer beside itself: its shows, and how it was told."""
@@ -220,7 +225,7 @@ class Finder:
             facets = await self._public_facets(asked, corrected) if asked.facets else None
             answer = Answer(results, facets, corrected)
             told = _tell(asked, answer, documents, teller)
-            return Fresh(told, len(told.page.body), partial(_encode_answer, answer))
+            return Fresh(told, told.page.size, partial(_encode_answer, answer))
 
         key = _key("search", asked)
         kept = await self._cache.get_kept(key, keeping_of(asked), read, self._doubt)
@@ -235,7 +240,7 @@ class Finder:
         answer = _decode_answer(kept.content)
         documents = await self._documents.of(answer.results.found, read_documents, teller.document)
         told = _tell(asked, answer, documents, teller)
-        self._cache.add(key, kept, told, len(told.page.body))
+        self._cache.add(key, kept, told, told.page.size)
         return told.page
 
     async def _late_from(self) -> datetime | None:

@@ -173,8 +173,8 @@ class Draft:
         """Put seats, rows and areas in a category."""
         self._check_category(category)
         self._check_seats(seats)
-        there = [_row_in(self._zone(zone), row, f"/rows/{n}") for n, row in enumerate(rows)]
-        found = [self._area(area, f"/areas/{n}") for n, area in enumerate(areas)]
+        there = self._rows(zone, rows) if rows else []
+        found = self._areas(areas) if areas else []
         self._change_seats(seats, {"category": category})
         for row in there:
             row.seats = [structs.replace(seat, category=category) for seat in row.seats]
@@ -269,7 +269,30 @@ class Draft:
             for n, area in enumerate(zone.areas):
                 if area.capacity is not UNSET and area_slug(area) == name:
                     return zone, n
-        raise DraftError(PlanFault(pointer, f"the plan has no area {quoted(name)}"))
+        raise DraftError(_no_area(name, pointer))
+
+    def _rows(self, zone: str, names: Sequence[str]) -> list[_Row]:
+        """Return rows by their names, each looked up once however many are named."""
+        known: dict[str, list[_Row]] = {}
+        for row in self._zone(zone).rows:
+            known.setdefault(row.row.row_number, []).append(row)
+        return [
+            _only(known.get(name, []), f"/rows/{n}", _what_row(name))
+            for n, name in enumerate(names)
+        ]
+
+    def _areas(self, names: Sequence[str]) -> list[tuple[_Zone, int]]:
+        known: dict[str, tuple[_Zone, int]] = {}
+        for zone in self._zones:
+            for n, area in enumerate(zone.areas):
+                if area.capacity is not UNSET:
+                    known.setdefault(area_slug(area), (zone, n))
+        faults = [
+            _no_area(name, f"/areas/{n}") for n, name in enumerate(names) if name not in known
+        ]
+        if faults:
+            raise DraftError(*faults)
+        return [known[name] for name in names]
 
     def _new_zone(self, name: str) -> PlanZone:
         bottoms = [zone.zone.position.y + zone.bottom() for zone in self._zones]
@@ -282,7 +305,15 @@ class Draft:
 
 def _row_in(zone: _Zone, name: str, pointer: str) -> _Row:
     found = [row for row in zone.rows if row.row.row_number == name]
-    return _only(found, pointer, f"row of the zone is called {quoted(name)}")
+    return _only(found, pointer, _what_row(name))
+
+
+def _what_row(name: str) -> str:
+    return f"row of the zone is called {quoted(name)}"
+
+
+def _no_area(name: str, pointer: str) -> PlanFault:
+    return PlanFault(pointer, f"the plan has no area {quoted(name)}")
 
 
 def _only(found: Sequence[Any], pointer: str, what: str) -> Any:  # noqa: ANN401 - a row or a zone

@@ -11,7 +11,14 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engine.catalog.plan_draft import Draft, DraftError
-from engine.inventory.seating_plan_faults import FAULTS_LISTED_MAX, Faults, PlanFault, below
+from engine.inventory.seating_plan import export_plan, read_plan
+from engine.inventory.seating_plan_faults import (
+    FAULTS_LISTED_MAX,
+    Faults,
+    PlanFault,
+    SeatingPlanError,
+    below,
+)
 from engine.inventory.seating_plan_format import (
     ROW_SEATS_MAX,
     Capacity,
@@ -20,7 +27,6 @@ from engine.inventory.seating_plan_format import (
     SeatingPlan,
     Word,
 )
-from engine.inventory.seating_plan_rules import find_rule_faults
 
 EDITS_MAX: Final = 1000
 SEATS_NAMED_MAX: Final = 5000
@@ -173,13 +179,12 @@ def edit_plan(plan: SeatingPlan, edits: Sequence[PlanEdit]) -> SeatingPlan:
             for fault in error.faults:
                 faults.add(below("", n) + fault.pointer, fault.reason)
     if not faults.count:
-        edited = draft.plan()
-        after = Faults()
-        find_rule_faults(edited, after)
-        if not after.count:
-            return edited
-        for fault in after.listed:
-            faults.add("", f"then {fault.pointer or 'the plan'}: {fault.reason}")
+        try:
+            # As it will be read again: its types have bounds, too.
+            return read_plan(export_plan(draft.plan()))
+        except SeatingPlanError as refusal:
+            for fault in refusal.faults:
+                faults.add("", f"then {fault.pointer or 'the plan'}: {fault.reason}")
     raise PlanEditsError(faults.listed[:FAULTS_LISTED_MAX], faults.count - len(faults.listed))
 
 

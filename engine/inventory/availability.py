@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.inventory.allotments import ONLY, Rights
 from engine.inventory.commands import Recovering
+from engine.inventory.keys import WAKE_CHANNEL, Wake, wake_call
 from engine.inventory.lanes import ShowSource
 from engine.inventory.ledgered import read_blocks, read_orders
 from engine.inventory.rebuild import rebuild
@@ -117,7 +118,9 @@ def as_told(state: InventoryState) -> InventoryState:
 async def read_inventory(
     redis: Store, source: ShowSource
 ) -> InventoryState | NotStored | Recovering:
-    """Return how the show stands; `Recovering` also if the store has lost a part of it.
+    """Return how the show stands.
+
+    `Recovering` also if the store has lost a part of it: then workers are called to rebuild it.
 
     Raises:
         redis.RedisError: the store could not be asked.
@@ -135,8 +138,8 @@ async def read_inventory(
         if status == b"ok":
             state = _state(show, *rest)
             if state is None:
-                # Whoever holds or buys next has it written anew.
                 _log.error("the store has lost a part of a show", show=entity_hex(show.id))
+                await redis.publish(WAKE_CHANNEL, wake_call(Wake.REBUILD, show.id))
                 return Recovering()
             return state
         # The ledger may be about to have what the store has already.

@@ -6,8 +6,9 @@ stays with its deadline put off by the outage, any other ends. Counts are comput
 carried over.
 
 A server that lagged when it took over brings back holds that their buyers had given up since, for
-what the ledger has them buy: only as many stay as the limit per buyer allows. So what was held
-before the house lowered that limit may end in a recovery.
+what the ledger has them buy: only as many stay as the limit per buyer allows. What the server by
+itself had let a buyer have stays: the house may have lowered the limit since. So does what is being
+purchased.
 """
 
 from collections import Counter
@@ -151,9 +152,10 @@ def rebuild(  # noqa: PLR0913 - what a recovery has read
         BLOCKED,
     )
 
+    allowed = _allowed(survivors.values())
     kept = voided = 0
     ended: list[bytes] = []
-    for hold, record in sorted(survivors.items(), key=_newest_first):
+    for hold, record in sorted(survivors.items(), key=_paid_first):
         if hold in records:
             continue
         if isinstance(record, Tombstone):
@@ -162,7 +164,8 @@ def rebuild(  # noqa: PLR0913 - what a recovery has read
             continue
         deadline = record.deadline_ms + outage_ms
         buyer = buyers.setdefault(record.buyer, _Buyer())
-        is_allowed = buyer.held + buyer.bought + record.tickets <= max_per_buyer
+        most = max(max_per_buyer, allowed[record.buyer])
+        is_allowed = record.committing or buyer.held + buyer.bought + record.tickets <= most
         if record.sale is None and is_allowed and places.has(record.seats, record.areas):
             places.take(record.seats, record.areas, HELD)
             buyer.held += record.tickets
@@ -206,8 +209,20 @@ def rebuild(  # noqa: PLR0913 - what a recovery has read
     )
 
 
-def _newest_first(survivor: tuple[bytes, HoldRecord | Tombstone]) -> tuple[bool, int]:
-    """Put what is being purchased before all else: of a buyer's holds the oldest ends."""
+def _allowed(survivors: Iterable[HoldRecord | Tombstone]) -> Counter[str]:
+    """Return how many tickets each buyer had by the server itself, held and bought."""
+    tickets: Counter[str] = Counter()
+    for record in survivors:
+        if isinstance(record, HoldRecord) and (record.sale is None or not record.sale.returned):
+            tickets[record.buyer] += record.tickets
+    return tickets
+
+
+def _paid_first(survivor: tuple[bytes, HoldRecord | Tombstone]) -> tuple[bool, int]:
+    """Put what is being purchased before all else, and what is overdue last.
+
+    Live holds of a buyer share a deadline: which of them was given up nobody can tell.
+    """
     record = survivor[1]
     if isinstance(record, Tombstone):
         return True, 0

@@ -36,7 +36,7 @@ _CONTENT: Final = b"="
 _LOOK_EVERY_S: Final = 0.02
 _RENEWED_AT_ONCE: Final = 8
 """Reads under way, beyond which nothing is made anew that may still be told."""
-_ENTRY_BYTES: Final = 200
+_ENTRY_BYTES: Final = 550
 """What an entry takes beside its content, about."""
 
 _SHAPE_BYTES: Final = 4
@@ -139,7 +139,9 @@ class CachedReads:
             except asyncio.CancelledError:
                 if not under_way.cancelled() or _is_cancelled():
                     raise
-                # Only who read it was: another one does.
+                # Only who read it was: another one does. It is not waited for again, though
+                # nobody may have been told of its end.
+                self._forget(key, under_way)
         return await self._read_for_all(key, keeping, read)
 
     def add(self, key: str, kept: Kept, made_of_it: Any, size: int) -> None:  # noqa: ANN401 - the caller's

@@ -7,6 +7,7 @@ import asyncio
 from time import monotonic
 from typing import Any, Final
 
+import structlog
 from msgspec import Struct
 from redis.exceptions import RedisError
 
@@ -14,6 +15,8 @@ from engine.platform.redis import Store
 
 _AT_ONCE: Final = 256
 _WAITING_MAX: Final = 4096
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class _Command(Struct, frozen=True):
@@ -75,6 +78,9 @@ class GatheredSets:
                 answers = await self._send(sent)
             except (RedisError, OSError, TimeoutError) as error:
                 answers: list[Any] = [error] * len(sent)
+            except Exception as error:  # noqa: BLE001 - told to all who wait
+                _log.exception("strings were not written")
+                answers = [TimeoutError(f"they were not written: {error!r}")] * len(sent)
             except BaseException:
                 for one in sent:
                     one.answer.cancel()

@@ -106,10 +106,11 @@ class ClusterPipeline:
             if not isinstance(answer, _NOT_EXECUTED):
                 answers[index] = answer
                 continue
-            # Where one command is taken by nobody for so long, the others do not wait as well.
-            answers[index] = untaken or await self._ask_elsewhere(
-                keys[index], self._calls[index][1]
-            )
+            if untaken is not None and isinstance(answer, ClusterDownError):
+                # A node that has taken nothing for so long: the others do not wait as well.
+                answers[index] = untaken
+                continue
+            answers[index] = await self._ask_elsewhere(keys[index], self._calls[index][1])
             if isinstance(answers[index], SlotUnavailableError):
                 untaken = answers[index]
 

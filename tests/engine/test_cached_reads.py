@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine.platform.cached_reads import CachedReads, Fresh, Keeping
+from engine.platform.cached_reads import CachedReads, Fresh, Keeping, Kept
 from engine.platform.redis import Store, connect_redis
 from ops.stack import Stack
 
@@ -232,3 +232,14 @@ async def test_what_was_made_at_once_is_written_for_others_alone(
     await asyncio.sleep(0.05)  # it is put into the store in the background
     found = await processes[1].get_kept(key, _KEEPING, make)
     assert (found.made_of_it, found.content, len(written)) == (None, b"content", 1)
+
+
+async def test_a_read_that_was_cancelled_just_now_is_not_waited_for(
+    processes: list[CachedReads],
+) -> None:
+    """It has ended before the cache is told so: to wait for it again and again would last."""
+    cache, read, key = processes[0], Counted(), secrets.token_hex(8)
+    ended: asyncio.Future[Kept] = asyncio.get_running_loop().create_future()
+    ended.cancel()
+    cache._under_way[key] = ended  # pyright: ignore[reportPrivateUsage]
+    assert await cache.get(key, _KEEPING, read) == b"answer 1"

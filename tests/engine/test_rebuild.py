@@ -216,23 +216,32 @@ def test_holds_that_their_buyer_gave_up_do_not_come_back_beyond_the_limit() -> N
     survivors = _survivors(
         _1=_live(9, deadline_ms=3000),
         _2=_live(1, 2, deadline_ms=1000),
-        _3=_live(3, 4, deadline_ms=2000),
-        _4=_live(7, buyer="bob"),
+        _3=_live(7, buyer="bob"),
     )
-    orders = [_order(hold_id(9), 6, buyer="ann")]
+    orders = [_order(hold_id(9), 3, 4, buyer="ann")]
     built = _rebuilt(orders, HouseBlocks(), survivors, 0, max_per_buyer=4)
-    assert built.seats == b"|oohh|shoh|"
-    assert _buyers(built) == {"ann": [3, 1, 3000], "bob": [1, 0, 1000]}
+    assert built.seats == b"|ooss|ohoh|"
+    assert _buyers(built) == {"ann": [1, 2, 3000], "bob": [1, 0, 1000]}
     assert built.holds_ended == (hold_id(2),)
 
 
-def test_of_holds_beyond_the_limit_the_one_that_is_being_paid_stays() -> None:
-    """However soon its deadline is."""
+def test_what_is_being_purchased_stays_beyond_the_limit() -> None:
+    """A bundle may have been decided: what else is held ends."""
     paid = msgspec.structs.replace(_live(1, 2, deadline_ms=1000), committing=True)
     survivors = _survivors(_1=_live(3, 4, deadline_ms=2000), _2=paid)
-    built = _rebuilt((), HouseBlocks(), survivors, 0, max_per_buyer=3)
-    assert built.seats == b"|hhoo|oooo|"
+    orders = [_order(hold_id(9), 6, 7, 8, buyer="ann")]
+    built = _rebuilt(orders, HouseBlocks(), survivors, 0, max_per_buyer=4)
+    assert built.seats == b"|hhoo|ssso|"
     assert built.holds_ended == (hold_id(1),)
+
+
+def test_what_was_held_before_the_limit_was_lowered_stays() -> None:
+    """The server had allowed it, and what it has is the newest."""
+    bought = msgspec.structs.replace(_live(6), sale=SaleRecord(5, 1, 0, 900))
+    survivors = _survivors(_1=_live(1, 2), _2=_live(3, 4), _3=bought)
+    built = _rebuilt([_order(hold_id(3), 6)], HouseBlocks(), survivors, 0, max_per_buyer=1)
+    assert built.seats == b"|hhhh|sooo|"
+    assert built.holds_ended == ()
 
 
 def test_what_was_rebuilt_is_what_the_scripts_go_on_with(rooms: Rooms) -> None:

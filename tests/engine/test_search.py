@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec import Struct
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.catalog import facet_shelf
@@ -361,3 +362,60 @@ async def test_no_plan_reads_all_rows(public: AsyncConnection, name: str) -> Non
         explained = Statement("EXPLAIN " + statement.sql, statement.names)
         plan = "\n".join(row["QUERY PLAN"] for row in await fetch(public, explained, values))
         assert "Seq Scan" not in plan, plan
+
+
+_ASKED = _PLANNED | {
+    "price, down": Wanted(sort=Sort.PRICE_DOWN),
+    "price, from a day on": Wanted(sort=Sort.PRICE, since=_NOW + timedelta(days=100)),
+    "price range": Wanted(price_min=2_000, price_max=4_000),
+    "available": Wanted(available=True),
+    "country": Wanted(country="DE"),
+    "type": Wanted(type="opera"),
+    "currency": Wanted(currency="EUR"),
+    "named performer": Wanted(performer="velvet"),
+    "named venue": Wanted(venue="arena"),
+    "until": Wanted(until=_NOW + timedelta(days=7)),
+    "reseller": Wanted(reseller=1),
+}
+
+
+async def _sequential_scans(connection: AsyncConnection) -> dict[str, int]:
+    await connection.execute(text("SELECT pg_stat_force_next_flush()"))
+    await connection.commit()
+    await connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+    rows = await connection.execute(
+        text("SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY(:tables)"),
+        {"tables": ["listings", "listing_counts", "listing_places", "search_words"]},
+    )
+    scans = {row.relname: row.seq_scan for row in rows}
+    assert len(scans) == 4
+    await connection.commit()
+    return scans
+
+
+@pytest.mark.parametrize("name", _ASKED)
+async def test_nothing_that_is_asked_for_scans_a_table(public: AsyncConnection, name: str) -> None:
+    """As PostgreSQL counts: of a first page and the next, of facets, documents and shelves."""
+    wanted = _ASKED[name]
+    before = await _sequential_scans(public)
+    late_from = await read_late_from(public)
+    page = await search(public, wanted, now=_NOW, after=None, limit=5, late_from=late_from)
+    if page.next_place is not None:
+        await search(public, wanted, now=_NOW, after=page.next_place, limit=5)
+    await read_listed(public, [one.show_id for one in page.found])
+    await count_facets(public, wanted, now=_NOW, bands=BANDS)
+    await read_shelf(public, wanted, BANDS, None)
+    await correct(public, "velvte arenna")
+    assert await _sequential_scans(public) == before
+
+
+async def test_a_table_that_is_scanned_is_counted(public: AsyncConnection) -> None:
+    """Or the test above could not fail."""
+    before = await _sequential_scans(public)
+    await public.execute(text("SET LOCAL enable_indexscan = off"))
+    await public.execute(text("SET LOCAL enable_indexonlyscan = off"))
+    await public.execute(text("SET LOCAL enable_bitmapscan = off"))
+    await public.execute(text("SELECT count(*) FROM public_found WHERE price_min > 0"))
+    await public.commit()
+    after = await _sequential_scans(public)
+    assert after["listing_counts"] == before["listing_counts"] + 1

@@ -11,6 +11,7 @@ from engine.catalog.price_rules import NewPrices, NewStep
 from engine.catalog.price_steps import put_steps
 from engine.inventory.availability import InventoryState, read_inventory
 from engine.inventory.commands import Recovering
+from engine.inventory.keys import WAKE_CHANNEL, Wake, read_wake
 from engine.inventory.shows import Show, ShowBook
 from engine.sales.freshness import FreshCounts
 from engine.sales.terms import LedgerTerms
@@ -83,13 +84,20 @@ async def test_a_look_that_lasts_too_long_goes_on_at_the_next(ground: Ground) ->
 async def test_a_show_of_which_the_store_lost_a_part_keeps_no_other_from_being_counted(
     ground: Ground, lost: str
 ) -> None:
-    """It is told to be recovering, until it is written anew."""
+    """It is told to be recovering, and workers are called to write it anew."""
     working = ground.working
     await keep_listings(working.recorder_engine, IDS)
     await ground.raw.delete(ground.key(lost))
     book = ShowBook()
     source = _Known(ground.show)
-    assert isinstance(await read_inventory(working.redis, source), Recovering)
+    async with ground.raw.pubsub() as calls:
+        await calls.subscribe(WAKE_CHANNEL)
+        assert isinstance(await read_inventory(working.redis, source), Recovering)
+        while (told := await calls.get_message(timeout=5)) is not None:
+            if told["type"] == "message":
+                break
+        assert told is not None
+        assert read_wake(told["data"]) == (Wake.REBUILD, ground.show.id)
     terms = LedgerTerms(working.recorder_engine, book)
     counts = FreshCounts(working.redis, working.recorder_engine, book, terms)
     while await counts.keep() > 0:

@@ -157,3 +157,16 @@ def test_a_table_is_bounded() -> None:
     with pytest.raises(TableError) as refused:
         read_table(_HEAD + "A,1,2,1,One\n" * 130, "Hall")
     assert (len(refused.value.faults), refused.value.more) == (100, 30)
+
+
+def test_zeros_before_a_number_are_nothing_however_many() -> None:
+    """Python takes no number of so many digits."""
+    plan = read_table(f"{_HEAD}A,1,{'0' * 5000}1,{'0' * 5000}3,One\n", "Hall")
+    assert [seat.seat_number for seat in plan.zones[0].rows[0].seats] == ["1", "2", "3"]
+    assert _faults(f"{_HEAD}A,1,1,{'9' * 5000},One\n")[0][0] == 2
+
+
+def test_no_table_makes_a_plan_that_could_not_be_read_again() -> None:
+    """What a plan's parts may be is told of the whole."""
+    rows = "".join(f"A,{n},1,1,One\n" for n in range(10_001))
+    assert [line for line, _ in _faults(_HEAD + rows)] == [1]

@@ -132,3 +132,11 @@ def test_feeds_of_nothing_are_feeds() -> None:
     """So that who follows a quiet type is told so."""
     assert channel_of().findall("item") == []
     assert read_json()["items"] == []
+
+
+def test_names_are_no_html_to_who_reads_a_feed() -> None:
+    """RSS has HTML in its descriptions."""
+    item = item_of(shown(performers=["<img src=x onerror=alert(1)>", "Tom & Jerry"]))
+    assert item["description"] is not None
+    assert "<" not in item["description"]
+    assert "&lt;img src=x onerror=alert(1)&gt;, Tom &amp; Jerry." in item["description"]

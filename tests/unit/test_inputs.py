@@ -1,13 +1,16 @@
 """What is read loosely is held to the patterns that the documents show."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, get_args, get_type_hints
 
+import msgspec
 import pytest
 from msgspec import Meta, structs
 
 from api.batches import CommandKey, LooseHoldCommand
 from api.inputs import LOOSE, Buyer, is_legible, is_visible
+from ops.places import ROOT
 
 _CHARACTERS = [chr(n) for n in range(0x3100)]
 
@@ -51,3 +54,22 @@ def test_a_loose_body_has_the_fields_of_the_documented_one(kind: Any) -> None:  
 def _bounds(annotated: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type form
     (meta,) = (one for one in get_args(annotated) if isinstance(one, Meta))
     return get_args(annotated)[0], meta.min_length, meta.max_length
+
+
+def _patterns(document: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    if isinstance(document, dict):
+        if isinstance(pattern := document.get("pattern"), str):
+            yield pattern
+        for one in document.values():
+            yield from _patterns(one)
+    elif isinstance(document, list):
+        for one in document:
+            yield from _patterns(one)
+
+
+def test_no_pattern_of_a_body_takes_the_end_of_a_line_for_its_own() -> None:
+    """`$` does, in Python: what is a word here would be none where it is used."""
+    document = msgspec.json.decode((ROOT / "docs" / "openapi.json").read_bytes())
+    ending = {one for one in _patterns(document["components"]["schemas"]) if one.endswith("$")}
+    lines = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"  # which has lines in it
+    assert ending <= {lines}

@@ -1,5 +1,6 @@
 """Small edits of a plan: what each does, that all or none are done, and what is refused where."""
 
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from engine.catalog.differences import DifferenceKind, compare_plans
 from engine.catalog.plan_edits import PlanEdit, PlanEditsError, edit_plan
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.manifest import Traits
-from engine.inventory.seating_plan import SeatingPlan, read_plan
+from engine.inventory.seating_plan import SeatingPlan, export_plan, read_plan
 
 Json = dict[str, Any]
 
@@ -286,3 +287,55 @@ def test_differences_name_each_seat_with_where_it_was_and_is() -> None:
         (DifferenceKind.SEAT_ADDED, "Tier-2-1"),
     ]
     assert compare_plans(plan, plan).listed == []
+
+
+@pytest.mark.parametrize(
+    ("edits", "reason"),
+    [
+        (
+            [{"edit": "add_row", "zone": "Z" * 62, "row": "1", "last": 1, "category": "VIP"}],
+            "then /zones/3/rows/0/seats/0/seat_guid: ",
+        ),
+        (
+            [{"edit": "add_category", "name": f"Category {n}"} for n in range(300)],
+            "then /categories: ",
+        ),
+    ],
+    ids=["labels", "categories"],
+)
+def test_no_plan_is_made_that_could_not_be_read_again(edits: list[Json], reason: str) -> None:
+    """What its parts may be is told of the whole that comes of the edits."""
+    with pytest.raises(PlanEditsError) as refused:
+        _edited(*edits)
+    (fault,) = [fault for fault in refused.value.faults if fault.reason.startswith(reason)]
+    assert fault.pointer == ""
+    plan = _edited(*edits[:0])
+    assert read_plan(export_plan(plan)) == plan
+
+
+def test_many_rows_and_areas_are_found_at_once() -> None:
+    """Each is looked up once, not in all others: a zone may have ten thousand rows."""
+    rows = "".join(f"Hall,{n},1,1,One,,\n" for n in range(2_000))
+    areas = "".join(f",,,,One,Area {n},5\n" for n in range(200))
+    head = "section,row,from,to,category,area,capacity\n"
+    plan = read_table(f"{head}{rows}{areas}Hall,last,1,1,Two,,\n", "Hall")
+    edit = {
+        "edit": "set_category",
+        "category": "Two",
+        "zone": "Hall",
+        "rows": [str(n) for n in range(1000)],
+        "areas": [f"area-{n}" for n in range(200)],
+    }
+    began = process_time()
+    edited = _edited(*[edit] * 20, plan=plan)
+    assert process_time() - began < 3
+    found = compare_plans(plan, edited)
+    assert found.counts[DifferenceKind.SEAT_CATEGORY_CHANGED] == 1000
+    assert found.counts[DifferenceKind.AREA_CATEGORY_CHANGED] == 200
+
+
+def test_all_areas_that_are_not_there_are_named() -> None:
+    """Each where it was named."""
+    with pytest.raises(PlanEditsError) as refused:
+        _edited({"edit": "set_category", "category": "VIP", "areas": ["bar", "floor", "pit"]})
+    assert [fault.pointer for fault in refused.value.faults] == ["/0/areas/0", "/0/areas/2"]

@@ -1,7 +1,9 @@
 """Sheets are read to the same thing from CSV and XLSX, within bounds, and written harmlessly."""
 
 import io
+import re
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -393,3 +395,54 @@ def test_names_that_nobody_has_are_soon_told() -> None:
     assert str(told[0]).endswith("is “Evening 0 of the grand tour” meant?")
     assert str(told[-1]).endswith("add it first, or name one that is there")
     assert known.event("Evening 7 of the grand tour") == there[7]
+
+
+def _sharing(content: bytes, text: bytes, more: bytes = b"") -> bytes:
+    """Return a workbook whose cells with `shared` have a text that is there once, before `more`."""
+    strings = b"".join(
+        (
+            b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">',
+            b'<si><t xml:space="preserve">' + text + b"</t></si>" + more + b"</sst>",
+        )
+    )
+    kind = b"application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    told = b'<Override PartName="/xl/sharedStrings.xml" ContentType="' + kind + b'"/></Types>'
+    content = _changed(content, "[Content_Types].xml", b"</Types>", told)
+    inline = re.compile(rb'(<c r="\w+"[^>]*) t="inlineStr"[^>]*><is><t>shared</t></is></c>')
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as given, zipfile.ZipFile(written, "w") as kept:
+        for name in given.namelist():
+            data = inline.sub(rb'\1 t="s"><v>0</v></c>', given.read(name))
+            kept.writestr(name, data)
+        kept.writestr("xl/sharedStrings.xml", strings)
+    return written.getvalue()
+
+
+def test_a_text_that_many_cells_share_is_bounded_before_it_is_copied() -> None:
+    """A few bytes may say that a thousand cells have a megabyte each."""
+    workbook = _workbook(("a",), *(("shared",) for _ in range(1000)))
+    assert [line.cells["a"] for line in read_xlsx(_sharing(workbook, b" x ")).lines] == ["x"] * 1000
+    long = _sharing(workbook, b" " * 1_000_000 + b"x")
+    tracemalloc.start()
+    with pytest.raises(SheetError, match="has 1000001 characters, 2000 at most"):
+        read_xlsx(long)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30_000_000
+
+
+def test_elements_are_counted_before_objects_are_made_of_them() -> None:
+    """Of a few bytes each, packed to nothing."""
+    workbook = _workbook(("a",), ("shared",))
+    with zipfile.ZipFile(io.BytesIO(workbook)) as package:
+        styles = package.read("xl/styles.xml")
+    end = styles.rindex(b"</")
+    vast = styles[:end] + b"<xf/>" * 2_000_000 + styles[end:]
+    for full in (
+        _changed(workbook, "xl/styles.xml", styles, vast),
+        _sharing(workbook, b"x", b"<si/>" * 2_000_000),
+    ):
+        began = perf_counter()
+        with pytest.raises(SheetError, match="too many elements"):
+            read_xlsx(full)
+        assert perf_counter() - began < 5

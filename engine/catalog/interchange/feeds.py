@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from email.utils import format_datetime
+from html import escape
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, register_namespace, tostring
 
@@ -100,7 +101,8 @@ def rss_feed(feed: FeedOf, shown: Sequence[ShownShow], site: str) -> bytes:
         item = SubElement(channel, "item")
         _add(item, "title", _title(show))
         _add(item, "link", _link(show, site))
-        _add(item, "description", _words(show))
+        # What is in it is HTML to who reads it.
+        _add(item, "description", escape(_words(show)))
         _add(item, "guid", show.show).set("isPermaLink", "false")
         _add(item, "pubDate", _rfc_822(show.opens_at))
         if show.type:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from engine.catalog.sheets.table import (
+    CELL_CHARACTERS_MAX,
     CELLS_MAX,
     COLUMNS_MAX,
     LINES_MAX,
@@ -24,6 +25,12 @@ from engine.catalog.sheets.table import (
 _UNPACKED_BYTES_MAX: Final = 32 * 1024 * 1024
 _PARTS_MAX: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024
+_CONTENT: Final = ("xl/worksheets/", "xl/sharedStrings.xml")
+_CONTENT_MARKS_MAX: Final = 1_500_000
+"""What begins and ends elements, in a part with cells or their texts: four to six for each. Of an
+element an object is made, however few bytes it takes."""
+_MARKS_MAX: Final = 100_000
+"""In any other part."""
 _ROWS_MAX: Final = 2 * LINES_MAX
 _DECLARES: Final = tuple("<!DOCTYPE".encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be"))
 _BAD: Final = "this can't be read as XLSX: save it again as “Excel workbook (.xlsx)”"
@@ -108,6 +115,9 @@ def _unpacked(given: zipfile.ZipFile, part: zipfile.ZipInfo, bytes_max: int) -> 
                 )
     if any(word in data for word in _DECLARES):
         raise SheetError(1, _BAD)
+    is_content = part.filename.startswith(_CONTENT)
+    if data.count(b"<") > (_CONTENT_MARKS_MAX if is_content else _MARKS_MAX):
+        raise SheetError(1, f"{part.filename} has too many elements: split the sheet")
     return bytes(data)
 
 
@@ -131,6 +141,10 @@ def _text(line: int, cell: Any) -> str:  # noqa: ANN401 - openpyxl's
     value = cell.value
     if value is None:
         return ""
+    if isinstance(value, str) and len(value) > CELL_CHARACTERS_MAX:
+        # Before anything is made of it: a thousand cells may share one string.
+        reason = f"has {len(value)} characters, {CELL_CHARACTERS_MAX} at most"
+        raise SheetError(line, f"cell {cell.coordinate} {reason}")
     if cell.data_type in {"f", "e"}:
         what = "a formula" if cell.data_type == "f" else f"an error ({value})"
         raise SheetError(line, f"cell {cell.coordinate} is {what}: paste it as a value")
