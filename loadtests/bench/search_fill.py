@@ -70,6 +70,13 @@ WHERE tablename IN ('listings', 'listing_counts', 'listing_places', 'search_word
 """
 _TIDY: Final = "VACUUM ANALYZE listings, listing_counts, listing_places, search_words"
 
+_SCANS: Final = (
+    "SELECT relname, seq_scan FROM pg_stat_user_tables WHERE relname = ANY($1) ORDER BY relname"
+)
+_READ: Final = ["listings", "listing_counts", "listing_places", "search_words"]
+_TOLD_WITHIN_S: Final = 2.0
+"""After so long a connection has said what it did."""
+
 _SEED: Final = 5
 _SOLD: Final = range(10)
 _SELL_EVERY_S: Final = 0.2
@@ -131,6 +138,16 @@ async def note_filled(url: str, halls: int, begins: datetime) -> None:
     try:
         await connection.execute("CREATE TABLE filled (halls INTEGER, begins TIMESTAMPTZ)")
         await connection.execute(f"INSERT INTO filled VALUES ({halls:d}, '{begins.isoformat()}')")  # noqa: S608 - our own values
+    finally:
+        await connection.close()
+
+
+async def sequential_scans(url: str) -> dict[str, int]:
+    """Return how often each table that searches read was read from end to end, by PostgreSQL."""
+    await asyncio.sleep(_TOLD_WITHIN_S)
+    connection = await connect(url)
+    try:
+        return {row[0]: row[1] for row in await connection.fetch(_SCANS, _READ)}
     finally:
         await connection.close()
 
