@@ -47,6 +47,7 @@ class FoundShow(Struct, frozen=True, kw_only=True):
     name: str
     starts_at: datetime
     doors_at: datetime | None
+    duration_min: int | None
     opens_at: datetime
     closes_at: datetime | None
     state: str
@@ -178,6 +179,7 @@ def tell_found_show(show: PublicShow, ids: Ids, distance_m: float | None = None)
         name=show.show_name,
         starts_at=show.starts_at,
         doors_at=show.doors_at,
+        duration_min=show.duration_min,
         opens_at=show.opens_at,
         closes_at=show.closes_at,
         state=show.state,

@@ -36,6 +36,7 @@ class FoundShow(Struct, frozen=True):
     available: int | None
     venue: FoundVenue
     distance_m: int | None
+    duration_min: int | None = None
 
 
 class FoundEvent(Struct, frozen=True):
