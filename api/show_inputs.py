@@ -11,6 +11,7 @@ from engine.catalog.shows import (
     BUYER_LIMIT_MAX,
     DURATION_MIN_MAX,
     FACE_VALUE_MAX,
+    HOLD_TTL_USUAL_S,
     LIMIT_MAX,
     PaymentMethod,
     Visibility,
@@ -82,7 +83,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
     duration_min: Duration | None = None
     visibility: VisibilityText = Visibility.PUBLIC.value
     public_from: Moment | None = None
-    hold_ttl_s: Ttl = 600
+    hold_ttl_s: Ttl = HOLD_TTL_USUAL_S
     payment_methods: PaymentMethods | UnsetType = UNSET
     state: FirstState = ShowState.ON_SALE.value
 

@@ -47,6 +47,7 @@ LIMIT_MAX: Final = 100
 BUYER_LIMIT_MAX: Final = 10_000
 HOLD_TTL_S_MIN: Final = 30
 HOLD_TTL_S_MAX: Final = 3600
+HOLD_TTL_USUAL_S: Final = 600
 DURATION_MIN_MAX: Final = 60 * 24 * 31
 
 
@@ -71,6 +72,9 @@ class PaymentMethod(StrEnum):
     """By an invoice to a customer with an agreement."""
     CASH_ON_ARRIVAL = "cash_on_arrival"
     VOUCHER = "voucher"
+
+
+METHODS_USUAL: Final = (PaymentMethod.CARD,)
 
 
 class NewShow(Struct, frozen=True, kw_only=True):
@@ -99,8 +103,8 @@ class NewShow(Struct, frozen=True, kw_only=True):
     duration_min: int | None = None
     visibility: Visibility = Visibility.PUBLIC
     public_from: datetime | None = None
-    hold_ttl_s: int = 600
-    payment_methods: tuple[PaymentMethod, ...] = (PaymentMethod.CARD,)
+    hold_ttl_s: int = HOLD_TTL_USUAL_S
+    payment_methods: tuple[PaymentMethod, ...] = METHODS_USUAL
     state: ShowState = ShowState.ON_SALE
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import ARRAY, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -44,11 +44,22 @@ def types_of(table: Table, names: Iterable[str]) -> dict[str, TypeEngine[Any]]:
 
 
 def insert_rows(table: Table, names: Sequence[str], ending: str = "") -> TextClause:
-    """Return the insert of these columns. Parameters are named `<table>_<column>`."""
-    rows = Unnested(table.name, types_of(table, names))
+    """Return the insert of these columns. Parameters are named `<table>_<column>`.
+
+    What is an array itself is handed over as JSON: of arrays `unnest` makes rows of their elements.
+    """
+    types = types_of(table, names)
+    lists = {name for name, kind in types.items() if isinstance(kind, ARRAY)}
+    rows = Unnested(table.name, types | dict.fromkeys(lists, postgresql.JSONB()))
+    values = (_list_of(name, types[name]) if name in lists else name for name in names)
     # All of it is our own tables and columns; values are parameters.
     into = f"INSERT INTO {table.name} ({', '.join(names)})"
-    return text(f"{into} SELECT * FROM {rows.sql} {ending}")  # noqa: S608
+    return text(f"{into} SELECT {', '.join(values)} FROM {rows.sql} {ending}")  # noqa: S608
+
+
+def _list_of(name: str, kind: TypeEngine[Any]) -> str:
+    elements = f"SELECT jsonb_array_elements_text({name})"
+    return f"CAST(ARRAY({elements}) AS {kind.compile(_dialect)})"
 
 
 def parameters(table: Table, columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:

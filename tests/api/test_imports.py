@@ -20,7 +20,7 @@ from ops.commands.import_ import command
 from ops.places import ROOT
 from ops.resellers import make_reseller
 from ops.stack import Stack
-from tests.api.front_desk import FrontDesk, Json, problem, small_plan
+from tests.api.front_desk import FrontDesk, Json, problem, show_body, small_plan
 from tests.api.sheet_sending import CSV, XLSX, send_sheet
 
 _COLUMNS = (
@@ -292,6 +292,136 @@ def test_what_is_exported_can_be_imported(promoter: FrontDesk, form: str) -> Non
     assert [len(new), new[0]["price:vip"], new[0]["duration_min"]] == [1, "95.50", "120"]
     [made] = _made(send_sheet(promoter, "shows", _FORMS[CSV](new)))["shows"]
     assert promoter.get(f"/v1/shows/{made['show']}").json()["name"] == name
+
+
+_METHODS = "card, paypal, apple_pay, google_pay, bank_transfer, sepa_debit, on_account"
+
+
+@pytest.mark.parametrize("form", [CSV, XLSX])
+def test_each_mistake_in_who_sees_a_show_and_how_it_is_paid_for_is_told(
+    promoter: FrontDesk, form: str
+) -> None:
+    """By its line and column, all at once, with the bounds that one show's body has."""
+    outside = "is not a whole number from 30 to 3600"
+    mistakes: list[tuple[str, object, list[str]]] = [
+        ("public_from", "soon", ["“soon” is not a time: write 2027-03-28 20:00"]),
+        ("public_from", "2027-03-28 02:30", ["2027-03-28 02:30 does not exist at the venue"]),
+        ("public_from", "1999-12-31T10:00:00Z", ["the year must be 2000 to 2200"]),
+        ("hold_ttl_s", 29, [f"“29” {outside}"]),
+        ("hold_ttl_s", 3601, [f"“3601” {outside}"]),
+        ("hold_ttl_s", 60.5, [f"“60.5” {outside}"]),
+        ("payment_methods", "card cheque", [f"“cheque” is not one of: {_METHODS}"]),
+        ("payment_methods", "card paypal card", ["“card” is named twice: take one of them out"]),
+        (
+            "payment_methods",
+            "card, cash",
+            [
+                "“card, cash”: put only blanks between the words, as in card paypal",
+                f"“cash” is not one of: {_METHODS}",
+            ],
+        ),
+    ]
+    columns = ("public_from", "hold_ttl_s", "payment_methods")
+    rows = [
+        _row(3200 + n, **dict(zip(columns, ("2027-01-01T10:00:00Z", 60, "card"), strict=True)))
+        | {column: value}
+        for n, (column, value, _) in enumerate(mistakes)
+    ]
+    content = _FORMS[form](rows, *columns)
+    refused = send_sheet(promoter, "shows", content, form)
+    assert problem(refused) == "invalid-sheet"
+    found = refused.json()["problems"]
+    expected = [
+        (line, column, reason)
+        for line, (column, _, reasons) in enumerate(mistakes, 2)
+        for reason in reasons
+    ]
+    assert [(one["line"], one["column"]) for one in found] == [one[:2] for one in expected]
+    for one, (*_, reason) in zip(found, expected, strict=True):
+        assert one["reason"].startswith(reason), one
+    dry = send_sheet(promoter, "shows", content, form, dry=True)
+    assert (dry.status_code, dry.json()["problems"]) == (200, found)
+
+
+_ASKED = ("public_from", "hold_ttl_s", "payment_methods")
+"""What shows that are not told otherwise have by default."""
+
+
+def _asked(desk: FrontDesk, show: str) -> Json:
+    told = desk.get(f"/v1/shows/{show}").json()
+    return {field: told[field] for field in _ASKED}
+
+
+@pytest.mark.parametrize("form", [CSV, XLSX])
+def test_a_sheet_that_leaves_fields_out_gives_shows_the_defaults_of_one_show(
+    promoter: FrontDesk, form: str
+) -> None:
+    """Whether the columns are missing, as in older sheets, or their cells are empty."""
+    alone = _made(promoter.post("/v1/shows", show_body(state="draft")))["show"]
+    defaults = {"public_from": None, "hold_ttl_s": 600, "payment_methods": ["card"]}
+    assert _asked(promoter, alone) == defaults
+    for n, columns in enumerate([(), _ASKED], 3400 if form == CSV else 3402):
+        content = _FORMS[form]([_row(n)], *columns)
+        [made] = _made(send_sheet(promoter, "shows", content, form))["shows"]
+        assert _asked(promoter, made["show"]) == defaults
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_shows_keep_who_sees_them_and_how_they_are_paid_for_through_a_sheet(
+    promoter: FrontDesk, form: str
+) -> None:
+    """As they are imported, and as new shows of what was exported: none is public early."""
+    year = 2094 if form == "csv" else 2096
+    media_type = CSV if form == "csv" else XLSX
+    asked = [
+        # The second of two hours of that name at the venue; a cell that is a date; none at all.
+        ("2093-10-25T02:30:00+01:00", 60, "voucher card on_account"),
+        (datetime(2093, 7, 1, 9), 3600, "Cash_On_Arrival"),  # noqa: DTZ001 - local at the venue
+        ("", 30, ""),
+    ]
+    rows = [
+        _row(
+            0, starts_at=f"{year}-05-0{n} 20:00", state="announced", opens_at=f"{year}-01-01 10:00"
+        )
+        | dict(zip(_ASKED, values, strict=True))
+        for n, values in enumerate(asked, 1)
+    ]
+    content = _FORMS[media_type](rows, *_ASKED)
+    dry = send_sheet(promoter, "shows", content, media_type, dry=True).json()
+    assert (dry["lines"], dry["problems"], dry["shows"]) == (3, [], [])
+    made = _made(send_sheet(promoter, "shows", content, media_type))["shows"]
+    first = [_asked(promoter, one["show"]) for one in made]
+    assert first == [
+        {
+            "public_from": "2093-10-25T01:30:00Z",
+            "hold_ttl_s": 60,
+            "payment_methods": ["voucher", "card", "on_account"],
+        },
+        {
+            "public_from": "2093-07-01T07:00:00Z",
+            "hold_ttl_s": 3600,
+            "payment_methods": ["cash_on_arrival"],
+        },
+        {"public_from": None, "hold_ttl_s": 30, "payment_methods": ["card"]},
+    ]
+    exported = promoter.get(f"/v1/exports/shows?format={form}").content
+    rows = _read_csv(exported) if form == "csv" else _read_xlsx(exported)
+    names = {one["show"] for one in made}
+    new = [
+        {
+            **one,
+            "show": "",
+            "starts_at": one["starts_at"].replace(str(year), str(year + 1)),
+            "price:Standard": one["price:standard"],
+        }
+        for one in rows
+        if one["show"] in names
+    ]
+    assert [one["payment_methods"] for one in new] == [
+        "voucher card on_account", "cash_on_arrival", "card",
+    ]  # fmt: skip
+    again = _made(send_sheet(promoter, "shows", _FORMS[media_type](new, *_ASKED), media_type))
+    assert [_asked(promoter, one["show"]) for one in again["shows"]] == first
 
 
 def _read_csv(content: bytes) -> list[Row]:

@@ -22,6 +22,7 @@ from engine.catalog.sheets.known import Known, KnownEvent
 from engine.catalog.sheets.known_shows import KnownShow, Offer
 from engine.catalog.sheets.price_export import lay_out
 from engine.catalog.sheets.show_export import fitting
+from engine.catalog.sheets.show_lines import SHOW_COLUMNS
 from engine.catalog.sheets.table import CELLS_MAX, LINES_MAX, Line, Problems, SheetError
 from engine.catalog.sheets.xlsx_sheet import read_xlsx, write_xlsx
 from engine.catalog.transitions import ShowState
@@ -312,6 +313,39 @@ def test_a_price_is_exact(text: str, currency: str, expected: object) -> None:
         assert str(expected) in problems.told()[0].reason
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "reasons"),
+    [
+        ("", ("red",), []),
+        ("blue", ("blue",), []),
+        (" Green  RED", ("green", "red"), []),
+        (
+            "red,  grey",
+            None,
+            ["put only blanks between the words, as in red blue", "“grey” is not"],
+        ),
+        ("blue;red", None, ["put only blanks between the words"]),
+        ("/", None, ["put only blanks between the words"]),
+        ("grey mauve grey", None, ["“grey” is not one of: red, blue, green", "“mauve” is not"]),
+        ("red blue Red", None, ["“red” is named twice: take one of them out"]),
+        ("red\nblue", None, ["has a line break"]),
+        ("red " * 60, None, ["has 240 characters, 200 at most"]),
+    ],
+)
+def test_a_list_in_a_cell_has_blanks_between_its_words(
+    text: str, words: tuple[str, ...] | None, reasons: list[str]
+) -> None:
+    """In the order that is written; each word that is wrong is told once."""
+    cells, problems = _cells(colours=text)
+    found = cells.choices("colours", ["red", "blue", "green"], ("red",))
+    told = [one.reason for one in problems.told()]
+    assert len(told) == len(reasons)
+    assert all(reason in one for reason, one in zip(reasons, told, strict=True)), told
+    assert cells.is_sound == (words is not None)
+    if words is not None:
+        assert found == words
+
+
 def test_more_problems_than_are_told_are_counted() -> None:
     """The first thousand are told, in the order of the sheet."""
     problems = Problems()
@@ -348,7 +382,8 @@ def test_an_export_of_shows_ends_before_its_columns_or_cells_do() -> None:
     many = [{"prices": dict.fromkeys(map(str, range(250)), 1)}] * 5001
     fit, levels = fitting(many)
     assert len(levels) == 250
-    assert (len(fit) + 1) * (17 + 250) <= CELLS_MAX < (len(fit) + 2) * (17 + 250)
+    columns = len(SHOW_COLUMNS) + 250
+    assert (len(fit) + 1) * columns <= CELLS_MAX < (len(fit) + 2) * columns
     assert len(fitting([{"prices": {"vip": 1}}] * 5001)[0]) == LINES_MAX
 
 

@@ -21,6 +21,7 @@ _WITH_OFFSET: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}.*(?:[zZ]|[+
 _WHOLE: Final = re.compile(r"\d{1,18}")
 _AMOUNT: Final = re.compile(r"(\d{1,15})(?:[.,](\d{1,15}))?")
 _SHARE: Final = re.compile(r"(\d{1,3})(?:[.,](\d{1,2}))?\s?%")
+_PARTING: Final = re.compile(r"[,;|/+&]")
 _TIME_EXAMPLE: Final = "2027-03-28 20:00"
 
 
@@ -71,6 +72,24 @@ class Cells:
             self.wrong(column, f"“{value}” is not one of: {', '.join(among)}")
             return default
         return value.lower()
+
+    def choices(
+        self, column: str, among: Collection[str], default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Return some of a few words, in the order of the cell, with blanks between them."""
+        value = self.text(column)
+        if value is None:
+            return default
+        if _PARTING.search(value):
+            example = " ".join(list(among)[:2])
+            self.wrong(column, f"“{value}”: put only blanks between the words, as in {example}")
+        words = _PARTING.sub(" ", value.lower()).split()
+        for word in dict.fromkeys(words):
+            if word not in among:
+                self.wrong(column, f"“{word}” is not one of: {', '.join(among)}")
+            elif words.count(word) > 1:
+                self.wrong(column, f"“{word}” is named twice: take one of them out")
+        return tuple(words)
 
     def whole(self, column: str, least: int, most: int, default: int | None = None) -> int | None:
         """Return a whole number."""

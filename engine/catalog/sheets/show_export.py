@@ -9,15 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from engine.catalog.sheets.amounts import write_amount
 from engine.catalog.sheets.exporting import SheetPart, in_parts, write_moment
-from engine.catalog.sheets.show_lines import PRICE, SHOW_COLUMNS
+from engine.catalog.sheets.show_lines import MOMENTS, PRICE, SHOW_COLUMNS
 from engine.catalog.sheets.table import CELLS_MAX, COLUMNS_MAX, LINES_MAX
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, Ids, Prefix
 from engine.platform.tables import configurations, price_versions, shows, venues
 
-_TIMES: Final = ("starts_at", "doors_at", "opens_at", "closes_at")
 _NUMBERS: Final = (
     "configuration_version", "duration_min", "tax_bps", "max_per_hold", "max_per_buyer",
+    "hold_ttl_s",
 )  # fmt: skip
 _one = shows.c
 
@@ -85,7 +85,8 @@ def _cells(row: _Row, columns: Sequence[str], ids: Ids) -> tuple[str, ...]:
         "configuration": ids.entity(Prefix.CONFIGURATION, row["configuration_id"]),
         **{name: row[name] for name in ("name", "currency", "visibility", "state")},
         **{name: "" if row[name] is None else str(row[name]) for name in _NUMBERS},
-        **{name: write_moment(row[name], zone) for name in _TIMES},
+        **{name: write_moment(row[name], zone) for name in MOMENTS},
+        "payment_methods": " ".join(row["payment_methods"]),
         **{
             f"{PRICE}{level}": write_amount(minor, row["currency"])
             for level, minor in row["prices"].items()

@@ -26,7 +26,7 @@ _SHOW_COLUMNS: Final = (
     "id", "reseller_id", "manifest_id", "name", "venue", "starts_at", "opens_at", "closes_at",
     "state", "currency", "tax_bps", "fee_schedule_version", "max_per_hold", "max_per_buyer",
     "event_id", "configuration_id", "configuration_version", "doors_at", "duration_min",
-    "visibility",
+    "visibility", "public_from", "hold_ttl_s", "payment_methods",
 )  # fmt: skip
 _PRICE_COLUMNS: Final = ("show_id", "reseller_id", "version", "prices")
 _WAKES_MAX: Final = 20
@@ -158,7 +158,8 @@ class ShowImport(Struct, frozen=True, kw_only=True):
                 line.starts_at, line.opens_at, line.closes_at, line.state, line.currency,
                 line.tax_bps, fees, line.max_per_hold, line.max_per_buyer, line.event,
                 line.place.configuration, line.place.version, line.doors_at, line.duration_min,
-                line.visibility,
+                line.visibility, line.public_from, line.hold_ttl_s,
+                msgspec.json.encode(line.payment_methods).decode(),
             )
             for one, line in pairs
         ]  # fmt: skip

@@ -13,7 +13,12 @@ from engine.catalog.shows import (
     BUYER_LIMIT_MAX,
     DURATION_MIN_MAX,
     FACE_VALUE_MAX,
+    HOLD_TTL_S_MAX,
+    HOLD_TTL_S_MIN,
+    HOLD_TTL_USUAL_S,
     LIMIT_MAX,
+    METHODS_USUAL,
+    PaymentMethod,
     Visibility,
     faults_of_times,
 )
@@ -26,11 +31,12 @@ from engine.tenancy.names import clean_name, name_fault
 SHOW_COLUMNS: Final = (
     "show", "event", "name", "venue", "configuration", "configuration_version", "starts_at",
     "doors_at", "duration_min", "opens_at", "closes_at", "currency", "tax_bps", "max_per_hold",
-    "max_per_buyer", "visibility", "state",
+    "max_per_buyer", "visibility", "public_from", "hold_ttl_s", "payment_methods", "state",
 )  # fmt: skip
 """All but the prices, of which there is a column for each price level: `price:vip`."""
 
 PRICE: Final = "price:"
+MOMENTS: Final = ("starts_at", "doors_at", "opens_at", "closes_at", "public_from")
 _REQUIRED: Final = ("starts_at", "opens_at", "currency")
 _STATES: Final = (ShowState.DRAFT, ShowState.ANNOUNCED, ShowState.ON_SALE)
 _VERSION_MAX: Final = 10_000
@@ -56,6 +62,9 @@ class ShowLine(Struct, frozen=True, kw_only=True):
     max_per_hold: int
     max_per_buyer: int
     visibility: str
+    public_from: datetime | None
+    hold_ttl_s: int
+    payment_methods: tuple[str, ...]
     state: str
 
     @property
@@ -94,7 +103,7 @@ def read_line(line: Line, sheet: Sheet, known: Known, problems: Problems) -> Sho
     zone = ZoneInfo(place.time_zone) if place else None
     moments = {
         column: cells.moment(column, zone, required=column in {"starts_at", "opens_at"})
-        for column in ("starts_at", "doors_at", "opens_at", "closes_at")
+        for column in MOMENTS
         if column in sheet.columns
     }
     starts_at, opens_at = moments.get("starts_at"), moments.get("opens_at")
@@ -113,6 +122,8 @@ def read_line(line: Line, sheet: Sheet, known: Known, problems: Problems) -> Sho
     per_buyer = cells.whole("max_per_buyer", 1, BUYER_LIMIT_MAX, _LIMIT_USUAL)
     duration = cells.whole("duration_min", 1, DURATION_MIN_MAX)
     visibility = cells.choice("visibility", list(Visibility), Visibility.PUBLIC)
+    hold_ttl_s = cells.whole("hold_ttl_s", HOLD_TTL_S_MIN, HOLD_TTL_S_MAX, HOLD_TTL_USUAL_S)
+    methods = cells.choices("payment_methods", list(PaymentMethod), METHODS_USUAL)
     state = cells.choice("state", _STATES, ShowState.DRAFT)
     if starts_at is not None and opens_at is not None:
         _check_against_now(cells, known.now, state, starts_at, opens_at)
@@ -134,6 +145,9 @@ def read_line(line: Line, sheet: Sheet, known: Known, problems: Problems) -> Sho
         max_per_hold=per_hold or _LIMIT_USUAL,
         max_per_buyer=per_buyer or _LIMIT_USUAL,
         visibility=visibility,
+        public_from=moments.get("public_from"),
+        hold_ttl_s=hold_ttl_s or HOLD_TTL_USUAL_S,
+        payment_methods=methods,
         state=state,
     )
 
