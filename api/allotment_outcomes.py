@@ -1,6 +1,6 @@
 """What became of an allotment that was asked for, as a client is told."""
 
-from typing import Final, assert_never
+from typing import assert_never
 
 from api.allotment_inputs import AllotmentBody, AllottedPlaces
 from api.outcomes import problem_of, problem_of_store
@@ -12,8 +12,6 @@ from engine.inventory.house import PlacesRefused
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids, Prefix
 from engine.sales.wanted import UnknownPlaces
-
-_NAMED_MAX: Final = 20
 
 
 def allotment_not_found() -> ProblemError:
@@ -84,9 +82,9 @@ def _refused(outcome: PlacesRefused, show: Show) -> ProblemError:
     left = {manifest.areas[area].slug: count for area, count in outcome.areas}
     reasons = [f"{slug} has {count} left" for slug, count in left.items()]
     if labels:
-        more = len(labels) - _NAMED_MAX
-        told = ", ".join(labels[:_NAMED_MAX]) + (f" and {more} more" if more > 0 else "")
-        reasons.insert(0, f"{told} can't be, since buyers or another allotment have them")
+        reasons.insert(
+            0, f"{list_some(labels)} can't be, since buyers or another allotment have them"
+        )
     return ProblemError(
         ProblemKind.ALLOTMENT_REFUSED,
         f"Nothing was allotted: {'; '.join(reasons)}.",

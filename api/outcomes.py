@@ -4,7 +4,6 @@ Every refusal of the engine becomes a problem here, and nowhere else; the match 
 new outcome does not type-check until it has a row.
 """
 
-from collections.abc import Sequence
 from typing import Final, assert_never
 
 import structlog
@@ -36,6 +35,7 @@ from engine.inventory.house import BlocksRefused
 from engine.inventory.manifest import Manifest
 from engine.inventory.shows import Show
 from engine.platform.errors import StoreUnavailableError
+from engine.platform.legible import list_some
 from engine.platform.retrying import BreakerOpenError
 from engine.sales.chosen_types import TypesRefused
 from engine.sales.returns import Compensated, NotConfirmed
@@ -74,7 +74,7 @@ Refused = (
 )
 """Every answer of the engine that is not what was asked for."""
 
-_NAMED_MAX: Final = 5
+_names: Final = partial(list_some, most=5)
 _LEDGER_BEHIND_S: Final = "5"
 """When to come back to a ledger that has thousands of sales to record first."""
 
@@ -374,12 +374,6 @@ def _unknown_places(outcome: UnknownPlaces, manifest: Manifest) -> ProblemError:
         errors=faults,
         members={name: places for name, places in named.items() if places},
     )
-
-
-def _names(names: Sequence[str]) -> str:
-    if len(names) <= _NAMED_MAX:
-        return ", ".join(names)
-    return f"{', '.join(names[:_NAMED_MAX])} and {len(names) - _NAMED_MAX} more"
 
 
 def _escaped(step: str) -> str:

@@ -26,6 +26,7 @@ from engine.inventory.seating_plan import SeatingPlan, export_plan
 from engine.inventory.seating_plan_faults import below
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId, new_entity_id
+from engine.platform.legible import list_some
 from engine.platform.money import MoneyError, check_currency
 from engine.platform.redis import Store
 from engine.platform.tables import (
@@ -248,7 +249,7 @@ def _faults_of_prices(new: NewShow, levels: Collection[str]) -> list[ShowFault]:
     ]
     for slug, face_value in new.prices.items():
         if slug not in levels:
-            known = ", ".join(sorted(levels))
+            known = list_some(sorted(levels))
             reason = f"no such price level in the seating plan; it has {known}"
             faults.append(ShowFault(below("/prices", slug), reason))
         elif not 0 <= face_value <= FACE_VALUE_MAX:

@@ -1,6 +1,7 @@
 """Texts that people will read: something to see in them, and no control characters."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 BUYER_CHARACTERS_MAX: Final = 64
@@ -19,6 +20,12 @@ def is_legible(text: str) -> bool:
     if text.isascii():
         return text.isprintable() and not text.isspace()
     return _find_legible(text) is not None
+
+
+def list_some(names: Sequence[str], most: int = 20) -> str:
+    """Return names as a sentence has them: the first ones, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def is_buyer(text: str) -> bool:

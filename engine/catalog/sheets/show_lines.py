@@ -25,6 +25,7 @@ from engine.catalog.shows import (
 from engine.catalog.transitions import ShowState
 from engine.inventory.slug import slug
 from engine.platform.ids import EntityId
+from engine.platform.legible import list_some
 from engine.platform.money import MoneyError, check_currency
 from engine.tenancy.names import clean_name, name_fault
 
@@ -81,8 +82,13 @@ class ShowLine(Struct, frozen=True, kw_only=True):
 def check_columns(sheet: Sheet, problems: Problems) -> None:
     """Add what is wrong with the heading: names that nobody knows, and those that are missing."""
     known = ", ".join((*SHOW_COLUMNS, f"{PRICE}<price level>"))
+    column_of: dict[str, str] = {}
     for column in sheet.columns:
-        if column in SHOW_COLUMNS or (column.startswith(PRICE) and _level_of(column)):
+        level = _level_of(column) if column.startswith(PRICE) else ""
+        if level and column_of.setdefault(level, column) != column:
+            reason = f"it is the price level of the column “{column_of[level]}”: take one out"
+            problems.add(sheet.heading_line, column, reason)
+        if column in SHOW_COLUMNS or level:
             continue
         reason = f"there is no such column: take it out, or name it as one of {known}"
         problems.add(sheet.heading_line, column, reason)
@@ -233,7 +239,7 @@ def _prices(
         if amount is None:
             continue
         if place is not None and level not in place.levels:
-            has = ", ".join(place.levels)
+            has = list_some(place.levels)
             cells.wrong(
                 column, f"“{place.configuration_name}” has no such price level; it has {has}"
             )
