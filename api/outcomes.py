@@ -4,6 +4,7 @@ Every refusal of the engine becomes a problem here, and nowhere else; the match 
 new outcome does not type-check until it has a row.
 """
 
+from functools import partial
 from typing import Final, assert_never
 
 import structlog
@@ -75,6 +76,7 @@ Refused = (
 """Every answer of the engine that is not what was asked for."""
 
 _names: Final = partial(list_some, most=5)
+
 _LEDGER_BEHIND_S: Final = "5"
 """When to come back to a ledger that has thousands of sales to record first."""
 

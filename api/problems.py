@@ -196,8 +196,8 @@ class ProblemError(Exception):
         return document + (b"," + _encode(self.members)[1:] if self.members else b"}")
 
 
-def invalid(*faults: Fault) -> ProblemError:
-    """Return the problem of a request whose parts do not fit."""
+def invalid(*faults: Fault, more: int = 0) -> ProblemError:
+    """Return the problem of a request whose parts do not fit; `more` faults are not listed."""
     first = faults[0]
     place = next(
         (
@@ -212,6 +212,11 @@ def invalid(*faults: Fault) -> ProblemError:
         "the body",
     )
     others = f" ({len(faults) - 1} more below)" if len(faults) > 1 else ""
+    if more:
+        others = f" ({len(faults) - 1} more below, and {more} that are not listed)"
     return ProblemError(
-        ProblemKind.INVALID_REQUEST, f"{place}: {first.reason}.{others}", errors=faults
+        ProblemKind.INVALID_REQUEST,
+        f"{place}: {first.reason}.{others}",
+        errors=faults,
+        members={"more": more} if more else {},
     )

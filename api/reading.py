@@ -52,8 +52,11 @@ def read_moment(parameter: str, text: str | None) -> datetime | None:
         raise invalid(Fault(reason, parameter=parameter)) from None
 
 
-async def read_body(request: ApiRequest, kind: type[B]) -> B:
+async def read_body(request: ApiRequest, kind: type[B], *, with_faults: bool = False) -> B:
     """Return the body, decoded and checked.
+
+    `with_faults`: even if its fields do not fit each other. Whoever asks for that tells `faults()`
+    together with what only the stores can tell.
 
     Raises:
         ProblemError: `unsupported-media-type`, `malformed-json` or `invalid-request`.
@@ -62,13 +65,13 @@ async def read_body(request: ApiRequest, kind: type[B]) -> B:
     check_content_type(single_header(request, "content-type"))
     content = await request.body()
     try:
-        return decode_body(content, kind)
+        return decode_body(content, kind, with_faults=with_faults)
     except UNREADABLE as error:
         raise await explained(content, kind, error) from error
 
 
-def decode_body(content: bytes, kind: type[B]) -> B:
-    """Return a body, decoded and checked.
+def decode_body(content: bytes, kind: type[B], *, with_faults: bool = False) -> B:
+    """Return a body, decoded and checked; `with_faults`: as `read_body` has it.
 
     Raises:
         ProblemError: `invalid-request`: its fields fit, but not each other.
@@ -78,9 +81,9 @@ def decode_body(content: bytes, kind: type[B]) -> B:
     if not body.is_legible():
         msg = "a text does not fit its pattern"
         raise msgspec.ValidationError(msg)
-    faults = body.faults()
+    faults = () if with_faults else body.faults()
     if faults:
-        raise invalid(*faults[:_PROBLEM_FAULTS_MAX])
+        raise _first_of(faults)
     return body
 
 
@@ -185,7 +188,7 @@ def check_parameters(names: Sequence[str], *known: str) -> None:
         elif names.count(name) > 1:
             faults.append(Fault("came more than once", parameter=name))
     if faults:
-        raise invalid(*faults[:_PROBLEM_FAULTS_MAX])
+        raise _first_of(faults)
 
 
 def explain(content: bytes, kind: type[Struct], error: Exception) -> ProblemError:
@@ -203,20 +206,33 @@ def explain(content: bytes, kind: type[Struct], error: Exception) -> ProblemErro
         return _malformed("it is empty" if not content else str(malformed))
     faults = Faults()
     find_shape_faults(loose, kind, faults)
-    found = [fault for fault in faults.listed if not _is_raw(fault.pointer, loose, kind)]
+    raw = _raw_fields(loose, kind)
+    found = [fault for fault in faults.listed if fault.pointer not in raw]
     if not found:
         return invalid(_fault_of(error))
-    return invalid(*(Fault(f.reason, pointer=f.pointer) for f in found[:_PROBLEM_FAULTS_MAX]))
+    # The walk has a fault for each of those.
+    unlisted = faults.count - len(raw) - len(found)
+    return _first_of([Fault(f.reason, pointer=f.pointer) for f in found], unlisted)
 
 
-def _is_raw(pointer: str, loose: object, kind: type[Struct]) -> bool:
-    """Tell whether a field that is there is one that somebody else reads, as it came."""
-    fields = {
+def _first_of(faults: Sequence[Fault], unlisted: int = 0) -> ProblemError:
+    """Return the problem of the first faults, and how many more there are."""
+    listed = faults[:_PROBLEM_FAULTS_MAX]
+    return invalid(*listed, more=len(faults) - len(listed) + unlisted)
+
+
+def _raw_fields(loose: object, kind: type[Struct]) -> set[str]:
+    """Return the pointers to the fields that are there, and that somebody else reads as they came.
+
+    The walk finds a fault at each: nothing that was decoded is `Raw`.
+    """
+    return {
         f"/{field.encode_name}"
         for field in structs.fields(kind)
         if Raw in {field.type, *get_args(field.type)}
+        and isinstance(loose, dict)
+        and field.encode_name in loose
     }
-    return pointer in fields and isinstance(loose, dict) and pointer[1:] in loose
 
 
 def _malformed(reason: str) -> ProblemError:

@@ -29,12 +29,14 @@ from engine.catalog.show_looks import read_life
 from engine.catalog.shows import (
     NewShow,
     PaymentMethod,
+    ShowFault,
     ShowFaultsError,
     Visibility,
     create_show,
 )
 from engine.catalog.transitions import ShowState
 from engine.inventory.seating_plan import SeatingPlan, SeatingPlanError, export_plan, read_plan
+from engine.inventory.seating_plan_faults import FAULTS_LISTED_MAX
 from engine.inventory.shows import Show
 from engine.platform.errors import store_failures
 from engine.platform.ids import EntityId, IdError, Prefix, fingerprint, new_entity_id
@@ -74,7 +76,7 @@ async def create(request: ApiRequest) -> Response[FullShowAnswer]:
     """
     check_query(request)
     optional_key(request)
-    body = await read_body(request, ShowBody)
+    body = await read_body(request, ShowBody, with_faults=True)
     plan, stands_for = await asyncio.to_thread(_read_plan, body)
 
     async def act(_keeper: Keeper) -> tuple[int, FullShowAnswer]:
@@ -129,21 +131,20 @@ async def change(request: ApiRequest, show: FromPath[str]) -> FullShowAnswer:
     """Change a show's name, times, limits, who sees it, how it is paid for: all, or nothing.
 
     What was sold stays as it was sold: once a show was on sale, `starts_at` moves by
-    `POST /v1/shows/{show}/reschedule` alone, and `opens_at` stays once it is past.
+    `POST /v1/shows/{show}/reschedule` alone; while it is on sale or paused, an `opens_at` that is
+    past stays. What its state refuses is told first, as `409`; then all that is wrong, at once.
     """
     check_query(request)
     found = await find_show(request, show)
-    body = await read_body(request, ShowChangeBody)
+    body = await read_body(request, ShowChangeBody, with_faults=True)
     runtime = runtime_of(request)
-    faults: list[Fault] = []
-    columns = _columns(body, lambda text: _named(runtime, Prefix.EVENT, text, faults))
-    if faults:
-        raise invalid(*faults)
+    amiss = _amiss(body)
+    columns = _columns(body, lambda text: _named(runtime, Prefix.EVENT, text, amiss))
     try:
         with store_failures():
-            changed = await change_show(stores_of(runtime), request.user, found.id, columns)
+            changed = await change_show(stores_of(runtime), request.user, found.id, columns, amiss)
     except ShowFaultsError as error:
-        raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error
+        raise _refused(error) from error
     changed_or_problem(changed)
     return await tell_now(runtime, found)
 
@@ -162,12 +163,8 @@ async def export(show: FromPath[str]) -> Response[dict[str, object]]:
     raise served_in_front(show)
 
 
-def _read_plan(body: ShowBody) -> tuple[SeatingPlan | None, int]:
-    """Return the plan that came, if one did, and what stands for the whole body.
-
-    Raises:
-        ProblemError: `invalid-seating-plan`, with every place and reason.
-    """
+def _read_plan(body: ShowBody) -> tuple[SeatingPlan | SeatingPlanError | None, int]:
+    """Return the plan that came, if one did, or its faults; and what stands for the whole body."""
     given = body.plan
     rest = msgspec.structs.replace(body, plan=msgspec.Raw(b"null"))
     canonical = msgspec.json.encode(rest, order="sorted")
@@ -176,12 +173,7 @@ def _read_plan(body: ShowBody) -> tuple[SeatingPlan | None, int]:
     try:
         plan = read_plan(bytes(given))
     except SeatingPlanError as error:
-        raise ProblemError(
-            ProblemKind.INVALID_SEATING_PLAN,
-            f"The seating plan can't be sold from: {error}.",
-            errors=[Fault(f.reason, pointer=f"/plan{f.pointer}") for f in error.faults],
-            members={"more": error.more} if error.more else {},
-        ) from error
+        return error, fingerprint(canonical + bytes(given))
     return plan, fingerprint(canonical + export_plan(plan))
 
 
@@ -195,11 +187,20 @@ def _columns(body: ShowChangeBody, event_of: Callable[[str], EntityId | None]) -
 
 
 async def _create(
-    request: ApiRequest, body: ShowBody, plan: SeatingPlan | None, stands_for: int
+    request: ApiRequest,
+    body: ShowBody,
+    plan: SeatingPlan | SeatingPlanError | None,
+    stands_for: int,
 ) -> Show:
     runtime = runtime_of(request)
     key = optional_key(request)
-    faults: list[Fault] = []
+    amiss = _amiss(body)
+    configuration = _named(runtime, Prefix.CONFIGURATION, body.configuration, amiss)
+    event = _named(runtime, Prefix.EVENT, body.event, amiss)
+    bad_plan = plan if isinstance(plan, SeatingPlanError) else None
+    if bad_plan is not None:
+        # Last: of a long list its end is cut.
+        amiss += [ShowFault(f"/plan{f.pointer}", f.reason) for f in bad_plan.faults]
     new = NewShow(
         id=runtime.ids.derive_show(request.user, key, stands_for) if key else new_entity_id(),
         name=body.name,
@@ -212,10 +213,10 @@ async def _create(
         prices=body.prices,
         max_per_hold=body.max_per_hold,
         max_per_buyer=body.max_per_buyer,
-        plan=plan,
-        configuration=_named(runtime, Prefix.CONFIGURATION, body.configuration, faults),
+        plan=None if isinstance(plan, SeatingPlanError) else plan,
+        configuration=configuration,
         configuration_version=body.configuration_version or None,
-        event=_named(runtime, Prefix.EVENT, body.event, faults),
+        event=event,
         doors_at=body.doors_at,
         duration_min=body.duration_min,
         visibility=Visibility(body.visibility),
@@ -223,19 +224,41 @@ async def _create(
         hold_ttl_s=body.hold_ttl_s,
         payment_methods=tuple(map(PaymentMethod, body.payment_methods or [PaymentMethod.CARD])),
         state=ShowState(body.state),
+        amiss=tuple(amiss),
     )
-    if faults:
-        raise invalid(*faults)
     try:
         with store_failures():
             show = await create_show(runtime.app_engine, runtime.redis, request.user, new)
     except ShowFaultsError as error:
-        raise invalid(*(Fault(f.reason, pointer=f.pointer) for f in error.faults)) from error
+        raise _refused(error, bad_plan) from error
     return await runtime.box_office.show(request.user, show)
 
 
+def _amiss(body: ShowBody | ShowChangeBody) -> list[ShowFault]:
+    """Return what no single field shows, in the engine's words."""
+    return [ShowFault(fault.pointer or "", fault.reason) for fault in body.faults()]
+
+
+def _refused(error: ShowFaultsError, plan: SeatingPlanError | None = None) -> ProblemError:
+    """Return the problem of a show that can't be so; `plan` is what its plan adds to that."""
+    faults = [Fault(fault.reason, pointer=fault.pointer) for fault in error.faults]
+    listed = faults[:FAULTS_LISTED_MAX]
+    more = len(faults) - len(listed)
+    if plan is None:
+        return invalid(*listed, more=more)
+    more += plan.more
+    beside = len(faults) - len(plan.faults)
+    others = f" Beside it {beside} more are wrong: see below." if beside else ""
+    return ProblemError(
+        ProblemKind.INVALID_SEATING_PLAN,
+        f"The seating plan can't be sold from: {plan}.{others}",
+        errors=listed,
+        members={"more": more} if more else {},
+    )
+
+
 def _named(
-    runtime: Serving, prefix: Prefix, text: str | UnsetType | None, faults: list[Fault]
+    runtime: Serving, prefix: Prefix, text: str | UnsetType | None, amiss: list[ShowFault]
 ) -> EntityId | None:
     """Return the entity that a body names; a fault more if the text is no such id."""
     if not text:
@@ -244,7 +267,7 @@ def _named(
         return runtime.ids.parse_entity(prefix, text)
     except IdError as error:
         named = {Prefix.EVENT: "event", Prefix.CONFIGURATION: "configuration"}[prefix]
-        faults.append(Fault(str(error), pointer=f"/{named}"))
+        amiss.append(ShowFault(f"/{named}", str(error)))
         return None
 
 

@@ -156,6 +156,9 @@ MEMBERS: Final[Mapping[ProblemKind, Json]] = {
     ProblemKind.UNKNOWN_SEATS: _UNKNOWN_PLACES,
     ProblemKind.UNKNOWN_AREAS: _UNKNOWN_PLACES,
     ProblemKind.UNKNOWN_PRICE_LEVELS: _UNKNOWN_PLACES,
+    ProblemKind.INVALID_REQUEST: {
+        "more?": {"type": "integer", "description": "How many faults are not listed."}
+    },
     ProblemKind.INVALID_SHEET: {
         "problems": {
             "type": "array",
@@ -259,7 +262,8 @@ def _example(kind: ProblemKind) -> Json:
     if kind in _WITH_ERRORS:
         value["errors"] = _WITH_ERRORS[kind]
     for name, schema in MEMBERS.get(kind, {}).items():
-        value[name.removesuffix("?")] = schema["examples"][0]
+        if "examples" in schema:
+            value[name.removesuffix("?")] = schema["examples"][0]
     return {"summary": kind.title, "value": value}
 
 

@@ -1,6 +1,6 @@
 """Changes what a show is: its name, times, limits, who sees it, how it is paid for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -20,6 +20,7 @@ from engine.catalog.life import (
 from engine.catalog.shows import (
     ShowFault,
     ShowFaultsError,
+    all_amiss,
     faults_of_limits,
     faults_of_times,
     no_such_event,
@@ -27,7 +28,7 @@ from engine.catalog.shows import (
 from engine.catalog.transitions import Action, Refused, ShowState, allowed_in
 from engine.facts.types import FactType, ShowChanged
 from engine.inventory.commands import Recovering
-from engine.inventory.house import Finish, RulesChange, RulesChanged, change_rules
+from engine.inventory.house import RulesChange, RulesChanged, change_rules
 from engine.platform.database import tenant_transaction
 from engine.platform.ids import EntityId
 
@@ -48,9 +49,13 @@ async def change_show(
     reseller: EntityId,
     show: EntityId,
     columns: Mapping[str, Any],
-    finish: Finish | None = None,
+    amiss: Sequence[ShowFault] = (),
 ) -> LifeChanged | Refused | Recovering:
     """Change columns of a show's row, all or none.
+
+    `amiss` is what is already known to be wrong with the change: then none is made, and all else
+    is told, too. What the show's state refuses is told before, alone: put right, all else would be
+    refused again.
 
     Raises:
         ShowFaultsError: with all that would not fit the rest of the show.
@@ -60,10 +65,10 @@ async def change_show(
     async def change(connection: AsyncConnection, row: RowMapping) -> RulesChange:
         step(row, Action.CHANGE)
         changed = {name: value for name, value in columns.items() if row[name] != value}
-        if not changed:
+        if not changed and not amiss:
             raise _UnchangedError(row)
         _check_state(row, changed)
-        await _check(connection, {**row, **changed}, changed)
+        await _check(connection, {**row, **changed}, changed, amiss)
         named = tuple(sorted(_TOLD_AS.get(name, name) for name in changed))
         told = FactType.SHOW_CHANGED, ShowChanged(changed=named)
         await tell_of(connection, stores.ids, row, told)
@@ -71,7 +76,7 @@ async def change_show(
 
     open_ledger = partial(tenant_transaction, stores.engine, reseller)
     try:
-        changed = await change_rules(open_ledger, stores.redis, show, change, finish)
+        changed = await change_rules(open_ledger, stores.redis, show, change)
     except RefusedError as error:
         return error.refusal
     except _UnchangedError as unchanged:
@@ -90,14 +95,17 @@ def _check_state(row: RowMapping, changed: Mapping[str, Any]) -> None:
     if "starts_at" in changed and state not in _UNSOLD:
         reasons.append("`starts_at` is what was sold: reschedule it")
     if "opens_at" in changed and state in _SELLING and row["opens_at"] <= datetime.now(UTC):
-        reasons.append("`opens_at` is past, the sale has begun: pause or close it")
+        reasons.append("`opens_at` is past, the sale has begun: close it first")
     if reasons:
         refusal = Refused(state, Action.CHANGE, "; ".join(reasons), allowed_in(state))
         raise RefusedError(refusal)
 
 
 async def _check(
-    connection: AsyncConnection, after: Mapping[str, Any], changed: Mapping[str, Any]
+    connection: AsyncConnection,
+    after: Mapping[str, Any],
+    changed: Mapping[str, Any],
+    amiss: Sequence[ShowFault],
 ) -> None:
     faults = [
         *faults_of_times(
@@ -114,7 +122,7 @@ async def _check(
     event = changed.get("event_id")
     if event is not None and not await event_exists(connection, event):
         faults.append(no_such_event())
-    if faults:
+    if faults := all_amiss(faults, amiss):
         raise ShowFaultsError(faults)
 
 

@@ -4,7 +4,7 @@ A show that is no draft opens when the workers first see it.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -78,6 +78,22 @@ class PaymentMethod(StrEnum):
 METHODS_USUAL: Final = (PaymentMethod.CARD,)
 
 
+class ShowFault(Struct, frozen=True):
+    """What is wrong with a show: the field as a JSON pointer, and why."""
+
+    pointer: str
+    reason: str
+
+
+class ShowFaultsError(ValueError):
+    """A show can't be so; all that is wrong with it, at once."""
+
+    def __init__(self, faults: list[ShowFault]) -> None:
+        """Take what is wrong."""
+        super().__init__("; ".join(f"{fault.pointer}: {fault.reason}" for fault in faults))
+        self.faults = faults
+
+
 class NewShow(Struct, frozen=True, kw_only=True):
     """A show to create. Prices are face values in minor units by price level slug.
 
@@ -107,22 +123,15 @@ class NewShow(Struct, frozen=True, kw_only=True):
     hold_ttl_s: int = HOLD_TTL_USUAL_S
     payment_methods: tuple[PaymentMethod, ...] = METHODS_USUAL
     state: ShowState = ShowState.ON_SALE
+    amiss: tuple[ShowFault, ...] = ()
+    """What is already known to be wrong with it: it is not created, and all else is told, too."""
 
-
-class ShowFault(Struct, frozen=True):
-    """What is wrong with a show: the field as a JSON pointer, and why."""
-
-    pointer: str
-    reason: str
-
-
-class ShowFaultsError(ValueError):
-    """A show can't be so; all that is wrong with it, at once."""
-
-    def __init__(self, faults: list[ShowFault]) -> None:
-        """Take what is wrong."""
-        super().__init__("; ".join(f"{fault.pointer}: {fault.reason}" for fault in faults))
-        self.faults = faults
+    def names(self, field: str) -> bool:
+        """Tell whether it came with a field, even with one that can't be read."""
+        place = f"/{field}"
+        return getattr(self, field) is not None or any(
+            fault.pointer == place or fault.pointer.startswith(f"{place}/") for fault in self.amiss
+        )
 
 
 class _Source(Struct, frozen=True):
@@ -148,7 +157,7 @@ def check_show(new: NewShow, manifest: Manifest) -> None:
         ShowFaultsError: with all that is wrong.
     """
     levels = {level.slug for level in manifest.levels}
-    if faults := [*_faults_of_form(new), *_faults_of_prices(new, levels)]:
+    if faults := all_amiss([*_faults_of_form(new), *_faults_of_prices(new, levels)], new.amiss):
         raise ShowFaultsError(faults)
 
 
@@ -175,12 +184,18 @@ async def create_show(app: AsyncEngine, redis: Store, reseller: EntityId, new: N
                 faults += _faults_of_prices(new, source.levels)
             if new.event is not None and not await event_exists(connection, new.event):
                 faults.append(no_such_event())
-            if faults:
+            if faults := all_amiss(faults, new.amiss):
                 raise ShowFaultsError(faults)
             await _insert(connection, reseller, new, source)
     if new.state is not ShowState.DRAFT:
         await wake_recovery(redis, new.id)
     return new.id
+
+
+def all_amiss(faults: Sequence[ShowFault], amiss: Sequence[ShowFault]) -> list[ShowFault]:
+    """Return all that is wrong; of a place that was amiss already, only that."""
+    places = {fault.pointer for fault in amiss}
+    return [*(fault for fault in faults if fault.pointer not in places), *amiss]
 
 
 def no_such_event() -> ShowFault:
@@ -229,7 +244,7 @@ def _faults_of_form(new: NewShow) -> list[ShowFault]:
 
 
 def _faults_of_source(new: NewShow) -> list[ShowFault]:
-    has_plan, configured = new.plan is not None, new.configuration is not None
+    has_plan, configured = new.names("plan"), new.names("configuration")
     if has_plan == configured:
         return [ShowFault("", "name exactly one of plan and configuration")]
     faults: list[ShowFault] = []
@@ -276,6 +291,8 @@ async def _configured(
         return _NOTHING
     day = None
     if new.configuration_version is None:
+        if any(fault.pointer == "/starts_at" for fault in new.amiss):
+            return _NOTHING  # on which day it is, nobody knows
         zone = (await connection.execute(_time_zone(new.configuration))).scalar_one_or_none()
         day = None if zone is None else new.starts_at.astimezone(ZoneInfo(zone)).date()
     found = await version_for(

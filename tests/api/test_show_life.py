@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from engine.catalog.transitions import TABLE, Action, ShowState
-from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, show_body
+from tests.api.front_desk import FrontDesk, Json, ShowDesk, problem, show_body, small_plan
 
 _SOON = (datetime.now(UTC) + timedelta(days=3)).isoformat()
 _BODIES: dict[str, Json] = {"reschedule": {"starts_at": "2099-06-01T20:00:00Z"}}
+_NO_CONFIGURATION = "cfg_dev_0000000000000001"
 _BY_HTTP = [action for action in Action if action not in {Action.END, Action.CHANGE}]
 
 
@@ -157,10 +158,72 @@ def test_what_a_new_show_says_wrong_is_told_at_once(desk: FrontDesk) -> None:
         *("/starts_at", "/closes_at", "/doors_at", "/prices", "/prices/gold", "/event"),
         "/configuration_version",
     }
-    both = show_body(configuration="cfg_dev_0000000000000001")
+    both = show_body(configuration=_NO_CONFIGURATION)
     assert desk.post("/v1/shows", both).json()["errors"][0]["pointer"] == ""
     neither = show_body(plan=None)
     assert desk.post("/v1/shows", neither).json()["errors"][0]["pointer"] == ""
+
+
+def test_ids_the_plan_and_what_is_meant_are_told_in_one_answer(desk: FrontDesk) -> None:
+    """One round for all that can be read: the plan's own faults come last, of a kind of its own."""
+    plan = small_plan()
+    plan["zones"][0]["rows"][0]["seats"][1]["seat_guid"] = "A-1"
+    body = show_body(
+        plan=plan,
+        event="nonsense",
+        opens_at="9999-12-31T23:59:59-12:00",
+        doors_at="2099-12-01T00:00:00Z",
+        payment_methods=["card", "card"],
+        configuration_version=2,
+    )
+    key = "one-round"
+    refused = desk.post("/v1/shows", body, key=key)
+    assert (refused.status_code, problem(refused)) == (422, "invalid-seating-plan")
+    pointers = [fault["pointer"] for fault in refused.json()["errors"]]
+    assert set(pointers) == {
+        *("/event", "/opens_at", "/doors_at", "/payment_methods/1", "/configuration_version"),
+        "/plan/zones/0/rows/0/seats/1/seat_guid",
+    }
+    assert len(pointers) == 6
+    assert pointers[-1].startswith("/plan/")
+    assert "5 more are wrong" in refused.json()["detail"]
+    assert desk.post("/v1/shows", show_body(), key=key).status_code == 201
+
+
+def test_what_can_not_be_read_is_not_taken_for_missing(desk: FrontDesk) -> None:
+    """A malformed configuration is one all the same; a day that is none has no version."""
+    own = {"plan": None, "venue": None}
+    body = show_body(**own, configuration="nonsense", closes_at="2019-01-01T00:00:00Z")
+    refused = desk.post("/v1/shows", body)
+    assert problem(refused) == "invalid-request"
+    pointers = [fault["pointer"] for fault in refused.json()["errors"]]
+    assert pointers == ["/closes_at", "/configuration"]
+    body = show_body(**own, configuration=_NO_CONFIGURATION, starts_at="9999-12-31T23:59:59-12:00")
+    (fault,) = desk.post("/v1/shows", body).json()["errors"]
+    assert fault == {"pointer": "/starts_at", "reason": "the year must be 2000 to 2200"}
+    both = show_body(configuration="nonsense")
+    pointers = [fault["pointer"] for fault in desk.post("/v1/shows", both).json()["errors"]]
+    assert pointers == ["", "/configuration"]
+
+
+def test_of_many_faults_the_answer_says_how_many_are_not_listed(desk: FrontDesk) -> None:
+    """Those of shape, of the plan, and of prices."""
+    for unknown, more in ((23, 3), (150, 130)):
+        body = {f"field_{n}": n for n in range(unknown)} | show_body()
+        misshapen = desk.post("/v1/shows", body).json()
+        assert (len(misshapen["errors"]), misshapen["more"]) == (20, more)
+        assert f"19 more below, and {more} that are not listed" in misshapen["detail"]
+    prices = {f"level-{n}": 1 for n in range(120)}
+    unpriced = desk.post("/v1/shows", show_body(prices=prices)).json()
+    assert (len(unpriced["errors"]), unpriced["more"]) == (100, 23)
+    plan = small_plan(seats=120)
+    for seat in plan["zones"][0]["rows"][1]["seats"]:
+        seat["category"] = "Gold"
+    told = desk.post("/v1/shows", show_body(plan=plan, doors_at="2099-12-01T00:00:00Z")).json()
+    assert told["errors"][0]["pointer"] == "/doors_at"
+    assert (len(told["errors"]), told["more"]) == (100, 21)
+    few = desk.post("/v1/shows", show_body(stage="left")).json()
+    assert "more" not in few
 
 
 def test_a_change_says_what_it_can_not_change(desk: FrontDesk) -> None:
@@ -171,7 +234,8 @@ def test_a_change_says_what_it_can_not_change(desk: FrontDesk) -> None:
         return desk.http.patch(show.path, json=members)
 
     assert "reschedule" in change(starts_at="2099-06-01T20:00:00Z").json()["reason"]
-    assert "begun" in change(opens_at=_SOON).json()["reason"]
+    begun = "`opens_at` is past, the sale has begun: close it first"
+    assert change(opens_at=_SOON).json()["reason"] == begun
     faulty = change(closes_at="2001-01-01T00:00:00Z", doors_at="2099-12-01T00:00:00Z").json()
     assert {fault["pointer"] for fault in faulty["errors"]} == {"/closes_at", "/doors_at"}
     done = change(name="Second night", max_per_hold=1, visibility="hidden", duration_min=90)
@@ -183,6 +247,47 @@ def test_a_change_says_what_it_can_not_change(desk: FrontDesk) -> None:
     held = show.hold("A-1").json()
     left = datetime.fromisoformat(held["expires_at"]) - datetime.now(UTC)
     assert timedelta(seconds=100) < left < timedelta(seconds=121)
+
+
+def test_a_change_is_told_at_once_all_that_is_wrong_with_it(show: ShowDesk) -> None:
+    """Ids, years, repetitions and contradictions; first of all what the state refuses."""
+
+    def change(**members: object) -> Any:  # noqa: ANN401
+        return show.desk.http.patch(show.path, json=members)
+
+    wrong = {
+        "event": "nonsense",
+        "public_from": "1999-01-01T00:00:00Z",
+        "closes_at": "2001-01-01T00:00:00Z",
+        "doors_at": "2099-12-01T00:00:00Z",
+        "payment_methods": ["card", "paypal", "card"],
+    }
+    refused = change(**wrong)
+    assert problem(refused) == "invalid-request"
+    pointers = [fault["pointer"] for fault in refused.json()["errors"]]
+    assert set(pointers) == {
+        *("/event", "/public_from", "/closes_at", "/doors_at", "/payment_methods/2")
+    }
+    assert len(pointers) == 5
+    assert problem(change(event="nonsense")) == "invalid-request"
+    assert problem(change(**wrong, opens_at=_SOON)) == "transition-refused"
+
+
+def test_an_opening_that_is_past_stays_while_it_sells_or_is_paused(show: ShowDesk) -> None:
+    """Closed, or moved, it may be another, and the reason says how."""
+
+    def change() -> Any:  # noqa: ANN401
+        return show.desk.http.patch(show.path, json={"opens_at": _SOON})
+
+    reason = "`opens_at` is past, the sale has begun: close it first"
+    assert change().json()["reason"] == reason
+    _take(show, "pause")
+    assert change().json()["reason"] == reason
+    _take(show, "close")
+    assert change().status_code == 200
+    moved = show.desk.new_show()
+    _take(moved, "reschedule")
+    assert moved.desk.http.patch(moved.path, json={"opens_at": _SOON}).status_code == 200
 
 
 def test_another_date_takes_everything_over(desk: FrontDesk) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -58,12 +58,13 @@ def _bounds(annotated: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a type form
 
 def _patterns(document: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
     if isinstance(document, dict):
-        if isinstance(pattern := document.get("pattern"), str):
+        members = cast("dict[str, Any]", document)
+        if isinstance(pattern := members.get("pattern"), str):
             yield pattern
-        for one in document.values():
+        for one in members.values():
             yield from _patterns(one)
     elif isinstance(document, list):
-        for one in document:
+        for one in cast("list[Any]", document):
             yield from _patterns(one)
 
 
