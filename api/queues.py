@@ -3,7 +3,7 @@
 Who waits needs no API key. All but the rules is served by the fast lane.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from litestar import Response, Router, delete, get, post, put
@@ -34,11 +34,9 @@ from engine.waitingroom.identities import identity_key
 from engine.waitingroom.queues import NoQueueError, Queue
 from engine.waitingroom.room import DrawFixed
 from engine.waitingroom.rules import QueueRules
-from engine.waitingroom.tokens import MAX_AGE_S
+from engine.waitingroom.tokens import OPENS_BEFORE_MAX
 
 _OF_RESELLER: Final = [require_scope, require_json_accepted]
-_OPENS_BEFORE_MAX: Final = timedelta(seconds=MAX_AGE_S) - timedelta(days=1)
-"""Tokens of the first who join must last until they have had their turn."""
 _DRAW_FIXED: Final = (
     "People may join, or the entries are closed: opens_at, beacon and whether there is a draw stay "
     "as they are, and draws_at can only be put off, before it has come."
@@ -218,8 +216,8 @@ def _check_moments(show: Show, rules: QueueRules) -> None:
         for field, moment in (("opens_at", rules.opens_at), ("draws_at", rules.draws_at))
         if moment is not None and moment > latest
     ]
-    if now < sale and rules.opens_at < sale - _OPENS_BEFORE_MAX:
-        days = _OPENS_BEFORE_MAX.days
+    if now < sale and rules.opens_at < sale - OPENS_BEFORE_MAX:
+        days = OPENS_BEFORE_MAX.days
         faults.append(
             Fault(f"must be at most {days} days before the sale opens", pointer="/opens_at")
         )

@@ -31,6 +31,7 @@ from engine.platform.ids import EntityId, IdError, Prefix, new_entity_id
 from engine.runtime import Serving
 from engine.sales.choices import Choice
 from engine.sales.upheavals import CHOOSE_WITHIN, Moved, Offer, cancel_show, reschedule_show
+from engine.waitingroom.another_date import take_over_queue
 
 T = TypeVar("T")
 
@@ -110,6 +111,9 @@ class DateBody(Body, frozen=True, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+    waiting_room: Annotated[
+        bool, Meta(description="Whether it gets a waiting room as the first has one.")
+    ] = True
 
     def faults(self) -> list[Fault]:
         """List what no single field shows."""
@@ -207,7 +211,8 @@ async def reschedule(request: ApiRequest, show: FromPath[str]) -> Response[LifeA
 async def add(request: ApiRequest, show: FromPath[str]) -> Response[DateAnswer]:
     """Add another date of a show: a show of its own with the same event, places, prices, rules.
 
-    What the house withholds is withheld there, too; a waiting room is not taken over.
+    What the house withholds is withheld there, too. A waiting room is taken over with its rules,
+    moved as `opens_at` is: nobody is in line, and the draw's secret is another.
     """
     check_query(request)
     found = await find_show(request, show)
@@ -227,8 +232,10 @@ async def add(request: ApiRequest, show: FromPath[str]) -> Response[DateAnswer]:
     )
 
     async def do(_: Keeper) -> tuple[int, DateAnswer]:
+        take_over = take_over_queue if body.waiting_room else None
+        adding = add_date(stores_of(runtime), request.user, found.id, new, take_over)
         with store_failures():
-            outcome = await _faults_told(add_date(stores_of(runtime), request.user, found.id, new))
+            outcome = await _faults_told(adding)
         if isinstance(outcome, Refused):
             raise transition_refused(outcome)
         made = await runtime.box_office.show(request.user, outcome)

@@ -1,6 +1,6 @@
 """Adds another date of a show: a show of its own, which takes everything over from the first."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -53,6 +53,12 @@ class NewDate(Struct, frozen=True, kw_only=True):
     """Of one that opens when the first sells out: not announced until then."""
 
 
+TakeOver = Callable[[AsyncConnection, RowMapping, Mapping[str, Any]], Awaitable[None]]
+"""Takes over what stands above the catalogue, in the transaction: of the show's row, and the new.
+
+Raises `ShowFaultsError` where that can't be.
+"""
+
 # What is the new date's own, or begins anew.
 _OWN: Final = (
     *("id", "name", "starts_at", "opens_at", "closes_at", "doors_at", "state", "epoch"),
@@ -62,9 +68,15 @@ _OWN: Final = (
 
 
 async def add_date(
-    stores: Stores, reseller: EntityId, show: EntityId, new: NewDate
+    stores: Stores,
+    reseller: EntityId,
+    show: EntityId,
+    new: NewDate,
+    take_over: TakeOver | None = None,
 ) -> EntityId | Refused:
     """Add another date; one of its id that exists is left as it is: the request came before.
+
+    What `take_over` writes is there as soon as the date is.
 
     Raises:
         ShowFaultsError: with all that contradicts itself.
@@ -79,14 +91,19 @@ async def add_date(
             exists = select(shows.c.id).where(shows.c.id == new.id)
             if (await connection.execute(exists)).first() is None:
                 step(row, Action.ADD_DATE)
-                await _copy(connection, stores, row, new)
+                columns = await _copy(connection, stores, row, new)
+                if take_over is not None:
+                    await take_over(connection, row, columns)
     except RefusedError as error:
         return error.refusal
     await wake_recovery(stores.redis, new.id)
     return new.id
 
 
-async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, new: NewDate) -> None:
+async def _copy(
+    connection: AsyncConnection, stores: Stores, row: RowMapping, new: NewDate
+) -> dict[str, Any]:
+    """Write the new date; return its row."""
     columns = _columns(row, new)
     if new.opens is Opens.WHEN_FIRST_SELLS_OUT:
         await _check_first(connection, columns["follows_show_id"])
@@ -103,6 +120,7 @@ async def _copy(connection: AsyncConnection, stores: Stores, row: RowMapping, ne
         opens=new.opens.value,
     )
     await tell_of(connection, stores.ids, row, (FactType.SHOW_DATE_ADDED, told))
+    return columns
 
 
 async def _check_first(connection: AsyncConnection, first: int) -> None:

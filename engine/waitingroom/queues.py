@@ -17,6 +17,7 @@ from sqlalchemy import (
     RowMapping,
     and_,
     bindparam,
+    case,
     func,
     insert,
     literal,
@@ -45,7 +46,13 @@ from engine.waitingroom.rules import DRAND, Beacon, Mode, QueueRules
 _FIND: Final = select(queues).where(queues.c.show_id == bindparam("show"))
 # One that was switched off is tended for a while, so that every process hears of it.
 _TENDED: Final = (
-    select(queues, shows.c.opens_at.label("show_opens_at"))
+    select(
+        queues,
+        # Of a date that waits for the first to sell out nobody knows it.
+        case((shows.c.opens_when_first_sells_out.is_(False), shows.c.opens_at)).label(
+            "show_opens_at"
+        ),
+    )
     .join(shows, shows.c.id == queues.c.show_id)
     .where(
         shows.c.starts_at > func.now() - text("interval '1 day'"),
@@ -180,17 +187,30 @@ async def put_queue(connection: AsyncConnection, show: Show, rules: QueueRules) 
         if not changed.rowcount:
             raise DrawSetError
         return True
+    await make_queue(connection, show.id, show.reseller, rules)
+    return False
+
+
+async def make_queue(
+    connection: AsyncConnection, show: int, reseller: int, rules: QueueRules
+) -> None:
+    """Write the queue of a show that has none, with a secret of its own."""
     secret = make_secret()
     await connection.execute(
         insert(queues).values(
-            show_id=show.id,
-            reseller_id=show.reseller,
+            show_id=show,
+            reseller_id=reseller,
             secret=secret,
             commitment=commitment(secret),
-            **values,
+            **_columns(rules),
         )
     )
-    return False
+
+
+async def find_rules(connection: AsyncConnection, show: int) -> QueueRules | None:
+    """Return the rules of a show's queue, also of one that is off; None: it never had one."""
+    row = (await connection.execute(_FIND, {"show": show})).mappings().one_or_none()
+    return None if row is None else _rules(row)
 
 
 def _keeps_its_word(values: Mapping[str, Any]) -> ColumnElement[bool]:
@@ -241,7 +261,8 @@ class TendedQueue(Struct, frozen=True):
     """A queue that is not off, or was not a while ago, and when the sale begins."""
 
     queue: Queue
-    show_opens_at: datetime
+    show_opens_at: datetime | None
+    """None: once another show sells out, whenever that is."""
 
 
 async def tended_queues(
@@ -383,15 +404,18 @@ def _columns(rules: QueueRules) -> dict[str, Any]:
     return columns
 
 
+def _rules(row: RowMapping) -> QueueRules:
+    given: dict[str, Any] = {name: row[name] for name in QueueRules.__struct_fields__}
+    return msgspec.convert(given, QueueRules)
+
+
 def read_row(row: RowMapping, show_text: str) -> Queue:
     """Return the queue of a row."""
-    given: dict[str, Any] = {name: row[name] for name in QueueRules.__struct_fields__}
-    rules = msgspec.convert(given, QueueRules)
     return Queue(
         show=EntityId(row["show_id"]),
         show_text=show_text,
         reseller=EntityId(row["reseller_id"]),
-        rules=rules,
+        rules=_rules(row),
         secret=row["secret"],
         commitment=row["commitment"],
         beacon_value=row["beacon_value"],

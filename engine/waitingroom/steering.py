@@ -103,10 +103,11 @@ class Steering:
         self._other: tuple[str, float] = "", 0.0
         self._raising, self._drawing = Beside("ceilings"), Beside("draw")
 
-    async def steer(self, queue: Queue, show_opens_at: datetime) -> float:
+    async def steer(self, queue: Queue, show_opens_at: datetime | None) -> float:
         """Make one step; return after how many seconds to make the next.
 
-        `queue` must be one that was read a moment ago.
+        `queue` must be one that was read a moment ago. Without `show_opens_at` nobody joins: the
+        show waits for another to sell out.
 
         Raises:
             redis.RedisError, sqlalchemy.exc.SQLAlchemyError, OSError, TimeoutError: a store failed.
@@ -127,7 +128,7 @@ class Steering:
             self._controller.forget_credit()
             raise
 
-    async def _step_on(self, queue: Queue, show_opens_at: datetime) -> float:
+    async def _step_on(self, queue: Queue, show_opens_at: datetime | None) -> float:
         if queue.epoch == 0:
             await self._reopen(queue)
             return PAUSE_S
@@ -137,7 +138,9 @@ class Steering:
         state = state_of(queue, step, self._seen, show_opens_at)
         is_admitting = state in _STEERED
         self._raise_ceilings(queue, step if is_admitting else None)
-        fields = {"sale_opens_at": str(round(show_opens_at.timestamp() * 1000))}
+        fields: dict[str, str] = {}
+        if show_opens_at is not None:
+            fields["sale_opens_at"] = str(round(show_opens_at.timestamp() * 1000))
         status, *told = await self._tell(queue, step, state, fields, is_admitting=is_admitting)
         self._answered_s = self._clock()
         self._latency_ms = 1000 * (self._answered_s - now_s)
@@ -321,7 +324,7 @@ class Steering:
 
 
 def state_of(  # noqa: PLR0911 - the states in order of precedence
-    queue: Queue, step: Step | None, seen: _Seen | None, show_opens_at: datetime
+    queue: Queue, step: Step | None, seen: _Seen | None, show_opens_at: datetime | None
 ) -> QueueState:
     """Return the state that people are told, by the store's time."""
     rules = queue.rules
@@ -331,6 +334,8 @@ def state_of(  # noqa: PLR0911 - the states in order of precedence
         return QueueState.CLOSED
     if seen is None or step is None:
         return QueueState.OFF  # nothing is known yet, and nothing is told
+    if show_opens_at is None:
+        return QueueState.OFF  # nobody's token can be said to last until its turn
     now = datetime.fromtimestamp(seen.now_ms / 1000, UTC)
     if now < rules.opens_at:
         return QueueState.OFF

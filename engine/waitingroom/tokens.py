@@ -15,6 +15,7 @@ keys were rotated gives the same pass, and no key is needed for longer than toke
 import re
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -26,6 +27,11 @@ from engine.platform.legible import BUYER_BYTES_MAX
 from engine.platform.signatures import SIGNATURE, derive_signers, find_key
 
 MAX_AGE_S: Final = 7 * 24 * 3600
+OPENS_BEFORE_MAX: Final = timedelta(seconds=MAX_AGE_S) - timedelta(days=1)
+"""How long before the sale a queue opens at the most.
+
+Tokens of the first who join must last until they have had their turn.
+"""
 IDENTITY_BYTES: Final = 8
 NUMBERS_MAX: Final = 2**40
 _SECRET_BYTES_MIN: Final = 32

@@ -1,10 +1,12 @@
 """The life of a show over HTTP."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
+import httpx
 import pytest
 
 from engine.catalog.transitions import TABLE, Action, ShowState
@@ -28,6 +30,22 @@ def _take(show: ShowDesk, action: str, **body: object) -> str:
 
 def _look(show: ShowDesk) -> Json:
     return show.desk.get(show.path).json()
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def _until_done(ask: Callable[[], httpx.Response]) -> Json:
+    """Ask until it is granted; return the answer."""
+    until = time.monotonic() + 15
+    while not (answer := ask()).is_success:
+        assert time.monotonic() < until, answer.text
+        time.sleep(0.1)
+    return answer.json()
 
 
 @pytest.fixture(scope="module")
@@ -306,9 +324,7 @@ def test_another_date_takes_everything_over(desk: FrontDesk) -> None:
     rows = [f"{row}-{n}" for row in "BCD" for n in range(1, 11)]
     hold = first.held(*(f"A-{n}" for n in range(1, 6)), *rows, areas={"floor": 5})
     assert first.purchase(hold).status_code == 201
-    until = time.monotonic() + 15
-    while _look(second)["state"] != "on_sale" and time.monotonic() < until:
-        time.sleep(0.2)
+    _until(lambda: _look(second)["state"] == "on_sale")
     assert _look(first)["state"] == "sold_out"
     assert second.hold("A-1").status_code == 201
 
@@ -347,6 +363,58 @@ def test_another_date_takes_over_ticket_types_steps_and_edits(desk: FrontDesk) -
     assert [step.pop("at")[:10] for step in told[1]] == ["2099-01-02", "2099-01-03"]
     assert [step.pop("at")[:10] for step in told[0]] == ["2099-01-01", "2099-01-02"]
     assert told[0] == told[1]
+
+
+def test_another_date_takes_the_waiting_room_over_unless_told_not_to(desk: FrontDesk) -> None:
+    """Once, however often it is asked for, and with the trail of one that is set by hand."""
+    first = desk.new_show()
+    rules = {"opens_at": "2020-01-01T00:00:00Z", "rate": 9, "checkout_max": 3, "pass_ttl_s": 90}
+    assert desk.http.put(f"{first.path}/queue", json=rules).is_success
+    body: Json = {"starts_at": "2099-05-02T18:00:00Z"}
+    answers = [desk.post(f"{first.path}/dates", body, key="again").json() for _ in range(2)]
+    assert answers[0] == answers[1]
+    second = ShowDesk(desk, answers[0]["show"])
+    refused = second.hold("A-1")
+    assert (refused.status_code, problem(refused)) in {
+        (403, "not-admitted"),
+        (503, "show-recovering"),
+    }
+    told = desk.get(f"{second.path}/queue").json()
+    before = desk.get(f"{first.path}/queue").json()
+    same = ("mode", "rate", "burst", "checkout_max", "pass_ttl_s", "return_addresses")
+    assert [told[name] for name in same] == [before[name] for name in same]
+    entries = desk.http.get("/v1/trail", params={"object": second.id}).json()["entries"]
+    made = [entry["action"] for entry in entries if entry["table"] == "queues"]
+    assert made == ["created"]
+    left_out = desk.post(f"{first.path}/dates", {**body, "waiting_room": False})
+    third = ShowDesk(desk, left_out.json()["show"])
+    assert problem(desk.get(f"{third.path}/queue")) == "no-queue"
+    assert third.hold("A-1").status_code == 201
+
+
+def test_a_date_that_opens_when_the_first_sells_out_lets_in_by_its_line(desk: FrontDesk) -> None:
+    """From the first moment: its room is there before, and opens with its sale."""
+    first = desk.new_show(max_per_buyer=50, max_per_hold=50)
+    rules = {"opens_at": "2020-01-01T00:00:00Z", "rate": 200, "checkout_max": 50}
+    assert desk.http.put(f"{first.path}/queue", json=rules).is_success
+    body = {"starts_at": "2099-05-02T18:00:00Z", "opens": "when_first_sells_out"}
+    second = ShowDesk(desk, desk.post(f"{first.path}/dates", body).json()["show"])
+    line = f"{second.path}/queue"
+    _until(lambda: desk.get(f"{line}/serving").json().get("state") == "off")
+    assert problem(desk.post(line, {})) == "queue-closed"
+    assert desk.http.put(f"{first.path}/queue", json={**rules, "mode": "off"}).is_success
+    rows = [f"{row}-{n}" for row in "BCD" for n in range(1, 11)]
+    every = [*(f"A-{n}" for n in range(1, 7)), *rows]
+    # Once the process has heard that nobody needs a pass.
+    held = _until_done(lambda: first.hold(*every, areas={"floor": 5}))
+    assert first.purchase(held["hold"]).status_code == 201
+    _until(lambda: _look(second)["state"] == "on_sale")
+    assert second.hold("A-1").status_code in {403, 503}
+    _until(lambda: desk.get(f"{line}/serving").json()["state"] == "running")
+    assert problem(second.hold("A-1")) == "not-admitted"
+    token = {"Queue-Token": desk.post(line, {}).json()["token"]}
+    issued = _until_done(lambda: desk.post(f"{line}/pass", {"buyer": "b-1"}, **token))
+    _until_done(lambda: second.hold("A-1", **{"pass": issued["pass"]}))
 
 
 def test_places_and_prices_of_a_show_that_is_final_stay(
