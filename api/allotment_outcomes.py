@@ -11,6 +11,7 @@ from engine.inventory.commands import Recovering
 from engine.inventory.house import PlacesRefused
 from engine.inventory.shows import Show
 from engine.platform.ids import Ids, Prefix
+from engine.platform.legible import list_some
 from engine.sales.wanted import UnknownPlaces
 
 

@@ -63,7 +63,7 @@ class ShowBody(Body, frozen=True, kw_only=True):
     starts_at: Moment
     opens_at: Moment
     closes_at: Moment | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["EUR"])]
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", examples=["EUR"])]
     tax_bps: Bps = 0
     prices: Annotated[
         dict[Slug, Annotated[int, Meta(ge=0, le=FACE_VALUE_MAX)]],

@@ -38,7 +38,8 @@ class LiveSnapshot(Struct, frozen=True):
     `states` is base64 of two bits a position of `ranges` (each from the first to before the last),
     the first in the lowest bits of the first byte: 0 open, 1 held, 2 sold, 3 blocked or no seat.
     `state` is the show's: of one that is cancelled or past nothing is open. `labels` tells which
-    positions the seats have that were asked for by label.
+    positions the seats have that were asked for by label: an object, position by label. That it is
+    an array was released by mistake, and is mended with the next major version.
     """
 
     epoch: int
@@ -49,7 +50,7 @@ class LiveSnapshot(Struct, frozen=True):
     ranges: list[tuple[int, int]]
     states: str
     areas: list[LiveArea]
-    labels: dict[str, int] | UnsetType = UNSET
+    labels: list[str] | UnsetType = UNSET
 
 
 class LiveDelta(Struct, frozen=True):
