@@ -22,7 +22,7 @@ from engine.catalog.sheets.known import Known, KnownEvent
 from engine.catalog.sheets.known_shows import KnownShow, Offer
 from engine.catalog.sheets.price_export import lay_out
 from engine.catalog.sheets.show_export import fitting
-from engine.catalog.sheets.show_lines import SHOW_COLUMNS
+from engine.catalog.sheets.show_lines import SHOW_COLUMNS, check_columns
 from engine.catalog.sheets.table import CELLS_MAX, LINES_MAX, Line, Problems, SheetError
 from engine.catalog.sheets.xlsx_sheet import read_xlsx, write_xlsx
 from engine.catalog.transitions import ShowState
@@ -481,3 +481,16 @@ def test_elements_are_counted_before_objects_are_made_of_them() -> None:
         with pytest.raises(SheetError, match="too many elements"):
             read_xlsx(full)
         assert perf_counter() - began < 5
+
+
+def test_two_columns_of_one_price_level_are_refused() -> None:
+    """Which of their prices is meant nobody can tell."""
+    sheet = read_csv(b"starts_at,price:vip,price:Kategorie I,price: vip,price:kategorie-i\n")
+    problems = Problems()
+    check_columns(sheet, problems)
+    told = {one.column: one.reason for one in problems.told() if "price level" in one.reason}
+    reason = "it is the price level of the column “{}”: take one out".format
+    assert told == {
+        "price: vip": reason("price:vip"),
+        "price:kategorie-i": reason("price:kategorie i"),
+    }
