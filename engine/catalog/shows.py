@@ -20,7 +20,6 @@ from engine.catalog.transitions import ShowState
 from engine.catalog.versions import VersionRow, version_for
 from engine.inventory.compile_manifest import compile_manifest
 from engine.inventory.house import wake_recovery
-from engine.inventory.manifest import Manifest
 from engine.inventory.manifest_format import pack_manifest
 from engine.inventory.seating_plan import SeatingPlan, export_plan
 from engine.inventory.seating_plan_faults import below
@@ -148,17 +147,6 @@ class _Source(Struct, frozen=True):
 
 
 _NOTHING: Final = _Source(frozenset(), "")
-
-
-def check_show(new: NewShow, manifest: Manifest) -> None:
-    """Check what a plan alone can't tell.
-
-    Raises:
-        ShowFaultsError: with all that is wrong.
-    """
-    levels = {level.slug for level in manifest.levels}
-    if faults := all_amiss([*_faults_of_form(new), *_faults_of_prices(new, levels)], new.amiss):
-        raise ShowFaultsError(faults)
 
 
 async def create_show(app: AsyncEngine, redis: Store, reseller: EntityId, new: NewShow) -> EntityId:

@@ -15,6 +15,7 @@ import pytest
 from openpyxl import Workbook
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
+from engine.catalog.sheets import xlsx_sheet
 from engine.catalog.sheets.amounts import write_amount, write_share
 from engine.catalog.sheets.cells import Cells
 from engine.catalog.sheets.csv_sheet import read_csv, write_csv
@@ -473,14 +474,34 @@ def test_elements_are_counted_before_objects_are_made_of_them() -> None:
         styles = package.read("xl/styles.xml")
     end = styles.rindex(b"</")
     vast = styles[:end] + b"<xf/>" * 2_000_000 + styles[end:]
+    sheet, end_of_row = "xl/worksheets/sheet1.xml", b"</row>"
     for full in (
         _changed(workbook, "xl/styles.xml", styles, vast),
         _sharing(workbook, b"x", b"<si/>" * 2_000_000),
+        _changed(workbook, sheet, end_of_row, b"<c />" * 2_000_000 + end_of_row),
+        _changed(workbook, sheet, b"</worksheet>", b"<cols/>" * 2_000_000 + b"</worksheet>"),
     ):
         began = perf_counter()
         with pytest.raises(SheetError, match="too many elements"):
             read_xlsx(full)
         assert perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        b'<c r="A1" t="inlineStr"><is><t>1.5</t></is></c>',
+        b'<c r="A1" s="1" t="s"><v>3</v></c>',
+        b'<c r="A1"><v>1.5</v></c>',
+    ],
+)
+def test_as_many_cells_as_fit_are_not_too_many_elements(cell: bytes) -> None:
+    """As this platform writes them, and other programs: 5 000 lines with 100 columns."""
+    row = b'<row r="1">' + cell * 100 + b"</row>"
+    is_readable = xlsx_sheet._is_readable  # pyright: ignore[reportPrivateUsage]
+    assert is_readable("xl/worksheets/sheet1.xml", bytearray(row * LINES_MAX))
+    other = cell.replace(b"<", b"<x:").replace(b"<x:/", b"</x:")
+    assert not is_readable("xl/worksheets/sheet1.xml", bytearray(other * 100 * LINES_MAX))
 
 
 def test_two_columns_of_one_price_level_are_refused() -> None:

@@ -25,12 +25,19 @@ from engine.catalog.sheets.table import (
 _UNPACKED_BYTES_MAX: Final = 32 * 1024 * 1024
 _PARTS_MAX: Final = 500
 _CHUNK_BYTES: Final = 64 * 1024
-_CONTENT: Final = ("xl/worksheets/", "xl/sharedStrings.xml")
-_CONTENT_MARKS_MAX: Final = 1_500_000
-"""What begins and ends elements, in a part with cells or their texts: four to six for each. Of an
-element an object is made, however few bytes it takes."""
+_SHEETS: Final = "xl/worksheets/"
+_STRINGS: Final = "xl/sharedStrings.xml"
+_STRINGS_MARKS_MAX: Final = 1_600_000
 _MARKS_MAX: Final = 100_000
-"""In any other part."""
+"""What begins and ends elements in any other part: of each an object is made, however few bytes it
+takes. Of a text there are four."""
+_OF_CELLS: Final = (
+    *(b"<row", b"</row", b"<c ", b"<c>", b"</c>", b"<v>", b"</v>"),
+    *(b"<is>", b"</is>", b"<t>", b"<t ", b"</t>"),
+)
+_BESIDE_CELLS_MAX: Final = 600_000
+_CELLS_OF_ROW_MAX: Final = 20_000
+"""More than there are columns: a row is read as a whole."""
 _ROWS_MAX: Final = 2 * LINES_MAX
 _DECLARES: Final = tuple("<!DOCTYPE".encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be"))
 _BAD: Final = "this can't be read as XLSX: save it again as “Excel workbook (.xlsx)”"
@@ -115,10 +122,19 @@ def _unpacked(given: zipfile.ZipFile, part: zipfile.ZipInfo, bytes_max: int) -> 
                 )
     if any(word in data for word in _DECLARES):
         raise SheetError(1, _BAD)
-    is_content = part.filename.startswith(_CONTENT)
-    if data.count(b"<") > (_CONTENT_MARKS_MAX if is_content else _MARKS_MAX):
+    if not _is_readable(part.filename, data):
         raise SheetError(1, f"{part.filename} has too many elements: split the sheet")
     return bytes(data)
+
+
+def _is_readable(part: str, data: bytearray) -> bool:
+    """Tell whether a part is of so many elements that to read it takes seconds, not minutes."""
+    marks = data.count(b"<")
+    if not part.startswith(_SHEETS):
+        return marks <= (_STRINGS_MARKS_MAX if part == _STRINGS else _MARKS_MAX)
+    if marks - sum(data.count(mark) for mark in _OF_CELLS) > _BESIDE_CELLS_MAX:
+        return False
+    return all(row.count(b"<c") <= _CELLS_OF_ROW_MAX for row in data.split(b"<row"))
 
 
 def _rows(sheet: Any) -> Iterable[tuple[int, list[str]]]:  # noqa: ANN401 - openpyxl's
