@@ -6,6 +6,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
+from loadtests.closing import stop_listening
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _GONE: Final = (ConnectionError, asyncio.IncompleteReadError)
@@ -40,7 +42,7 @@ class Listener:
         """Be gone: nobody listens, and what is connected is reset."""
         if self._server is None:
             return
-        self._server.close()
+        await stop_listening(self._server)
         self._server = None
         tasks = list(self._open)
         for task, writer in self._open.items():

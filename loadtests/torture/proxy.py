@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from loadtests.closing import stop_listening
+
 Address = Path | tuple[str, int]
 """A unix socket, or a host of this machine and a port (0 to listen on: any free one)."""
 
@@ -199,7 +201,7 @@ class Proxy:
     ) -> None:
         """Listen no longer and reset what is connected."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         if self._flows_again is not None:
             self._flows_again.cancel()
         self.cut()
